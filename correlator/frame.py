@@ -1,0 +1,96 @@
+"""The record of *keyed*: what one step of the correlating stage folds.
+
+A frame holds at most `EVENTS_MAX` events for one partition, each with the entity it is routed to, and what is known
+about time. Words, places and networks travel once per frame, in its own table (`codec`).
+
+Format 1, msgpack array: format, bundle, rows, words, places, networks, arrivals, sources, facts, activate. `facts`
+(asserts and retracts between entities) and `activate` (a rule bundle) are reserved.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from correlator.codec import Codes, PackedEvent, pack, unpack
+from correlator.event import Event, Network, Place
+
+FORMAT = 1
+EVENTS_MAX = 1_000
+
+
+class Arrival(msgspec.Struct, frozen=True, array_like=True):
+    """Every record of partition *q* of *topic* that arrived before *arrival_ms* is in the log."""
+
+    topic: str
+    q: int
+    partitions: int  # that the topic has: one that nobody has heard of yet counts as never
+    arrival_ms: int
+    is_paused: bool = False  # left out of `now`, not of completeness
+
+
+class SourceMark(msgspec.Struct, frozen=True, array_like=True):
+    """Newest event of a source that came through partition *q*: at most once a second and source."""
+
+    source: str
+    feed: str
+    site: str  # that the source serves; "" if unknown
+    topic: str
+    q: int
+    event_max_ms: int
+    lag_min_ms: int  # min(arrival - event time)
+    count: int
+    heard_ms: int  # arrival of its newest record
+
+
+class Frame(msgspec.Struct, frozen=True, array_like=True):
+    """Rows are (entity key, event), in the order in which intake read them."""
+
+    bundle: str
+    rows: tuple[tuple[str, Event], ...] = ()
+    arrivals: tuple[Arrival, ...] = ()
+    sources: tuple[SourceMark, ...] = ()
+
+
+class FrameError(Exception):
+    """Bytes that are no frame of a known format; says what they are instead."""
+
+
+class _Wire(msgspec.Struct, array_like=True):
+    format: int
+    bundle: str
+    rows: list[tuple[str, PackedEvent]]
+    words: list[str]
+    places: list[Place]
+    networks: list[Network]
+    arrivals: tuple[Arrival, ...]
+    sources: tuple[SourceMark, ...]
+    facts: list[msgspec.Raw] = []
+    activate: str = ""
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(_Wire).decode
+
+
+def encode_frame(frame: Frame) -> bytes:
+    codes = Codes()
+    rows = [(key, pack(event, codes)) for key, event in frame.rows]
+    return _encode(
+        _Wire(FORMAT, frame.bundle, rows, codes.words, codes.places, codes.networks, frame.arrivals, frame.sources)
+    )
+
+
+def decode_frame(raw: bytes) -> Frame:
+    """The frame in *raw*. Raises `FrameError`, and nothing else, whatever the bytes."""
+    try:
+        wire = _decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise FrameError(f"not a frame: {error}") from error
+    if wire.format != FORMAT:
+        raise FrameError(f"frame format {wire.format}, this version reads {FORMAT}: upgrade correlator")
+    codes = Codes(wire.words, wire.places, wire.networks)
+    try:
+        rows = tuple((key, unpack(packed, codes)) for key, packed in wire.rows)
+    except IndexError as error:
+        raise FrameError("a row names a code that the frame's table does not have") from error
+    return Frame(wire.bundle, rows, wire.arrivals, wire.sources)

@@ -1,0 +1,48 @@
+"""What is told about matches: alerts, and the changes that readers of the alert topic see."""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+from typing import Literal
+
+import msgspec
+
+from correlator.timeline.live import Scalar
+
+
+class Alert(msgspec.Struct, frozen=True, array_like=True):
+    """One episode of one rule and entity. Equal alerts are told once."""
+
+    uid: str
+    rule: str
+    entity: str
+    severity: str
+    decided_ms: int
+    event_id: str  # completed the first match
+    evidence: tuple[str, ...]
+    values: tuple[tuple[str, Scalar], ...] = ()
+    confidence: Literal["low", "high"] = "high"
+    repeats: tuple[str, ...] = ()  # ids of events that completed later matches; the newest 100
+    repeat_count: int = 0
+    count: int = 1
+    assumed: tuple[str, ...] = ()  # what completeness rests on: "reader group 7 quiet since 19:02, taken as complete"
+
+
+Activity = Literal["create", "update", "close"]
+
+
+class Change(msgspec.Struct, frozen=True, array_like=True):
+    """What readers must be told so that they hold what is believed now."""
+
+    activity: Activity
+    alert: Alert
+    correlation_uid: str  # stays with the story while uids come and go
+    reason: str = ""  # of a close: retracted | superseded | rule_removed
+    superseded_by: str = ""  # close
+    supersedes: str = ""  # create
+    because: tuple[str, ...] = ()  # ids of the late events that caused it
+
+
+def alert_uid(rule: str, entity: str, event_id: str) -> str:
+    """Deterministic: no rule version, no text, no arrival time."""
+    return blake2b(f"{rule}\0{entity}\0{event_id}".encode(), digest_size=8).hexdigest()

@@ -1,0 +1,68 @@
+"""What the timeline needs of rules and models, which it may not import: two protocols.
+
+`rules.program.RuleProgram` and `models.scorer.Scorer` implement them.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import msgspec
+
+from correlator.event import EntityKind, Event, Score
+from correlator.timeline.live import Match, Waiting, Window
+from correlator.timeline.observation import Observation
+from correlator.timeline.profile import Profile
+from correlator.timeline.settings import Settings
+
+
+class RuleFacts(msgspec.Struct, frozen=True):
+    """What publishing must know of a rule."""
+
+    id: str
+    title: str
+    entity: EntityKind
+    suppress_ms: int
+    may_retract: bool  # False: `retract: never`
+    is_any_age: bool
+    severity: str
+
+
+class Found(msgspec.Struct):
+    """What rules make of one observation. *windows* replaces the live ones."""
+
+    matches: list[Match]
+    windows: tuple[Window, ...]
+    waiting: list[Waiting]
+
+
+class Program(Protocol):
+    """The rules of one bundle, ready to evaluate. Total: no method raises, whatever the observation."""
+
+    settings: Settings
+    rules: dict[str, RuleFacts]  # by id
+
+    def on_event(self, observation: Observation, windows: tuple[Window, ...]) -> Found:
+        """Evaluate every rule of the observation's entity kind. Matches in order of rule id."""
+
+    def verdict(self, waiting: Waiting, observation: Observation) -> Match | None:
+        """Does the settled rule still hold as of the observation's *as_of_ms*?"""
+
+    def prune(self, windows: tuple[Window, ...], time_ms: int) -> tuple[Window, ...]:
+        """*windows* without what cannot matter to an event at or after *time_ms*."""
+
+    def on_too_late(self, observation: Observation) -> list[Match]:
+        """Rules with `any_age`, evaluated on an event that is refused as too old, alone."""
+
+
+class Scorer(Protocol):
+    """The online models of one partition."""
+
+    def wants(self, event: Event) -> bool: ...
+
+    def score(self, event: Event, identity_type: str, profile: Profile) -> tuple[Score, dict[str, float]]:
+        """Score first; the features are given back to `learn` unless the event was alerted on."""
+
+    def learn(self, identity_type: str, features: dict[str, float]) -> None: ...
+
+    def encode(self) -> bytes: ...

@@ -1,0 +1,50 @@
+"""Every number that can change an alert and is not written in a rule. Part of the bundle."""
+
+from __future__ import annotations
+
+import msgspec
+
+from correlator.event import DAY_MS, HOUR_MS, MINUTE_MS, Kind
+
+
+class FeedTiming(msgspec.Struct, frozen=True):
+    """How a feed behaves in time (decision 6). Durations in ms."""
+
+    feed: str
+    kind: Kind
+    topic: str
+    bound_ms: int = 2 * MINUTE_MS  # how much older than its newest event a source may still deliver
+    quiet_ms: int = MINUTE_MS  # how long after arrival a quiet source counts as having had nothing to say
+    silence_max_ms: int = 12 * HOUR_MS  # a longer silence of one source and it is not believed alive
+    silence_max_business_hours_ms: int = 4 * HOUR_MS
+    site_silence_max_ms: int = 14 * HOUR_MS  # the same for all sources of a site together
+    site_silence_max_business_hours_ms: int = 30 * MINUTE_MS
+
+
+class SiteTiming(msgspec.Struct, frozen=True):
+    """What the marks must know of a site: its zone, its week, which sources of which feed are configured there."""
+
+    site: str
+    time_zone: str  # IANA
+    business_hours: tuple[tuple[int, int], ...] = ()  # [from, to) in minutes of the local week, Monday 00:00 = 0
+    sources: tuple[tuple[str, str], ...] = ()  # (feed, source) configured; one never heard is listed, not waited for
+
+
+class Settings(msgspec.Struct, frozen=True):
+    horizon_ms: int = DAY_MS
+    ahead_ms: int = 5 * MINUTE_MS  # an event further ahead of its arrival is clamped by intake
+    block_size: int = 32  # events between two checkpoints of a timeline
+    events_max: int = 2_000  # an entity with more folds its oldest half into its base early
+    any_age_ms: int = 7 * DAY_MS  # how long uids of alerts on too-late events are remembered
+    # presence (timeline/presence.py)
+    presence_taken: float = 0.95
+    presence_granted: float = 0.75
+    presence_full_ms: int = 8 * HOUR_MS  # no decay before
+    presence_half_life_ms: int = 3 * HOUR_MS
+    # travel (timeline/travel.py)
+    travel_speed_kmh: float = 800.0
+    travel_overhead_ms: int = 0
+    travel_margin_ms: int = 2 * MINUTE_MS  # clock skew that is always granted
+    travel_minutes: tuple[tuple[str, str, float], ...] = ()  # (site or zone or reader, same, minimum), symmetric
+    feeds: tuple[FeedTiming, ...] = ()
+    sites: tuple[SiteTiming, ...] = ()
