@@ -52,7 +52,7 @@ class Waiting(msgspec.Struct, frozen=True, array_like=True):
 
 
 class SitePresence(msgspec.Struct, frozen=True, array_like=True):
-    """Believed to be at *site* since *since_ms*; *confidence* as of *newest_ms*, before decay."""
+    """Believed to be at *site* since *since_ms*; *confidence* as of *newest_ms*, before decay; 0 after an exit."""
 
     site: str
     zone: str
@@ -74,7 +74,7 @@ class Live(msgspec.Struct, frozen=True, array_like=True):
     last_login: Event | None = None  # newest successful login
     badge_place: Event | None = None  # newest granted, not not_taken access with coordinates or a place
     login_place: Event | None = None  # newest successful interactive login whose address is a location
-    sites: tuple[SitePresence, ...] = ()  # by site
+    presence: SitePresence | None = None
     person: Person | None = None  # highest version folded so far
     door: DoorState | None = None  # door entities only
     windows: tuple[Window, ...] = ()  # by (rule, group)

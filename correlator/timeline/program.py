@@ -26,6 +26,7 @@ class RuleFacts(msgspec.Struct, frozen=True):
     may_retract: bool  # False: `retract: never`
     is_any_age: bool
     severity: str
+    fires_incomplete: bool = False  # `on_incomplete: fire`: told with low confidence at `max_wait`
 
 
 class Found(msgspec.Struct):

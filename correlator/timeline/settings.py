@@ -43,8 +43,14 @@ class Settings(msgspec.Struct, frozen=True):
     presence_half_life_ms: int = 3 * HOUR_MS
     # travel (timeline/travel.py)
     travel_speed_kmh: float = 800.0
-    travel_overhead_ms: int = 0
     travel_margin_ms: int = 2 * MINUTE_MS  # clock skew that is always granted
     travel_minutes: tuple[tuple[str, str, float], ...] = ()  # (site or zone or reader, same, minimum), symmetric
     feeds: tuple[FeedTiming, ...] = ()
     sites: tuple[SiteTiming, ...] = ()
+    travel_ms: dict[tuple[str, str], int] = {}  # derived from `travel_minutes`, both directions; do not give it
+
+    def __post_init__(self) -> None:
+        table: dict[tuple[str, str], int] = {}
+        for here, there, minutes in self.travel_minutes:
+            table[here, there] = table[there, here] = round(minutes * MINUTE_MS)
+        msgspec.structs.force_setattr(self, "travel_ms", table)

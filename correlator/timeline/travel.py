@@ -1,0 +1,93 @@
+"""Could one body have gone from the previous place to this one? Looks back only: the fold does the rest.
+
+Uncertainty is subtracted before anybody is accused: both accuracy radii from the distance, a margin for clock skew
+from the time. Configured minimum times between readers, doors, zones and sites come before straight lines. Addresses of
+VPNs, relays, mobile carriers and hosting are never a place (intake gives them none).
+"""
+
+from __future__ import annotations
+
+from math import asin, cos, radians, sin, sqrt
+
+import msgspec
+
+from correlator.event import HOUR_MS, Event, Place
+from correlator.timeline.presence import is_entry
+from correlator.timeline.settings import Settings
+
+EARTH_RADIUS_KM = 6371.0088  # mean radius, IUGG
+
+
+class Leg(msgspec.Struct, frozen=True):
+    """From an earlier event's place to a later one's. *distance_km* is None where coordinates are missing."""
+
+    start: Event
+    distance_km: float | None
+    elapsed_ms: int
+    minimum_ms: int
+    margin_ms: int
+
+    @property
+    def is_impossible(self) -> bool:
+        return self.elapsed_ms + self.margin_ms < self.minimum_ms
+
+    @property
+    def speed_kmh(self) -> float | None:
+        """Least speed that explains the leg: distance less radii, over elapsed time plus margin."""
+        if self.distance_km is None:
+            return None
+        return self.distance_km / max((self.elapsed_ms + self.margin_ms) / HOUR_MS, 1e-6)
+
+
+def is_badge_place(event: Event) -> bool:
+    return is_entry(event)
+
+
+def is_login_place(event: Event) -> bool:
+    """A successful interactive login from somewhere that can be called a place."""
+    return (
+        event.kind == "login"
+        and event.outcome == "success"
+        and event.is_interactive
+        and event.place is not None
+        and (event.place.lat is not None or event.place.site != "")
+    )
+
+
+def leg(start: Event | None, event: Event, settings: Settings) -> Leg | None:
+    """The leg from *start* to *event*, or None where either is no place or both came from one address."""
+    if start is None or start.place is None or event.place is None or start.id == event.id:
+        return None
+    if not (is_badge_place(event) or is_login_place(event)):
+        return None
+    if event.ip and event.ip == start.ip:
+        return None
+    distance_km = apart_km(start.place, event.place)
+    minimum_ms = _minimum_ms(start.place, event.place, distance_km, settings)
+    if minimum_ms is None:
+        return None
+    return Leg(start, distance_km, event.time_ms - start.time_ms, minimum_ms, settings.travel_margin_ms)
+
+
+def apart_km(a: Place, b: Place) -> float | None:
+    """Great-circle distance less both accuracy radii, at least 0."""
+    if a.lat is None or a.lon is None or b.lat is None or b.lon is None:
+        return None
+    lat_a, lat_b = radians(a.lat), radians(b.lat)
+    lon = radians(b.lon - a.lon)
+    h = sin((lat_b - lat_a) / 2) ** 2 + cos(lat_a) * cos(lat_b) * sin(lon / 2) ** 2
+    return max(0.0, 2 * EARTH_RADIUS_KM * asin(min(1.0, sqrt(h))) - a.radius_km - b.radius_km)
+
+
+def _minimum_ms(a: Place, b: Place, distance_km: float | None, settings: Settings) -> int | None:
+    """The most exact configured time, else the straight line. None: nothing is known about the pair."""
+    table = settings.travel_ms
+    if table:
+        for pair in ((a.reader, b.reader), (a.door, b.door), (a.zone, b.zone), (a.site, b.site)):
+            if pair[0] and pair[1] and pair in table:
+                return table[pair]
+    if a.site and a.site == b.site:
+        return 0  # within a site only a configured time says anything
+    if distance_km is None:
+        return None
+    return round(distance_km / settings.travel_speed_kmh * HOUR_MS)
