@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 import msgspec
+
+Path = tuple[str | int, ...]  # in a document: keys of mappings, indices of lists
 
 
 class Problem(msgspec.Struct, frozen=True, order=True):
@@ -21,6 +24,37 @@ class Problem(msgspec.Struct, frozen=True, order=True):
         place = f"{self.file}:{self.line}:{self.column}" if self.line else self.file
         field = f" {self.field}:" if self.field else ""
         return f"{place}: {self.severity}:{field} {self.message}"
+
+
+class Lines:
+    """Where each field of a parsed document was written. Lines and columns count from 1."""
+
+    __slots__ = ("_places", "file")
+
+    def __init__(self, file: str, places: Mapping[Path, tuple[int, int]] | None = None) -> None:
+        self.file = file
+        self._places = places or {}
+
+    def at(self, path: Path) -> tuple[int, int]:
+        """(line, column) of the key or list item at *path*; of its nearest known parent where there is none."""
+        for length in range(len(path), -1, -1):
+            place = self._places.get(path[:length])
+            if place is not None:
+                return place
+        return (0, 0)
+
+    def problem(self, path: Path, message: str, severity: Literal["error", "warning"] = "error") -> Problem:
+        """A problem of the field at *path*, with the place where it was written."""
+        line, column = self.at(path)
+        return Problem(self.file, line, column, dotted(path), message, severity)
+
+
+def dotted(path: Path) -> str:
+    """`("zones", 0, "id")` as `zones[0].id`."""
+    text = ""
+    for step in path:
+        text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else step
+    return text
 
 
 class BadConfiguration(Exception):
