@@ -1,0 +1,40 @@
+# `make run` and `make test` do all set-up themselves. Options for a target: make run ARGS="--duration 60s"
+BIN := .venv/bin
+ARGS ?=
+PYTEST_ARGS ?=
+
+.PHONY: run test bench lint fmt lock clean
+.SILENT:
+
+run: ## the main job on the embedded log, fed by a simulated company
+	scripts/setup
+	$(BIN)/correlator run --embedded $(ARGS)
+
+test: lint ## everything that continuous integration checks; the last line is pytest's summary
+	$(BIN)/pytest $(PYTEST_ARGS)
+
+lint:
+	scripts/setup test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy --strict correlator tests
+	$(BIN)/lint-imports --no-logo
+
+bench: ## speed and memory; reports, never asserts
+	scripts/setup test
+	$(BIN)/python -m bench $(ARGS)
+
+fmt: ## format and repair what can be repaired safely
+	scripts/setup
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lock: ## requirements.lock from pyproject.toml: versions and hashes, for every platform, without host names
+	scripts/setup
+	(echo "# Made by \`make lock\` from pyproject.toml."; $(BIN)/uv pip compile pyproject.toml --group dev --quiet \
+		--upgrade --universal --python-version 3.11 --generate-hashes \
+		--no-header --no-annotate --no-emit-index-url --no-emit-find-links) > requirements.lock.new
+	mv requirements.lock.new requirements.lock
+
+clean: ## everything that can be made again
+	rm -rf .venv .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist out
