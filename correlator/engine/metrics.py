@@ -1,0 +1,187 @@
+"""Every metric of the program: one table, from which adapters export and the documentation is made.
+
+A metric that is not here cannot be set, and a label that is not here cannot be given. Base units, `_total`,
+`_seconds`, `_bytes`. Labels are bounded: closed sets below, else names from the configuration; never a person,
+badge, address or door. Their order is part of the table: counters of the pure stages give values by position.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+import msgspec
+
+MetricKind = Literal["counter", "gauge", "histogram"]
+
+SERIES_MAX = (
+    2_000  # label sets of one metric; more are counted under OTHER, so that no mistake can fill a memory
+)
+OTHER = "other"
+
+STAGES = ("intake", "correlate")
+LABEL_VALUES: dict[str, tuple[str, ...]] = {
+    "stage": STAGES,
+    "result": ("committed", "aborted", "fenced", "unknown"),
+    "severity": ("informational", "low", "medium", "high", "critical"),
+    "activity": ("create", "update", "close"),
+}
+
+_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+_LATENCY = (0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0)
+_AGE = (1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 1800.0, 3600.0, 4 * 3600.0, 24 * 3600.0)
+_RECORDS = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1_000.0, 3_000.0, 10_000.0)
+_PERCENTILE = (0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 0.995, 0.999, 1.0)
+
+
+class Metric(msgspec.Struct, frozen=True):
+    """One row of the catalogue. *buckets* of a histogram are upper bounds in the metric's unit, ascending."""
+
+    name: str
+    kind: MetricKind
+    help: str
+    labels: tuple[str, ...] = ()
+    buckets: tuple[float, ...] = ()
+
+
+def _counter(name: str, text: str, *labels: str) -> Metric:
+    return Metric(f"correlator_{name}", "counter", text, labels)
+
+
+def _gauge(name: str, text: str, *labels: str) -> Metric:
+    return Metric(f"correlator_{name}", "gauge", text, labels)
+
+
+def _histogram(name: str, text: str, buckets: tuple[float, ...], *labels: str) -> Metric:
+    return Metric(f"correlator_{name}", "histogram", text, labels, buckets)
+
+
+_TABLE: tuple[Metric, ...] = (
+    # the process and its bundle
+    _gauge("build_info", "1, with the versions in its labels.", "version", "python", "kafka_python"),
+    _gauge("bundle_info", "1 for the bundle of rules and configuration in force.", "bundle"),
+    _gauge("rules", "Rules by state.", "state"),
+    _gauge("main_loop_timestamp_seconds", "When the main loop last came round.", "stage"),
+    # records and events
+    _counter("records_consumed_total", "Records read from a topic.", "stage", "topic"),
+    _counter("events_total", "Events accepted by intake.", "kind"),
+    _counter(
+        "events_clamped_total", "Events whose time was ahead of their arrival and was set to it.", "feed"
+    ),
+    _counter(
+        "events_folded_total", "Events inserted into a timeline; one event may be routed to several.", "kind"
+    ),
+    _counter("records_late_total", "Events that came out of order within the horizon.", "feed"),
+    _counter("records_too_late_total", "Events refused because they are older than the horizon.", "feed"),
+    _counter("duplicates_total", "Events whose id the timeline already held.", "feed"),
+    _counter(
+        "duplicates_different_total",
+        "Duplicates that differ from the first copy; the first one counts.",
+        "feed",
+    ),
+    _counter("identities_unresolved_total", "Events whose badge or account belongs to nobody known.", "feed"),
+    _counter(
+        "dead_letters_total", "Records refused, with original bytes in the dead letters.", "stage", "reason"
+    ),
+    # rules and alerts
+    _counter(
+        "rule_matches_total", "Times that a rule was satisfied, before episodes and completeness.", "rule_id"
+    ),
+    _counter(
+        "rule_type_mismatches_total", "Comparisons that could not be made and counted as no match.", "rule_id"
+    ),
+    _counter(
+        "rule_inconclusive_total",
+        "Verdicts not told because a feed stayed incomplete.",
+        "rule_id",
+    ),
+    _counter("alerts_total", "Changes published: create, update, close.", "rule_id", "severity", "activity"),
+    _counter("alerts_closed_total", "Alerts closed, by reason.", "rule_id", "reason"),
+    _counter(
+        "alerts_suppressed_total",
+        "Matches that joined an open alert instead of opening one.",
+        "rule_id",
+        "reason",
+    ),
+    _gauge("alerts_open", "Alerts that may still change.", "partition"),
+    _histogram(
+        "detection_latency_seconds", "Alert emitted less arrival of the record that completed it.", _LATENCY
+    ),
+    _histogram(
+        "alert_event_age_seconds", "Alert emitted less time of its event; includes late uploads.", _AGE
+    ),
+    # time and completeness
+    _gauge(
+        "now_timestamp_seconds",
+        "Log time of a partition: everything that arrived before is folded.",
+        "partition",
+    ),
+    _gauge("event_newest_timestamp_seconds", "Newest event time of a feed.", "feed"),
+    _gauge("event_time_lag_seconds", "Arrival less event time, smallest of the last batch.", "feed"),
+    _gauge("feed_complete_timestamp_seconds", "What a feed is complete to at a site.", "feed", "site"),
+    _gauge("feed_decisions_waiting", "Verdicts that wait for a feed to be complete.", "feed", "site"),
+    _gauge(
+        "input_partitions_held_back", "Input partitions paused because they run ahead of the others.", "topic"
+    ),
+    # Kafka
+    _gauge(
+        "consumer_lag_records",
+        "Records between the position and the end of the log.",
+        "stage",
+        "topic",
+        "partition",
+    ),
+    _gauge("consumer_position", "Next offset to be read.", "stage", "topic", "partition"),
+    _gauge("partitions_assigned", "Partitions that this process owns.", "stage"),
+    _counter("rebalances_total", "Assignments changed.", "stage", "kind"),
+    _counter("transactions_total", "Transactions by result.", "stage", "result"),
+    _histogram("transaction_seconds", "From begin to the end of commit.", _SECONDS, "stage"),
+    _histogram("transaction_records", "Records sent in one transaction.", _RECORDS, "stage"),
+    # state
+    _gauge("state_entries", "Timelines held.", "partition"),
+    _gauge("state_bytes", "Bytes of packed history and base held.", "partition"),
+    _counter(
+        "state_saturated_total",
+        "Times that a timeline above its cap folded its oldest half early.",
+        "partition",
+    ),
+    _counter("checkpoints_total", "Checkpoints written.", "partition"),
+    _counter("checkpoint_bytes_total", "Bytes written to the checkpoint topic.", "partition"),
+    _histogram("checkpoint_seconds", "From freezing a partition to its manifest.", _SECONDS, "partition"),
+    _gauge("restore_remaining_records", "Records left to read before a partition is live.", "partition"),
+    _histogram("restore_seconds", "From assignment to live.", _SECONDS, "partition"),
+    _counter(
+        "replay_differs_total", "Restores whose replay did not reproduce what was published.", "partition"
+    ),
+    # models
+    _counter("model_updates_total", "Events learned.", "model"),
+    _histogram("model_score", "Percentile of scored events.", _PERCENTILE, "model"),
+)
+
+CATALOGUE: Mapping[str, Metric] = {metric.name: metric for metric in _TABLE}
+
+
+def check_labels(name: str, labels: Mapping[str, str]) -> None:
+    """Raises KeyError for an unknown metric, ValueError for labels or values that its row does not have."""
+    metric = CATALOGUE[name]
+    if labels.keys() != set(metric.labels):
+        raise ValueError(f"{name} has labels {metric.labels}, not {tuple(labels)}")
+    for label, value in labels.items():
+        known = LABEL_VALUES.get(label)
+        if known is not None and value not in known:
+            raise ValueError(f"{name}: label {label} is one of {known}, not {value!r}")
+
+
+def labelled(key: tuple[str, ...]) -> tuple[str, dict[str, str]]:
+    """`("correlator_x_total", "a")` of a pure stage's counters as name and labels, by position."""
+    name, *values = key
+    return name, dict(zip(CATALOGUE[name].labels, values, strict=True))
+
+
+def as_markdown() -> str:
+    """The catalogue as the table in docs/operations.md."""
+    rows = ["| metric | kind | labels | meaning |", "|---|---|---|---|"]
+    for metric in _TABLE:
+        labels = ", ".join(metric.labels) or "–"
+        rows.append(f"| `{metric.name}` | {metric.kind} | {labels} | {metric.help} |")
+    return "\n".join(rows) + "\n"
