@@ -126,7 +126,7 @@ class MemoryGroupReader:
 
 
 class MemoryTransactionalWriter:
-    """Implements `engine.ports.TransactionalWriter`. Like the guarded Kafka one it starts anew after a failure."""
+    """Implements `engine.ports.TransactionalWriter`. Starts anew after any failure, like the Kafka one."""
 
     def __init__(self, log: MemoryLog, transactional_id: str) -> None:
         self._log = log

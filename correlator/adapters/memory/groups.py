@@ -1,8 +1,8 @@
 """Consumer groups of the embedded log: members, generations, sticky assignment, committed offsets.
 
-The classic eager protocol: a rebalance begins when a member comes or goes; every member gives up its partitions
-and joins again at its next poll; the last one to join completes it with a new generation. A static member that
-comes back takes its old place without a rebalance, and fences whoever held it.
+The classic eager protocol: a rebalance begins when a member comes or goes; every member gives up its
+partitions and joins again at its next poll; the last one to join completes it with a new generation. A static
+member that comes back takes its old place without a rebalance, and fences whoever held it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """One partition of the embedded log: records and transaction markers by offset, as a Kafka broker keeps them.
 
-Invariants: offsets grow and are never given twice; a record of a transaction is readable once this partition has
-its marker, and never if the marker says aborted; nothing at or above the last stable offset is readable.
+Invariants: offsets grow and are never given twice; a record of a transaction is readable once this partition
+has its marker, and never if the marker says aborted; nothing at or above the last stable offset is readable.
 """
 
 from __future__ import annotations
