@@ -1,8 +1,8 @@
 """Events as small bytes: words, places and networks that recur become codes of a table.
 
-A history of 40 events must fit a few KiB, and a frame must not repeat the coordinates of a door a thousand times.
-The table belongs to whoever holds the bytes: a frame carries its own, a partition's is part of its state. Codes are
-given in order of first use and never change, so the bytes written earlier stay readable.
+A history of 40 events must fit a few KiB, and a frame must not repeat the coordinates of a door a thousand
+times. The table belongs to whoever holds the bytes: a frame carries its own, a partition's is part of its
+state. Codes are given in order of first use and never change, so the bytes written earlier stay readable.
 
 May not know: topics, timelines. Invariant: `unpack(pack(e, codes), codes) == e`.
 """
@@ -62,7 +62,9 @@ class Codes:
 
 
 class PackedEvent(msgspec.Struct, frozen=True, array_like=True):
-    """An `Event` whose recurring values are codes. Same order of fields as `Event`: part of the state format."""
+    """An `Event` whose recurring values are codes. Same order of fields as `Event`: part of the state
+    format.
+    """
 
     time_ms: int
     id: str

@@ -1,11 +1,11 @@
 """The vocabulary: what a badge read, a door, a login or a change of a person is, whoever reported it.
 
-Read this first. Everything else in the product is a function of these values. Words are BACnet's and ONVIF's for
-access (a *granted* read was allowed, a *taken* one was walked through), OCSF's for logins. Times are milliseconds
-since the epoch, UTC.
+Read this first. Everything else in the product is a function of these values. Words are BACnet's and
+ONVIF's for access (a *granted* read was allowed, a *taken* one was walked through), OCSF's for logins.
+Times are milliseconds since the epoch, UTC.
 
-May not know: clocks, Kafka, files. Every struct is frozen and compares by value, so a redelivered record is equal
-to its first copy.
+May not know: clocks, Kafka, files. Every struct is frozen and compares by value, so a redelivered record
+is equal to its first copy.
 """
 
 from __future__ import annotations
@@ -70,7 +70,9 @@ class Person(msgspec.Struct, frozen=True, array_like=True):
     """One version of an identity, with its whole schedule of status: what the identities feed knew then."""
 
     identity_id: str
-    version: int  # offset in the identities topic: a newer version replaces an older one, whatever their times
+    version: (
+        int  # offset in the identities topic: a newer version replaces an older one, whatever their times
+    )
     identity_type: str = "employee"  # employee | contractor | visitor | service | shared
     department: str = ""
     home_site: str = ""
@@ -102,7 +104,9 @@ class Event(msgspec.Struct, frozen=True, array_like=True):
     activity: str = ""  # door: forced | held | opened | closed | rex | tamper; login: logon
     ip: str = ""
     network: Network | None = None
-    logon_type: str = ""  # console | network | unlock | remote_interactive | cached | vpn | web | service | batch
+    logon_type: str = (
+        ""  # console | network | unlock | remote_interactive | cached | vpn | web | service | batch
+    )
     is_interactive: bool = False
     mfa: str = ""  # none | push | otp | fido | …
     device: str = ""

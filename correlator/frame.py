@@ -1,10 +1,10 @@
 """The record of *keyed*: what one step of the correlating stage folds.
 
-A frame holds at most `EVENTS_MAX` events for one partition, each with the entity it is routed to, and what is known
-about time. Words, places and networks travel once per frame, in its own table (`codec`).
+A frame holds at most `EVENTS_MAX` events for one partition, each with the entity it is routed to, and what
+is known about time. Words, places and networks travel once per frame, in its own table (`codec`).
 
-Format 1, msgpack array: format, bundle, rows, words, places, networks, arrivals, sources, facts, activate. `facts`
-(asserts and retracts between entities) and `activate` (a rule bundle) are reserved.
+Format 1, msgpack array: format, bundle, rows, words, places, networks, arrivals, sources, facts, activate.
+`facts` (asserts and retracts between entities) and `activate` (a rule bundle) are reserved.
 """
 
 from __future__ import annotations
@@ -76,7 +76,16 @@ def encode_frame(frame: Frame) -> bytes:
     codes = Codes()
     rows = [(key, pack(event, codes)) for key, event in frame.rows]
     return _encode(
-        _Wire(FORMAT, frame.bundle, rows, codes.words, codes.places, codes.networks, frame.arrivals, frame.sources)
+        _Wire(
+            FORMAT,
+            frame.bundle,
+            rows,
+            codes.words,
+            codes.places,
+            codes.networks,
+            frame.arrivals,
+            frame.sources,
+        )
     )
 
 

@@ -36,7 +36,9 @@ class Lines:
         self._places = places or {}
 
     def at(self, path: Path) -> tuple[int, int]:
-        """(line, column) of the key or list item at *path*; of its nearest known parent where there is none."""
+        """(line, column) of the key or list item at *path*; of its nearest known parent where there is
+        none.
+        """
         for length in range(len(path), -1, -1):
             place = self._places.get(path[:length])
             if place is not None:

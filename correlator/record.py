@@ -22,7 +22,9 @@ class Record(msgspec.Struct, frozen=True):
 
 
 class Reject(msgspec.Struct, frozen=True):
-    """Why a record cannot be used. A value, not an exception: the shell sends the record to the dead letters."""
+    """Why a record cannot be used. A value, not an exception: the shell sends the record to the dead
+    letters.
+    """
 
     stage: Stage
     reason: str  # bounded: a metric label, e.g. bad_magic, unknown_schema, missing_field, time_out_of_range

@@ -1,7 +1,7 @@
 """The edges the engine talks to: a log with groups and transactions, a clock, a meter.
 
-`adapters.kafka` and `adapters.memory` implement the first three, and both pass `tests/log_conformance.py`. Kafka's words
-and Kafka's promises; nothing here that Kafka does not have.
+`adapters.kafka` and `adapters.memory` implement the first three, and both pass `tests/log_conformance.py`.
+Kafka's words and Kafka's promises; nothing here that Kafka does not have.
 """
 
 from __future__ import annotations
@@ -56,11 +56,15 @@ class CommitFenced(CommitAborted):
 
 
 class CommitUnknown(Exception):
-    """The coordinator may have committed: `settle()`, then compare the committed offset and stamp with ours."""
+    """The coordinator may have committed: `settle()`, then compare the committed offset and stamp with
+    ours.
+    """
 
 
 class LogTruncated(Exception):
-    """The log no longer reaches back to the position asked for. Names topic, partition, wanted and first offset."""
+    """The log no longer reaches back to the position asked for. Names topic, partition, wanted and first
+    offset.
+    """
 
 
 class GroupReader(Protocol):
@@ -69,7 +73,8 @@ class GroupReader(Protocol):
     def poll(self, timeout_ms: int, records_max: int) -> list[Record]:
         """Records of resumed partitions, read committed, in offset order per partition.
 
-        Returns as soon as there is data, at the latest after *timeout_ms*, and never later than needed for the group.
+        Returns as soon as there is data, at the latest after *timeout_ms*, and never later than needed for
+        the group.
         """
 
     def membership(self) -> Membership:
@@ -104,7 +109,7 @@ class TransactionalWriter(Protocol):
 
     def begin(self) -> None: ...
 
-    def send(
+    def send(  # noqa: PLR0917  a Kafka record has six parts
         self,
         topic: str,
         partition: int,
@@ -115,18 +120,24 @@ class TransactionalWriter(Protocol):
     ) -> None: ...
 
     def commit(self, offsets: Mapping[TopicPartition, Committed], membership: Membership) -> None:
-        """Flush, check every send, send the offsets, commit. Raises `CommitAborted`, `CommitFenced`, `CommitUnknown`."""
+        """Flush, check every send, send the offsets, commit. Raises `CommitAborted`, `CommitFenced`,
+        `CommitUnknown`.
+        """
 
     def abort(self) -> None: ...
 
     def settle(self) -> None:
-        """After `CommitUnknown`: finish or abort whatever our transactional id had open. Then `committed` is final."""
+        """After `CommitUnknown`: finish or abort whatever our transactional id had open. Then `committed`
+        is final.
+        """
 
     def close(self) -> None: ...
 
 
 class LogReader(Protocol):
-    """Reads partitions outside any group: restore, identities, alerts tail. Read committed unless said otherwise."""
+    """Reads partitions outside any group: restore, identities, alerts tail. Read committed unless said
+    otherwise.
+    """
 
     def partitions(self, topic: str) -> int:
         """How many partitions *topic* has; 0 if it does not exist."""

@@ -25,7 +25,9 @@ class Alert(msgspec.Struct, frozen=True, array_like=True):
     repeats: tuple[str, ...] = ()  # ids of events that completed later matches; the newest 100
     repeat_count: int = 0
     count: int = 1
-    assumed: tuple[str, ...] = ()  # what completeness rests on: "reader group 7 quiet since 19:02, taken as complete"
+    assumed: tuple[
+        str, ...
+    ] = ()  # what completeness rests on: "reader group 7 quiet since 19:02, taken as complete"
 
 
 Activity = Literal["create", "update", "close"]

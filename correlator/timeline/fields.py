@@ -1,7 +1,9 @@
-"""Every name that a rule may use, what it means and where it comes from: one table, from which the reference is made.
+"""Every name that a rule may use, what it means and where it comes from: one table, from which the
+reference is made.
 
-A value is None where the event or its context does not say: to a rule the field is absent. Durations are seconds
-(`_s`), unless the name says days. Context is as of the event (as of event time + grace for what a settled rule takes again).
+A value is None where the event or its context does not say: to a rule the field is absent. Durations are
+seconds (`_s`), unless the name says days. Context is as of the event (as of event time + grace for what a
+settled rule takes again).
 """
 
 from __future__ import annotations
@@ -25,7 +27,9 @@ BOTH: tuple[EntityKind, ...] = ("identity", "door")
 
 
 class Field(msgspec.Struct, frozen=True):
-    """*feed*: kind of the feed from which the value concludes something about the past; "" for the event's own."""
+    """*feed*: kind of the feed from which the value concludes something about the past; "" for the event's
+    own.
+    """
 
     name: str
     value_type: ValueType
@@ -163,7 +167,9 @@ def _presence_here(o: Observation) -> Scalar:
 # ------------------------------------------------------ travel, last badge and login
 
 
-def _leg(start: Callable[[Observation], Event | None], name: str) -> Callable[[Observation], travel.Leg | None]:
+def _leg(
+    start: Callable[[Observation], Event | None], name: str
+) -> Callable[[Observation], travel.Leg | None]:
     def get(o: Observation) -> travel.Leg | None:
         if name not in o.cache:
             o.cache[name] = travel.leg(start(o), o.event, o.settings)
@@ -200,7 +206,9 @@ def _site(place: Place | None) -> Scalar:
     return place.site if place else None
 
 
-def _travel_fields(prefix: str, feed: str, leg: Callable[[Observation], travel.Leg | None], what: str) -> list[Field]:
+def _travel_fields(
+    prefix: str, feed: str, leg: Callable[[Observation], travel.Leg | None], what: str
+) -> list[Field]:
     def field(name: str, value_type: ValueType, doc: str, read: Callable[[travel.Leg], Scalar]) -> Field:
         return Field(f"{prefix}.{name}", value_type, IDENTITY, feed, doc, _of_leg(leg, read))
 
@@ -223,8 +231,12 @@ def _travel_fields(prefix: str, feed: str, leg: Callable[[Observation], travel.L
     ]  # fmt: skip
 
 
-def _last_fields(prefix: str, feed: str, start: Callable[[Observation], Event | None], what: str) -> list[Field]:
-    def field(name: str, value_type: ValueType, doc: str, read: Callable[[Observation, Event], Scalar]) -> Field:
+def _last_fields(
+    prefix: str, feed: str, start: Callable[[Observation], Event | None], what: str
+) -> list[Field]:
+    def field(
+        name: str, value_type: ValueType, doc: str, read: Callable[[Observation, Event], Scalar]
+    ) -> Field:
         return Field(f"{prefix}.{name}", value_type, IDENTITY, feed, doc, _last(start, read))
 
     return [

@@ -1,7 +1,7 @@
 """What rules may look back on, as of one point of a fold, and what they found there.
 
-Frozen, small, never changed in place: blocks share it. `prune` (in `fold`) forgets what can no longer matter, or
-states would never become equal again and a late event would fold the whole day.
+Frozen, small, never changed in place: blocks share it. `prune` (in `fold`) forgets what can no longer
+matter, or states would never become equal again and a late event would fold the whole day.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ Scalar = str | int | float | bool | None
 
 
 class Match(msgspec.Struct, frozen=True, array_like=True):
-    """A rule was satisfied as of *decided_ms*. With *feed*, believed once *feed* at *site* is complete to there."""
+    """A rule was satisfied as of *decided_ms*. With *feed*, believed once *feed* at *site* is complete to
+    there.
+    """
 
     decided_ms: int
     event_id: str  # completed the match
@@ -52,7 +54,9 @@ class Waiting(msgspec.Struct, frozen=True, array_like=True):
 
 
 class SitePresence(msgspec.Struct, frozen=True, array_like=True):
-    """Believed to be at *site* since *since_ms*; *confidence* as of *newest_ms*, before decay; 0 after an exit."""
+    """Believed to be at *site* since *since_ms*; *confidence* as of *newest_ms*, before decay; 0 after an
+    exit.
+    """
 
     site: str
     zone: str

@@ -1,8 +1,8 @@
 """Where an identity is believed to be, from its badge reads: a confidence with evidence, not a boolean.
 
-Granted is not entered, and no badge-out is not "still inside": belief fades from `presence_full_ms` on with a half-life,
-a read at another site moves the person there, an exit read at a perimeter door ends it. Starting values are those of
-the presence model in docs/detections; they are settings.
+Granted is not entered, and no badge-out is not "still inside": belief fades from `presence_full_ms` on
+with a half-life, a read at another site moves the person there, an exit read at a perimeter door ends it.
+Starting values are those of the presence model in docs/detections; they are settings.
 """
 
 from __future__ import annotations

@@ -15,19 +15,28 @@ class FeedTiming(msgspec.Struct, frozen=True):
     topic: str
     bound_ms: int = 2 * MINUTE_MS  # how much older than its newest event a source may still deliver
     quiet_ms: int = MINUTE_MS  # how long after arrival a quiet source counts as having had nothing to say
-    silence_max_ms: int = 12 * HOUR_MS  # a longer silence of one source and it is not believed alive
-    silence_max_business_hours_ms: int = 4 * HOUR_MS
-    site_silence_max_ms: int = 14 * HOUR_MS  # the same for all sources of a site together
-    site_silence_max_business_hours_ms: int = 30 * MINUTE_MS
+    # a silence is believed to be quiet while its parts within and outside business hours are shorter than
+    silence_max_ms: int = 4 * DAY_MS  # of one source, outside (a long weekend)
+    silence_max_business_hours_ms: int = 4 * HOUR_MS  # of one source, within
+    site_silence_max_ms: int = 4 * DAY_MS  # of all sources of a site together, outside
+    site_silence_max_business_hours_ms: int = (
+        15 * MINUTE_MS
+    )  # of all together, within; also the least `quiet` then
 
 
 class SiteTiming(msgspec.Struct, frozen=True):
-    """What the marks must know of a site: its zone, its week, which sources of which feed are configured there."""
+    """What the marks must know of a site: its zone, its week, which sources of which feed are configured
+    there.
+    """
 
     site: str
     time_zone: str  # IANA
-    business_hours: tuple[tuple[int, int], ...] = ()  # [from, to) in minutes of the local week, Monday 00:00 = 0
-    sources: tuple[tuple[str, str], ...] = ()  # (feed, source) configured; one never heard is listed, not waited for
+    business_hours: tuple[
+        tuple[int, int], ...
+    ] = ()  # [from, to) in minutes of the local week, Monday 00:00 = 0
+    sources: tuple[
+        tuple[str, str], ...
+    ] = ()  # (feed, source) configured; one never heard is listed, not waited for
 
 
 class Settings(msgspec.Struct, frozen=True):
@@ -44,10 +53,14 @@ class Settings(msgspec.Struct, frozen=True):
     # travel (timeline/travel.py)
     travel_speed_kmh: float = 800.0
     travel_margin_ms: int = 2 * MINUTE_MS  # clock skew that is always granted
-    travel_minutes: tuple[tuple[str, str, float], ...] = ()  # (site or zone or reader, same, minimum), symmetric
+    travel_minutes: tuple[
+        tuple[str, str, float], ...
+    ] = ()  # (site or zone or reader, same, minimum), symmetric
     feeds: tuple[FeedTiming, ...] = ()
     sites: tuple[SiteTiming, ...] = ()
-    travel_ms: dict[tuple[str, str], int] = {}  # derived from `travel_minutes`, both directions; do not give it
+    travel_ms: dict[
+        tuple[str, str], int
+    ] = {}  # derived from `travel_minutes`, both directions; do not give it
 
     def __post_init__(self) -> None:
         table: dict[tuple[str, str], int] = {}

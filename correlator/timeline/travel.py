@@ -1,8 +1,9 @@
 """Could one body have gone from the previous place to this one? Looks back only: the fold does the rest.
 
-Uncertainty is subtracted before anybody is accused: both accuracy radii from the distance, a margin for clock skew
-from the time. Configured minimum times between readers, doors, zones and sites come before straight lines. Addresses of
-VPNs, relays, mobile carriers and hosting are never a place (intake gives them none).
+Uncertainty is subtracted before anybody is accused: both accuracy radii from the distance, a margin for
+clock skew from the time. Configured minimum times between readers, doors, zones and sites come before
+straight lines. Addresses of VPNs, relays, mobile carriers and hosting are never a place (intake gives them
+none).
 """
 
 from __future__ import annotations

@@ -1,0 +1,163 @@
+"""decide(tally, matches, marks) -> tally, alerts: what is settled, and what is a repeat of what.
+
+Passes over the matches of an entity after its fold; rules cannot read the result. Only this module asks
+the marks, so a mark never makes anybody fold again. Everything is ordered by decision time, finality
+included.
+
+`difference` says what readers who hold the old alerts must be told to hold the new ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Literal, Protocol
+
+import msgspec
+from msgspec.structs import replace
+
+from correlator.event import DAY_MS, NEVER
+from correlator.timeline.alert import Activity, Alert, Change, alert_uid
+from correlator.timeline.live import Match
+from correlator.timeline.program import Program
+
+REPEATS_MAX = 100  # ids of repeats that an alert names; the count goes on
+
+
+class Completeness(Protocol):
+    """What `decide` asks the marks. Event times and *now* in ms, UTC; running maxima."""
+
+    @property
+    def now_ms(self) -> int: ...
+
+    def complete_ms(self, feed: str, site: str) -> int:
+        """Up to which event time all that *feed* will ever say of *site* is in the log."""
+
+    def assumed(self, feed: str, site: str, to_ms: int) -> tuple[str, ...]:
+        """What completeness to *to_ms* rests on, for the evidence."""
+
+
+class Episode(msgspec.Struct, frozen=True, array_like=True):
+    """Matches of one rule until it has been quiet for the suppression time, at most to the end of the UTC
+    day.
+    """
+
+    first_ms: int
+    newest_ms: int
+    uid: str
+
+
+class Tally(msgspec.Struct, frozen=True, array_like=True):
+    """What `decide` knows of everything decided before *edge_ms*: the other half of the base."""
+
+    edge_ms: int = NEVER
+    episodes: tuple[tuple[str, Episode], ...] = ()  # by rule
+
+
+Belief = Literal["", "low", "high"]
+
+
+def believed(match: Match, marks: Completeness, program: Program) -> Belief:
+    """May *match* be told? "" not yet, or never: inconclusive."""
+    if not match.feed or marks.complete_ms(match.feed, match.site) >= match.decided_ms:
+        return "high"
+    rule = program.rules.get(match.rule)
+    waited_ms = marks.now_ms - match.decided_ms
+    return "low" if rule is not None and rule.fires_incomplete and waited_ms >= match.max_wait_ms else ""
+
+
+def decide(
+    entity: str, tally: Tally, matches: Iterable[Match], marks: Completeness, program: Program
+) -> tuple[Tally, dict[str, Alert]]:
+    """Alerts of *matches* (in the order of the fold) on top of *tally*, and the tally after them."""
+    alerts: dict[str, Alert] = {}
+    episodes = dict(tally.episodes)
+    for match in matches:
+        belief = believed(match, marks, program)
+        if not belief:
+            continue
+        episode, at_ms = episodes.get(match.rule), match.decided_ms
+        if episode is not None and _joins(match.rule, episode, at_ms, program):
+            episodes[match.rule] = replace(episode, newest_ms=max(at_ms, episode.newest_ms))
+            if (
+                first := alerts.get(episode.uid)
+            ) is not None:  # else it is final: nothing more is said about it
+                alerts[first.uid] = _repeat(first, match, belief)
+            continue
+        uid = alert_uid(match.rule, entity, match.event_id)
+        episodes[match.rule] = Episode(at_ms, at_ms, uid)
+        alerts[uid] = Alert(
+            uid,
+            match.rule,
+            entity,
+            match.severity,
+            at_ms,
+            match.event_id,
+            match.evidence,
+            match.values,
+            belief,
+            count=match.count,
+            assumed=marks.assumed(match.feed, match.site, at_ms) if match.feed else (),
+        )
+    return Tally(tally.edge_ms, tuple(sorted(episodes.items()))), alerts
+
+
+def _repeat(first: Alert, match: Match, belief: Belief) -> Alert:
+    """*first* with one more match: it is as sure as its surest match."""
+    confidence: Literal["low", "high"] = "high" if "high" in (first.confidence, belief) else "low"
+    return replace(
+        first,
+        confidence=confidence,
+        repeats=(*first.repeats, match.event_id)[-REPEATS_MAX:],
+        repeat_count=first.repeat_count + 1,
+    )
+
+
+def _joins(rule_id: str, episode: Episode, at_ms: int, program: Program) -> bool:
+    """Is a match at *at_ms* a repeat? An episode goes on until it is quiet, at most to the end of the day."""
+    rule = program.rules.get(rule_id)
+    suppress_ms = rule.suppress_ms if rule is not None else 0
+    return at_ms // DAY_MS == episode.first_ms // DAY_MS and at_ms - episode.newest_ms < suppress_ms
+
+
+def difference(
+    old: Mapping[str, Alert], new: Mapping[str, Alert], threads: Mapping[str, str], because: tuple[str, ...]
+) -> tuple[list[Change], dict[str, str]]:
+    """What to tell readers who hold *old* so that they hold *new*, and the threads (correlation uids) of
+    *new*.
+
+    A closed alert is superseded, not retracted, when an alert of the same rule speaks of one of its events.
+    """
+    was, now = _kin(old), _kin(new)
+    changes: list[Change] = []
+    heirs: dict[str, str] = {}  # new uid -> uid that it supersedes
+    follows: dict[str, str] = {}
+    for uid, alert in new.items():
+        ancestor = uid if uid in old else _relative(alert, was)
+        follows[uid] = threads.get(ancestor, uid)
+        if ancestor and ancestor not in new:
+            heirs[uid] = ancestor
+
+    def change(activity: Activity, alert: Alert, thread: str, reason: str = "", heir: str = "") -> None:
+        ancestor = heirs.get(alert.uid, "") if activity == "create" else ""
+        changes.append(Change(activity, alert, thread, reason, heir, ancestor, because))
+
+    for uid in sorted(old.keys() - new.keys()):
+        heir = _relative(old[uid], now)
+        change("close", old[uid], threads.get(uid, uid), "superseded" if heir else "retracted", heir)
+    for uid in sorted(new.keys() - old.keys()):
+        change("create", new[uid], follows[uid])
+    for uid in sorted(uid for uid in new.keys() & old.keys() if new[uid] != old[uid]):
+        change("update", new[uid], follows[uid])
+    return changes, follows
+
+
+def _kin(alerts: Mapping[str, Alert]) -> dict[tuple[str, str], str]:
+    """(rule, event) -> uid of the alert that speaks of it, first of all as a match of its own."""
+    quoted = {(a.rule, i): a.uid for a in alerts.values() for i in a.evidence}
+    return quoted | {(a.rule, i): a.uid for a in alerts.values() for i in (a.event_id, *a.repeats)}
+
+
+def _relative(alert: Alert, others: Mapping[tuple[str, str], str]) -> str:
+    """Uid of the alert among *others* that speaks of an event of *alert*, else ""."""
+    named = (others.get((alert.rule, i)) for i in (alert.event_id, *alert.evidence))
+    return next((uid for uid in named if uid), "")

@@ -1,0 +1,132 @@
+"""fold(base, events) -> live, matches: every event of an entity, in (event time, event id) order.
+
+`step` folds one event, the newest so far. Verdicts of settled rules that fall due before it are taken
+first: nothing that is still to come can change them. Marks play no part here; `decide` looks at them.
+
+May not know: marks, arrival, publishing. Pure, total and deterministic: the same events give the same states.
+"""
+
+from __future__ import annotations
+
+from bisect import insort
+from collections.abc import Iterable
+
+from msgspec.structs import replace
+
+from correlator.event import DAY_MS, Event, entity_kind
+from correlator.timeline import presence, travel
+from correlator.timeline.live import DoorState, Live, Match, Waiting
+from correlator.timeline.observation import Observation
+from correlator.timeline.program import Program
+
+FORCED_MAX = 6  # newest forced reports of a door that are remembered
+
+
+def step(entity: str, live: Live, event: Event, program: Program) -> tuple[Live, list[Match]]:
+    """Fold *event*. Returns the live state after it and what was decided before and by it, in that order."""
+    matches: list[Match] = []
+    waiting = live.waiting
+    if waiting and waiting[0].due_ms < event.time_ms:
+        due = [w for w in waiting if w.due_ms < event.time_ms]
+        matches = verdicts(entity, live, due, program)
+        waiting = waiting[len(due) :]
+    found = program.on_event(observe(entity, live, event, program), live.windows)
+    matches += found.matches
+    if found.waiting:
+        waiting = _merge(waiting, found.waiting)
+    after = remember(entity, live, event, program)
+    if found.windows is not live.windows or waiting is not live.waiting:
+        after = replace(after, windows=found.windows, waiting=waiting)
+    return after, matches
+
+
+def observe(entity: str, live: Live, event: Event, program: Program) -> Observation:
+    return Observation(entity, event, live, program.settings, event.time_ms)
+
+
+def verdicts(entity: str, live: Live, due: Iterable[Waiting], program: Program) -> list[Match]:
+    """Matches of settled rules as of their due times; *live* is the state after all events at or before
+    them.
+    """
+    matches = []
+    for w in due:
+        observation = Observation(entity, w.event, live, program.settings, w.due_ms, dict(w.seen))
+        match = program.verdict(w, observation)
+        if match is not None:
+            matches.append(match)
+    return matches
+
+
+def fold(entity: str, live: Live, events: Iterable[Event], program: Program) -> tuple[Live, list[Match]]:
+    matches: list[Match] = []
+    for event in events:
+        live, found = step(entity, live, event, program)
+        matches += found
+    return live, matches
+
+
+def remember(entity: str, live: Live, event: Event, program: Program) -> Live:
+    """*live* with what later events may look back on. Windows and waiting rules are the caller's."""
+    if entity_kind(entity) == "door":
+        door = _door(live.door or DoorState(), event)
+        return live if door is live.door else replace(live, door=door)
+    if event.kind == "access":
+        return _access(live, event, program)
+    if event.kind == "login":
+        return _login(live, event)
+    if event.kind == "person" and event.person is not None:
+        known = live.person
+        if known is None or event.person.version > known.version:
+            return replace(live, person=event.person)
+    return live
+
+
+def _access(live: Live, event: Event, program: Program) -> Live:
+    if not travel.is_badge_place(event):
+        return replace(live, last_badge=event)
+    believed = presence.after_access(live.presence, event, program.settings)
+    return replace(live, last_badge=event, badge_place=event, presence=believed)
+
+
+def _login(live: Live, event: Event) -> Live:
+    if event.outcome != "success":
+        return live
+    if travel.is_login_place(event):
+        return replace(live, last_login=event, login_place=event)
+    return replace(live, last_login=event)
+
+
+def _door(door: DoorState, event: Event) -> DoorState:
+    if event.kind == "access":
+        return replace(door, last_grant=event.order) if event.outcome == "granted" else door
+    if event.activity == "rex":
+        return replace(door, last_rex=event.order)
+    if event.activity == "held":
+        return replace(door, held=event.order)
+    if event.activity == "forced":
+        recent = [f for f in door.forced if event.time_ms - f[0] <= DAY_MS]
+        return replace(door, forced=tuple([*recent, event.order][-FORCED_MAX:]))
+    return door
+
+
+def prune(live: Live, time_ms: int, program: Program) -> Live:
+    """*live* without what cannot matter to events at or after *time_ms*: equal futures, equal states."""
+    windows = program.prune(live.windows, time_ms) if live.windows else live.windows
+    believed = presence.believed(live.presence, time_ms, program.settings)
+    door = live.door
+    if door is not None and door.forced and time_ms - door.forced[0][0] > DAY_MS:
+        door = replace(door, forced=tuple(f for f in door.forced if time_ms - f[0] <= DAY_MS))
+    if windows == live.windows and believed is live.presence and door is live.door:
+        return live
+    return replace(live, windows=windows, presence=believed, door=door)
+
+
+def _merge(waiting: tuple[Waiting, ...], fresh: list[Waiting]) -> tuple[Waiting, ...]:
+    merged = list(waiting)
+    for w in fresh:
+        insort(merged, w, key=_due)
+    return tuple(merged)
+
+
+def _due(w: Waiting) -> tuple[int, str, int, str]:
+    return (w.due_ms, w.rule, w.event.time_ms, w.event.id)

@@ -1,0 +1,237 @@
+"""What a keyed partition knows about time: folded from the marks in its own frames, and from nothing else.
+
+Arrival is the only clock (decision 5). `arrival(q) = a` says: every record of input partition q that
+arrived *before* a is in this log. A quiet source is not a source that is behind (decision 6): a source is
+complete to its newest event less its bound, or, while it and its site's whole feed are believed alive, to
+what the feed has arrived to less its quiet time; never past what the feed has arrived to. Completeness is
+a running maximum.
+
+*feed* is a kind (access, login, door): what rules settle on. Several feed files may be of one kind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+
+from correlator.event import NEVER
+from correlator.frame import Arrival, SourceMark
+from correlator.timeline import week
+from correlator.timeline.settings import FeedTiming, Settings, SiteTiming
+
+ASSUMED_MAX = 5  # sources that an alert names as taken to be quiet
+SourceKey = tuple[str, str, str]  # feed file, source, site: a source that serves two sites counts at each
+
+
+class SourceState(msgspec.Struct, array_like=True):
+    """*counted_ms*: newest event that the feed has arrived past. *pending*: newer ones with their arrival,
+    which wait for that: the source's older events may lie on another partition.
+    """
+
+    counted_ms: int = NEVER
+    heard_ms: int = NEVER
+    pending: list[tuple[int, int]] = []
+    lag_min_ms: int | None = None
+    count: int = 0
+
+
+class Marks:
+    """State: see `dump` and `load`. Fold frames' marks in log order with `fold`."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.now_ms = NEVER
+        self.arrivals: dict[str, dict[int, int]] = {}
+        self.partitions: dict[str, int] = {}
+        self.paused: set[tuple[str, int]] = set()
+        self.sources: dict[SourceKey, SourceState] = {}
+        self.complete: dict[tuple[str, str], int] = {}
+        self.went_back = 0
+        self._timing = {feed.feed: feed for feed in settings.feeds}
+        self._sites = {site.site: site for site in settings.sites}
+
+    # ------------------------------------------------------------------- folding
+
+    def fold(self, arrivals: Iterable[Arrival], sources: Iterable[SourceMark]) -> None:
+        for arrival in arrivals:
+            self._arrive(arrival)
+        for mark in sources:
+            self._hear(mark)
+        self._count_pending()
+        self._advance()
+
+    def _arrive(self, arrival: Arrival) -> None:
+        known = self.arrivals.setdefault(arrival.topic, {})
+        if arrival.arrival_ms < known.get(arrival.q, NEVER):
+            self.went_back += 1  # an intake that lost its partition wrote on: what was said stays said
+            return
+        known[arrival.q] = arrival.arrival_ms
+        self.partitions[arrival.topic] = max(arrival.partitions, self.partitions.get(arrival.topic, 0))
+        (self.paused.add if arrival.is_paused else self.paused.discard)((arrival.topic, arrival.q))
+
+    def _hear(self, mark: SourceMark) -> None:
+        state = self.sources.setdefault((mark.feed, mark.source, mark.site), SourceState())
+        state.heard_ms = max(state.heard_ms, mark.heard_ms)
+        state.count += mark.count
+        state.lag_min_ms = (
+            mark.lag_min_ms if state.lag_min_ms is None else min(state.lag_min_ms, mark.lag_min_ms)
+        )
+        newest_ms = max([state.counted_ms, *(event_ms for event_ms, _ in state.pending)])
+        if mark.event_max_ms > newest_ms:
+            if len(state.pending) >= 2:  # the last one waits for the newer: late by a mark, never wrong
+                state.pending[-1] = (mark.event_max_ms, max(mark.heard_ms, state.pending[-1][1]))
+            else:
+                state.pending.append((mark.event_max_ms, mark.heard_ms))
+
+    def _count_pending(self) -> None:
+        for (feed, _, _), state in self.sources.items():
+            if state.pending and feed in self._timing:
+                arrived_ms = self.arrived_to(self._timing[feed].topic)
+                while state.pending and state.pending[0][1] < arrived_ms:
+                    state.counted_ms = max(state.counted_ms, state.pending.pop(0)[0])
+
+    def _advance(self) -> None:
+        arrivals = [a for topic in self._topics() for a in self._stated(topic)]
+        if arrivals:
+            self.now_ms = max(self.now_ms, min(arrivals))
+        lowest: dict[tuple[str, str], int] = {}
+        alive: dict[tuple[str, str], bool] = {}
+        for (feed, _, site), state in self.sources.items():
+            timing = self._timing.get(feed)
+            if timing is None:
+                continue
+            complete_ms = self._source_complete(timing, site, state, alive)
+            key = (str(timing.kind), site)
+            lowest[key] = min(complete_ms, lowest.get(key, complete_ms))
+        for key, complete_ms in lowest.items():
+            if complete_ms > self.complete.get(key, NEVER):
+                self.complete[key] = complete_ms
+
+    def _topics(self) -> Iterable[str]:
+        return {feed.topic: None for feed in self.settings.feeds} or self.arrivals
+
+    def _stated(self, topic: str) -> Iterable[int]:
+        """Arrivals of the topic's partitions, paused ones left out; NEVER for one that nobody has heard
+        of.
+        """
+        known = self.arrivals.get(topic, {})
+        count = self.partitions.get(topic, 1)
+        return (known.get(q, NEVER) for q in range(count) if (topic, q) not in self.paused)
+
+    # ------------------------------------------------------------------- asking
+
+    def arrived_to(self, topic: str) -> int:
+        known = self.arrivals.get(topic, {})
+        return min(known.values()) if known and len(known) == self.partitions.get(topic) else NEVER
+
+    def complete_ms(self, feed: str, site: str) -> int:
+        return self.complete.get((feed, site), NEVER)
+
+    def assumed(self, feed: str, site: str, to_ms: int) -> tuple[str, ...]:
+        """Sources of *feed* at *site* that are taken as complete to *to_ms* only because they are quiet."""
+        quiet = [
+            (source, state)
+            for (name, source, where), state in sorted(self.sources.items())
+            if where == site and name in self._timing and self._timing[name].kind == feed
+            if state.counted_ms - self._timing[name].bound_ms < to_ms
+        ]
+        told = [
+            f"{source} quiet since {_clock(state.heard_ms)}, taken as complete"
+            for source, state in quiet[:ASSUMED_MAX]
+        ]
+        return (*told, f"and {len(quiet) - ASSUMED_MAX} more") if len(quiet) > ASSUMED_MAX else tuple(told)
+
+    def missing(self, feed: str, site: str, to_ms: int) -> list[tuple[str, int]]:
+        """(source, heard last) of the sources that keep *site* from being complete to *to_ms*."""
+        alive: dict[tuple[str, str], bool] = {}
+        return [
+            (source, state.heard_ms)
+            for (name, source, where), state in sorted(self.sources.items())
+            if where == site and name in self._timing and self._timing[name].kind == feed
+            if self._source_complete(self._timing[name], site, state, alive) < to_ms
+        ]
+
+    def _source_complete(
+        self, timing: FeedTiming, site: str, state: SourceState, alive: dict[tuple[str, str], bool]
+    ) -> int:
+        arrived_ms = self.arrived_to(timing.topic)
+        if arrived_ms == NEVER:
+            return NEVER
+        complete_ms = state.counted_ms - timing.bound_ms if state.counted_ms > NEVER else NEVER
+        where, quiet_ms = self._sites.get(site), timing.quiet_ms
+        if where is not None and week.is_within(where.business_hours, where.time_zone, arrived_ms):
+            quiet_ms = max(quiet_ms, timing.site_silence_max_business_hours_ms)
+        key = (timing.feed, site)
+        if key not in alive:
+            heard = [s.heard_ms for (f, _, w), s in self.sources.items() if f == timing.feed and w == site]
+            alive[key] = _is_quiet(
+                where,
+                max(heard),
+                arrived_ms,
+                timing.site_silence_max_ms,
+                timing.site_silence_max_business_hours_ms,
+            )
+        if alive[key] and _is_quiet(
+            where, state.heard_ms, arrived_ms, timing.silence_max_ms, timing.silence_max_business_hours_ms
+        ):
+            complete_ms = max(complete_ms, arrived_ms - quiet_ms)
+        return min(complete_ms, arrived_ms)
+
+    # -------------------------------------------------------------------- state
+
+    def dump(self) -> bytes:
+        return _encode(
+            _State(
+                self.now_ms,
+                sorted((topic, sorted(known.items())) for topic, known in self.arrivals.items()),
+                sorted(self.partitions.items()),
+                sorted(self.paused),
+                sorted(self.sources.items(), key=lambda item: item[0]),
+                sorted(self.complete.items()),
+                self.went_back,
+            )
+        )
+
+    @classmethod
+    def load(cls, settings: Settings, raw: bytes) -> Marks:
+        state = _state(raw)
+        marks = cls(settings)
+        marks.now_ms, marks.went_back = state.now_ms, state.went_back
+        marks.arrivals = {topic: dict(known) for topic, known in state.arrivals}
+        marks.partitions = dict(state.partitions)
+        marks.paused = set(state.paused)
+        marks.sources = dict(state.sources)
+        marks.complete = dict(state.complete)
+        return marks
+
+
+class _State(msgspec.Struct, array_like=True):
+    now_ms: int
+    arrivals: list[tuple[str, list[tuple[int, int]]]]
+    partitions: list[tuple[str, int]]
+    paused: list[tuple[str, int]]
+    sources: list[tuple[SourceKey, SourceState]]
+    complete: list[tuple[tuple[str, str], int]]
+    went_back: int
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_state = msgspec.msgpack.Decoder(_State).decode
+
+
+def _is_quiet(
+    site: SiteTiming | None, heard_ms: int, arrived_ms: int, most_ms: int, most_business_ms: int
+) -> bool:
+    """Is the silence since *heard_ms* short enough to believe that there was nothing to say?"""
+    silence_ms = max(0, arrived_ms - heard_ms)
+    hours = site.business_hours if site is not None else ()
+    within_ms = (
+        week.business_ms(hours, site.time_zone, heard_ms, arrived_ms) if site is not None and hours else 0
+    )
+    return within_ms <= most_business_ms and silence_ms - within_ms <= most_ms
+
+
+def _clock(time_ms: int) -> str:
+    minutes = time_ms // 60_000
+    return f"{minutes // 60 % 24:02}:{minutes % 60:02} UTC"

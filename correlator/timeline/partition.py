@@ -1,0 +1,341 @@
+"""A partition of *keyed*: its timelines, marks, models and codes, fed by frames.
+
+`step` folds one frame: inserts everything, then folds and publishes each entity concerned once. State is a
+function of the frames folded, and nothing else: no clock, no randomness. `freeze` and `slice` give one
+frozen cut of it between frames, for a checkpoint that is encoded while later frames are folded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from zlib import crc32
+
+from msgspec.structs import replace
+
+from correlator.codec import Codes
+from correlator.event import NEVER, Event, Person
+from correlator.frame import Frame
+from correlator.timeline import state
+from correlator.timeline.alert import Alert, Change, alert_uid
+from correlator.timeline.entity import Timeline
+from correlator.timeline.fold import observe
+from correlator.timeline.live import Live, Match
+from correlator.timeline.marks import Marks
+from correlator.timeline.profile import Profile, learn_profile
+from correlator.timeline.program import Program, Scorer
+from correlator.timeline.wakes import CLOCK, IDLE, Key, Wakes
+
+Learnt = tuple[Event, str, dict[str, float]]  # event, type of identity, features
+
+
+class Partition:
+    """Timelines of one partition. Counters are (metric, label value …) -> count since they were last
+    taken.
+    """
+
+    def __init__(self, program: Program, scorer: Scorer, number: int) -> None:
+        self.program, self.scorer, self.number = program, scorer, number
+        self.marks = Marks(program.settings)
+        self.codes = Codes()
+        self.timelines: dict[str, Timeline] = {}
+        self.any_age: dict[str, int] = {}  # uid of an alert on a too-late event -> now when it was told
+        self.counters: dict[tuple[str, ...], int] = {}
+        self.wakes = Wakes()
+        self._before_ms = NEVER  # now of the frame before
+        self._idle: set[str] = set()  # entities with a pending look at whether they can be dropped
+        self._dirty: set[str] = set()
+        self._frozen: set[str] = set()
+        self._thawed: list[tuple[str, bytes | None]] = []
+        self._frozen_rest: bytes | None = None
+
+    # ------------------------------------------------------------------- folding
+
+    @property
+    def now_ms(self) -> int:
+        return self.marks.now_ms
+
+    def step(self, frame: Frame) -> list[Change]:
+        """Fold *frame*; returns what readers of the alert topic must be told, in order of entity."""
+        horizon_ms = self.program.settings.horizon_ms
+        final_ms = self.now_ms - horizon_ms if self.now_ms > NEVER else NEVER  # up to the last frame's now
+        self.marks.fold(frame.arrivals, frame.sources)
+        edge_ms = self.now_ms - horizon_ms if self.now_ms > NEVER else NEVER
+        inbox: dict[str, list[Event]] = {
+            e: [] for e, key, at_ms in self._woken() if self._is_awaited(e, key, at_ms)
+        }
+        woken = set(inbox)
+        changes: list[Change] = []
+        for entity, event in frame.rows:
+            if event.time_ms < edge_ms:
+                changes += self._too_late(entity, event)
+            else:
+                inbox.setdefault(entity, []).append(event)
+        for entity, events in inbox.items():
+            changes += self._visit(entity, events, entity in woken, final_ms, edge_ms)
+        self._before_ms = self.now_ms
+        return changes
+
+    def _woken(self) -> list[tuple[str, Key, int]]:
+        return self.wakes.woken(lambda key: self.marks.complete_ms(*key) if key[0] else self.now_ms)
+
+    def _is_awaited(self, entity: str, key: Key, at_ms: int) -> bool:
+        """Is what was asked for still there? A visit for nothing would move the base at another frame than
+        after a restore, which does not know of it.
+        """
+        timeline = self.timelines.get(entity)
+        if timeline is None:
+            return False
+        horizon_ms = self.program.settings.horizon_ms
+        if key == IDLE:
+            self._idle.discard(entity)
+            if timeline.blocks and timeline.last[0] + horizon_ms >= self.now_ms:
+                self._ask_idle(timeline)
+                return False
+            return True
+        matches = [match for match in timeline.matches(self.codes, self.program) if match.feed]
+        timeline.rest(self.codes)
+        if key == CLOCK:
+            return any(
+                at_ms in (m.decided_ms + m.max_wait_ms, m.decided_ms + horizon_ms + 1) for m in matches
+            )
+        return any((m.feed, m.site, m.decided_ms) == (*key, at_ms) for m in matches)
+
+    def _visit(
+        self, entity: str, events: list[Event], is_woken: bool, final_ms: int, edge_ms: int
+    ) -> list[Change]:
+        timeline = self._touch(entity)
+        learnt: list[Learnt] = []
+        scored = [self._score(timeline, event, learnt) for event in self._fresh(timeline, events)]
+        scored.sort(key=lambda event: event.order)
+        moved, late = timeline.insert(scored, self.codes, self.program) if scored else (False, ())
+        changes: list[Change] = []
+        if late:
+            self._add("correlator_records_late_total", count=len(late))
+        if moved or is_woken:
+            matches = timeline.matches(self.codes, self.program)
+            changes = timeline.publish(matches, self.marks, self.program, final_ms, late)
+            for match in matches:
+                if match.feed and self.marks.complete_ms(match.feed, match.site) < match.decided_ms:
+                    self._wait(entity, match)
+        self._learn(timeline, learnt, changes)
+        self._tidy(timeline, moved or is_woken, edge_ms)
+        return changes
+
+    def _fresh(self, timeline: Timeline, events: Iterable[Event]) -> list[Event]:
+        """Events that the entity does not hold yet and may still take; of two with one id the first wins."""
+        fresh: dict[str, Event] = {}
+        for event in events:
+            if event.id in fresh or timeline.holds(event.id):
+                self._add("correlator_duplicates_total", event.feed)
+            elif event.time_ms < timeline.tally.edge_ms:
+                self._add("correlator_events_refused_total", "saturated")
+            else:
+                fresh[event.id] = event
+        return list(fresh.values())
+
+    def _wait(self, entity: str, match: Match) -> None:
+        """Come back when a mark can change what is believed of *match*."""
+        self.wakes.ask((match.feed, match.site), match.decided_ms, entity)
+        due_ms, end_ms = (
+            match.decided_ms + match.max_wait_ms,
+            match.decided_ms + self.program.settings.horizon_ms,
+        )
+        if self.now_ms < due_ms:
+            self.wakes.ask(CLOCK, due_ms, entity)
+        elif self.now_ms <= end_ms:
+            if self._before_ms < due_ms:
+                self._add("correlator_rule_inconclusive_total", match.rule)
+            self.wakes.ask(CLOCK, end_ms + 1, entity)
+
+    def _ask_idle(self, timeline: Timeline) -> None:
+        if timeline.entity not in self._idle:
+            self._idle.add(timeline.entity)
+            self.wakes.ask(IDLE, timeline.last[0] + self.program.settings.horizon_ms + 1, timeline.entity)
+
+    def _tidy(self, timeline: Timeline, was_published: bool, edge_ms: int) -> None:
+        """Move the base, hold the cap, drop what is not worth keeping, and pack the live state."""
+        settings, entity = self.program.settings, timeline.entity
+        blocks = timeline.blocks
+        if edge_ms > NEVER and (was_published or (len(blocks) > 1 and blocks[1].first[0] < edge_ms)):
+            timeline.forget(edge_ms, self.marks, self.codes, self.program)
+        if timeline.count > settings.events_max and len(blocks) > 1:
+            timeline.saturate(self.marks, self.codes, self.program)
+            self._add("correlator_entities_saturated_total")
+        if blocks:
+            self._ask_idle(timeline)
+        elif not timeline.open and _is_worthless(timeline.touch(self.codes)):
+            del self.timelines[entity]
+            return
+        timeline.rest(self.codes)
+
+    # ------------------------------------------------------------ scores, any age
+
+    def _score(self, timeline: Timeline, event: Event, learnt: list[Learnt]) -> Event:
+        """*event* with its score, taken once, on arrival."""
+        if not self.scorer.wants(event):
+            return event
+        profile = timeline.profile or Profile()
+        person = timeline.touch(self.codes).person
+        identity_type = person.identity_type if person is not None else ""
+        score, features = self.scorer.score(event, identity_type, profile)
+        learnt.append((event, identity_type, features))
+        return replace(event, score=score)
+
+    def _learn(self, timeline: Timeline, learnt: Iterable[Learnt], changes: Iterable[Change]) -> None:
+        """Models and the identity's statistics learn what was not alerted on."""
+        alerted = {i for change in changes for i in (change.alert.event_id, *change.alert.evidence)}
+        for event, identity_type, features in learnt:
+            if event.id not in alerted:
+                timeline.profile = learn_profile(timeline.profile or Profile(), event)
+                self.scorer.learn(identity_type, features)
+
+    def _too_late(self, entity: str, event: Event) -> list[Change]:
+        """Rules with `any_age` are evaluated on an event beyond the horizon alone; it is not inserted."""
+        self._add("correlator_events_refused_total", "too_late")
+        timeline = self.timelines.get(entity)
+        person = None
+        if timeline is not None:
+            person = timeline.live.person if timeline.live is not None else timeline.touch(self.codes).person
+        changes = []
+        for match in self.program.on_too_late(observe(entity, Live(person=person), event, self.program)):
+            uid = alert_uid(match.rule, entity, match.event_id)
+            if uid in self.any_age or (timeline is not None and uid in timeline.open):
+                continue
+            self.any_age[uid] = self.now_ms
+            alert = Alert(
+                uid,
+                match.rule,
+                entity,
+                match.severity,
+                match.decided_ms,
+                match.event_id,
+                match.evidence,
+                match.values,
+            )
+            changes.append(Change("create", alert, uid))
+        oldest_ms = self.now_ms - self.program.settings.any_age_ms
+        for uid in [u for u, told_ms in self.any_age.items() if told_ms < oldest_ms]:
+            del self.any_age[uid]
+        if timeline is not None:
+            timeline.rest(self.codes)
+        return changes
+
+    # ----------------------------------------------------------------- asking
+
+    def events(self, entity: str, ids: Sequence[str]) -> list[Event]:
+        """Those of *ids* that the entity still holds, in order of time: the evidence of an alert."""
+        timeline = self.timelines.get(entity)
+        if timeline is None or not ids:
+            return []
+        wanted = set(ids)
+        held = {event.id: event for event in timeline.events(self.codes) if event.id in wanted}
+        live = timeline.touch(self.codes)
+        for event in (live.last_badge, live.last_login, live.badge_place, live.login_place):
+            if event is not None and event.id in wanted:
+                held.setdefault(event.id, event)
+        timeline.rest(self.codes)
+        return sorted(held.values(), key=lambda event: event.order)
+
+    def person(self, entity: str) -> Person | None:
+        timeline = self.timelines.get(entity)
+        if timeline is None:
+            return None
+        person = timeline.touch(self.codes).person
+        timeline.rest(self.codes)
+        return person
+
+    def take_counters(self) -> dict[tuple[str, ...], int]:
+        taken, self.counters = self.counters, {}
+        return taken
+
+    def _add(self, *name: str, count: int = 1) -> None:
+        self.counters[name] = self.counters.get(name, 0) + count
+
+    # --------------------------------------------------------------- checkpoints
+
+    def _touch(self, entity: str) -> Timeline:
+        """The timeline, about to be changed: a frozen one is encoded first, as it was at the cut."""
+        if entity in self._frozen:
+            self._frozen.discard(entity)
+            self._thawed.append((entity, self._encode(entity)))
+        self._dirty.add(entity)
+        timeline = self.timelines.get(entity)
+        if timeline is None:
+            timeline = self.timelines[entity] = Timeline(entity)
+        return timeline
+
+    def _encode(self, entity: str) -> bytes | None:
+        timeline = self.timelines.get(entity)
+        return None if timeline is None else state.dump_timeline(timeline)
+
+    @property
+    def dirty(self) -> int:
+        """How many entities changed since the last freeze."""
+        return len(self._dirty)
+
+    def freeze(self) -> None:
+        """Cut here, between two frames. What was frozen before must have been taken whole."""
+        assert not self._frozen, "the last cut was not taken whole"
+        assert not self._thawed, "the last cut was not taken whole"
+        self._frozen, self._dirty = self._dirty, set()
+        marks, scorer = self.marks.dump(), self.scorer.encode()
+        self._frozen_rest = state.dump_rest(self.number, self.codes, self.any_age, marks, scorer)
+
+    def slice(self, count: int) -> list[tuple[str, bytes | None]]:
+        """At most about *count* entities of the cut, None for a dropped one; [] when all were given."""
+        taken, self._thawed = self._thawed, []
+        for entity in sorted(self._frozen)[: max(0, count - len(taken))] if self._frozen else ():
+            self._frozen.discard(entity)
+            taken.append((entity, self._encode(entity)))
+        return taken
+
+    def unfreeze(self) -> None:
+        """Give a cut up: what it held is dirty again."""
+        self._dirty |= self._frozen | {entity for entity, _ in self._thawed}
+        self._frozen, self._thawed, self._frozen_rest = set(), [], None
+
+    def frozen_rest(self) -> bytes:
+        """Marks, codes, models and the rest of the state, as of the cut."""
+        assert self._frozen_rest is not None, "nothing is frozen"
+        return self._frozen_rest
+
+    @classmethod
+    def restore(
+        cls,
+        program: Program,
+        decode_scorer: Callable[[bytes], Scorer],
+        rest: bytes,
+        entities: Iterable[tuple[str, bytes]],
+    ) -> Partition:
+        """The partition as of the cut that *rest* and *entities* belong to. Raises `StateError`."""
+        known = state.load_rest(rest)
+        partition = cls(program, decode_scorer(known.scorer), known.number)
+        partition.codes = Codes(known.words, known.places, known.networks)
+        partition.marks = Marks.load(program.settings, known.marks)
+        partition.any_age = dict(known.any_age)
+        partition._before_ms = partition.now_ms
+        for entity, raw in entities:
+            timeline = partition.timelines[entity] = state.load_timeline(entity, raw)
+            partition._ask_again(timeline)
+        return partition
+
+    def _ask_again(self, timeline: Timeline) -> None:
+        """Wakes follow from the timelines: ask as `_visit` and `_tidy` have asked."""
+        for match in timeline.matches(self.codes, self.program):
+            if match.feed and self.marks.complete_ms(match.feed, match.site) < match.decided_ms:
+                self._wait(timeline.entity, match)
+        if timeline.blocks:
+            self._ask_idle(timeline)
+        timeline.rest(self.codes)
+
+
+def _is_worthless(live: Live) -> bool:
+    """Nothing that a later event could see: an address or a stray card must not be kept for ever."""
+    return live == Live() or (live.person is None and live.door is None and live.badge_place is None)
+
+
+def stamp(crc: int, changes: Iterable[Change]) -> int:
+    """Running CRC of what was published: (uid, state) in order. The same log gives the same value."""
+    for change in changes:
+        crc = crc32(f"{change.alert.uid}\0{change.activity}\0{change.reason}".encode(), crc)
+    return crc

@@ -1,0 +1,112 @@
+"""The state of a partition as bytes: what a checkpoint holds. Versioned msgpack; equal states give equal
+bytes.
+
+One record per entity, and one *rest*: marks, codes, models, uids of alerts on too-late events. What
+follows from these (wakes, sets of known ids) is not saved.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from correlator.codec import Codes
+from correlator.event import Network, Place
+from correlator.timeline.alert import Alert
+from correlator.timeline.decide import Tally
+from correlator.timeline.entity import Block, Timeline
+from correlator.timeline.profile import Profile
+
+FORMAT = 1  # of both records; part of the manifest
+
+
+class StateError(Exception):
+    """Bytes of a state that this version cannot read; says what to do."""
+
+
+class _Timeline(msgspec.Struct, array_like=True):
+    format: int
+    live: bytes
+    blocks: list[Block]
+    tally: Tally
+    open: list[Alert]
+    threads: list[tuple[str, str]]
+    profile: Profile | None
+    is_saturated: bool
+
+
+class Rest(msgspec.Struct, array_like=True):
+    format: int
+    number: int
+    words: list[str]
+    places: list[Place]
+    networks: list[Network]
+    any_age: list[tuple[str, int]]
+    marks: bytes
+    scorer: bytes
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_timeline = msgspec.msgpack.Decoder(_Timeline).decode
+_rest = msgspec.msgpack.Decoder(Rest).decode
+
+
+def dump_timeline(timeline: Timeline) -> bytes:
+    """Bytes of a timeline at rest."""
+    return _encode(
+        _Timeline(
+            FORMAT,
+            timeline.packed,
+            timeline.blocks,
+            timeline.tally,
+            [timeline.open[uid] for uid in sorted(timeline.open)],
+            sorted(timeline.threads.items()),
+            timeline.profile,
+            timeline.is_saturated,
+        )
+    )
+
+
+def load_timeline(entity: str, raw: bytes) -> Timeline:
+    """Raises `StateError` for bytes of another format."""
+    _check(raw)
+    packed = _timeline(raw)
+    timeline = Timeline(entity)
+    timeline.packed = packed.live
+    timeline.blocks = packed.blocks
+    timeline.tally = packed.tally
+    timeline.open = {alert.uid: alert for alert in packed.open}
+    timeline.threads = dict(packed.threads)
+    timeline.profile = packed.profile
+    timeline.is_saturated = packed.is_saturated
+    return timeline
+
+
+def dump_rest(number: int, codes: Codes, any_age: dict[str, int], marks: bytes, scorer: bytes) -> bytes:
+    return _encode(
+        Rest(
+            FORMAT, number, codes.words, codes.places, codes.networks, sorted(any_age.items()), marks, scorer
+        )
+    )
+
+
+def load_rest(raw: bytes) -> Rest:
+    """Raises `StateError` for bytes of another format."""
+    _check(raw)
+    return _rest(raw)
+
+
+class _Head(msgspec.Struct, array_like=True):
+    format: int
+
+
+_head = msgspec.msgpack.Decoder(_Head).decode
+
+
+def _check(raw: bytes) -> None:
+    try:
+        found = _head(raw).format
+    except msgspec.DecodeError as error:
+        raise StateError(f"not a state of correlator: {error}") from error
+    if found != FORMAT:
+        what = "a newer correlator wrote it: upgrade" if found > FORMAT else "no migration is known"
+        raise StateError(f"state format {found}, this version reads {FORMAT}: {what}")

@@ -1,0 +1,55 @@
+"""Business hours: how much of a span of time lies within the hours in which a site is staffed.
+
+Hours are given in minutes of the local week (Monday 00:00 = 0); spans in ms, UTC. A local day that the
+clocks make shorter or longer counts by its clock, which is what people keep.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from functools import lru_cache
+from zoneinfo import ZoneInfo
+
+from correlator.event import HOUR_MS, MINUTE_MS
+
+WEEK_MIN = 7 * 1440
+Hours = tuple[tuple[int, int], ...]
+
+
+@lru_cache(maxsize=65_536)
+def _offset_min(time_zone: str, hour: int) -> int:
+    moment = datetime.fromtimestamp(hour * 3600, UTC)
+    offset = moment.astimezone(ZoneInfo(time_zone)).utcoffset()
+    return int(offset.total_seconds() // 60) if offset is not None else 0
+
+
+def offset_min(time_zone: str, time_ms: int) -> int:
+    """Offset of local time from UTC in minutes. Zones change their offset on whole UTC hours or half hours
+    at most; the hour's beginning decides.
+    """
+    return _offset_min(time_zone, time_ms // HOUR_MS)
+
+
+def minute_of_week(time_zone: str, time_ms: int) -> int:
+    return (
+        time_ms // MINUTE_MS + offset_min(time_zone, time_ms) + 3 * 1440
+    ) % WEEK_MIN  # the epoch was a Thursday
+
+
+def is_within(hours: Hours, time_zone: str, time_ms: int) -> bool:
+    minute = minute_of_week(time_zone, time_ms)
+    return any(start <= minute < end for start, end in hours)
+
+
+def business_ms(hours: Hours, time_zone: str, start_ms: int, end_ms: int) -> int:
+    """How much of [start, end) lies within *hours*."""
+    span_min = max(0, end_ms - start_ms) // MINUTE_MS
+    if not hours or not span_min:
+        return 0
+    weeks, rest = divmod(span_min, WEEK_MIN)
+    first = minute_of_week(time_zone, start_ms)
+    total = weeks * sum(end - start for start, end in hours)
+    for shift in (0, WEEK_MIN):
+        for start, end in hours:
+            total += max(0, min(end + shift, first + rest) - max(start + shift, first))
+    return total * MINUTE_MS
