@@ -1,0 +1,175 @@
+"""Does a condition hold of an observation? Slow, obvious and total: the authority that faster code is compared with.
+
+- A field that is absent matches nothing but `null` and `exists: false`; `neq` is false of it, on either side.
+- Text is compared without regard to case, unless `cased`.
+- Values of another type than the test asks for do not match; their fields are reported to the caller, who counts.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from operator import ge, gt, le, lt
+from typing import Any
+
+import re2
+
+from correlator.rules.rule import (
+    DASH,
+    MANY,
+    And,
+    Cidr,
+    Compare,
+    Condition,
+    Exists,
+    Leaf,
+    Not,
+    Null,
+    Or,
+    Refers,
+    Regex,
+    Same,
+    Test,
+    Text,
+)
+from correlator.timeline.fields import value
+from correlator.timeline.live import Scalar
+from correlator.timeline.observation import Observation
+
+DASHES = "-/–—―"
+_ORDER = {"lt": lt, "lte": le, "gt": gt, "gte": ge}
+
+
+def holds(condition: Condition, observation: Observation, mismatched: list[str]) -> bool:
+    """Does *condition* hold? Appends to *mismatched* the fields whose value had an unexpected type."""
+    match condition:
+        case And(args):
+            return all(holds(arg, observation, mismatched) for arg in args)
+        case Or(args):
+            return any(holds(arg, observation, mismatched) for arg in args)
+        case Not(arg):
+            return not holds(arg, observation, mismatched)
+        case Leaf():
+            return leaf_holds(condition, observation, mismatched)
+
+
+def leaf_holds(leaf: Leaf, observation: Observation, mismatched: list[str]) -> bool:
+    found = value(observation, leaf.field)
+    results = [test_holds(test, found, observation) for test in leaf.tests]
+    if None in results:
+        mismatched.append(leaf.field)
+    result = all(results) if leaf.needs_all else any(results)
+    if not leaf.is_negated:
+        return result
+    return None not in results and not result and _is_decidable(leaf, found, observation)
+
+
+def _is_decidable(leaf: Leaf, found: Scalar, observation: Observation) -> bool:
+    """Is there something to be different, on both sides?"""
+    referred = [t.field for t in leaf.tests if isinstance(t, Refers)]
+    return found is not None and all(value(observation, name) is not None for name in referred)
+
+
+def test_holds(test: Test, found: Scalar, observation: Observation) -> bool | None:
+    """Does *test* hold of the value *found*? None when its type is not one that can be tested."""
+    match test:
+        case Exists(is_present):
+            return (found is not None) == is_present
+        case Null():
+            return found is None
+    if found is None:
+        return False
+    match test:
+        case Text():
+            return text_matches(test, found) if isinstance(found, str) else None
+        case Same(expected):
+            return found == expected if _is_like(found, expected) else None
+        case Compare(operator, number):
+            return _ORDER[operator](found, number) if _is_number(found) else None
+        case Regex(pattern, flags):
+            return _searches(pattern, flags, found) if isinstance(found, str) else None
+        case Cidr(network):
+            return _is_within(network, found)
+        case Refers(name, relation):
+            return _relates(relation, found, value(observation, name))
+    return None
+
+
+def _is_number(found: Scalar) -> bool:
+    return isinstance(found, int | float) and not isinstance(found, bool)
+
+
+def _is_like(found: Scalar, expected: Scalar) -> bool:
+    if isinstance(expected, bool):
+        return isinstance(found, bool)
+    return _is_number(found) if _is_number(expected) else isinstance(found, str) and isinstance(expected, str)
+
+
+def text_matches(test: Text, found: str) -> bool:
+    if not test.is_cased:
+        found = found.lower()
+    if all(isinstance(part, str) for part in test.parts):
+        wanted = "".join(map(str, test.parts))
+        return found == (wanted if test.is_cased else wanted.lower())
+    try:
+        return _wildcards(test).fullmatch(found) is not None
+    except UnicodeError:  # a lone surrogate is no text
+        return False
+
+
+@lru_cache(maxsize=4096)
+def _wildcards(test: Text) -> Any:
+    pattern = "(?s)"
+    for part in test.parts:
+        if isinstance(part, str):
+            pattern += re2.escape(part if test.is_cased else part.lower())
+        else:
+            pattern += ".*" if part == MANY else f"[{re2.escape(DASHES)}]" if part == DASH else "."
+    return re2.compile(pattern)
+
+
+def _searches(pattern: str, flags: str, found: str) -> bool:
+    try:
+        return compile_regex(pattern, flags).search(found) is not None
+    except UnicodeError:
+        return False
+
+
+@lru_cache(maxsize=4096)
+def compile_regex(pattern: str, flags: str) -> Any:
+    """RE2 of *pattern*. Raises `re2.error`; what the loader accepted does not raise again."""
+    options = re2.Options()
+    options.log_errors = False  # RE2 would write them to stderr
+    return re2.compile(f"(?{flags}){pattern}" if flags else pattern, options)
+
+
+def _is_within(network: str, found: Scalar) -> bool | None:
+    if not isinstance(found, str):
+        return None
+    try:
+        address = ip_address(found)
+    except ValueError:
+        return None
+    return address in _network(network)
+
+
+@lru_cache(maxsize=4096)
+def _network(network: str) -> IPv4Network | IPv6Network:
+    return ip_network(network)
+
+
+def _relates(relation: str, found: Scalar, other: Scalar) -> bool | None:
+    if found is None or other is None:
+        return False
+    if not _is_like(found, other):
+        return None
+    if relation == "equal" and not isinstance(found, str):
+        return found == other
+    if not isinstance(found, str) or not isinstance(other, str):
+        return None
+    text, piece = found.lower(), other.lower()
+    if relation == "starts":
+        return text.startswith(piece)
+    if relation == "ends":
+        return text.endswith(piece)
+    return piece in text if relation == "contains" else text == piece

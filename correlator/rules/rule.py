@@ -1,0 +1,237 @@
+"""What a rule is once it is loaded: our own small tree of conditions, and nothing of pySigma.
+
+A condition is And, Or, Not over leaves; a leaf is one line of a Sigma detection: a field and what is asked of it.
+The meaning of each is in `interpret`, the authority, and in docs/rules.md. Everything is frozen and made of plain
+values, so a rule has a fingerprint that survives a change of layout, comments and description.
+
+May not know: YAML, pySigma, files. Durations in ms.
+"""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+from typing import Literal
+
+import msgspec
+
+from correlator.event import EntityKind, Kind
+
+MANY = 0  # in `Text.parts`: any characters, also none
+ONE = 1  # exactly one character
+DASH = 2  # one of the five dashes of |windash
+
+Relation = Literal["equal", "starts", "ends", "contains"]
+Operator = Literal["lt", "lte", "gt", "gte", "eq", "neq"]
+CorrelationType = Literal["event_count", "value_count"]
+Severity = Literal["informational", "low", "medium", "high", "critical"]
+
+
+class Text(msgspec.Struct, frozen=True, tag=True):
+    """The whole text, in which MANY, ONE and DASH stand for what they stand for."""
+
+    parts: tuple[str | int, ...]
+    is_cased: bool = False
+
+
+class Same(msgspec.Struct, frozen=True, tag=True):
+    """A number or a truth value. 1 is not true, and "1" is not 1."""
+
+    value: int | float | bool
+
+
+class Compare(msgspec.Struct, frozen=True, tag=True):
+    operator: Literal["lt", "lte", "gt", "gte"]
+    number: int | float
+
+
+class Exists(msgspec.Struct, frozen=True, tag=True):
+    is_present: bool
+
+
+class Null(msgspec.Struct, frozen=True, tag=True):
+    """The field is absent."""
+
+
+class Regex(msgspec.Struct, frozen=True, tag=True):
+    """RE2, searched anywhere in the text. Flags as in (?ims)."""
+
+    pattern: str
+    flags: str = ""
+
+
+class Cidr(msgspec.Struct, frozen=True, tag=True):
+    """An address within the network, IPv4 or IPv6."""
+
+    network: str
+
+
+class Refers(msgspec.Struct, frozen=True, tag=True):
+    """The field equals (or starts with, …) the value of another field of the same event."""
+
+    field: str
+    relation: Relation = "equal"
+
+
+Test = Text | Same | Compare | Exists | Null | Regex | Cidr | Refers
+
+
+class Leaf(msgspec.Struct, frozen=True, tag=True):
+    """Any (or all) of *tests* holds of *field*. Negated (`|neq`): the field is there and not so."""
+
+    field: str
+    tests: tuple[Test, ...]
+    needs_all: bool = False
+    is_negated: bool = False
+
+    def reads(self) -> tuple[str, ...]:
+        return (self.field, *(t.field for t in self.tests if isinstance(t, Refers)))
+
+
+class And(msgspec.Struct, frozen=True, tag=True):
+    args: tuple[Condition, ...]
+
+
+class Or(msgspec.Struct, frozen=True, tag=True):
+    args: tuple[Condition, ...]
+
+
+class Not(msgspec.Struct, frozen=True, tag=True):
+    arg: Condition
+
+
+Condition = Leaf | And | Or | Not
+
+
+class Base(msgspec.Struct, frozen=True):
+    """One of the rules that a correlation counts, with its group and value fields after aliases."""
+
+    rule: str  # id
+    condition: Condition
+    group: tuple[str, ...]  # beyond the entity
+    values: tuple[str, ...]  # of a value_count, else ()
+
+
+class Correlation(msgspec.Struct, frozen=True):
+    """Counts events (or distinct values) of *bases* over the trailing *timespan_ms*, both ends included."""
+
+    type: CorrelationType
+    bases: tuple[Base, ...]
+    timespan_ms: int
+    thresholds: tuple[tuple[Operator, int | float], ...]  # all must hold
+
+    @property
+    def entries_max(self) -> int:
+        """As many entries as decide every threshold: one more than the largest, whatever the operator."""
+        return max(int(number) for _, number in self.thresholds) + 1
+
+
+class Settle(msgspec.Struct, frozen=True):
+    """Wait until the feeds of kind *feed* are complete at the site named by field *at* to event time + grace."""
+
+    feed: Kind
+    at: str
+    grace_ms: int
+    max_wait_ms: int
+    fires_incomplete: bool = False
+
+
+class CaseEvent(msgspec.Struct, frozen=True):
+    """An event of a test: field names to values. Offsets from the test's start, in ms."""
+
+    offset_ms: int
+    arrives_ms: int
+    fields: tuple[tuple[str, str | int | float | bool], ...]
+
+
+class CaseMark(msgspec.Struct, frozen=True):
+    """At *offset_ms* the feeds of kind *feed* have delivered all that happened at *site* up to *complete_to_ms*."""
+
+    offset_ms: int
+    feed: Kind
+    site: str
+    complete_to_ms: int
+
+
+class CaseCredential(msgspec.Struct, frozen=True):
+    id: str
+    credential_class: str
+    states: tuple[tuple[int, str], ...]  # (offset, state)
+
+
+class CasePerson(msgspec.Struct, frozen=True):
+    """What the identities feed says of the test's person. Times are offsets from the test's start, in ms."""
+
+    identity_type: str = "employee"
+    department: str = ""
+    home_site: str = ""
+    hired_ms: int | None = None
+    statuses: tuple[tuple[int, str], ...] = ()
+    credentials: tuple[CaseCredential, ...] = ()
+
+
+class Case(msgspec.Struct, frozen=True):
+    """A test of a rule, written as events."""
+
+    name: str
+    expects_match: bool
+    expect_at_ms: int | None
+    start_ms: int
+    events: tuple[CaseEvent, ...]
+    marks: tuple[CaseMark, ...] | None  # None: at the end everything has been delivered
+    person: CasePerson | None
+    line: int = 0
+
+
+class Rule(msgspec.Struct, frozen=True):
+    """A rule, checked and with its references resolved. Either *condition* or *correlation* is there."""
+
+    id: str
+    name: str
+    title: str
+    entity: EntityKind
+    severity: Severity
+    condition: Condition | None = None
+    correlation: Correlation | None = None
+    settle: Settle | None = None
+    suppress_ms: int = 0
+    may_retract: bool = True
+    is_any_age: bool = False
+    is_alerting: bool = True  # False: only counted by a correlation
+    evidence: tuple[str, ...] = ()  # fields that the explanation quotes
+    description: str = ""
+    status: str = ""
+    tags: tuple[str, ...] = ()
+    controls: tuple[str, ...] = ()
+    references: tuple[str, ...] = ()
+    falsepositives: tuple[str, ...] = ()
+    cases: tuple[Case, ...] = ()
+    file: str = ""
+    line: int = 0
+
+    @property
+    def fingerprint(self) -> str:
+        """16 hex digits over what the rule does: state of its windows belongs to this, not to its place."""
+        does = (self.id, self.entity, self.condition, self.correlation, self.settle)
+        return blake2b(msgspec.json.encode(does), digest_size=8).hexdigest()
+
+    def conditions(self) -> tuple[Condition, ...]:
+        """The conditions that are evaluated on an event."""
+        if self.condition is not None:
+            return (self.condition,)
+        return tuple(base.condition for base in self.correlation.bases) if self.correlation else ()
+
+    def reads(self) -> tuple[str, ...]:
+        """Fields that decide whether the rule holds, in order of first use."""
+        names = [name for c in self.conditions() for leaf in leaves(c) for name in leaf.reads()]
+        if self.correlation:
+            names += [name for b in self.correlation.bases for name in (*b.group, *b.values)]
+        return tuple(dict.fromkeys(names))
+
+
+def leaves(condition: Condition) -> list[Leaf]:
+    """The leaves of *condition*, left to right."""
+    if isinstance(condition, Leaf):
+        return [condition]
+    if isinstance(condition, Not):
+        return leaves(condition.arg)
+    return [leaf for arg in condition.args for leaf in leaves(arg)]
