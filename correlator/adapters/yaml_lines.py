@@ -1,11 +1,11 @@
 """YAML text to plain values, with the line and column of every field.
 
-Reads the parser's events itself, so that nothing is constructed that was not written: only text, numbers, true,
-false, null, lists and mappings. Bounded: depth, number of nodes after aliases are expanded, length of a file. All
-text that anybody may write gives a document or problems, never an exception.
+Reads the parser's events itself, so that nothing is constructed that was not written: only text, numbers,
+true, false, null, lists and mappings. Bounded: depth, number of nodes after aliases are expanded, length of a
+file. All text that anybody may write gives a document or problems, never an exception.
 
-Stricter and plainer than YAML 1.1: `yes`, `no`, `on`, `off` are text; so are dates, `08:30`, numbers with leading
-zeros (badge numbers) and `.inf`. Keys of mappings are always text, as written: `133:` is the key "133".
+Stricter and plainer than YAML 1.1: `yes`, `no`, `on`, `off` are text; so are dates, `08:30`, numbers with
+leading zeros (badge numbers) and `.inf`. Keys are always text, as written: `133:` is the key "133".
 """
 
 from __future__ import annotations
