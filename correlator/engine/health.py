@@ -1,7 +1,7 @@
 """What the worker says about itself, for whoever asks on another thread.
 
-The worker assigns whole values, readers read them once: no lock is needed. Live does not depend on Kafka (a broker
-that is down is no reason to restart this process); ready does.
+The worker assigns whole values, readers read them once: no lock is needed. Live does not depend on Kafka (a
+broker that is down is no reason to restart this process); ready does.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ LOOP_AGE_MAX_MS = 60_000
 class Health(msgspec.Struct):
     """*loop_ms*: the clock when the main loop last came round; 0 before its first round (counts as live).
 
-    *waiting*: why the process is not ready, for a person, e.g. `partition 3 restores: 1200 records left`; empty
-    when ready. *failed*: why it will never be again; "" while all is well.
+    *waiting*: why the process is not ready, for a person, e.g. `partition 3 restores: 1200 records left`;
+    empty when ready. *failed*: why it will never be again; "" while all is well.
     """
 
     loop_ms: int = 0

@@ -1,8 +1,8 @@
 """Every metric of the program: one table, from which adapters export and the documentation is made.
 
 A metric that is not here cannot be set, and a label that is not here cannot be given. Base units, `_total`,
-`_seconds`, `_bytes`. Labels are bounded: closed sets below, else names from the configuration; never a person,
-badge, address or door. Their order is part of the table: counters of the pure stages give values by position.
+`_seconds`, `_bytes`. Labels are bounded: closed sets below, else names from the configuration;
+never a person, badge, address or door. Their order counts: pure stages give values by position.
 """
 
 from __future__ import annotations

@@ -1,0 +1,358 @@
+"""One paragraph that says what contradicts what, for the analyst who has to phone somebody.
+
+Sentences are chosen by the values that the match quotes (travel, presence, counts, credential, status, score,
+door), never by rule, so a new rule explains itself. What no sentence covers is listed as it is. Pure.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+
+from correlator.alerts.phrases import duration, happened, number, offset, place, several, utc, weekday, when
+from correlator.alerts.story import Story
+from correlator.event import MINUTE_MS, SECOND_MS, Event
+from correlator.timeline.live import Scalar
+
+PRESENT = 0.5  # from this belief on a person is said to be somewhere
+_LEGS = (("travel.badge", "that badge read"), ("travel.login", "that login"))
+_SAID = (  # by the sentence about the event, or by one of those below
+    "event.", "access.", "login.", "place.", "source.", "device.", "session.", "network.", "time.",
+    "identity.", "credential.", "travel.", "presence.", "last_badge.", "anomaly.", "door.", "last_login.event_id",
+)  # fmt: skip
+
+
+def explain(told: Story) -> str:
+    """The paragraph. Never empty: an alert without known events names its entity and rule."""
+    return " ".join(sentence for tell in _SENTENCES if (sentence := tell(told)))
+
+
+# ------------------------------------------------------------------ who and what
+
+
+def who(told: Story) -> str:
+    """`Identity e1001 (employee, finance, home site lis)`, `Badge 4711 (belongs to nobody known)`."""
+    kind, _, name = told.alert.entity.partition(":")
+    if kind == "unresolved":
+        namespace, _, credential = name.partition(":")
+        return f"{namespace.capitalize()} {credential} (belongs to nobody known)"
+    person = told.person
+    if kind != "identity" or person is None:
+        return f"{kind.capitalize()} {name}"
+    home = f"home site {person.home_site}" if person.home_site else ""
+    return f"Identity {name} ({', '.join(p for p in (person.identity_type, person.department, home) if p)})"
+
+
+def _opening(told: Story) -> str:
+    event = told.last
+    if event is None:
+        return f"{who(told)}: {told.rule.title}, decided {when(told.alert.decided_ms, 0)}."
+    said = f"{who(told)}: {happened(event)} at {when(event.time_ms, event.offset_min)}."
+    if event.time_claimed_ms is None:
+        return said
+    claimed = when(event.time_claimed_ms, event.offset_min)
+    return f"{said} Its source claimed {claimed}, which was ahead of its arrival, so the arrival counts."
+
+
+# ------------------------------------------------------------------------ travel
+
+
+def _travel(told: Story) -> str:
+    return " ".join(sentence for prefix, what in _LEGS if (sentence := _leg(told, prefix, what)))
+
+
+def _leg(told: Story, prefix: str, what: str) -> str:
+    elapsed_s = _elapsed_s(told, prefix)
+    quoted = any(told.values.get(f"{prefix}.{name}") is not None for name in _LEG_FIELDS)
+    if told.values.get(f"{prefix}.is_impossible") is False or elapsed_s is None or not quoted:
+        return ""
+    start, elapsed = _start(told, prefix, what), duration(elapsed_s * SECOND_MS)
+    return f"Only {elapsed} earlier {start}. {_way(told, prefix, elapsed)}"
+
+
+_LEG_FIELDS = ("is_impossible", "distance_km", "minimum_s", "speed_kmh")
+
+
+def _start_event(told: Story, prefix: str) -> Event | None:
+    return told.by_id.get(told.word(f"{prefix}.event_id"))
+
+
+def _elapsed_s(told: Story, prefix: str) -> float | None:
+    """Quoted, else from the time of the leg's start."""
+    elapsed_s = told.number(f"{prefix}.elapsed_s")
+    if elapsed_s is not None or told.last is None:
+        return elapsed_s
+    start = _start_event(told, prefix)
+    start_ms = start.time_ms if start else told.number(f"{prefix}.time_ms")
+    return None if start_ms is None else (told.last.time_ms - start_ms) / SECOND_MS
+
+
+def _start(told: Story, prefix: str, what: str) -> str:
+    """A clause for the event where the way began."""
+    start = _start_event(told, prefix)
+    if start is not None:
+        return f"{happened(start)}, at {when(start.time_ms, start.offset_min)}"
+    at = next((w for n in ("door", "site", "country") if (w := told.word(f"{prefix}.{n}"))), "another place")
+    named = f" with {told.word(f'{prefix}.credential')}" if told.word(f"{prefix}.credential") else ""
+    return f"{what.removeprefix('that ')} was at {at}{named}"
+
+
+def _way(told: Story, prefix: str, elapsed: str) -> str:
+    distance, minimum_s = told.number(f"{prefix}.distance_km"), told.number(f"{prefix}.minimum_s")
+    speed, margin_s = told.number(f"{prefix}.speed_kmh"), told.number(f"{prefix}.margin_s")
+    parts = []
+    if distance is not None:
+        parts.append(
+            f"the two places are {number(distance)} km apart after subtracting what the positions may be off"
+        )
+    if minimum_s is not None:
+        parts.append(f"the way takes at least {duration(minimum_s * SECOND_MS)}, and {elapsed} passed")
+    if margin_s:
+        parts.append(f"{duration(margin_s * SECOND_MS)} are granted for clocks that differ")
+    if speed is not None:
+        parts.append(f"it would have taken {number(speed)} km/h")
+    sentence = "; ".join(parts)
+    return f"{sentence[:1].upper()}{sentence[1:]}: one body cannot have been at both." if sentence else ""
+
+
+# ---------------------------------------------------------------------- presence
+
+
+def _presence(told: Story) -> str:
+    here = told.number("presence.here")
+    at = told.last.place.site if told.last and told.last.place else ""
+    if here is not None and here < PRESENT:
+        absent = (
+            f"No badge read puts the person at site {at or '?'}: belief in being there is {here:.2f} of 1"
+        )
+        return f"{absent}; {_elsewhere(told)}."
+    belief = told.number("presence.confidence") if here is None else here
+    where = told.word("presence.site") or (at if here is not None else "")
+    if belief is not None and belief >= PRESENT and where:
+        return f"Badge reads put the person at site {where} (belief {belief:.2f} of 1{_since(told)})."
+    if belief is not None or "presence.site" in told.values or _last_badge(told):
+        return f"Badge reads put the person nowhere with confidence; {_elsewhere(told)}."
+    return ""
+
+
+def _elsewhere(told: Story) -> str:
+    """What is known instead: where the person was last believed, the last read, or that there is none."""
+    parts = [_last_badge(told)]
+    where = told.word("presence.site")
+    if where and told.last and told.last.place and where != told.last.place.site:
+        belief = told.number("presence.confidence")
+        parts.insert(
+            0, f"last believed at site {where}" + ("" if belief is None else f" ({belief:.2f} of 1)")
+        )
+    return ", ".join(part for part in parts if part) or "no earlier badge read is known"
+
+
+def _last_badge(told: Story) -> str:
+    age_s = told.number("last_badge.age_s")
+    where = told.word("last_badge.door") or told.word("last_badge.site")
+    if age_s is None and not where:
+        return ""
+    event = told.by_id.get(told.word("last_badge.event_id"))
+    said = "the last badge read was" + (
+        f" {duration(age_s * SECOND_MS)} earlier" if age_s is not None else ""
+    )
+    outcome = told.word("last_badge.outcome")
+    return said + (f" at {place(event.place) if event else where}" if where or event else "") + (
+        f" ({outcome})" if outcome else ""
+    )  # fmt: skip
+
+
+def _since(told: Story) -> str:
+    since_s, age_s = told.number("presence.since_s"), told.number("presence.age_s")
+    said = "" if since_s is None else f", for {duration(since_s * SECOND_MS)}"
+    return said if age_s is None else f"{said}, newest read {duration(age_s * SECOND_MS)} before"
+
+
+# ------------------------------------------------------------------------ counts
+
+
+def _window(told: Story) -> str:
+    if told.alert.count <= 1 and not told.rule.asks:
+        return ""
+    asks = f"; the rule asks for {told.rule.asks}" if told.rule.asks else ""
+    return f"It completes a count of {told.alert.count}{asks}.{_tallied(told.events)}"
+
+
+def _tallied(events: tuple[Event, ...]) -> str:
+    """What the counted events have in common, and their span."""
+    if len(events) < 2:
+        return ""
+    first, last = events[0], events[-1]
+    said = (
+        f" The {len(events)} events of the evidence lie between {when(first.time_ms, first.offset_min)} and "
+    )
+    said += when(last.time_ms, last.offset_min)
+    tallies = [
+        _tally("outcomes", [e.outcome or e.activity for e in events]),
+        _tally("doors", [e.place.door if e.place else "" for e in events]),
+        _tally("reasons", [e.reason_native or e.reason for e in events]),
+        _tally("badges and accounts", [e.credential for e in events]),
+    ]
+    return f"{said} ({'; '.join(t for t in tallies if t)})."
+
+
+def _tally(what: str, words: list[str]) -> str:
+    """`doors a 3, b 1`: most frequent first, then by name."""
+    counts = sorted(Counter(word for word in words if word).items(), key=lambda item: (-item[1], item[0]))
+    return f"{what} {several((f'{word} {count}' for word, count in counts), 5)}" if counts else ""
+
+
+# -------------------------------------------------------- credential, status, score
+
+
+def _credential(told: Story) -> str:
+    state, event = told.word("credential.state"), told.last
+    if state in ("", "active") or event is None:
+        return ""
+    since_ms = None
+    for credential in told.person.credentials if told.person else ():
+        if credential.id == event.credential:
+            since_ms = next(
+                (ms for ms, s in reversed(credential.states) if s == state and ms <= event.time_ms), None
+            )
+    known = _known_since(since_ms, event) if since_ms is not None else ""
+    return f"Badge {event.credential} is recorded as {state}{known}, so nobody should be using it."
+
+
+def _status(told: Story) -> str:
+    status, event = told.word("identity.status"), told.last
+    if status in ("", "active") or event is None:
+        return ""
+    schedule = reversed(told.person.statuses) if told.person else iter(())
+    since_ms = next((ms for ms, name in schedule if name == status and ms <= event.time_ms), None)
+    known = _known_since(since_ms, event) if since_ms is not None else ""
+    return f"The identities feed says the person is {status}{known}."
+
+
+def _known_since(since_ms: int, event: Event) -> str:
+    since = when(since_ms, event.offset_min)
+    return f" since {since}, {duration(event.time_ms - since_ms)} before"
+
+
+def _anomaly(told: Story) -> str:
+    percentile = told.number("anomaly.percentile")
+    if percentile is None:
+        return ""
+    pushing = [feature.replace("_", " ") for feature in told.word("anomaly.pushing").split(",") if feature]
+    why = f", above all because of {several(pushing)}" if pushing else ""
+    warm = "" if told.values.get("anomaly.is_warm") is not False else " The model is still warming up."
+    return f"It is more unusual than {_percent(percentile)} of what the model scored before{why}.{warm}"
+
+
+def _percent(share: float) -> str:
+    """Rounded down, so that nothing is more unusual than all."""
+    return f"{int(share * 1000) / 10:.1f} %"
+
+
+def _setting(told: Story) -> str:
+    """Hours and criticality, where the rule looked at them."""
+    event, parts = told.last, []
+    if event is None:
+        return ""
+    if told.values.get("time.is_business_hours") is False:
+        clock = f"{utc(event.time_ms + event.offset_min * MINUTE_MS):%H:%M} {offset(event.offset_min)}"
+        at = f"{weekday(event.time_ms, event.offset_min)} {clock}"
+        parts.append(f"it was outside business hours ({at})")
+    criticality = told.number("place.criticality")
+    if criticality and event.place:
+        parts.append(f"zone {event.place.zone or '?'} has criticality {criticality:.0f} of 5")
+    sentence = " and ".join(parts)
+    return f"{sentence[:1].upper()}{sentence[1:]}." if sentence else ""
+
+
+# -------------------------------------------------------------------------- door
+
+
+def _door(told: Story) -> str:
+    parts = []
+    for field, what in _DOOR_GAPS:
+        if field in told.values:
+            gap_s = told.number(field)
+            gap = "none is known" if gap_s is None else f"the last was {duration(gap_s * SECOND_MS)} before"
+            parts.append(f"no {what} explains it ({gap})")
+    forced = told.number("door.forced_24h")
+    if forced:
+        parts.append(f"{forced:.0f} earlier forced reports of this door within 24 h")
+    sentence = "; ".join(parts)
+    return f"{sentence[:1].upper()}{sentence[1:]}." if sentence else ""
+
+
+_DOOR_GAPS = (
+    ("door.grant_gap_s", "granted read"),
+    ("door.rex_gap_s", "request to exit"),
+    ("door.held_gap_s", "held-open report"),
+)
+
+
+# -------------------------------------------------------------- the rest, and the rule
+
+
+def _others(told: Story) -> str:
+    """Quoted values that no sentence above speaks of: those of rules and fields that came later."""
+    rest = [
+        f"{name} is {_plain(value)}"
+        for name, value in told.alert.values
+        if value is not None and not name.startswith(_SAID)
+    ]
+    return f"Also: {several(sorted(rest), 12)}." if rest else ""
+
+
+def _plain(value: Scalar) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def _repeats(told: Story) -> str:
+    times = told.alert.repeat_count
+    return f"It happened {times} more {'time' if times == 1 else 'times'} since." if times else ""
+
+
+def _completeness(told: Story) -> str:
+    said = f"Taken as complete: {'; '.join(told.alert.assumed)}." if told.alert.assumed else ""
+    if told.alert.confidence == "high":
+        return said
+    low = "Confidence is low: it is told although not all reports of the site have arrived."
+    return f"{low} {said}".rstrip()
+
+
+def _rule(told: Story) -> str:
+    rule = told.rule
+    reason = f"Rule {rule.title}" + (f": {rule.description}." if rule.description else ".")
+    benign = f" Rule out first: {'; '.join(rule.falsepositives)}." if rule.falsepositives else ""
+    return reason + benign
+
+
+def _ending(told: Story) -> str:
+    change = told.change
+    if change.activity != "close":
+        return f"It takes the place of alert {change.supersedes}." if change.supersedes else ""
+    because = _because(told)
+    if change.reason == "superseded":
+        return f"Closed as superseded by alert {change.superseded_by}{because and f', because {because}'}."
+    if change.reason == "retracted":
+        return f"Closed as retracted: {because or 'what is known by now no longer satisfies the rule'}."
+    return f"Closed: {change.reason.replace('_', ' ') or 'no reason given'}."
+
+
+def _because(told: Story) -> str:
+    """The late events that changed the picture, in words where they are known."""
+    if not told.change.because:
+        return ""
+    known = [told.by_id[i] for i in told.change.because if i in told.by_id]
+    if not known:
+        ids = several(told.change.because, 3)
+        return f"events that arrived late changed the picture ({ids})"
+    said = (f"{happened(e)} at {when(e.time_ms, e.offset_min)}" for e in sorted(known, key=lambda e: e.order))
+    return f"it became known late that {several(said, 3)}"
+
+
+_SENTENCES: tuple[Callable[[Story], str], ...] = (
+    _opening, _travel, _presence, _window, _credential, _status, _anomaly, _setting, _door, _others, _repeats,
+    _completeness, _rule, _ending,
+)  # fmt: skip

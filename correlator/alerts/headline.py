@@ -1,0 +1,104 @@
+"""One line per alert for lists: what is wrong in the fewest words that still say it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from correlator.alerts.phrases import duration, number, place_short
+from correlator.alerts.story import Story
+from correlator.event import SECOND_MS, Event
+
+
+def headline(told: Story) -> str:
+    """`web login in FR 23 min after a badge read at lis-1-07: 1,452 km`, at most some 100 characters."""
+    if told.change.activity == "close":
+        return _closed(told)
+    event = told.last
+    if event is None:
+        return told.rule.title
+    said = [part for tell in _PARTS if (part := tell(told))]
+    repeats = f" (+{told.alert.repeat_count})" if told.alert.repeat_count else ""
+    return f"{_briefly(event)}{': ' if said else ''}{', '.join(said[:2])}{repeats}"
+
+
+def _closed(told: Story) -> str:
+    change = told.change
+    if change.reason == "superseded":
+        return f"superseded by {change.superseded_by}: {told.rule.title}"
+    return f"{change.reason.replace('_', ' ') or 'closed'}: {told.rule.title}"
+
+
+def _briefly(event: Event) -> str:
+    at = place_short(event.place)
+    if event.kind == "login":
+        said = f"{event.logon_type.replace('_', ' ')} login".strip()
+        said = said if event.outcome == "success" else f"failed {said}"
+        return said + (f" at {at}" if at else f" from {event.ip}" if event.ip else "")
+    if event.kind == "door":
+        return f"door {at or '?'} {event.activity}"
+    return f"badge {event.outcome}" + (f" at {at}" if at else "")
+
+
+def _travel(told: Story) -> str:
+    for prefix, what in (("travel.badge", "badge read"), ("travel.login", "login")):
+        elapsed_s = told.number(f"{prefix}.elapsed_s")
+        start = told.by_id.get(told.word(f"{prefix}.event_id"))
+        if elapsed_s is None and start and told.last:
+            elapsed_s = (told.last.time_ms - start.time_ms) / SECOND_MS
+        if told.values.get(f"{prefix}.is_impossible") is False or elapsed_s is None:
+            continue
+        at = place_short(start.place if start else None) or told.word(f"{prefix}.site")
+        said = f"{duration(elapsed_s * SECOND_MS)} after a {what}" + (f" at {at}" if at else "")
+        distance, minimum_s = told.number(f"{prefix}.distance_km"), told.number(f"{prefix}.minimum_s")
+        if minimum_s is not None:
+            said += f", the way takes {duration(minimum_s * SECOND_MS)}"
+        return said + (f" ({number(distance)} km)" if distance else "")
+    return ""
+
+
+def _presence(told: Story) -> str:
+    here, belief = told.number("presence.here"), told.number("presence.confidence")
+    if here is not None:
+        return "no badge read puts the person there" if here < 0.5 else "while badged in there"
+    if belief is not None and belief >= 0.5 and told.word("presence.site"):
+        return f"while badged in at {told.word('presence.site')}"
+    return "while badged in nowhere" if belief is not None else ""
+
+
+def _count(told: Story) -> str:
+    if told.alert.count <= 1:
+        return ""
+    doors = {e.place.door for e in told.events if e.place and e.place.door}
+    span = duration(told.events[-1].time_ms - told.events[0].time_ms) if len(told.events) > 1 else ""
+    said = f"{told.alert.count} in {span}" if span else str(told.alert.count)
+    return said + (f" at {len(doors)} doors" if len(doors) > 1 else "")
+
+
+def _credential(told: Story) -> str:
+    state = told.word("credential.state")
+    return "" if state in ("", "active") else f"the badge is {state}"
+
+
+def _status(told: Story) -> str:
+    status = told.word("identity.status")
+    return "" if status in ("", "active") else f"the person is {status}"
+
+
+def _anomaly(told: Story) -> str:
+    percentile = told.number("anomaly.percentile")
+    if percentile is None:
+        return ""
+    off_hours = "off hours, " if told.values.get("time.is_business_hours") is False else ""
+    return f"{off_hours}more unusual than {int(percentile * 1000) / 10:.1f} %"
+
+
+def _door(told: Story) -> str:
+    gaps = [
+        told.number(f"door.{gap}_gap_s") for gap in ("grant", "rex") if f"door.{gap}_gap_s" in told.values
+    ]
+    return "no read or exit request explains it" if gaps or told.number("door.forced_24h") is not None else ""
+
+
+_PARTS: tuple[Callable[[Story], str], ...] = (
+    _travel, _credential, _status, _presence, _count, _anomaly, _door,
+)  # fmt: skip

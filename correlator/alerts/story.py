@@ -1,0 +1,55 @@
+"""A change with what is needed to tell it: its events in order, its values by name, the person.
+
+Pure. Evidence may be incomplete (an event can be older than the history): then ids stand where words would.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from correlator.alerts.text import RuleText
+from correlator.event import Event, Person
+from correlator.timeline.alert import Alert, Change
+from correlator.timeline.live import Scalar
+
+
+class Story(msgspec.Struct, frozen=True):
+    """*events*: those of the evidence that are known, in order of (time, id); *by_id* has late ones too."""
+
+    change: Change
+    alert: Alert
+    rule: RuleText
+    person: Person | None
+    events: tuple[Event, ...]
+    by_id: dict[str, Event]
+    values: dict[str, Scalar]
+
+    @property
+    def last(self) -> Event | None:
+        """The event that completed the match; the newest known one if that is not at hand."""
+        return self.by_id.get(self.alert.event_id) or (self.events[-1] if self.events else None)
+
+    @property
+    def offset_min(self) -> int:
+        """Offset from UTC where the alert's event happened."""
+        return self.last.offset_min if self.last else 0
+
+    def number(self, name: str) -> float | None:
+        """Value of *name* if it is a number."""
+        value = self.values.get(name)
+        return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+    def word(self, name: str) -> str:
+        value = self.values.get(name)
+        return value if isinstance(value, str) else ""
+
+
+def story(change: Change, evidence: Sequence[Event], rule: RuleText, person: Person | None) -> Story:
+    """*evidence*: events of `change.alert.evidence` and `change.because` as far as known, in any order."""
+    alert = change.alert
+    by_id = {event.id: event for event in evidence}
+    known = {i: by_id[i] for i in (*alert.evidence, alert.event_id) if i in by_id}
+    events = tuple(sorted(known.values(), key=lambda event: event.order))
+    return Story(change, alert, rule, person, events, by_id, dict(alert.values))
