@@ -61,6 +61,10 @@ class CommitUnknown(Exception):
     """
 
 
+class LogUnavailable(Exception):
+    """The log does not answer in time. Nothing is known to be wrong with it: wait and ask again."""
+
+
 class LogTruncated(Exception):
     """The log no longer reaches back to the position asked for. Names topic, partition, wanted and first
     offset.
