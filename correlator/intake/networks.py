@@ -1,0 +1,155 @@
+"""The networks file: which address ranges belong to a site, a provider, a VPN, and where that is.
+
+    ranges:
+      - {cidr: 10.1.0.0/16, name: lan-lisbon, class: corporate, site: lisbon, asn: 64496}
+      - {cidr: [198.18.0.0/24, "2001:db8::/32"], name: isp-lisbon, class: isp,
+         lat: 38.74, lon: -9.16, radius_km: 40, country: PT}
+
+Ranges may lie within each other: the longest prefix counts. A VPN, relay, hosting or mobile address is never
+a place, whatever the file says of it: only its class is kept.
+
+May not know: files, feeds.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from typing import cast, get_args
+
+from correlator.event import Network, NetworkClass, Place
+from correlator.intake.document import Fields, Report, nearest
+from correlator.intake.places import Sites, country_of
+from correlator.problem import Lines, Path, Problem
+
+CLASSES: tuple[str, ...] = tuple(name for name in get_args(NetworkClass) if name)
+NOWHERE = frozenset(
+    {"vpn", "relay", "hosting", "mobile"}
+)  # where such an address is says nothing of the person
+RADIUS_KM = 50.0  # of a geolocation that does not say how exact it is
+
+_CACHE_MAX = 65_536  # addresses remembered; all are forgotten when there are more
+_KEYS = ("cidr", "name", "class", "asn", "site", "lat", "lon", "radius_km", "country")
+
+Found = tuple[Network | None, Place | None]
+_Range = tuple[IPv4Network | IPv6Network, Network, Place | None]
+_UNKNOWN: Found = (None, None)
+
+
+class Networks:
+    """Longest-prefix lookup over ranges that were flattened into disjoint pieces."""
+
+    def __init__(self, ranges: Iterable[_Range] = ()) -> None:
+        rows = list(ranges)
+        self._starts: dict[int, list[int]] = {}  # version of IP -> where pieces begin
+        self._found: dict[int, list[Found]] = {}
+        for version in (4, 6):
+            pieces = _flatten([row for row in rows if row[0].version == version])
+            self._starts[version] = [start for start, _ in pieces]
+            self._found[version] = [found for _, found in pieces]
+        self._cache: dict[str, Found] = {}
+
+    def lookup(self, ip: str) -> Found:
+        """What is known of the address *ip*; (None, None) where no range has it, or it is no address."""
+        found = self._cache.get(ip)
+        if found is None:
+            if len(self._cache) >= _CACHE_MAX:
+                self._cache.clear()
+            found = self._cache[ip] = self._search(ip)
+        return found
+
+    def _search(self, ip: str) -> Found:
+        try:
+            address: IPv4Address | IPv6Address = ip_address(ip)
+        except ValueError:
+            return _UNKNOWN
+        if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+            address = address.ipv4_mapped
+        at = bisect_right(self._starts[address.version], int(address)) - 1
+        return self._found[address.version][at] if at >= 0 else _UNKNOWN
+
+
+def _flatten(rows: list[_Range]) -> list[tuple[int, Found]]:
+    """Disjoint pieces (start, what is known from there on), by start. Networks nest or are apart."""
+    pieces: list[tuple[int, Found]] = []
+    within: list[tuple[int, Found]] = []  # (first address beyond, found), outermost first
+    for network, known, place in sorted(
+        rows, key=lambda row: (int(row[0].network_address), row[0].prefixlen)
+    ):
+        start, beyond = int(network.network_address), int(network.broadcast_address) + 1
+        _leave(within, pieces, start)
+        pieces.append((start, (known, place)))
+        within.append((beyond, (known, place)))
+    _leave(within, pieces, 1 << 129)
+    return sorted(dict(pieces).items())  # of pieces that begin at one address the last, innermost one counts
+
+
+def _leave(within: list[tuple[int, Found]], pieces: list[tuple[int, Found]], start: int) -> None:
+    while within and within[-1][0] <= start:
+        beyond, _ = within.pop()
+        pieces.append((beyond, within[-1][1] if within else _UNKNOWN))
+
+
+def parse_networks(document: object, lines: Lines, sites: Sites) -> tuple[Networks | None, list[Problem]]:
+    """The networks of a parsed networks file, or None and every problem that it has."""
+    report = Report(lines)
+    ranges: list[_Range] = []
+    first: dict[IPv4Network | IPv6Network, Path] = {}
+    for row in Fields(document, (), report, ("ranges",)).rows("ranges", _KEYS):
+        network_class = row.choice("class", CLASSES)
+        network = Network(
+            row.text("name", required=True),
+            cast("NetworkClass", network_class),
+            row.whole("asn", 0, (1 << 32) - 1, 0),
+        )
+        place = _place(row, sites)
+        for path, cidr in _cidrs(row):
+            if cidr in first:
+                report.problem(path, f"{cidr} is here twice, first in line {report.line(first[cidr])}")
+            first[cidr] = path
+            ranges.append((cidr, network, None if network_class in NOWHERE else place))
+    return (None if report.has_errors else Networks(ranges)), report.problems
+
+
+def _cidrs(row: Fields) -> list[tuple[Path, IPv4Network | IPv6Network]]:
+    if not row.has("cidr"):
+        row.problem("cidr", "cidr is missing")
+    found = []
+    for path, text in row.texts("cidr"):
+        try:
+            found.append((path, ip_network(text, strict=False)))
+        except ValueError:
+            row.report.problem(path, f"{text!r} is no address range such as 10.1.0.0/16 or 2001:db8::/32")
+            continue
+        address = text.partition("/")[0]
+        if ip_address(address) != found[-1][1].network_address:
+            row.report.problem(path, f"{text} begins within a range: write {found[-1][1]}")
+    return found
+
+
+def _place(row: Fields, sites: Sites) -> Place | None:
+    """Where the range is: a site, or coordinates, or only a country, or nothing."""
+    lat, lon = row.number("lat", -90, 90), row.number("lon", -180, 180)
+    radius_km, country = row.number("radius_km", 0, 20_100), country_of(row)
+    if row.has("site"):
+        for name in ("lat", "lon", "radius_km", "country"):
+            if row.has(name):
+                row.problem(name, f"{name} comes from the site: leave it out, or leave out the site")
+        site_id = row.text("site")
+        site = sites.site(site_id)
+        if site is None:
+            row.problem("site", f"there is no site {site_id!r}{nearest(site_id, sites.site_ids())}")
+        return site.place if site else None
+    if row.has("lat") != row.has("lon"):
+        row.problem("lon" if row.has("lat") else "lat", "lat and lon are given together or not at all")
+    if lat is None and not country:
+        return None
+    return Place(lat=lat, lon=lon, radius_km=located_km(lat, radius_km), country=country)
+
+
+def located_km(lat: float | None, radius_km: float | None) -> float:
+    """Radius of a geolocation: `RADIUS_KM` where it says nothing, 0 where there are no coordinates."""
+    if lat is None:
+        return 0.0
+    return RADIUS_KM if radius_km is None else radius_km

@@ -1,0 +1,355 @@
+"""Who held which badge and account when: identity records folded, and credentials resolved as of event time.
+
+Records are those of the compacted topic `correlator.identities` (`schemas/identity.avsc`, as JSON): the key is the
+identity id, a newer record of an identity replaces the older one, an empty value removes it. Every accepted record
+becomes one `person` event for the identity's timeline (decision 9).
+
+Dates hold in the zone of the home site, from their start; a termination holds from the end of its day. Names of
+accounts compare without regard to case and are kept in lower case.
+
+May not know: topics, clocks. Deterministic: the same records in the same order give the same answers.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right, insort
+from collections.abc import Iterable
+from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
+from typing import Literal
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from correlator.event import (
+    DAY_MS,
+    FOREVER,
+    MINUTE_MS,
+    NEVER,
+    SECOND_MS,
+    Credential,
+    Event,
+    Person,
+    entity_key,
+    event_id,
+)
+from correlator.intake.places import Site, Sites
+from correlator.record import Reject
+
+SOURCE = "identities"  # of person events
+
+Namespace = Literal["badge", "account"]
+IdentityType = Literal["employee", "contractor", "visitor", "service", "shared"]
+
+
+class _Status(msgspec.Struct):
+    status: Literal["active", "leave", "notice", "disabled", "terminated"]
+    since: str = msgspec.field(name="from")
+
+
+class _State(msgspec.Struct):
+    state: Literal["active", "lost", "stolen", "disabled"]
+    since: str = msgspec.field(name="from")
+
+
+class _Badge(msgspec.Struct):
+    id: str
+    badge_class: Literal["card", "mobile", "pin", "temp", "visitor"] = msgspec.field(
+        name="class", default="card"
+    )
+    valid_from: str | None = None
+    valid_to: str | None = None
+    states: list[_State] = []
+
+
+class _Account(msgspec.Struct):
+    name: str
+    valid_from: str | None = None
+    valid_to: str | None = None
+
+
+class _Identity(msgspec.Struct):
+    """The record as JSON. Fields that are not here are ignored: HR systems send more than we need."""
+
+    identity_id: str
+    type: IdentityType = "employee"
+    department: str | None = None
+    home_site: str | None = None
+    hired: str | None = None
+    statuses: list[_Status] = []
+    badges: list[_Badge] = []
+    accounts: list[_Account] = []
+
+
+_decode = msgspec.json.Decoder(_Identity).decode
+_Holding = tuple[int, int, str]  # from, to, identity: of one credential, by time, never overlapping
+
+
+def namespace(credential_class: str) -> Namespace:
+    """Badges of every class share one namespace: a reader does not say whether a card was handed out for a day."""
+    return "account" if credential_class == "account" else "badge"
+
+
+def canonical(space: Namespace, credential: str) -> str:
+    """*credential* as it is compared and kept."""
+    return credential.strip().lower() if space == "account" else credential.strip()
+
+
+class People:
+    """The newest accepted record of each identity, and from them the holders of each credential."""
+
+    def __init__(self, sites: Sites) -> None:
+        self._sites = sites
+        self._persons: dict[str, Person] = {}
+        self._holders: dict[Namespace, dict[str, list[_Holding]]] = {"badge": {}, "account": {}}
+
+    def __len__(self) -> int:
+        return len(self._persons)
+
+    def person(self, identity_id: str) -> Person | None:
+        """The newest version of the identity."""
+        return self._persons.get(identity_id)
+
+    def home(self, identity_id: str) -> Site | None:
+        person = self._persons.get(identity_id)
+        return self._sites.site(person.home_site) if person is not None else None
+
+    def resolve(self, credential_class: str, credential: str, time_ms: int) -> str:
+        """Id of the identity that held *credential* (in its canonical form) at *time_ms*, "" if nobody did."""
+        space: Namespace = "account" if credential_class == "account" else "badge"
+        holdings = self._holders[space].get(credential)
+        if holdings is None:
+            return ""
+        if len(holdings) == 1:
+            from_ms, to_ms, identity = holdings[0]
+        else:
+            at = bisect_right(holdings, time_ms, key=_from) - 1
+            if at < 0:
+                return ""
+            from_ms, to_ms, identity = holdings[at]
+        return identity if from_ms <= time_ms < to_ms else ""
+
+    def apply(
+        self,
+        offset: int,
+        key: str,
+        value: bytes | None,
+        arrival_ms: int,
+        *,
+        horizon_ms: int = DAY_MS,
+    ) -> list[tuple[str, Event]] | Reject:
+        """Learn one record of the identities topic. Returns its person event and the timeline it belongs to.
+
+        A record is refused whole, and then changes nothing: bytes that are no identity, an id that is not the
+        key, a site that does not exist, a credential that somebody else holds at that time. A record that is
+        older than what is known changes nothing and returns nothing.
+        """
+        before = self._persons.get(key)
+        if before is not None and offset <= before.version:
+            return []
+        if not value:
+            return self._remove(offset, key, arrival_ms, horizon_ms) if before is not None else []
+        person = self._read(offset, key, value)
+        if isinstance(person, Reject):
+            return person
+        clash = self._clash(person)
+        if clash is not None:
+            return clash
+        self._let_go(before)
+        self._persons[key] = person
+        for credential in person.credentials:
+            space = namespace(credential.credential_class)
+            holdings = self._holders[space].setdefault(credential.id, [])
+            insort(holdings, (credential.from_ms, credential.to_ms, key))
+        return [_told(person, before, arrival_ms, horizon_ms)]
+
+    def _remove(self, offset: int, key: str, arrival_ms: int, horizon_ms: int) -> list[tuple[str, Event]]:
+        """A removed identity resolves no more, not even late events; its timeline learns that it holds nothing."""
+        before = self._persons.pop(key)
+        self._let_go(before)
+        gone = msgspec.structs.replace(before, version=offset, department="", credentials=())
+        return [_told(gone, before, arrival_ms, horizon_ms)]
+
+    def _let_go(self, before: Person | None) -> None:
+        for credential in before.credentials if before is not None else ():
+            held = self._holders[namespace(credential.credential_class)]
+            rest = [holding for holding in held.get(credential.id, ()) if holding[2] != before.identity_id]
+            if rest:
+                held[credential.id] = rest
+            else:
+                held.pop(credential.id, None)
+
+    def _clash(self, person: Person) -> Reject | None:
+        for credential in person.credentials:
+            space = namespace(credential.credential_class)
+            for from_ms, to_ms, identity in self._holders[space].get(credential.id, ()):
+                if (
+                    identity != person.identity_id
+                    and credential.from_ms < to_ms
+                    and from_ms < credential.to_ms
+                ):
+                    return _refuse(
+                        "credential_taken",
+                        f"{space} {credential.id!r} of {person.identity_id!r} from {_said(credential.from_ms)} to "
+                        f"{_said(credential.to_ms)}: {identity!r} holds it from {_said(from_ms)} to {_said(to_ms)};"
+                        " one has to end before the other begins",
+                    )
+        return None
+
+    def _read(self, offset: int, key: str, value: bytes) -> Person | Reject:
+        try:
+            found = _decode(value)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            return _refuse("bad_identity", f"identity {key!r}: {error}")
+        if found.identity_id != key or not key:
+            return _refuse(
+                "key_differs", f"the record of {found.identity_id!r} has the key {key!r}: they are equal"
+            )
+        home = found.home_site or ""
+        site = self._sites.site(home)
+        if home and site is None:
+            return _refuse("unknown_site", f"identity {key!r}: home_site {home!r} is not in the sites file")
+        zone = ZoneInfo(site.time_zone) if site is not None else None
+        try:
+            return _person(found, offset, zone)
+        except _Unfit as error:
+            return _refuse("bad_identity", f"identity {key!r}: {error}")
+
+
+class _Unfit(Exception):
+    """Says which field of an identity cannot be."""
+
+
+def _from(holding: _Holding) -> int:
+    return holding[0]
+
+
+def _refuse(reason: str, message: str) -> Reject:
+    return Reject("resolve", reason, message)
+
+
+def _person(found: _Identity, offset: int, zone: ZoneInfo | None) -> Person:
+    credentials = [
+        Credential(
+            canonical("badge", badge.id),
+            badge.badge_class,
+            *_interval(badge.valid_from, badge.valid_to, zone, f"badge {badge.id!r}"),
+            _schedule([(state.since, state.state) for state in badge.states], zone),
+        )
+        for badge in found.badges
+    ]
+    credentials += [
+        Credential(
+            canonical("account", account.name),
+            "account",
+            *_interval(account.valid_from, account.valid_to, zone, f"account {account.name!r}"),
+        )
+        for account in found.accounts
+    ]
+    _check_holdings(credentials)
+    return Person(
+        found.identity_id,
+        offset,
+        found.type,
+        found.department or "",
+        found.home_site or "",
+        None if found.hired is None else _instant(found.hired, zone, "hired"),
+        _schedule([(status.since, status.status) for status in found.statuses], zone),
+        tuple(credentials),
+    )
+
+
+def _check_holdings(credentials: list[Credential]) -> None:
+    """Refuse a credential without a name, and one that the person holds twice at the same time."""
+    held = sorted(credentials, key=lambda c: (namespace(c.credential_class), c.id, c.from_ms))
+    for one, other in pairwise(held):
+        is_same = one.id == other.id and namespace(one.credential_class) == namespace(other.credential_class)
+        if is_same and other.from_ms < one.to_ms:
+            raise _Unfit(f"{one.credential_class} {one.id!r} is held twice at the same time")
+    if not all(credential.id for credential in credentials):
+        raise _Unfit("a badge or account has no name")
+
+
+def _schedule(rows: Iterable[tuple[str, str]], zone: ZoneInfo | None) -> tuple[tuple[int, str], ...]:
+    return tuple(sorted((_instant(since, zone, name), name) for since, name in rows))
+
+
+def _interval(since: str | None, until: str | None, zone: ZoneInfo | None, what: str) -> tuple[int, int]:
+    from_ms = NEVER if since is None else _instant(since, zone, f"valid_from of {what}")
+    to_ms = FOREVER if until is None else _instant(until, zone, f"valid_to of {what}")
+    if to_ms <= from_ms:
+        raise _Unfit(f"{what} ends ({until}) before it begins ({since})")
+    return from_ms, to_ms
+
+
+def _instant(text: str, zone: ZoneInfo | None, what: str) -> int:
+    """A date or an instant with offset, in ms since the epoch. A date of *what* `terminated` means its end."""
+    try:
+        if len(text) == 10:
+            day = date.fromisoformat(text) + timedelta(days=what == "terminated")
+            moment = datetime(day.year, day.month, day.day, tzinfo=zone or UTC)
+        else:
+            moment = datetime.fromisoformat(text)
+        if moment.tzinfo is None:
+            raise _Unfit(f"{what}: {text!r} has no offset: write 2026-01-09T08:30:00Z")
+        return round(moment.timestamp() * SECOND_MS)
+    except (ValueError, OverflowError):
+        message = f"{what}: {text!r} is no date such as 2026-01-09 or instant such as 2026-01-09T08:30:00Z"
+        raise _Unfit(message) from None
+
+
+def _said(time_ms: int) -> str:
+    if time_ms in {NEVER, FOREVER}:
+        return "always" if time_ms == NEVER else "open"
+    return (
+        datetime.fromtimestamp(time_ms / SECOND_MS, UTC).isoformat(timespec="minutes").replace("+00:00", "Z")
+    )
+
+
+# ----------------------------------------------------------------- person events
+
+
+def _told(person: Person, before: Person | None, arrival_ms: int, horizon_ms: int) -> tuple[str, Event]:
+    """The event of a version: as early as its schedule matters, not in the future, not beyond the horizon."""
+    time_ms = max(arrival_ms - horizon_ms + MINUTE_MS, min(arrival_ms, differs_from_ms(before, person)))
+    native = f"{person.identity_id}:{person.version}"
+    event = Event(
+        time_ms,
+        event_id(SOURCE, native),
+        "person",
+        source=SOURCE,
+        feed=SOURCE,
+        identity_id=person.identity_id,
+        person=person,
+    )
+    return entity_key("identity", person.identity_id), event
+
+
+def differs_from_ms(before: Person | None, after: Person) -> int:
+    """Earliest instant at which the two schedules say something different; FOREVER where there is none."""
+    if before is None:
+        return NEVER
+    instants = {NEVER} | _instants(before) | _instants(after)
+    return min((at_ms for at_ms in instants if _says(before, at_ms) != _says(after, at_ms)), default=FOREVER)
+
+
+def _instants(person: Person) -> set[int]:
+    """Where what the schedule says may change."""
+    found = {since_ms for since_ms, _ in person.statuses}
+    for held in person.credentials:
+        found |= {held.from_ms, held.to_ms, *(since_ms for since_ms, _ in held.states)}
+    return found
+
+
+def _says(person: Person, at_ms: int) -> tuple[str, set[tuple[str, str, str]]]:
+    """Status, and (class, id, state) of what the person holds, at one instant."""
+    held = {
+        (credential.credential_class, credential.id, _as_of(credential.states, at_ms))
+        for credential in person.credentials
+        if credential.from_ms <= at_ms < credential.to_ms
+    }
+    return _as_of(person.statuses, at_ms), held
+
+
+def _as_of(schedule: tuple[tuple[int, str], ...], at_ms: int) -> str:
+    return next((name for since_ms, name in reversed(schedule) if since_ms <= at_ms), "active")
