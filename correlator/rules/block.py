@@ -1,6 +1,8 @@
-"""The `correlator:` block of a rule: what Sigma lacks. Unknown keys are errors, for a misspelt one would be silent.
+"""The `correlator:` block of a rule: what Sigma lacks. Unknown keys are errors, for a misspelt one would
+be silent.
 
-Reads mappings, says what is wrong where, and answers with a `Block`. What needs the field table is checked in `check`.
+Reads mappings, says what is wrong where, and answers with a `Block`. What needs the field table is checked
+in `check`.
 """
 
 from __future__ import annotations

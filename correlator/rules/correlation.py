@@ -1,7 +1,8 @@
-"""The `correlation` section of a Sigma rule: types that this version counts, thresholds, group-by, aliases.
+"""The `correlation` section of a Sigma rule: types that this version counts, thresholds, group-by,
+aliases.
 
-Read here and not by pySigma, which refuses ranges such as `{gte: 3, lte: 9}` and looks for `generate` in one place only.
-References are resolved by the caller (`load`), which knows all rules.
+Read here and not by pySigma, which refuses ranges such as `{gte: 3, lte: 9}` and looks for `generate` in
+one place only. References are resolved by the caller (`load`), which knows all rules.
 """
 
 from __future__ import annotations

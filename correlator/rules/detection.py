@@ -1,7 +1,9 @@
-"""The `detection` section of a Sigma rule to our condition, item by item, so that every mistake has its own place.
+"""The `detection` section of a Sigma rule to our condition, item by item, so that every mistake has its
+own place.
 
-pySigma parses values, modifiers and the condition's grammar; what a value *means* is ours (`interpret`). What pySigma
-lacks is added here: `utf16le`, operators in upper case, all five characters of `|windash` in any number.
+pySigma parses values, modifiers and the condition's grammar; what a value *means* is ours (`interpret`).
+What pySigma lacks is added here: `utf16le`, operators in upper case, all five characters of `|windash` in
+any number.
 """
 
 from __future__ import annotations

@@ -1,8 +1,11 @@
-"""Does a condition hold of an observation? Slow, obvious and total: the authority that faster code is compared with.
+"""Does a condition hold of an observation? Slow, obvious and total: the authority that faster code is
+compared with.
 
-- A field that is absent matches nothing but `null` and `exists: false`; `neq` is false of it, on either side.
+- A field that is absent matches nothing but `null` and `exists: false`; `neq` is false of it, on either
+  side.
 - Text is compared without regard to case, unless `cased`.
-- Values of another type than the test asks for do not match; their fields are reported to the caller, who counts.
+- Values of another type than the test asks for do not match; their fields are reported to the caller, who
+  counts.
 """
 
 from __future__ import annotations

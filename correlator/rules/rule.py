@@ -1,8 +1,9 @@
 """What a rule is once it is loaded: our own small tree of conditions, and nothing of pySigma.
 
-A condition is And, Or, Not over leaves; a leaf is one line of a Sigma detection: a field and what is asked of it.
-The meaning of each is in `interpret`, the authority, and in docs/rules.md. Everything is frozen and made of plain
-values, so a rule has a fingerprint that survives a change of layout, comments and description.
+A condition is And, Or, Not over leaves; a leaf is one line of a Sigma detection: a field and what is asked
+of it. The meaning of each is in `interpret`, the authority, and in docs/rules.md. Everything is frozen and
+made of plain values, so a rule has a fingerprint that survives a change of layout, comments and
+description.
 
 May not know: YAML, pySigma, files. Durations in ms.
 """
@@ -10,6 +11,7 @@ May not know: YAML, pySigma, files. Durations in ms.
 from __future__ import annotations
 
 from hashlib import blake2b
+from math import ceil
 from typing import Literal
 
 import msgspec
@@ -121,12 +123,15 @@ class Correlation(msgspec.Struct, frozen=True):
 
     @property
     def entries_max(self) -> int:
-        """As many entries as decide every threshold: one more than the largest, whatever the operator."""
-        return max(int(number) for _, number in self.thresholds) + 1
+        """As many entries as decide every threshold, at least 1."""
+        return max(
+            ceil(number) if operator in {"gte", "lt"} else int(number) + 1
+            for operator, number in (*self.thresholds, ("gte", 1))
+        )
 
 
 class Settle(msgspec.Struct, frozen=True):
-    """Wait until the feeds of kind *feed* are complete at the site named by field *at* to event time + grace."""
+    """Wait until feeds of kind *feed* are complete at the site named by *at* to event time + grace."""
 
     feed: Kind
     at: str
@@ -144,7 +149,7 @@ class CaseEvent(msgspec.Struct, frozen=True):
 
 
 class CaseMark(msgspec.Struct, frozen=True):
-    """At *offset_ms* the feeds of kind *feed* have delivered all that happened at *site* up to *complete_to_ms*."""
+    """At *offset_ms* feeds of kind *feed* have delivered what happened at *site* to *complete_to_ms*."""
 
     offset_ms: int
     feed: Kind

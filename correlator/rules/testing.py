@@ -1,0 +1,263 @@
+"""Runs the tests of a rule through the real timeline: frames in, alerts out, as when the events really
+arrive.
+
+Each event makes a frame at its arrival. A test without `marks` ends with everything delivered, so whatever
+waits is decided; a test with marks knows only what these say, and `expect_at` looks at the alerts as of an
+arrival time.
+
+Pure: no clock, no files. The rule's own bundle settings apply, but for feeds and sites, whose silences a
+test must not depend on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+from msgspec.structs import replace
+
+from correlator.event import (
+    DAY_MS,
+    FOREVER,
+    HOUR_MS,
+    KINDS,
+    MINUTE_MS,
+    NEVER,
+    Credential,
+    Event,
+    Network,
+    Person,
+    Place,
+    Score,
+    entity_key,
+    event_id,
+)
+from correlator.frame import Arrival, Frame, SourceMark
+from correlator.rules.cases import SETTABLE
+from correlator.rules.program import RuleProgram
+from correlator.rules.rule import Case, CaseEvent, CaseMark, CasePerson, Rule
+from correlator.timeline.alert import Alert, Change
+from correlator.timeline.partition import Partition
+from correlator.timeline.profile import Profile
+from correlator.timeline.settings import FeedTiming, Settings
+
+FEEDS = KINDS[:3]
+IDENTITY = "e1"  # of events that do not say whose they are
+_PARTS: dict[str, Any] = {"place": Place, "network": Network, "score": Score}
+
+
+class CaseResult(msgspec.Struct, frozen=True):
+    """What came of one test. *message* says how it differs from what was expected, "" if it does not."""
+
+    rule: str  # name
+    case: Case
+    alerts: tuple[Alert, ...]
+    message: str
+
+    @property
+    def is_passed(self) -> bool:
+        return not self.message
+
+
+def run_cases(rules: Sequence[Rule], settings: Settings | None = None) -> list[CaseResult]:
+    """The results of all tests of *rules*, in order."""
+    return [run_case(rule, case, settings) for rule in rules for case in rule.cases]
+
+
+def run_case(rule: Rule, case: Case, settings: Settings | None = None) -> CaseResult:
+    """Fold the events of *case* with nothing but *rule* in force, and compare its alerts with what is expected."""
+    program = RuleProgram([replace(rule, is_alerting=True)], _settings(settings or Settings()))
+    events = [(_event(case, index), case.start_ms + e.arrives_ms) for index, e in enumerate(case.events)]
+    presets = {event.id: event.score for event, _ in events if event.score is not None}
+    partition = Partition(program, _Presets(presets), 0)
+    alerts: dict[str, Alert] = {}
+    closed: list[Change] = []
+    for frame in _frames(case, events):
+        for change in partition.step(frame):
+            if change.activity == "close":
+                alerts.pop(change.alert.uid, None)
+                closed.append(change)
+            else:
+                alerts[change.alert.uid] = change.alert
+    found = tuple(sorted(alerts.values(), key=lambda a: (a.decided_ms, a.uid)))
+    return CaseResult(rule.name, case, found, _difference(case, found, closed))
+
+
+class _Presets:
+    """The scorer of a test: it knows only what the test says of an event."""
+
+    def __init__(self, scores: Mapping[str, Score]) -> None:
+        self._scores = scores
+
+    def wants(self, event: Event) -> bool:
+        return event.id in self._scores
+
+    def score(self, event: Event, identity_type: str, profile: Profile) -> tuple[Score, dict[str, float]]:
+        return self._scores[event.id], {}
+
+    def learn(self, identity_type: str, features: dict[str, float]) -> None:
+        """A test teaches nothing."""
+
+    def encode(self) -> bytes:
+        return b""
+
+
+def _settings(settings: Settings) -> Settings:
+    """*settings* with feeds that are complete to what marks say, and never because they are quiet."""
+    feeds = tuple(
+        FeedTiming(
+            kind,
+            kind,
+            kind,
+            bound_ms=0,
+            silence_max_ms=-1,
+            silence_max_business_hours_ms=-1,
+            site_silence_max_ms=-1,
+            site_silence_max_business_hours_ms=-1,
+        )
+        for kind in FEEDS
+    )
+    return replace(settings, feeds=feeds, sites=())
+
+
+# ---------------------------------------------------------------------- events
+
+
+def _event(case: Case, index: int) -> Event:
+    written: CaseEvent = case.events[index]
+    named: dict[str, dict[str, Any]] = {"event": {}, "place": {}, "network": {}, "score": {}}
+    for name, value in written.fields:
+        part, attribute = SETTABLE[name]
+        named[part][attribute] = value
+    values = named["event"]
+    kind = values["kind"]
+    values.setdefault("id", event_id("test", f"{case.name}:{index}"))
+    values.setdefault("source", "test")
+    values.setdefault("feed", kind)
+    if kind != "door":
+        values.setdefault("identity_id", IDENTITY)
+        values.setdefault("credential", "card-1" if kind == "access" else "account-1")
+    if kind == "login":
+        values.setdefault("is_interactive", True)
+    if named["score"]:
+        pushing = str(named["score"].pop("pushing", ""))
+        named["score"] = {
+            "percentile": 0.0,
+            "is_warm": False,
+            **named["score"],
+            "pushing": tuple(pushing.split(",")) if pushing else (),
+        }
+    for part, make in _PARTS.items():
+        if named[part]:
+            values[part] = make(**named[part])
+    return Event(time_ms=case.start_ms + written.offset_ms, **values)
+
+
+def _person_event(case: Case, person: CasePerson, identity: str, time_ms: int) -> Event:
+    start_ms = case.start_ms
+    credentials = tuple(
+        Credential(c.id, c.credential_class, NEVER, FOREVER, _schedule(start_ms, c.states))
+        for c in person.credentials
+    )
+    version = Person(
+        identity,
+        0,
+        person.identity_type,
+        person.department,
+        person.home_site,
+        None if person.hired_ms is None else start_ms + person.hired_ms,
+        _schedule(start_ms, person.statuses),
+        credentials,
+    )
+    key = event_id("identities", f"{identity}:0")
+    return Event(time_ms, key, "person", identity_id=identity, person=version)
+
+
+def _schedule(start_ms: int, steps: Iterable[tuple[int, str]]) -> tuple[tuple[int, str], ...]:
+    return tuple((start_ms + at_ms, word) for at_ms, word in steps)
+
+
+# ---------------------------------------------------------------------- frames
+
+
+def _frames(case: Case, events: Sequence[tuple[Event, int]]) -> list[Frame]:
+    """One frame per moment at which something arrives, oldest first."""
+    rows: dict[int, list[tuple[str, Event]]] = {}
+    for event, arrival_ms in events:
+        rows.setdefault(arrival_ms, []).extend((entity, event) for entity in _entities(event))
+    marks: dict[int, list[CaseMark]] = {}
+    for mark in case.marks or ():
+        marks.setdefault(case.start_ms + mark.offset_ms, []).append(mark)
+    moments = sorted({*rows, *marks})
+    frames = [_frame(case, at_ms, rows.get(at_ms, ()), marks.get(at_ms, ())) for at_ms in moments]
+    if case.person is not None:
+        first_ms = min([moments[0], *(event.time_ms for event, _ in events)]) - MINUTE_MS
+        people = {event.identity_id for event, _ in events if event.identity_id}
+        told = [
+            (entity_key("identity", i), _person_event(case, case.person, i, first_ms)) for i in sorted(people)
+        ]
+        frames.insert(0, _frame(case, first_ms, told, ()))
+        moments.insert(0, first_ms)
+    if case.expect_at_ms is not None:
+        at_ms = case.start_ms + case.expect_at_ms
+        kept = [frame for frame, moment in zip(frames, moments, strict=True) if moment <= at_ms]
+        return [*kept, _frame(case, at_ms, (), ())]
+    return frames if case.marks is not None else [*frames, _closing(case, events, moments[-1])]
+
+
+def _frame(
+    case: Case, at_ms: int, rows: Iterable[tuple[str, Event]], marks: Iterable[CaseMark], step_ms: int = 1
+) -> Frame:
+    arrivals = tuple(Arrival(kind, 0, 1, at_ms) for kind in FEEDS)
+    sources = tuple(
+        SourceMark("test", m.feed, m.site, m.feed, 0, case.start_ms + m.complete_to_ms, 0, 1, at_ms - step_ms)
+        for m in marks
+    )
+    return Frame("", tuple(rows), arrivals, sources)
+
+
+def _closing(case: Case, events: Sequence[tuple[Event, int]], last_ms: int) -> Frame:
+    """The end of a bounded read: all feeds have delivered, half a horizon later."""
+    end_ms = last_ms + 12 * HOUR_MS
+    sites = {event.place.site for event, _ in events if event.place is not None and event.place.site}
+    offset_ms = end_ms - case.start_ms
+    marks = [CaseMark(offset_ms, kind, site, offset_ms) for kind in FEEDS for site in sorted(sites)]
+    return _frame(case, end_ms, (), marks)
+
+
+def _entities(event: Event) -> list[str]:
+    entities: list[str] = []
+    if event.identity_id:
+        entities.append(entity_key("identity", event.identity_id))
+    elif event.kind != "door":
+        kind = "badge" if event.kind == "access" else "account"
+        entities.append(f"unresolved:{kind}:{event.credential}")
+    if event.kind in {"access", "door"} and event.place is not None and event.place.door:
+        entities.append(entity_key("door", event.place.door))
+    return entities
+
+
+# ------------------------------------------------------------------- difference
+
+
+def _difference(case: Case, alerts: Sequence[Alert], closed: Sequence[Change]) -> str:
+    if case.expects_match and not alerts:
+        told = [f"an alert was {c.reason} again" for c in closed]
+        return "expected a match, got none" + (f": {told[-1]}" if told else "")
+    if not case.expects_match and alerts:
+        first = alerts[0]
+        named = ", ".join(f"{name}={value}" for name, value in first.values[:6])
+        return (
+            f"expected no match, got {len(alerts)}: first as of {_offset(first.decided_ms - case.start_ms)}"
+            f" on {first.entity} ({named})"
+        )
+    return ""
+
+
+def _offset(offset_ms: int) -> str:
+    """An offset as a person writes it: 90s, 5m, -2h."""
+    for unit, size_ms in (("d", DAY_MS), ("h", HOUR_MS), ("m", MINUTE_MS)):
+        if offset_ms and offset_ms % size_ms == 0:
+            return f"{offset_ms // size_ms}{unit}"
+    return f"{offset_ms / 1000:g}s"
