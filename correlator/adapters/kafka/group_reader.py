@@ -1,0 +1,227 @@
+"""A member of a consumer group whose listener only pauses and records.
+
+The client's rebalance callbacks run on its network thread, where most calls fail and every delay stops the
+heartbeats; so what they hear is kept for the engine, which asks after each poll. A poll lasts at least 500 ms
+unless there is data: shorter ones can leave a member rebalancing for ever (H6). A member that has had no
+stable assignment for 30 s is built anew.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from kafka import ConsumerRebalanceListener, KafkaConsumer
+from kafka import errors as kafka_errors
+from kafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
+from kafka.structs import MemberState
+from kafka.structs import TopicPartition as KafkaPartition
+
+from correlator.adapters.kafka.client import (
+    TIMEOUT_MS,
+    asking,
+    consumer_settings,
+    from_kafka,
+    to_kafka,
+    to_record,
+    truncated,
+)
+from correlator.adapters.kafka.config import KafkaConfig
+from correlator.engine.ports import (
+    AssignmentChange,
+    Committed,
+    LogUnavailable,
+    Membership,
+    TopicPartition,
+)
+from correlator.record import Record
+
+log = logging.getLogger(__name__)
+
+POLL_MS = 500
+SESSION_MS = 15_000  # longer than the writer's transaction timeout, shorter than the poll interval
+POLL_INTERVAL_MS = 300_000
+UNSTABLE_S = 30.0
+SKIP_S = 1.0
+
+
+class KafkaGroupReader:
+    """Implements `engine.ports.GroupReader`. *instance* makes the membership static."""
+
+    def __init__(
+        self,
+        config: KafkaConfig,
+        group: str,
+        topics: Sequence[str],
+        instance: str | None = None,
+        *,
+        session_ms: int = SESSION_MS,
+    ) -> None:
+        self._group, self._instance, self._topics = group, instance, list(topics)
+        self._settings = _settings(config, group, instance, session_ms)
+        self._changes: deque[AssignmentChange] = deque()
+        self._membership = Membership(group, -1, "", instance)
+        self._unstable_since_s: float | None = None
+        self._polled_s = 0.0
+        self._consumer: Any = None
+        self._join()
+
+    def poll(self, timeout_ms: int, records_max: int) -> list[Record]:
+        """Lasts 500 ms at least when there is no data. Raises `LogTruncated` and `LogUnavailable`.
+
+        With a timeout of 0, nothing resumed and a poll less than a second ago, there is nothing to wait for: a
+        restore is not slowed down.
+        """
+        self._watch()
+        if timeout_ms == 0 and self._may_skip():
+            return []
+        consumer = self._joined()
+        try:
+            batches = consumer.poll(timeout_ms=max(timeout_ms, POLL_MS), max_records=records_max)
+        except kafka_errors.NoOffsetForPartitionError as error:  # first start: from the beginning
+            consumer.seek_to_beginning(*error.args[0])
+            batches = {}
+        except kafka_errors.OffsetOutOfRangeError as error:
+            tp, wanted = next(iter(error.args[0].items()))
+            partition = TopicPartition(tp.topic, tp.partition)
+            raise truncated(partition, wanted, self.begin_offset(partition)) from error
+        except kafka_errors.FencedInstanceIdError as error:
+            raise LogUnavailable(f"another process runs as instance {self._instance}") from error
+        except kafka_errors.KafkaError as error:
+            raise LogUnavailable(f"poll: {type(error).__name__} {error}") from error
+        self._polled_s = time.monotonic()
+        self._note_membership()
+        return [to_record(raw) for batch in batches.values() for raw in batch]
+
+    def membership(self) -> Membership:
+        return self._membership
+
+    def assignment_changes(self) -> list[AssignmentChange]:
+        changes = []
+        while self._changes:
+            changes.append(self._changes.popleft())
+        return changes
+
+    def committed(self, partition: TopicPartition) -> Committed | None:
+        with asking(f"committed offset of {partition}"):
+            found = self._joined().committed(to_kafka(partition), metadata=True, timeout_ms=TIMEOUT_MS)
+        return None if found is None else Committed(found.offset, found.metadata)
+
+    def position(self, partition: TopicPartition) -> int:
+        with asking(f"position in {partition}"):
+            try:
+                offset = self._joined().position(to_kafka(partition), timeout_ms=TIMEOUT_MS)
+            except kafka_errors.NoOffsetForPartitionError:
+                self._joined().seek_to_beginning(to_kafka(partition))
+                offset = self._joined().position(to_kafka(partition), timeout_ms=TIMEOUT_MS)
+        if offset is None:
+            raise LogUnavailable(f"no position in {partition} yet")
+        return int(offset)
+
+    def end_offset(self, partition: TopicPartition) -> int:
+        return self._offset(self._joined().end_offsets, partition)
+
+    def begin_offset(self, partition: TopicPartition) -> int:
+        return self._offset(self._joined().beginning_offsets, partition)
+
+    def seek(self, partition: TopicPartition, offset: int) -> None:
+        """Nothing happens if the partition is no longer ours: the next poll's changes will say so."""
+        for tp in self._owned([partition]):
+            self._joined().seek(tp, offset)
+
+    def pause(self, partitions: Iterable[TopicPartition]) -> None:
+        self._joined().pause(*self._owned(partitions))
+
+    def resume(self, partitions: Iterable[TopicPartition]) -> None:
+        self._joined().resume(*self._owned(partitions))
+
+    def close(self) -> None:
+        consumer, self._consumer = self._consumer, None
+        if consumer is not None:
+            _close(consumer)
+
+    def _join(self) -> None:
+        with asking("joining the group"):
+            consumer = KafkaConsumer(**self._settings)
+            consumer.subscribe(self._topics, listener=_PauseAndRecord(consumer, self._changes))
+        self._consumer = consumer
+
+    def _joined(self) -> Any:
+        if self._consumer is None:
+            self._join()
+        return self._consumer
+
+    def _watch(self) -> None:
+        """Build the member anew when it has not been stable for too long (H6)."""
+        since_s = self._unstable_since_s
+        if since_s is None or time.monotonic() - since_s < UNSTABLE_S or self._consumer is None:
+            return
+        log.warning("group %s: no stable assignment for %d s, joining anew", self._group, UNSTABLE_S)
+        consumer, self._consumer, self._unstable_since_s = self._consumer, None, None
+        owned = from_kafka(consumer.assignment())
+        _close(consumer)
+        self._changes.clear()
+        if owned:
+            self._changes.append(AssignmentChange(lost=owned))
+        self._membership = Membership(self._group, -1, "", self._instance)
+
+    def _may_skip(self) -> bool:
+        if self._unstable_since_s is not None or time.monotonic() - self._polled_s > SKIP_S:
+            return False
+        consumer = self._joined()
+        return bool(consumer.assignment()) and consumer.assignment() <= consumer.paused()
+
+    def _note_membership(self) -> None:
+        """Right after the poll, because heartbeat replies may reset it at any time (H3)."""
+        found = self._consumer.group_metadata()
+        self._membership = Membership(self._group, found.generation_id, found.member_id, self._instance)
+        if found.state == MemberState.STABLE and self._membership.is_joined:
+            self._unstable_since_s = None
+        elif self._unstable_since_s is None:
+            self._unstable_since_s = time.monotonic()
+
+    def _offset(self, ask: Callable[..., Any], partition: TopicPartition) -> int:
+        with asking(f"offsets of {partition}"):
+            return int(ask([to_kafka(partition)], timeout_ms=TIMEOUT_MS)[to_kafka(partition)])
+
+    def _owned(self, partitions: Iterable[TopicPartition]) -> list[KafkaPartition]:
+        assigned = self._joined().assignment()
+        return [tp for tp in map(to_kafka, partitions) if tp in assigned]
+
+
+class _PauseAndRecord(ConsumerRebalanceListener):
+    """Runs on the client's network thread: pauses what is assigned, records, and does nothing else."""
+
+    def __init__(self, consumer: Any, changes: deque[AssignmentChange]) -> None:
+        self._consumer, self._changes = consumer, changes
+
+    def on_partitions_assigned(self, assigned: Iterable[KafkaPartition]) -> None:
+        self._consumer.pause(*assigned)
+        self._changes.append(AssignmentChange(assigned=from_kafka(assigned)))
+
+    def on_partitions_revoked(self, revoked: Iterable[KafkaPartition]) -> None:
+        self._changes.append(AssignmentChange(revoked=from_kafka(revoked)))
+
+    def on_partitions_lost(self, lost: Iterable[KafkaPartition]) -> None:
+        self._changes.append(AssignmentChange(lost=from_kafka(lost)))
+
+
+def _settings(config: KafkaConfig, group: str, instance: str | None, session_ms: int) -> dict[str, Any]:
+    return consumer_settings(config) | {
+        "group_id": group,
+        "group_instance_id": instance,
+        "partition_assignment_strategy": [StickyPartitionAssignor],
+        "session_timeout_ms": session_ms,
+        "heartbeat_interval_ms": min(3_000, session_ms // 4),
+        "max_poll_interval_ms": POLL_INTERVAL_MS,
+    }
+
+
+def _close(consumer: Any) -> None:
+    try:
+        consumer.close(timeout_ms=2_000)
+    except kafka_errors.KafkaError as error:
+        log.info("consumer did not close: %r", error)

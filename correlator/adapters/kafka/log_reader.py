@@ -1,0 +1,96 @@
+"""Reads partitions outside any group: restore, identities, tails of our own topics."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from kafka import KafkaConsumer
+from kafka import errors as kafka_errors
+
+from correlator.adapters.kafka.client import (
+    TIMEOUT_MS,
+    asking,
+    consumer_settings,
+    to_kafka,
+    to_record,
+    truncated,
+)
+from correlator.adapters.kafka.config import KafkaConfig
+from correlator.engine.ports import LogUnavailable, TopicPartition
+from correlator.record import Record
+
+POLL_MS = 200
+RECORDS_MAX = 2_000
+STALLED_S = 60.0  # longer than the broker needs to abort the transaction of a dead producer
+
+
+class KafkaLogReader:
+    """Implements `engine.ports.LogReader`. One `read` at a time."""
+
+    def __init__(self, config: KafkaConfig, *, stalled_s: float = STALLED_S) -> None:
+        self._stalled_s = stalled_s
+        with asking("connecting"):
+            self._consumer = KafkaConsumer(**consumer_settings(config))
+            # its end offsets count open transactions; those of the other one end before them
+            self._uncommitted = KafkaConsumer(
+                **consumer_settings(config) | {"isolation_level": "read_uncommitted"}
+            )
+
+    def partitions(self, topic: str) -> int:
+        with asking(f"partitions of {topic}"):
+            return len(self._consumer.partitions_for_topic(topic))
+
+    def begin_offset(self, partition: TopicPartition) -> int:
+        return self._offset(self._consumer.beginning_offsets, partition)
+
+    def high_watermark(self, partition: TopicPartition) -> int:
+        return self._offset(self._uncommitted.end_offsets, partition)
+
+    def read(self, partition: TopicPartition, start: int, end: int) -> Iterator[Record]:
+        """Raises `LogUnavailable` when nothing moves for a minute, be it a broker or an open transaction."""
+        first = self.begin_offset(partition)
+        if first > start and start < end:
+            raise truncated(partition, start, first)
+        if start >= end:
+            return
+        tp = to_kafka(partition)
+        with asking(f"seeking in {partition}"):
+            self._consumer.assign([tp])
+            self._consumer.seek(tp, start)
+        position, moved_s = start, time.monotonic()
+        while position < end:
+            for record in self._poll(partition, position):
+                if record.offset >= end:
+                    return
+                yield record
+            now_s, before = time.monotonic(), position
+            position = self._position(partition)
+            if position > before:
+                moved_s = now_s
+            elif now_s - moved_s > self._stalled_s:
+                raise LogUnavailable(f"{partition}: nothing after {position} for {self._stalled_s:.0f} s")
+
+    def close(self) -> None:
+        for consumer in (self._consumer, self._uncommitted):
+            with asking("closing"):
+                consumer.close(timeout_ms=2_000)
+
+    def _poll(self, partition: TopicPartition, position: int) -> Iterator[Record]:
+        try:
+            with asking(f"reading {partition}"):
+                batches: Any = self._consumer.poll(timeout_ms=POLL_MS, max_records=RECORDS_MAX)
+        except LogUnavailable as error:
+            if isinstance(error.__cause__, kafka_errors.OffsetOutOfRangeError):
+                raise truncated(partition, position, self.begin_offset(partition)) from error
+            raise
+        return (to_record(raw) for batch in batches.values() for raw in batch)
+
+    def _position(self, partition: TopicPartition) -> int:
+        with asking(f"position in {partition}"):
+            return int(self._consumer.position(to_kafka(partition), timeout_ms=TIMEOUT_MS))
+
+    def _offset(self, ask: Callable[..., Any], partition: TopicPartition) -> int:
+        with asking(f"offsets of {partition}"):
+            return int(ask([to_kafka(partition)], timeout_ms=TIMEOUT_MS)[to_kafka(partition)])
