@@ -9,7 +9,18 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 
-from correlator.alerts.phrases import duration, happened, number, offset, place, several, utc, weekday, when
+from correlator.alerts.phrases import (
+    FIRST_MS,
+    duration,
+    happened,
+    number,
+    offset,
+    place,
+    several,
+    utc,
+    weekday,
+    when,
+)
 from correlator.alerts.story import Story
 from correlator.event import MINUTE_MS, SECOND_MS, Event
 from correlator.timeline.live import Scalar
@@ -17,8 +28,8 @@ from correlator.timeline.live import Scalar
 PRESENT = 0.5  # from this belief on a person is said to be somewhere
 _LEGS = (("travel.badge", "that badge read"), ("travel.login", "that login"))
 _SAID = (  # by the sentence about the event, or by one of those below
-    "event.", "access.", "login.", "place.", "source.", "device.", "session.", "network.", "time.",
-    "identity.", "credential.", "travel.", "presence.", "last_badge.", "anomaly.", "door.", "last_login.event_id",
+    "access.", "anomaly.", "credential.", "device.", "door.", "event.", "identity.", "last_badge.", "login.",
+    "network.", "place.", "presence.", "session.", "source.", "time.", "travel.", "last_login.event_id",
 )  # fmt: skip
 
 
@@ -187,11 +198,12 @@ def _tallied(events: tuple[Event, ...]) -> str:
         f" The {len(events)} events of the evidence lie between {when(first.time_ms, first.offset_min)} and "
     )
     said += when(last.time_ms, last.offset_min)
+    credentials = [e.credential for e in events]
     tallies = [
         _tally("outcomes", [e.outcome or e.activity for e in events]),
         _tally("doors", [e.place.door if e.place else "" for e in events]),
         _tally("reasons", [e.reason_native or e.reason for e in events]),
-        _tally("badges and accounts", [e.credential for e in events]),
+        _tally("badges and accounts", credentials) if len(set(credentials)) > 1 else "",
     ]
     return f"{said} ({'; '.join(t for t in tallies if t)})."
 
@@ -230,6 +242,8 @@ def _status(told: Story) -> str:
 
 
 def _known_since(since_ms: int, event: Event) -> str:
+    if since_ms < FIRST_MS:
+        return ""
     since = when(since_ms, event.offset_min)
     return f" since {since}, {duration(event.time_ms - since_ms)} before"
 
@@ -277,7 +291,8 @@ def _door(told: Story) -> str:
             parts.append(f"no {what} explains it ({gap})")
     forced = told.number("door.forced_24h")
     if forced:
-        parts.append(f"{forced:.0f} earlier forced reports of this door within 24 h")
+        reports = "report" if forced == 1 else "reports"
+        parts.append(f"{forced:.0f} earlier forced {reports} of this door within 24 h")
     sentence = "; ".join(parts)
     return f"{sentence[:1].upper()}{sentence[1:]}." if sentence else ""
 
@@ -314,16 +329,19 @@ def _repeats(told: Story) -> str:
 
 
 def _completeness(told: Story) -> str:
-    said = f"Taken as complete: {'; '.join(told.alert.assumed)}." if told.alert.assumed else ""
-    if told.alert.confidence == "high":
-        return said
-    low = "Confidence is low: it is told although not all reports of the site have arrived."
-    return f"{low} {said}".rstrip()
+    alert, event, said = told.alert, told.last, []
+    if event is not None and alert.decided_ms > event.time_ms:
+        said.append(f"The verdict was taken as of {duration(alert.decided_ms - event.time_ms)} after it.")
+    if alert.assumed:
+        said.append(f"It assumes: {'; '.join(alert.assumed)}.")
+    if alert.confidence == "low":
+        said.append("Confidence is low, since not all reports of the site had arrived.")
+    return " ".join(said)
 
 
 def _rule(told: Story) -> str:
     rule = told.rule
-    reason = f"Rule {rule.title}" + (f": {rule.description}." if rule.description else ".")
+    reason = f'Rule "{rule.title}"' + (f": {rule.description}." if rule.description else ".")
     benign = f" Rule out first: {'; '.join(rule.falsepositives)}." if rule.falsepositives else ""
     return reason + benign
 

@@ -33,7 +33,8 @@ def _briefly(event: Event) -> str:
     if event.kind == "login":
         said = f"{event.logon_type.replace('_', ' ')} login".strip()
         said = said if event.outcome == "success" else f"failed {said}"
-        return said + (f" at {at}" if at else f" from {event.ip}" if event.ip else "")
+        word = "at" if event.place and event.place.site else "from"
+        return f"{said} {word} {at or event.ip}" if at or event.ip else said
     if event.kind == "door":
         return f"door {at or '?'} {event.activity}"
     return f"badge {event.outcome}" + (f" at {at}" if at else "")
@@ -70,6 +71,7 @@ def _count(told: Story) -> str:
         return ""
     doors = {e.place.door for e in told.events if e.place and e.place.door}
     span = duration(told.events[-1].time_ms - told.events[0].time_ms) if len(told.events) > 1 else ""
+    span = span if len(told.events) >= told.alert.count else ""  # else the first ones are not known
     said = f"{told.alert.count} in {span}" if span else str(told.alert.count)
     return said + (f" at {len(doors)} doors" if len(doors) > 1 else "")
 

@@ -6,6 +6,7 @@ Pure. Evidence may be incomplete (an event can be older than the history): then 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import isfinite
 
 import msgspec
 
@@ -37,9 +38,11 @@ class Story(msgspec.Struct, frozen=True):
         return self.last.offset_min if self.last else 0
 
     def number(self, name: str) -> float | None:
-        """Value of *name* if it is a number."""
+        """Value of *name* if it is a finite number."""
         value = self.values.get(name)
-        return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+        if not isinstance(value, int | float) or isinstance(value, bool) or not isfinite(value):
+            return None
+        return float(value)
 
     def word(self, name: str) -> str:
         value = self.values.get(name)

@@ -1,0 +1,186 @@
+"""The paragraph and the line say what an analyst must know, chosen by what the match quotes."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from correlator.alerts.explain import explain
+from correlator.alerts.headline import headline
+from correlator.alerts.phrases import duration, iso, local, number, several, when
+from correlator.alerts.story import story
+from correlator.alerts.text import RuleText, rule_text
+from correlator.event import DAY_MS, FOREVER, HOUR_MS, MINUTE_MS, NEVER
+from correlator.rules.rule import Base, Correlation, Leaf, Rule
+from correlator.timeline.live import Scalar
+from tests.alerts import shapes
+from tests.alerts.shapes import ALL, T0, Shape
+
+
+def paragraph(shape: Shape) -> str:
+    return explain(story(shape.change, shape.evidence, shape.rule, shape.person))
+
+
+def line(shape: Shape) -> str:
+    return headline(story(shape.change, shape.evidence, shape.rule, shape.person))
+
+
+def test_travel_names_both_places_times_distance_and_speed() -> None:
+    said = paragraph(shapes.d05())
+    for part in (
+        "Identity e1001 (employee, finance, home site lis)",
+        "198.51.100.7 (orange, isp, FR near 48.86, 2.35 (±25 km)) on device d-55",
+        "2026-03-02 09:14:05 +01:00 (08:14:05 UTC)",
+        "Only 23 min 4 s earlier badge 4711 was granted at door lis-1-01",
+        "1,428 km apart",
+        "at least 1 h 47 min, and 23 min 4 s passed",
+        "3,417 km/h",
+        "one body cannot have been at both",
+    ):
+        assert part in said
+
+
+def test_travel_that_is_possible_is_not_an_argument() -> None:
+    shape = shapes.d05()
+    values = dict(shape.change.alert.values) | {"travel.badge.is_impossible": False}
+    assert "one body" not in paragraph(quoting(shape, values))
+
+
+def test_travel_whose_start_is_forgotten_is_told_from_the_values() -> None:
+    shape = shapes.d05()
+    values: dict[str, Scalar] = dict(shape.change.alert.values) | {"travel.badge.site": "lis"}
+    told = Shape("", quoting(shape, values).change, shape.evidence[1:], shape.rule, shape.person)
+    assert "Only 23 min 4 s earlier badge read was at lis" in paragraph(told)
+
+
+def test_absence_says_what_is_known_instead_and_what_is_assumed() -> None:
+    said = paragraph(shapes.d01())
+    assert "No badge read puts the person at site lis: belief in being there is 0.00 of 1" in said
+    assert "last believed at site ber (0.12 of 1), the last badge read was 17 h earlier" in said
+    assert "It assumes: reader group 7 quiet since 19:02, taken as complete." in said
+    assert "The verdict was taken as of 15 min after it." in said
+    assert "Rule out first: tailgating; a forgotten badge" in said
+
+
+def test_absence_without_any_badge_read() -> None:
+    said = paragraph(quoting(shapes.d01(), {"presence.here": 0.0, "last_badge.age_s": None}))
+    assert "no earlier badge read is known" in said
+
+
+def test_presence_elsewhere() -> None:
+    values: dict[str, Scalar] = {
+        "presence.confidence": 0.95,
+        "presence.site": "ber",
+        "presence.since_s": 7200.0,
+        "presence.age_s": 60.0,
+    }
+    told = quoting(shapes.d05(), values)
+    assert "put the person at site ber (belief 0.95 of 1, for 2 h, newest read 1 min before)" in paragraph(
+        told
+    )
+    assert line(told).endswith("while badged in at ber")
+
+
+def test_counts_say_what_was_counted_and_what_was_asked_for() -> None:
+    said = paragraph(shapes.d18())
+    assert "a count of 3; the rule asks for at least 3 different place.door within 15 min" in said
+    assert "doors lis-1-07 1, lis-1-08 1 and lis-1-09 1" in said
+    assert "reasons no_access_rights 2 and out_of_time_range 1" in said
+
+
+def test_status_and_credential_say_since_when() -> None:
+    assert "the person is terminated since 2026-02-27 08:14:05 UTC, 3 d before" in paragraph(shapes.d21())
+    assert "recorded as lost since 2026-02-28 05:14:05 UTC, 2 d 3 h before" in paragraph(shapes.d23())
+    assert "It happened 1 more time since." in paragraph(shapes.d23())
+
+
+def test_status_without_a_beginning() -> None:
+    shape = shapes.d21()
+    assert shape.person
+    person = msgspec.structs.replace(shape.person, statuses=((NEVER, "terminated"),))
+    told = Shape("", shape.change, shape.evidence, shape.rule, person)
+    assert "the person is terminated." in paragraph(told)
+
+
+def test_scores_say_what_pushed_them_and_never_all() -> None:
+    said = paragraph(shapes.d26())
+    assert "more unusual than 99.6 % of what the model scored before" in said
+    assert "because of hour of week and door rarity" in said
+    assert "outside business hours (Monday 03:14 +00:00) and zone lis-lab has criticality 5 of 5" in said
+    assert "Confidence is low" in said
+
+
+def test_doors_say_what_would_have_explained_them() -> None:
+    said = paragraph(shapes.d28())
+    assert "No granted read explains it (the last was 3 h 3 min before)" in said
+    assert "no request to exit explains it (none is known); 1 earlier forced report of this door" in said
+
+
+def test_what_no_sentence_knows_is_listed() -> None:
+    values: dict[str, Scalar] = {"habit.share": 0.0123456789, "first_seen.door": True, "vpn.name": "x"}
+    said = paragraph(quoting(shapes.d26(), values))
+    assert "Also: first_seen.door is true, habit.share is 0.0123457 and vpn.name is x." in said
+
+
+def test_a_close_says_what_closed_it() -> None:
+    said = paragraph(shapes.retracted())
+    assert said.endswith(
+        "Closed as retracted: it became known late that badge 4711 was granted at door lis-1-01 "
+        "(zone lis-office, site lis) [door opened, direction in] at 2026-03-02 08:04:05 UTC."
+    )
+    assert "Closed as superseded by alert 5555555555555555" in paragraph(shapes.superseded())
+
+
+def test_unresolved_credentials_and_clamped_clocks() -> None:
+    shape = shapes.unresolved()
+    assert paragraph(shape).startswith("Badge 9999 (belongs to nobody known): badge 9999 was denied")
+    ahead = msgspec.structs.replace(shape.evidence[-1], time_claimed_ms=T0 + HOUR_MS)
+    told = Shape("", shape.change, (ahead,), shape.rule, None)
+    assert "Its source claimed 2026-03-02 09:14:05 UTC, which was ahead of its arrival" in paragraph(told)
+
+
+@pytest.mark.parametrize("make", ALL, ids=lambda make: make.__name__)
+def test_a_line_fits_a_screen(make: object) -> None:
+    assert callable(make)
+    assert 10 < len(line(make())) <= 120
+
+
+def test_a_rule_tells_what_it_asks_for() -> None:
+    base = Base("b", Leaf("access.outcome", ()), (), ("place.door",))
+    correlation = Correlation("value_count", (base,), 15 * MINUTE_MS, (("gte", 3), ("lt", 10)))
+    rule = Rule("i", "n", "T.", "identity", "low", correlation=correlation, description="Two\n lines.")
+    text = rule_text(rule)
+    assert text == RuleText("i", "n", "T", "Two lines", "low", hash=rule.fingerprint, asks=text.asks)
+    assert text.asks == "at least 3 and fewer than 10 different place.door within 15 min"
+
+
+def test_times_are_local_with_offset_and_utc() -> None:
+    assert when(T0, 0) == "2026-03-02 08:14:05 UTC"
+    assert when(T0, 330) == "2026-03-02 13:44:05 +05:30 (08:14:05 UTC)"
+    assert when(T0, -540) == "2026-03-01 23:14:05 -09:00 (2026-03-02 08:14:05 UTC)"
+    assert local(T0, -30) == "2026-03-02 07:44:05 -00:30"
+    assert iso(T0 + 7, 60) == "2026-03-02T09:14:05.007+01:00"
+
+
+@given(st.integers(NEVER, FOREVER), st.integers(-14 * 60, 14 * 60))
+def test_any_time_can_be_printed(time_ms: int, offset_min: int) -> None:
+    assert when(time_ms, offset_min)
+    assert len(iso(time_ms, offset_min)) == 29
+
+
+def test_durations_numbers_and_lists() -> None:
+    spans = (0, 400, 12_000, 23 * MINUTE_MS + 4000, 2 * HOUR_MS, 51 * HOUR_MS, 3 * DAY_MS)
+    said = [duration(span) for span in spans]
+    assert said == ["0 s", "0.4 s", "12 s", "23 min 4 s", "2 h", "2 d 3 h", "3 d"]
+    assert [number(value) for value in (0.5, 3.0, 1427.65)] == ["0.5", "3", "1,428"]
+    assert [several(words) for words in ("", "a", "ab", "abc")] == ["", "a", "a and b", "a, b and c"]
+    assert several("abcdefgh", 2) == "a, b and 6 more"
+
+
+def quoting(shape: Shape, values: dict[str, Scalar]) -> Shape:
+    """*shape* with other quoted values."""
+    alert = msgspec.structs.replace(shape.change.alert, values=tuple(sorted(values.items())))
+    change = msgspec.structs.replace(shape.change, alert=alert)
+    return Shape(shape.name, change, shape.evidence, shape.rule, shape.person)
