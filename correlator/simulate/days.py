@@ -23,7 +23,7 @@ class Noise(msgspec.Struct, frozen=True):
     """Shares, 0..1."""
 
     tailgating: float = 0.003  # of entries through a perimeter door that leave no read
-    missed_interior: float = 0.02
+    missed_interior: float = 0.15  # many walk through behind a colleague
     double_read: float = 0.01
     not_taken: float = 0.004
     denied: float = 0.006  # of working days on which a person tries a wrong door once or twice
@@ -52,8 +52,13 @@ class Visit(NamedTuple):
         return self.site.door(short)
 
 
-def live(log: DayLog, person: Person, plan: Plan, rng: Random, noise: Noise) -> None:
-    """Write what *person* does on the day of *log*. Nothing for those who are away without trace."""
+def live(
+    log: DayLog, person: Person, plan: Plan, rng: Random, noise: Noise, *, is_called: bool = False
+) -> None:
+    """Write what *person* does on the day of *log*. Nothing for those who are away without trace.
+
+    *is_called*: somebody on call who comes this night for certain.
+    """
     match plan.stay:
         case "onsite" | "trip":
             visit = Visit(log, person, log.sites[plan.site], rng, noise, person.badge_on(log.day))
@@ -67,7 +72,8 @@ def live(log: DayLog, person: Person, plan: Plan, rng: Random, noise: Noise) -> 
         case "off" if rng.random() < 0.15 and person.metro:
             _evening(log, person, log.sites[person.home], person.metro, rng)
     if person.is_on_call and plan.stay in {"onsite", "remote", "off"}:
-        night_call(log, person, rng, noise)
+        if is_called or rng.random() < ON_CALL_SHARE:
+            _night_call(log, person, rng, noise)
 
 
 def _work_on_site(visit: Visit) -> None:
@@ -106,7 +112,7 @@ def _enter(visit: Visit, minute: float, entrance: Door) -> float:
     if visit.rng.random() >= visit.noise.tailgating:
         visit.read(minute, entrance)
     at_desk = minute + visit.rng.uniform(1.0, 3.0)
-    if visit.rng.random() >= visit.noise.missed_interior + 0.15:
+    if visit.rng.random() >= visit.noise.missed_interior:
         visit.read(at_desk, visit.door(visit.person.interior))
     return at_desk
 
@@ -230,10 +236,8 @@ def _evening(log: DayLog, person: Person, site: Site, network: str, rng: Random)
 # ------------------------------------------------------------------ nights and tours
 
 
-def night_call(log: DayLog, person: Person, rng: Random, noise: Noise) -> None:
-    """Somebody on call comes to the data centre after midnight, on about every third night."""
-    if rng.random() >= ON_CALL_SHARE:
-        return
+def _night_call(log: DayLog, person: Person, rng: Random, noise: Noise) -> None:
+    """Somebody on call comes to the data centre after midnight."""
     visit = Visit(log, person, log.sites[person.home], rng, noise, person.badge_on(log.day))
     minute = rng.uniform(120, 190)
     log.badge(log.at(visit.site, minute), visit.badge, visit.door("main-1"))

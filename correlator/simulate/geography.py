@@ -60,7 +60,7 @@ class Site(msgspec.Struct, frozen=True):
 
     @property
     def main_doors(self) -> tuple[Door, ...]:
-        return tuple(door for door in self.doors if door.is_perimeter and "main" in door.id)
+        return tuple(door for door in self.doors if "-main-" in door.id)
 
     @property
     def perimeter_doors(self) -> tuple[Door, ...]:

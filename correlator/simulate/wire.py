@@ -6,12 +6,15 @@ several input partitions. `encode` also sets the record's event id, computed as 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 from zlib import crc32
 
 import fastavro
+import yaml
 
 from correlator.event import event_id
 from correlator.record import Record
@@ -112,3 +115,9 @@ def _login(record: LoginRecord) -> dict[str, object]:
         "session_id": record.session or None,
         "application": record.application,
     }
+
+
+def read_schemas(directory: Path) -> Schemas:
+    """Schemas of a schema store's directory: `*.avsc` and `ids.yml`. Raises OSError or ValueError."""
+    ids = yaml.safe_load((directory / "ids.yml").read_text(encoding="utf-8"))
+    return {file: (int(number), json.loads((directory / file).read_text(encoding="utf-8"))) for number, file in ids.items()}
