@@ -1,0 +1,82 @@
+"""One partition, one transaction, one frozen cut: the image of a partition at frame boundary M.
+
+The set of entities that changed since the last checkpoint is frozen at M and encoded in slices between
+batches. Entities, and the manifest with everything else, go out together with the current input offset,
+fenced like a commit; so a reader sees all of a checkpoint or nothing of it. Each entity is a record, and
+the checkpoint topic is compacted.
+
+Format 1 of the manifest, msgpack array: see `Manifest`.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from correlator.engine.commit import Send
+from correlator.engine.ports import TopicPartition
+from correlator.engine.topics import EngineRefusal, Topics
+from correlator.timeline.partition import Partition
+
+FORMAT = 1
+MANIFEST_KEY = b"manifest"  # entity keys have a colon
+
+
+class Manifest(msgspec.Struct, frozen=True, array_like=True):
+    """What the newest checkpoint of a partition is: the cut at *offset*, before its next frame."""
+
+    format: int
+    offset: int
+    crc: int  # running stamp of what was published up to *offset*
+    bundle: str
+    partitions: int  # of *keyed*: fixed for life
+    rest: bytes  # marks, codes, models: `Partition.frozen_rest`
+
+
+class _Head(msgspec.Struct, array_like=True):
+    format: int
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_manifest = msgspec.msgpack.Decoder(Manifest).decode
+_head = msgspec.msgpack.Decoder(_Head).decode
+
+
+def decode_manifest(raw: bytes, where: TopicPartition) -> Manifest:
+    """Raises `EngineRefusal` for a manifest that this version cannot read."""
+    name = f"{where.topic}/{where.partition}"
+    try:
+        found = _head(raw).format
+        if found == FORMAT:
+            return _manifest(raw)
+    except msgspec.DecodeError as error:
+        raise EngineRefusal(
+            f"{name}: the manifest of the checkpoint is damaged ({error}). Delete the records of this "
+            "partition, so that the state is rebuilt from the keyed topic, if that still reaches back."
+        ) from error
+    what = "Upgrade correlator." if found > FORMAT else "No migration from it is known."
+    raise EngineRefusal(f"{name}: the checkpoint has format {found}, this version reads {FORMAT}. {what}")
+
+
+class Cut:
+    """A frozen image being encoded. The partition goes on folding meanwhile."""
+
+    def __init__(self, partition: Partition, offset: int, crc: int, started_ms: int) -> None:
+        self.offset, self.crc, self.started_ms = offset, crc, started_ms
+        self._partition = partition
+        self._entities: list[tuple[str, bytes | None]] = []
+        partition.freeze()
+
+    def advance(self, count: int) -> bool:
+        """Encode about *count* more entities; True when the image is whole."""
+        some = self._partition.slice(count)
+        self._entities += some
+        return not some
+
+    def sends(self, topics: Topics, bundle: str, partitions: int) -> list[Send]:
+        """The records of the checkpoint, the manifest last."""
+        number = self._partition.number
+        rest = self._partition.frozen_rest()
+        manifest = Manifest(FORMAT, self.offset, self.crc, bundle, partitions, rest)
+        sends = [Send(topics.checkpoints, number, key.encode(), raw) for key, raw in self._entities]
+        sends.append(Send(topics.checkpoints, number, MANIFEST_KEY, _encode(manifest)))
+        return sends

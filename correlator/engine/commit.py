@@ -1,0 +1,157 @@
+"""The commit protocol as a table: what a transaction can come to, and what the stage does then.
+
+An `Outbox` is one transaction: outputs, and the offsets of the inputs they were made of. The stages are
+deterministic and have already moved on, so after an abort the *same* outbox is sent again; only when
+somebody else owns the partitions is it dropped, and with it everything that was derived from them. An
+unknown outcome is settled by fencing our own transactional id and comparing what the group then has (offset
+and stamp) with what we wrote.
+
+May not know: Kafka. The guards around the client are the writer's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import msgspec
+
+from correlator.engine.ports import (
+    Clock,
+    CommitAborted,
+    CommitFenced,
+    Committed,
+    CommitUnknown,
+    GroupReader,
+    LogUnavailable,
+    Membership,
+    Meter,
+    TopicPartition,
+    TransactionalWriter,
+)
+
+State = Literal["idle", "unsent", "unknown"]
+Event = Literal["ok", "aborted", "fenced", "unknown", "ours", "previous", "other"]
+Action = Literal["apply", "resend", "drop", "settle"]
+
+# state × what happened -> next state, what the stage does. `settle` is done here, at once or next time.
+TABLE: Mapping[tuple[State, Event], tuple[State, Action]] = {
+    ("unsent", "ok"): ("idle", "apply"),
+    ("unsent", "aborted"): ("unsent", "resend"),
+    ("unsent", "fenced"): ("idle", "drop"),
+    ("unsent", "unknown"): ("unknown", "settle"),
+    ("unknown", "unknown"): ("unknown", "settle"),  # the coordinator is still silent
+    ("unknown", "aborted"): ("unknown", "settle"),  # the settling itself failed
+    ("unknown", "fenced"): ("idle", "drop"),
+    ("unknown", "ours"): ("idle", "apply"),
+    ("unknown", "previous"): ("unsent", "resend"),
+    ("unknown", "other"): ("idle", "drop"),
+}
+_RESULTS: Mapping[str, str] = {
+    "ok": "committed",
+    "aborted": "aborted",
+    "fenced": "fenced",
+    "unknown": "unknown",
+}
+BACK_OFF_MAX_MS = 5_000
+
+
+class Send(msgspec.Struct, frozen=True):
+    """A record to be sent, by full topic name."""
+
+    topic: str
+    partition: int
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[tuple[str, bytes], ...] = ()
+
+
+class Outbox(msgspec.Struct):
+    """One transaction. *previous* is what was committed for the same partitions before."""
+
+    sends: Sequence[Send]
+    offsets: dict[TopicPartition, Committed]
+    previous: dict[TopicPartition, Committed | None]
+
+
+class Committer:
+    """Holds at most one outbox until its fate is known. Only `attempt` talks to the log."""
+
+    def __init__(
+        self, stage: str, reader: GroupReader, writer: TransactionalWriter, clock: Clock, meter: Meter
+    ) -> None:
+        self.stage = stage
+        self.outbox: Outbox | None = None
+        self._state: State = "idle"
+        self._reader, self._writer, self._clock, self._meter = reader, writer, clock, meter
+        self._back_off_ms = 0
+
+    def put(self, outbox: Outbox) -> None:
+        """Take the next transaction. The one before must have come to an end."""
+        assert self.outbox is None, "the last transaction has not ended"
+        self.outbox, self._state = outbox, "unsent"
+
+    def drop(self) -> None:
+        """Forget the outbox: its partitions are not ours any more."""
+        self.outbox, self._state = None, "idle"
+
+    def attempt(self, membership: Membership) -> Action:
+        """Send the outbox, or find out what became of it. `settle`, `resend`: call again after a poll."""
+        outbox = self.outbox
+        assert outbox is not None, "nothing to commit"
+        if self._back_off_ms:
+            self._clock.sleep_ms(self._back_off_ms)
+        action: Action = "settle"
+        if self._state == "unsent":
+            self._state, action = TABLE[self._state, self._send(outbox, membership)]
+        if self._state == "unknown":
+            self._state, action = TABLE[self._state, self._settle(outbox)]
+        if action in ("apply", "drop"):
+            self.outbox, self._back_off_ms = None, 0
+        else:
+            self._back_off_ms = min(BACK_OFF_MAX_MS, 2 * self._back_off_ms or 50)
+        return action
+
+    def _send(self, outbox: Outbox, membership: Membership) -> Event:
+        started_ms = self._clock.now_ms()
+        event: Event = "ok"
+        try:
+            self._writer.begin()
+            for s in outbox.sends:
+                self._writer.send(s.topic, s.partition, s.key, s.value, s.headers)
+            self._writer.commit(outbox.offsets, membership)
+        except CommitFenced:
+            event = "fenced"
+        except CommitAborted:
+            event = "aborted"
+        except CommitUnknown:
+            event = "unknown"
+        self._meter.add("correlator_transactions_total", 1, stage=self.stage, result=_RESULTS[event])
+        if event == "ok":
+            seconds = (self._clock.now_ms() - started_ms) / 1_000
+            self._meter.observe("correlator_transaction_seconds", [seconds], stage=self.stage)
+            self._meter.observe("correlator_transaction_records", [len(outbox.sends)], stage=self.stage)
+        return event
+
+    def _settle(self, outbox: Outbox) -> Event:
+        try:
+            self._writer.settle()
+        except CommitFenced:
+            return "fenced"
+        except CommitAborted:
+            return "aborted"
+        except CommitUnknown:
+            return "unknown"
+        try:
+            return self._compare(outbox)
+        except LogUnavailable:
+            return "unknown"
+
+    def _compare(self, outbox: Outbox) -> Event:
+        moved = [tp for tp, ours in outbox.offsets.items() if ours != outbox.previous.get(tp)]
+        found = {tp: self._reader.committed(tp) for tp in outbox.offsets}
+        if all(found[tp] == outbox.previous.get(tp) for tp in outbox.offsets):
+            return "previous"  # also when nothing was to move: then sending again changes nothing
+        if moved and all(found[tp] == outbox.offsets[tp] for tp in outbox.offsets):
+            return "ours"
+        return "other"

@@ -1,0 +1,246 @@
+"""The correlating stage: owns partitions of *keyed*, folds their frames, publishes alerts, writes
+checkpoints.
+
+After each poll it folds what came and commits alerts and offsets in one transaction. It reads no clock for
+anything that reaches an alert; the clock here paces checkpoints and measures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from correlator.engine.checkpoint import Cut
+from correlator.engine.commit import Committer, Outbox, Send
+from correlator.engine.metrics import labelled
+from correlator.engine.options import Options, Ports
+from correlator.engine.ports import Committed, LogUnavailable, Membership, TopicPartition
+from correlator.engine.restore import Restored, Stamp
+from correlator.engine.tasks import Task, Tasks
+from correlator.engine.topics import EngineRefusal, Topics
+from correlator.frame import Frame, FrameError, decode_frame
+from correlator.pipeline import Bundle, alert_partition, correlate_step
+from correlator.record import Record
+from correlator.timeline.partition import stamp
+
+_json = msgspec.json.Encoder(order="deterministic").encode
+
+
+class CorrelateStage:
+    """`step` is one poll and at most two transactions: what was polled, and a checkpoint that is whole."""
+
+    name = "correlate"
+
+    def __init__(self, bundle: Bundle, topics: Topics, ports: Ports, options: Options) -> None:
+        self.tasks = Tasks(bundle, topics, ports, options)
+        self._bundle, self._topics, self._ports, self._options = bundle, topics, ports, options
+        self._committer = Committer(self.name, ports.reader, ports.writer, ports.steady, ports.meter)
+        self._turn: TopicPartition | None = None  # whose checkpoint is under way
+
+    # -------------------------------------------------------------------- loop
+
+    def step(self) -> int:
+        """Poll, fold, commit. How many frames were folded. Raises `EngineRefusal`."""
+        reader, live = self._ports.reader, self.tasks.live
+        timeout_ms = 0 if self.tasks.is_restoring else self._options.poll_ms
+        records = reader.poll(timeout_ms, self._options.frames_max)
+        membership = reader.membership()
+        changes = reader.assignment_changes()
+        outbox = self._committer.outbox
+        if self.tasks.apply(changes, outbox.offsets if outbox else ()):
+            self._committer.drop()
+        self.tasks.advance()
+        moved = {tp for c in changes for tp in (*c.assigned, *c.revoked, *c.lost)}
+        records = [r for r in records if _where(r) in live and _where(r) not in moved]
+        if self._committer.outbox is not None or not membership.is_joined:
+            self._rewind(records)
+            if membership.is_joined:
+                self._finish(membership)
+            return 0
+        if records:
+            self._committer.put(self._fold(records, self._positions(records)))
+            self._ports.faults.reached("correlate-folded")
+            if not self._finish(membership):
+                return 0
+        self._checkpoint(membership)
+        return len(records)
+
+    @property
+    def is_caught_up(self) -> bool:
+        """Everything readable of the owned partitions is folded and committed."""
+        reader, tasks = self._ports.reader, self.tasks
+        return (
+            tasks.is_assigned
+            and not tasks.is_restoring
+            and self._committer.outbox is None
+            and all(reader.position(tp) >= reader.end_offset(tp) for tp in tasks.live)
+        )
+
+    def waiting(self) -> tuple[str, ...]:
+        """Why the stage is not ready, for a person."""
+        if not self.tasks.is_assigned:
+            return ("correlate has not joined its group",)
+        return self.tasks.waiting()
+
+    def finish(self) -> None:
+        """Before leaving: commit what is folded, and write a checkpoint of every partition that changed."""
+        for tp, task in list(self.tasks.live.items()):
+            if not self._settle():
+                return
+            if task.cut is None and task.folded_events == 0:
+                continue
+            cut = task.cut or self._begin_cut(tp, task)
+            while not cut.advance(self._options.slice_entities):
+                pass
+            self._put_checkpoint(tp, task, cut)
+        self._settle()
+
+    def close(self) -> None:
+        self._ports.writer.close()
+        self._ports.reader.close()
+
+    # ----------------------------------------------------------------- folding
+
+    def _positions(self, records: Sequence[Record]) -> dict[TopicPartition, int]:
+        """Behind trailing markers, so that lag reaches 0. Asked before the fold, which must not be left half way."""
+        try:
+            return {tp: self._ports.reader.position(tp) for tp in {_where(record) for record in records}}
+        except LogUnavailable:
+            self._rewind(records)
+            raise
+
+    def _fold(self, records: Sequence[Record], positions: Mapping[TopicPartition, int]) -> Outbox:
+        sends = [self._difference(tp, restored) for tp, restored in self.tasks.differing]
+        self.tasks.differing.clear()
+        touched: dict[TopicPartition, Task] = {}
+        started_ms, steady = self._ports.steady.now_ms(), self._ports.steady
+        for record in records:
+            tp = _where(record)
+            task = touched[tp] = self.tasks.live[tp]
+            frame = _frame(record)
+            correlated = correlate_step(frame, task.partition, self._bundle)
+            task.crc = stamp(task.crc, correlated.changes)
+            task.offset = record.offset + 1
+            task.folded_events += len(frame.rows)
+            for change, alert in zip(correlated.changes, correlated.alerts, strict=True):
+                where = alert_partition(change.alert.entity)
+                sends.append(Send(self._topics.alerts, where, alert.key, alert.value, alert.headers))
+        spent_ms = steady.now_ms() - started_ms
+        for tp, task in touched.items():
+            task.offset = max(task.offset, positions[tp])
+            task.folded_ms += spent_ms // len(touched)
+            self._count(task)
+        self._ports.meter.add(
+            "correlator_records_consumed_total", len(records), stage=self.name, topic=self._topics.keyed
+        )
+        return self._outbox(sends, touched)
+
+    def _outbox(self, sends: Sequence[Send], touched: Mapping[TopicPartition, Task]) -> Outbox:
+        bundle = self._bundle.hash
+        offsets = {tp: Committed(task.offset, Stamp(task.crc, bundle).text()) for tp, task in touched.items()}
+        return Outbox(sends, offsets, {tp: task.committed for tp, task in touched.items()})
+
+    def _count(self, task: Task) -> None:
+        meter, number = self._ports.meter, str(task.partition.number)
+        for key, count in task.partition.take_counters().items():
+            name, labels = labelled(key)
+            meter.add(name, count, **labels)
+        meter.set("correlator_now_timestamp_seconds", task.partition.now_ms / 1_000, partition=number)
+        meter.set("correlator_state_entries", len(task.partition.timelines), partition=number)
+
+    def _difference(self, tp: TopicPartition, restored: Restored) -> Send:
+        self._ports.meter.add("correlator_replay_differs_total", 1, partition=str(tp.partition))
+        notice = {
+            "kind": "replay_differs",
+            "partition": tp.partition,
+            "offset": restored.offset,
+            "message": f"The replay of {tp.topic}/{tp.partition} up to offset {restored.offset} did not "
+            f"reproduce what had been published (stamp {restored.crc:08x}, committed "
+            f"{restored.expected_crc:08x}). Alerts of its entities may have been told differently before. "
+            "Keep the log and report this.",
+        }
+        return Send(self._topics.notices, 0, f"replay_differs:{tp.partition}".encode(), _json(notice))
+
+    # -------------------------------------------------------------- committing
+
+    def _finish(self, membership: Membership) -> bool:
+        """Try to bring the outbox to its end; True when it is committed."""
+        outbox = self._committer.outbox
+        assert outbox is not None, "nothing to commit"
+        action = self._committer.attempt(membership)
+        if action == "apply":
+            for tp, committed in outbox.offsets.items():
+                self.tasks.live[tp].committed = committed
+            self._ports.faults.reached("correlate-committed")
+        elif action == "drop":
+            self._turn = None
+            self.tasks.restart(list(self.tasks.live))
+        return action == "apply"
+
+    def _settle(self) -> bool:
+        """On the way out: a few attempts, then the successor finds out."""
+        for _ in range(self._options.attempts_max):
+            if self._committer.outbox is None:
+                return True
+            self._finish(self._ports.reader.membership())
+        return self._committer.outbox is None
+
+    def _rewind(self, records: Sequence[Record]) -> None:
+        """What was polled and not folded is to be polled again."""
+        for tp in {_where(record) for record in records}:
+            self._ports.reader.seek(tp, self.tasks.live[tp].offset)
+
+    # ------------------------------------------------------------- checkpoints
+
+    def _checkpoint(self, membership: Membership) -> None:
+        """A slice of the checkpoint under way, or the next one that is due. One partition at a time."""
+        live = self.tasks.live
+        if self._turn not in live:
+            self._turn = next((tp for tp, task in live.items() if self._is_due(task)), None)
+        if self._turn is None:
+            return
+        tp, task = self._turn, live[self._turn]
+        cut = task.cut or self._begin_cut(tp, task)
+        if cut.advance(self._options.slice_entities):
+            self._put_checkpoint(tp, task, cut)
+            self._finish(membership)
+
+    def _is_due(self, task: Task) -> bool:
+        options = self._options
+        return task.folded_events > 0 and (
+            self._ports.steady.now_ms() - task.image_ms >= options.checkpoint_ms
+            or task.folded_ms >= options.replay_ms_max
+            or task.folded_events >= options.checkpoint_events
+        )
+
+    def _begin_cut(self, tp: TopicPartition, task: Task) -> Cut:
+        self._turn = tp
+        task.cut = Cut(task.partition, task.offset, task.crc, self._ports.steady.now_ms())
+        task.folded_events = task.folded_ms = 0
+        return task.cut
+
+    def _put_checkpoint(self, tp: TopicPartition, task: Task, cut: Cut) -> None:
+        partitions = self._ports.log.partitions(self._topics.keyed)
+        sends = cut.sends(self._topics, self._bundle.hash, partitions)
+        self._ports.faults.reached("during-checkpoint")
+        task.cut, self._turn, task.image_ms = None, None, self._ports.steady.now_ms()
+        self._committer.put(self._outbox(sends, {tp: task}))
+        number, meter = str(tp.partition), self._ports.meter
+        size = sum(len(send.value or b"") for send in sends)
+        meter.add("correlator_checkpoints_total", 1, partition=number)
+        meter.add("correlator_checkpoint_bytes_total", size, partition=number)
+        seconds = (task.image_ms - cut.started_ms) / 1_000
+        meter.observe("correlator_checkpoint_seconds", [seconds], partition=number)
+
+
+def _where(record: Record) -> TopicPartition:
+    return TopicPartition(record.topic, record.partition)
+
+
+def _frame(record: Record) -> Frame:
+    try:
+        return decode_frame(record.value or b"")
+    except FrameError as error:
+        where = f"{record.topic}/{record.partition} offset {record.offset}"
+        raise EngineRefusal(f"{where}: {error}. Only correlator's intake may write to this topic.") from error

@@ -1,0 +1,52 @@
+"""Names of our own topics, and the refusals that stop a process with something to do about it."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import msgspec
+
+
+class Topics(msgspec.Struct, frozen=True):
+    """Full names: a deployment may put its own prefix before ours."""
+
+    prefix: str = "correlator."
+
+    @property
+    def keyed(self) -> str:
+        return f"{self.prefix}keyed"
+
+    @property
+    def identities(self) -> str:
+        return f"{self.prefix}identities"
+
+    @property
+    def alerts(self) -> str:
+        return f"{self.prefix}alerts"
+
+    @property
+    def checkpoints(self) -> str:
+        return f"{self.prefix}checkpoints"
+
+    @property
+    def notices(self) -> str:
+        return f"{self.prefix}notices"
+
+    @property
+    def dead_letters(self) -> str:
+        return f"{self.prefix}dead-letters"
+
+
+class EngineRefusal(Exception):
+    """This process must not go on with this log: says what is wrong and what to do. Exit code 2."""
+
+
+class Faults(Protocol):
+    """Where a test may stop the process dead. Production has one that does nothing."""
+
+    def reached(self, point: str) -> None: ...
+
+
+class NoFaults:
+    def reached(self, point: str) -> None:
+        return
