@@ -64,7 +64,7 @@ SETTABLE: dict[str, tuple[str, str]] = {
     "anomaly.pushing": ("score", "pushing"),
 }
 
-_CASE = ("name", "expect", "expect_at", "start", "person", "events", "marks")
+_CASE = ("name", "expect", "expect_from", "expect_at", "start", "person", "events", "marks")
 _PERSON = ("type", "department", "home_site", "hired", "status", "credentials")
 _TYPES = {"str": (str,), "int": (int,), "float": (int, float), "bool": (bool,)}
 
@@ -91,9 +91,10 @@ def _case(reader: Reader, found: object, path: Path, fields: Mapping[str, Field]
     if not isinstance(name, str) or not name:
         reader.say(path, "a test has a name that says what happens")
     expect = reader.choice(section.get("expect"), (*path, "expect"), ("match", "no-match"))
-    expect_at_ms = None
-    if "expect_at" in section:
-        expect_at_ms = reader.duration(section["expect_at"], (*path, "expect_at"), None)
+    from_ms, at_ms = (
+        reader.duration(section[key], (*path, key), None) if key in section else None
+        for key in ("expect_from", "expect_at")
+    )
     start_ms = _start(reader, section.get("start", START), (*path, "start"))
     person = None
     if "person" in section:
@@ -103,7 +104,7 @@ def _case(reader: Reader, found: object, path: Path, fields: Mapping[str, Field]
     if len(reader.problems) > before or not isinstance(name, str):
         return None
     line, _ = reader.lines.at(path)
-    return Case(name, expect == "match", expect_at_ms, start_ms, events, marks, person, line)
+    return Case(name, expect == "match", from_ms, at_ms, start_ms, events, marks, person, line)
 
 
 def _start(reader: Reader, found: object, path: Path) -> int:

@@ -179,7 +179,8 @@ class Case(msgspec.Struct, frozen=True):
 
     name: str
     expects_match: bool
-    expect_at_ms: int | None
+    expect_from_ms: int | None  # only alerts decided from here on count
+    expect_at_ms: int | None  # the alerts as of this arrival time count
     start_ms: int
     events: tuple[CaseEvent, ...]
     marks: tuple[CaseMark, ...] | None  # None: at the end everything has been delivered

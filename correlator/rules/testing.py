@@ -66,21 +66,23 @@ def run_cases(rules: Sequence[Rule], settings: Settings | None = None) -> list[C
 
 
 def run_case(rule: Rule, case: Case, settings: Settings | None = None) -> CaseResult:
-    """Fold the events of *case* with nothing but *rule* in force, and compare its alerts with what is expected."""
+    """Fold the events of *case* with only *rule* in force, and compare its alerts with what is expected."""
     program = RuleProgram([replace(rule, is_alerting=True)], _settings(settings or Settings()))
     events = [(_event(case, index), case.start_ms + e.arrives_ms) for index, e in enumerate(case.events)]
     presets = {event.id: event.score for event, _ in events if event.score is not None}
     partition = Partition(program, _Presets(presets), 0)
     alerts: dict[str, Alert] = {}
     closed: list[Change] = []
-    for frame in _frames(case, events):
+    for frame in _frames(case, events, program.settings.horizon_ms // 2):
         for change in partition.step(frame):
             if change.activity == "close":
                 alerts.pop(change.alert.uid, None)
                 closed.append(change)
             else:
                 alerts[change.alert.uid] = change.alert
-    found = tuple(sorted(alerts.values(), key=lambda a: (a.decided_ms, a.uid)))
+    from_ms = NEVER if case.expect_from_ms is None else case.start_ms + case.expect_from_ms
+    counted = (alert for alert in alerts.values() if alert.decided_ms >= from_ms)
+    found = tuple(sorted(counted, key=lambda a: (a.decided_ms, a.uid)))
     return CaseResult(rule.name, case, found, _difference(case, found, closed))
 
 
@@ -181,8 +183,8 @@ def _schedule(start_ms: int, steps: Iterable[tuple[int, str]]) -> tuple[tuple[in
 # ---------------------------------------------------------------------- frames
 
 
-def _frames(case: Case, events: Sequence[tuple[Event, int]]) -> list[Frame]:
-    """One frame per moment at which something arrives, oldest first."""
+def _frames(case: Case, events: Sequence[tuple[Event, int]], tail_ms: int) -> list[Frame]:
+    """One frame per moment at which something arrives, oldest first; all is complete *tail_ms* later."""
     rows: dict[int, list[tuple[str, Event]]] = {}
     for event, arrival_ms in events:
         rows.setdefault(arrival_ms, []).extend((entity, event) for entity in _entities(event))
@@ -203,7 +205,7 @@ def _frames(case: Case, events: Sequence[tuple[Event, int]]) -> list[Frame]:
         at_ms = case.start_ms + case.expect_at_ms
         kept = [frame for frame, moment in zip(frames, moments, strict=True) if moment <= at_ms]
         return [*kept, _frame(case, at_ms, (), ())]
-    return frames if case.marks is not None else [*frames, _closing(case, events, moments[-1])]
+    return frames if case.marks is not None else [*frames, _closing(case, events, moments[-1] + tail_ms)]
 
 
 def _frame(
@@ -217,9 +219,8 @@ def _frame(
     return Frame("", tuple(rows), arrivals, sources)
 
 
-def _closing(case: Case, events: Sequence[tuple[Event, int]], last_ms: int) -> Frame:
+def _closing(case: Case, events: Sequence[tuple[Event, int]], end_ms: int) -> Frame:
     """The end of a bounded read: all feeds have delivered, half a horizon later."""
-    end_ms = last_ms + 12 * HOUR_MS
     sites = {event.place.site for event, _ in events if event.place is not None and event.place.site}
     offset_ms = end_ms - case.start_ms
     marks = [CaseMark(offset_ms, kind, site, offset_ms) for kind in FEEDS for site in sorted(sites)]
