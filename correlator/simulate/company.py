@@ -102,7 +102,9 @@ class Company:
     def _day(self, day: int) -> DayLog:
         """Everything that is reported of local *day*."""
         seed = self.settings.seed
-        log = DayLog(day, day_date(self.settings.start, day), self.sites, self.ranges, Random(f"{seed}:day:{day}"))
+        log = DayLog(
+            day, day_date(self.settings.start, day), self.sites, self.ranges, Random(f"{seed}:day:{day}")
+        )
         plans = {person.number: self.plan(person, day) for person in self.people}
         calm = {s.person for near in (day - 1, day, day + 1) for s in self._by_day.get(near, ())}
         spans: dict[int, tuple[int, int]] = {}

@@ -134,7 +134,11 @@ def _roam(visit: Visit, start: float, end: float) -> None:
 
 
 def _wrong_door(visit: Visit, minute: float) -> None:
-    candidates = [d for d in visit.site.critical_doors if d.id.removeprefix(f"{visit.site.code}-") not in visit.person.doors]
+    candidates = [
+        d
+        for d in visit.site.critical_doors
+        if d.id.removeprefix(f"{visit.site.code}-") not in visit.person.doors
+    ]
     door = visit.rng.choice(candidates or list(visit.site.critical_doors))
     for n in range(visit.rng.choice((1, 1, 2))):
         time_ms = visit.log.at(visit.site, minute) + n * 4 * SECOND_MS
@@ -178,7 +182,12 @@ def _first_logins(visit: Visit, minute: float) -> None:
         )  # fmt: skip
     _desktop(visit, minute, "console")
     if visit.person.is_always_vpn:
-        _vpn(visit.log, visit.person, visit.log.at(visit.site, minute + 0.5), lan_address(visit.log, visit.person, visit.site))
+        _vpn(
+            visit.log,
+            visit.person,
+            visit.log.at(visit.site, minute + 0.5),
+            lan_address(visit.log, visit.person, visit.site),
+        )
 
 
 def _unlock(visit: Visit, minute: float) -> None:
@@ -197,9 +206,17 @@ def _web(visit: Visit, spans: tuple[tuple[float, float], ...], count: int) -> No
 def _sign_in(log: DayLog, person: Person, time_ms: int, ip: str, rng: Random) -> None:
     mfa = rng.choice(("push", "push", "fido", "otp"))
     if rng.random() < 0.02:
-        log.login(time_ms - 30_000, person.account, ip, "web", outcome="failure", reason="mfa_timeout", mfa=mfa)
+        log.login(
+            time_ms - 30_000, person.account, ip, "web", outcome="failure", reason="mfa_timeout", mfa=mfa
+        )
     log.login(
-        time_ms, person.account, ip, "web", mfa=mfa, device=f"LT-{person.number:04d}", application=rng.choice(("mail", "wiki", "erp"))
+        time_ms,
+        person.account,
+        ip,
+        "web",
+        mfa=mfa,
+        device=f"LT-{person.number:04d}",
+        application=rng.choice(("mail", "wiki", "erp")),
     )
 
 
@@ -210,7 +227,9 @@ def _phone(log: DayLog, person: Person, time_ms: int, rng: Random) -> None:
 
 
 def _vpn(log: DayLog, person: Person, time_ms: int, ip: str) -> None:
-    log.login(time_ms, person.account, ip, "vpn", device=f"LT-{person.number:04d}", application="vpn", mfa="push")
+    log.login(
+        time_ms, person.account, ip, "vpn", device=f"LT-{person.number:04d}", application="vpn", mfa="push"
+    )
 
 
 def _work_elsewhere(log: DayLog, person: Person, network: str, rng: Random) -> None:
@@ -221,7 +240,14 @@ def _work_elsewhere(log: DayLog, person: Person, network: str, rng: Random) -> N
     _vpn(log, person, log.at(site, start), address)
     behind = log.ranges["vpn-pool"].address(person.number)
     for minute in (start + 1, *(rng.uniform(start + 30, start + 480) for _ in range(rng.choice((1, 2, 3))))):
-        log.login(log.at(site, minute), person.account, behind, "unlock", device=f"LT-{person.number:04d}", application="workstation")
+        log.login(
+            log.at(site, minute),
+            person.account,
+            behind,
+            "unlock",
+            device=f"LT-{person.number:04d}",
+            application="workstation",
+        )
     way_out = log.ranges["vpn-egress"].address(person.number) if person.is_always_vpn else address
     for _ in range(rng.choice((2, 3, 4))):
         _sign_in(log, person, log.at(site, rng.uniform(start + 5, start + 500)), way_out, rng)

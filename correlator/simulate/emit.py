@@ -18,7 +18,10 @@ from correlator.event import HOUR_MS, MINUTE_MS, SECOND_MS
 from correlator.simulate.geography import CLOCK_SKEW_MS, LATE_CONTROLLER, LATE_SITE, Door, Range, Site
 
 CONNECTOR_POLL_MS = 10 * SECOND_MS  # of the identity provider's log
-LATE_FROM_MS, LATE_TO_MS = 7 * HOUR_MS, 10 * HOUR_MS  # local time at the site of the controller that is offline
+LATE_FROM_MS, LATE_TO_MS = (
+    7 * HOUR_MS,
+    10 * HOUR_MS,
+)  # local time at the site of the controller that is offline
 
 
 class BadgeRecord(msgspec.Struct):
@@ -94,11 +97,27 @@ class DayLog:
     ) -> BadgeRecord:  # fmt: skip
         """A read. *taken* None: what the door can tell; a contact reports that it was opened and closed."""
         if taken is None:
-            taken = "not_taken" if outcome == "denied" else "taken" if door.is_perimeter or door.has_contact else "unknown"
+            taken = (
+                "not_taken"
+                if outcome == "denied"
+                else "taken"
+                if door.is_perimeter or door.has_contact
+                else "unknown"
+            )
         reader = door.reader_out if direction == "out" else door.reader_in
         arrival_ms, stated_ms, sequence = self._reported(time_ms, door.controller)
         record = BadgeRecord(
-            arrival_ms, stated_ms, door.controller, sequence, badge, door.id, reader, direction, outcome, reason, taken
+            arrival_ms,
+            stated_ms,
+            door.controller,
+            sequence,
+            badge,
+            door.id,
+            reader,
+            direction,
+            outcome,
+            reason,
+            taken,
         )
         self.records.append(record)
         if taken == "taken" and door.has_contact:
@@ -135,7 +154,11 @@ class DayLog:
         arrival_ms = time_ms + self.rng.randrange(200, 1_800)
         if controller == LATE_CONTROLLER:
             arrival_ms = max(arrival_ms, self._upload_ms(time_ms))
-        return arrival_ms, time_ms + CLOCK_SKEW_MS.get(controller, 0), self.day * 1_000_000 + self._next(controller)
+        return (
+            arrival_ms,
+            time_ms + CLOCK_SKEW_MS.get(controller, 0),
+            self.day * 1_000_000 + self._next(controller),
+        )
 
     def _upload_ms(self, time_ms: int) -> int:
         """When the controller that was offline at *time_ms* delivers; 0 if it was not."""
@@ -160,7 +183,10 @@ def is_late_day(day: int) -> bool:
 
 def midnight_ms(today: date, time_zone: str) -> int:
     """Local midnight at the beginning of *today*."""
-    return round(datetime(today.year, today.month, today.day, tzinfo=ZoneInfo(time_zone)).timestamp()) * SECOND_MS
+    return (
+        round(datetime(today.year, today.month, today.day, tzinfo=ZoneInfo(time_zone)).timestamp())
+        * SECOND_MS
+    )
 
 
 def day_date(start: date, day: int) -> date:

@@ -16,7 +16,9 @@ class Door(msgspec.Struct, frozen=True):
     criticality: int  # of the zone, 1 public .. 5 vital
     is_perimeter: bool = False
     has_exit_reader: bool = False
-    has_contact: bool = False  # reports opened, closed, held, forced, rex; its reads say whether they were taken
+    has_contact: bool = (
+        False  # reports opened, closed, held, forced, rex; its reads say whether they were taken
+    )
 
     @property
     def reader_in(self) -> str:
@@ -164,7 +166,12 @@ FAR_ISPS = ("isp-tokyo", "isp-sao-paulo", "isp-lagos", "isp-sydney", "isp-johann
 # An address whose radius reaches to within 500 km of the site, though its centre lies farther.
 WIDE_ISPS = {"lisbon": "isp-nordic-wide", "berlin": "isp-nordic-wide",
              "singapore": "isp-java-wide", "boston": "isp-atlantic-wide"}  # fmt: skip
-NEAR_ISPS = {"lisbon": "isp-porto", "berlin": "isp-hamburg", "singapore": "isp-singapore", "boston": "isp-boston"}
+NEAR_ISPS = {
+    "lisbon": "isp-porto",
+    "berlin": "isp-hamburg",
+    "singapore": "isp-singapore",
+    "boston": "isp-boston",
+}
 
 # Least minutes from door to door between sites: flight, airports, taxi.
 TRAVEL_MINUTES = (
@@ -207,11 +214,26 @@ def _site(number: int, *row: object) -> Site:
 
 def make_ranges(sites: tuple[Site, ...]) -> dict[str, Range]:
     """Every address range by name: each site's LAN and public address, the VPN pool, and the world outside."""
-    ranges = [Range(f"lan-{site.id}", f"10.{site.number + 1}", "corporate", site.id, asn=64496) for site in sites]
-    ranges += [Range(f"egress-{site.id}", f"198.19.{100 + site.number}", "corporate", site.id, asn=64496) for site in sites]
+    ranges = [
+        Range(f"lan-{site.id}", f"10.{site.number + 1}", "corporate", site.id, asn=64496) for site in sites
+    ]
+    ranges += [
+        Range(f"egress-{site.id}", f"198.19.{100 + site.number}", "corporate", site.id, asn=64496)
+        for site in sites
+    ]
     ranges.append(Range("vpn-pool", "10.200", "vpn", asn=64496))
     ranges += [
-        Range(name, prefix if prefix.count(".") == 2 else f"{prefix}.0", kind, "", lat, lon, radius, country, asn)
+        Range(
+            name,
+            prefix if prefix.count(".") == 2 else f"{prefix}.0",
+            kind,
+            "",
+            lat,
+            lon,
+            radius,
+            country,
+            asn,
+        )
         for name, prefix, kind, lat, lon, radius, country, asn in _OUTSIDE
     ]
     return {found.name: found for found in ranges}

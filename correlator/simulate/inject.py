@@ -41,7 +41,11 @@ class Scene(NamedTuple):
     @property
     def reads(self) -> list[BadgeRecord]:
         """The person's reads of the day that let somebody through, oldest first."""
-        found = [r for r in self.own if isinstance(r, BadgeRecord) and r.outcome == "granted" and r.taken != "not_taken"]
+        found = [
+            r
+            for r in self.own
+            if isinstance(r, BadgeRecord) and r.outcome == "granted" and r.taken != "not_taken"
+        ]
         return sorted(found, key=lambda r: r.time_ms)
 
     def at(self, first: float, last: float) -> int:
@@ -128,7 +132,9 @@ def _failed(scene: Scene) -> list[SimulatedRecord]:
 # --------------------------------------------------------------------------- D05
 
 
-def _login_after_read(scene: Scene, network: str, *, outcome: str = "success", is_interactive: bool = True) -> list[SimulatedRecord]:
+def _login_after_read(
+    scene: Scene, network: str, *, outcome: str = "success", is_interactive: bool = True
+) -> list[SimulatedRecord]:
     read = scene.rng.choice(scene.reads)
     time_ms = read.time_ms + scene.rng.randrange(15 * MINUTE_MS, 80 * MINUTE_MS)
     login = scene.log.login(
@@ -219,7 +225,10 @@ def _skew(scene: Scene) -> list[SimulatedRecord]:
 def _vestibule(scene: Scene) -> list[SimulatedRecord]:
     first = scene.reads[0].time_ms
     outer, inner = scene.site.main_doors
-    return [scene.log.badge(first - 6_000, scene.badge, outer), scene.log.badge(first - 3_500, scene.badge, inner)]
+    return [
+        scene.log.badge(first - 6_000, scene.badge, outer),
+        scene.log.badge(first - 3_500, scene.badge, inner),
+    ]
 
 
 # ------------------------------------------------------------------- D17 and D18
@@ -233,19 +242,25 @@ def _burst(scene: Scene) -> list[SimulatedRecord]:
 
 def _four_denials(scene: Scene) -> list[SimulatedRecord]:
     start, door = scene.at(600, 690), scene.site.door(scene.who.interior)
-    records: list[SimulatedRecord] = [scene.denied(start + n * 8_000, door, "incorrect_factor") for n in range(4)]
+    records: list[SimulatedRecord] = [
+        scene.denied(start + n * 8_000, door, "incorrect_factor") for n in range(4)
+    ]
     records.append(scene.log.badge(start + 60_000, scene.badge, door))
     return records
 
 
 def _faulty_reader(scene: Scene) -> list[SimulatedRecord]:
     start, door = scene.at(600, 680), scene.site.door("floor-2")
-    records: list[SimulatedRecord] = [scene.denied(start + n * 5_000, door, "verification_failed") for n in range(3)]
+    records: list[SimulatedRecord] = [
+        scene.denied(start + n * 5_000, door, "verification_failed") for n in range(3)
+    ]
     for person in scene.rng.sample(scene.crowd, min(len(scene.crowd), 8)):
         first = start + scene.rng.randrange(9 * MINUTE_MS)
         for n in range(2):
             badge = person.badge_on(scene.scenario.day)
-            read = scene.log.badge(first + n * 6_000, badge, door, outcome="denied", reason="verification_failed")
+            read = scene.log.badge(
+                first + n * 6_000, badge, door, outcome="denied", reason="verification_failed"
+            )
             records.append(read)
     return records
 
@@ -288,7 +303,9 @@ def _one_door(scene: Scene) -> list[SimulatedRecord]:
 def _used_again(scene: Scene, badge: str, outcome: str, reason: str) -> list[SimulatedRecord]:
     start, door = scene.at(480, 1100), scene.rng.choice(scene.site.main_doors)
     count = scene.rng.randrange(1, 4) if outcome == "denied" else 1
-    return [scene.log.badge(start + n * 9_000, badge, door, outcome=outcome, reason=reason) for n in range(count)]
+    return [
+        scene.log.badge(start + n * 9_000, badge, door, outcome=outcome, reason=reason) for n in range(count)
+    ]
 
 
 def _terminated_denied(scene: Scene) -> list[SimulatedRecord]:
@@ -384,7 +401,11 @@ def _forced(scene: Scene) -> list[SimulatedRecord]:
 
 def _after_grant(scene: Scene) -> list[SimulatedRecord]:
     """The contact reports before the controller has matched the grant."""
-    badges = [r for r in scene.log.records if isinstance(r, BadgeRecord) and r.door == scene.scenario.door and r.taken == "taken"]
+    badges = [
+        r
+        for r in scene.log.records
+        if isinstance(r, BadgeRecord) and r.door == scene.scenario.door and r.taken == "taken"
+    ]
     if badges:
         grant = scene.rng.choice(badges)
     else:

@@ -153,7 +153,9 @@ def _guard(number: int, seed: int, sites: tuple[Site, ...], start: date) -> Pers
 
 
 def _service(number: int, sites: tuple[Site, ...], start: date) -> Person:
-    person = Person(number, f"s{number}", f"Service {number}", "service", "operations", 0, "", start - timedelta(900))
+    person = Person(
+        number, f"s{number}", f"Service {number}", "service", "operations", 0, "", start - timedelta(900)
+    )
     person.accounts.append(f"svc-{number}@northwind.example")
     return person
 
@@ -194,7 +196,9 @@ def _by_role(person: Person, rng: Random) -> None:
         case "contractor":
             person.remote_days = frozenset(rng.sample(range(5), 2))
         case "remote":
-            person.remote_days = frozenset(range(5)) - {rng.randrange(5)} if rng.random() < 0.5 else frozenset(range(5))
+            person.remote_days = (
+                frozenset(range(5)) - {rng.randrange(5)} if rng.random() < 0.5 else frozenset(range(5))
+            )
             person.is_always_vpn = rng.random() < 0.5
     if person.is_early:
         person.arrives = round(rng.gauss(330, 8))  # half past five

@@ -66,7 +66,9 @@ class Planner:
                 break
         else:
             return
-        scenario = Scenario(f"{name}-{kind}-{len(self.scenarios)}", kind, name, variant, day, person.number, person.home)
+        scenario = Scenario(
+            f"{name}-{kind}-{len(self.scenarios)}", kind, name, variant, day, person.number, person.home
+        )
         scenario.also = _ALSO.get((name, kind), ())
         self.diary.take("person", person.number, day)
         prepare(self, person, day)
@@ -103,10 +105,16 @@ class Planner:
         return all(self.stay(person, day) in {"onsite", "remote", "off"} for day in days)
 
     def is_veteran(self, person: Person, day: int) -> bool:
-        return person.first_day < 0 and (day_date(self.staff.start_day(0).date(), day) - person.hired).days > 20
+        return (
+            person.first_day < 0 and (day_date(self.staff.start_day(0).date(), day) - person.hired).days > 20
+        )
 
     def is_spare(self, person: Person) -> bool:
-        return self.diary.is_untouched(person.number) and person.first_day < 0 and person.role not in {"sales", "remote"}
+        return (
+            self.diary.is_untouched(person.number)
+            and person.first_day < 0
+            and person.role not in {"sales", "remote"}
+        )
 
     def instant(self, person: Person, day: int, minute: int) -> int:
         """Local time at the person's home site, ms since the epoch, UTC."""
@@ -200,7 +208,12 @@ def _on_call(p: Planner, person: Person, day: int) -> bool:
 
 
 def _early_in_lab(p: Planner, person: Person, day: int) -> bool:
-    return person.role == "lab" and person.is_early and p.is_at_home_site(person, day) and _is_known(p, person, day)
+    return (
+        person.role == "lab"
+        and person.is_early
+        and p.is_at_home_site(person, day)
+        and _is_known(p, person, day)
+    )
 
 
 # ------------------------------------------------------------- what is changed for it

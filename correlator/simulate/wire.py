@@ -22,7 +22,11 @@ from correlator.simulate.emit import BadgeRecord, DoorRecord, LoginRecord, Simul
 
 PARTITIONS = 3
 TOPICS = ("badge-events", "door-events", "login-events")
-SCHEMA_FILES = {"badge-events": "badge-event.avsc", "door-events": "door-event.avsc", "login-events": "login-event.avsc"}
+SCHEMA_FILES = {
+    "badge-events": "badge-event.avsc",
+    "door-events": "door-event.avsc",
+    "login-events": "login-event.avsc",
+}
 REASON_CODES = {
     "": 1, "unknown_credential": 129, "incorrect_factor": 132, "point_no_access_rights": 134, "no_access_rights": 135,
     "out_of_time_range": 136, "lost": 143, "stolen": 144, "expired": 152, "disabled": 158, "verification_failed": 162,
@@ -120,4 +124,7 @@ def _login(record: LoginRecord) -> dict[str, object]:
 def read_schemas(directory: Path) -> Schemas:
     """Schemas of a schema store's directory: `*.avsc` and `ids.yml`. Raises OSError or ValueError."""
     ids = yaml.safe_load((directory / "ids.yml").read_text(encoding="utf-8"))
-    return {file: (int(number), json.loads((directory / file).read_text(encoding="utf-8"))) for number, file in ids.items()}
+    return {
+        file: (int(number), json.loads((directory / file).read_text(encoding="utf-8")))
+        for number, file in ids.items()
+    }
