@@ -1,11 +1,11 @@
 """Who held which badge and account when: identity records folded, and credentials resolved as of event time.
 
-Records are those of the compacted topic `correlator.identities` (`schemas/identity.avsc`, as JSON): the key is the
-identity id, a newer record of an identity replaces the older one, an empty value removes it. Every accepted record
-becomes one `person` event for the identity's timeline (decision 9).
+Records are those of the compacted topic `correlator.identities` (`schemas/identity.avsc`, as JSON): the key
+is the identity id, a newer record of an identity replaces the older one, an empty value removes it. Every
+accepted record becomes one `person` event for the identity's timeline (decision 9).
 
-Dates hold in the zone of the home site, from their start; a termination holds from the end of its day. Names of
-accounts compare without regard to case and are kept in lower case.
+Dates hold in the zone of the home site, from their start; a termination holds from the end of its day. Names
+of accounts compare without regard to case and are kept in lower case.
 
 May not know: topics, clocks. Deterministic: the same records in the same order give the same answers.
 """
@@ -86,7 +86,7 @@ _Holding = tuple[int, int, str]  # from, to, identity: of one credential, by tim
 
 
 def namespace(credential_class: str) -> Namespace:
-    """Badges of every class share one namespace: a reader does not say whether a card was handed out for a day."""
+    """Badges of every class share one namespace: a reader does not say which class was read."""
     return "account" if credential_class == "account" else "badge"
 
 
@@ -115,7 +115,7 @@ class People:
         return self._sites.site(person.home_site) if person is not None else None
 
     def resolve(self, credential_class: str, credential: str, time_ms: int) -> str:
-        """Id of the identity that held *credential* (in its canonical form) at *time_ms*, "" if nobody did."""
+        """Id of the identity that held *credential* (canonical form) at *time_ms*, "" if nobody did."""
         space: Namespace = "account" if credential_class == "account" else "badge"
         holdings = self._holders[space].get(credential)
         if holdings is None:
@@ -164,14 +164,16 @@ class People:
         return [_told(person, before, arrival_ms, horizon_ms)]
 
     def _remove(self, offset: int, key: str, arrival_ms: int, horizon_ms: int) -> list[tuple[str, Event]]:
-        """A removed identity resolves no more, not even late events; its timeline learns that it holds nothing."""
+        """A removed identity resolves no more, not even late events; its timeline learns of it."""
         before = self._persons.pop(key)
         self._let_go(before)
         gone = msgspec.structs.replace(before, version=offset, department="", credentials=())
         return [_told(gone, before, arrival_ms, horizon_ms)]
 
     def _let_go(self, before: Person | None) -> None:
-        for credential in before.credentials if before is not None else ():
+        if before is None:
+            return
+        for credential in before.credentials:
             held = self._holders[namespace(credential.credential_class)]
             rest = [holding for holding in held.get(credential.id, ()) if holding[2] != before.identity_id]
             if rest:
@@ -188,12 +190,13 @@ class People:
                     and credential.from_ms < to_ms
                     and from_ms < credential.to_ms
                 ):
-                    return _refuse(
-                        "credential_taken",
-                        f"{space} {credential.id!r} of {person.identity_id!r} from {_said(credential.from_ms)} to "
-                        f"{_said(credential.to_ms)}: {identity!r} holds it from {_said(from_ms)} to {_said(to_ms)};"
-                        " one has to end before the other begins",
+                    mine = f"from {_said(credential.from_ms)} to {_said(credential.to_ms)}"
+                    theirs = f"from {_said(from_ms)} to {_said(to_ms)}"
+                    message = (
+                        f"{space} {credential.id!r} of {person.identity_id!r} {mine}: {identity!r} holds it "
+                        f"{theirs}; one has to end before the other begins"
                     )
+                    return _refuse("credential_taken", message)
         return None
 
     def _read(self, offset: int, key: str, value: bytes) -> Person | Reject:
@@ -283,7 +286,7 @@ def _interval(since: str | None, until: str | None, zone: ZoneInfo | None, what:
 
 
 def _instant(text: str, zone: ZoneInfo | None, what: str) -> int:
-    """A date or an instant with offset, in ms since the epoch. A date of *what* `terminated` means its end."""
+    """A date or an instant with offset, in ms since the epoch. The date of *what* `terminated` is its end."""
     try:
         if len(text) == 10:
             day = date.fromisoformat(text) + timedelta(days=what == "terminated")

@@ -1,0 +1,176 @@
+"""What a feed mapped, joined with sites, networks and people: an `Event`, or why there is none.
+
+Event time is set here, once (decision 5): more than `AHEAD_MS` after arrival it becomes the arrival and
+the original is kept; more than `AHEAD_MAX_MS` is refused. A source of files is held against no clock:
+its arrival is its event time. A credential that nobody held then stays unresolved; a reader, door or
+site that the sites file does not have is refused by name, since a wrong place is worse than none.
+
+May not know: topics, frames, clocks.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from correlator.event import DAY_MS, MINUTE_MS, SECOND_MS, Event, Network, Place, event_id
+from correlator.intake.mapped import Mapped
+from correlator.intake.networks import NOWHERE, Networks, located_km
+from correlator.intake.people import People, canonical, namespace
+from correlator.intake.places import Sites
+from correlator.record import Reject
+
+AHEAD_MS = 5 * MINUTE_MS
+AHEAD_MAX_MS = DAY_MS
+EARLIEST_MS = 946_684_800_000  # 2000-01-01: an older time is a clock that was never set
+LATEST_MS = 4_102_444_800_000  # 2100-01-01: a later one is a unit mistaken
+
+# Where a login of this kind happens, a person sits; the host of any other is only where the machine stands.
+_AT_THE_HOST = frozenset({"", "console", "unlock", "cached"})
+
+
+def normalise(
+    mapped: Mapped,
+    arrival_ms: int,
+    sites: Sites,
+    networks: Networks,
+    people: People,
+    *,
+    ahead_ms: int = AHEAD_MS,
+) -> Event | Reject:
+    """The event that *mapped* reports, with identity, place and network as of its time. Total."""
+    time_ms, claimed_ms = mapped.time_ms, None
+    if time_ms - arrival_ms > ahead_ms:
+        claimed_ms, time_ms = time_ms, arrival_ms
+    if claimed_ms is not None and claimed_ms - arrival_ms > AHEAD_MAX_MS:
+        return _bad_time(
+            mapped, f"more than {AHEAD_MAX_MS // DAY_MS * 24} h after it arrived at {_said(arrival_ms)}"
+        )
+    if not EARLIEST_MS <= mapped.time_ms < LATEST_MS:
+        return _bad_time(mapped, "which no source can mean: its clock is not set, or the unit is another")
+    network: Network | None = None
+    direction = mapped.direction
+    if mapped.kind == "login":
+        network, near = networks.lookup(mapped.ip) if mapped.ip else (None, None)
+        place = _of_login(mapped, network, near, sites)
+    else:
+        place = _of_door(mapped, sites)
+        if direction == "unknown" and mapped.reader:
+            found = sites.reader(mapped.reader)
+            direction = found[1] if found is not None else direction
+    if isinstance(place, Reject):
+        return place
+    space = namespace(mapped.credential_class or ("account" if mapped.kind == "login" else ""))
+    credential = canonical(space, mapped.credential)
+    unroutable = _unroutable(mapped, credential, place)
+    if unroutable is not None:
+        return unroutable
+    is_of_person = mapped.kind != "door" and credential != ""
+    identity = people.resolve(space, credential, time_ms) if is_of_person else ""
+    site = sites.site(place.site) if place is not None and place.site else people.home(identity)
+    return Event(
+        time_ms,
+        event_id(mapped.source, mapped.native_id),
+        mapped.kind,
+        mapped.source,
+        mapped.feed,
+        identity,
+        credential,
+        place,
+        mapped.outcome,
+        mapped.reason,
+        mapped.reason_native,
+        mapped.taken,
+        direction,
+        mapped.duress,
+        mapped.activity,
+        mapped.ip,
+        network,
+        mapped.logon_type,
+        mapped.is_interactive,
+        mapped.mfa,
+        mapped.device,
+        mapped.session,
+        mapped.application,
+        0 if site is None else site.offset_min(time_ms),
+        None if site is None else site.is_business_hours(time_ms),
+        mapped.sequence,
+        claimed_ms,
+    )
+
+
+def _of_door(mapped: Mapped, sites: Sites) -> Place | Reject | None:
+    """Place of a read or a door: the most exact one that the source names."""
+    if mapped.reader:
+        found = sites.reader(mapped.reader)
+        return _unknown("reader", mapped.reader, mapped) if found is None else found[0]
+    if mapped.door:
+        return sites.door(mapped.door) or _unknown("door", mapped.door, mapped)
+    if mapped.site:
+        site = sites.site(mapped.site)
+        return _unknown("site", mapped.site, mapped) if site is None else site.place
+    return None
+
+
+def _of_login(
+    mapped: Mapped, network: Network | None, near: Place | None, sites: Sites
+) -> Place | Reject | None:
+    """Where the person at the keyboard is: at the host, at the site that the source names, at the address.
+
+    None where nothing says so. The source's own geolocation counts only for addresses of providers and
+    for those that the networks file does not have: that of a VPN, or of the company's way out, is where
+    a gateway stands.
+    """
+    if mapped.host and mapped.logon_type in _AT_THE_HOST:
+        at_host = sites.host(mapped.host)
+        if at_host is not None:
+            return at_host
+    if mapped.site:
+        site = sites.site(mapped.site)
+        return _unknown("site", mapped.site, mapped) if site is None else site.place
+    if near is not None:
+        return near
+    network_class = "isp" if network is None else network.network_class
+    if network_class in NOWHERE or network_class == "corporate":
+        return None
+    lat, lon = (mapped.lat, mapped.lon) if mapped.lon is not None and mapped.lat is not None else (None, None)
+    if lat is None and not mapped.country:
+        return None
+    return Place(lat=lat, lon=lon, radius_km=located_km(lat, mapped.radius_km), country=mapped.country)
+
+
+def _unroutable(mapped: Mapped, credential: str, place: Place | None) -> Reject | None:
+    """Events that no timeline can hold: no credential, and no door either."""
+    if place is not None and place.door and mapped.kind != "login":
+        return None
+    if mapped.kind == "door":
+        return Reject("normalise", "missing_field", f"{_named(mapped)} names no door and no reader of a door")
+    if credential:
+        return None
+    what = "account" if mapped.kind == "login" else "badge, and no door either"
+    return Reject("normalise", "missing_field", f"{_named(mapped)} names no {what}")
+
+
+def _unknown(what: str, name: str, mapped: Mapped) -> Reject:
+    message = f"{_named(mapped)} names the {what} {name!r}, which is not in the sites file"
+    return Reject("normalise", f"unknown_{what}", message)
+
+
+def _bad_time(mapped: Mapped, why: str) -> Reject:
+    return Reject(
+        "normalise", "time_out_of_range", f"{_named(mapped)} has the time {_said(mapped.time_ms)}, {why}"
+    )
+
+
+def _named(mapped: Mapped) -> str:
+    return f"{mapped.kind} event {mapped.native_id!r} of {mapped.source!r}"
+
+
+def _said(time_ms: int) -> str:
+    try:
+        return (
+            datetime.fromtimestamp(time_ms / SECOND_MS, UTC)
+            .isoformat(timespec="seconds")
+            .replace("+00:00", "Z")
+        )
+    except (ValueError, OverflowError, OSError):
+        return f"{time_ms} ms"

@@ -1,0 +1,23 @@
+"""Which timelines an event belongs to.
+
+Always the identity's, or that of the unresolved credential; a read also to its door; a door's own event
+only to the door. Pure; stable for ever, since the key decides the partition.
+"""
+
+from __future__ import annotations
+
+from correlator.event import Event
+
+
+def route(event: Event) -> tuple[str, ...]:
+    """Entity keys of *event*, the person's first. Never empty for what `normalise` returns."""
+    door = event.place.door if event.place is not None else ""
+    if event.kind == "door":
+        return (f"door:{door}",)
+    if event.identity_id:
+        home = f"identity:{event.identity_id}"
+    elif event.credential:
+        home = f"unresolved:{'account' if event.kind == 'login' else 'badge'}:{event.credential}"
+    else:
+        return (f"door:{door}",)
+    return (home, f"door:{door}") if door and event.kind == "access" else (home,)
