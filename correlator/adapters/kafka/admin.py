@@ -1,4 +1,4 @@
-"""Our topics: what they must be, creating those that are missing, and every difference of those that exist."""
+"""Our topics: what they must be, creating the missing ones, and every difference of those that exist."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class KafkaTopics:
             self._admin: Any = KafkaAdminClient(**config.client(), bootstrap_timeout_ms=TIMEOUT_MS)
 
     def create(self, topics: Sequence[Topic], replication: int = -1) -> list[str]:
-        """Create what is missing, change nothing that exists. The names created. *replication* -1: the broker's."""
+        """Create what is missing, change nothing else. The names created. *replication* -1: the broker's."""
         missing = sorted({topic.name for topic in topics} - self._existing())
         wanted = {
             topic.name: {

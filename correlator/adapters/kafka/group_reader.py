@@ -72,8 +72,8 @@ class KafkaGroupReader:
     def poll(self, timeout_ms: int, records_max: int) -> list[Record]:
         """Lasts 500 ms at least when there is no data. Raises `LogTruncated` and `LogUnavailable`.
 
-        With a timeout of 0, nothing resumed and a poll less than a second ago, there is nothing to wait for: a
-        restore is not slowed down.
+        With a timeout of 0, nothing resumed and a poll less than a second ago, it returns at once: a restore
+        is not slowed down.
         """
         self._watch()
         if timeout_ms == 0 and self._may_skip():
@@ -200,13 +200,17 @@ class _PauseAndRecord(ConsumerRebalanceListener):
 
     def on_partitions_assigned(self, assigned: Iterable[KafkaPartition]) -> None:
         self._consumer.pause(*assigned)
-        self._changes.append(AssignmentChange(assigned=from_kafka(assigned)))
+        self._record(AssignmentChange(assigned=from_kafka(assigned)))
 
     def on_partitions_revoked(self, revoked: Iterable[KafkaPartition]) -> None:
-        self._changes.append(AssignmentChange(revoked=from_kafka(revoked)))
+        self._record(AssignmentChange(revoked=from_kafka(revoked)))
 
     def on_partitions_lost(self, lost: Iterable[KafkaPartition]) -> None:
-        self._changes.append(AssignmentChange(lost=from_kafka(lost)))
+        self._record(AssignmentChange(lost=from_kafka(lost)))
+
+    def _record(self, change: AssignmentChange) -> None:
+        if change != AssignmentChange():  # a first assignment made before the topics are known is empty
+            self._changes.append(change)
 
 
 def _settings(config: KafkaConfig, group: str, instance: str | None, session_ms: int) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Produces records outside any transaction: identities that a person loads, a simulated company's raw events."""
+"""Produces records outside any transaction: identities that a person loads, events of a simulated company."""
 
 from __future__ import annotations
 
