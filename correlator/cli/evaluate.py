@@ -23,7 +23,7 @@ def evaluate_command(
 ) -> None:
     """Say per rule what was found and missed, which look-alikes alerted, and how many alarms were false.
 
-    Exit codes: 0 everything injected was found and no look-alike alerted, 1 otherwise, 2 a file that cannot be read.
+    Exit codes: 0 everything injected was found and no look-alike alerted, 1 otherwise, 2 a bad file.
     """
     read = _truth(truth)
     results = evaluate(read, _alerts(alerts))
@@ -91,9 +91,8 @@ def _list(results: dict[str, RuleResult]) -> None:
             _name("look-alike alerted", name, scenario)
         for alert in results[name].false:
             ids = " ".join(sorted(alert.event_ids))
-            typer.echo(
-                f"false: {name} {alert.entity} {_iso(alert.first_ms)} alert {alert.uid} events {ids}: {alert.message}"
-            )
+            where = f"{name} {alert.entity} {_iso(alert.first_ms)} alert {alert.uid}"
+            typer.echo(f"false: {where} events {ids}: {alert.message}")
 
 
 def _name(what: str, rule: str, scenario: Injected) -> None:

@@ -27,6 +27,7 @@ from correlator.simulate.wire import PARTITIONS, TOPICS, read_schemas
 # Records keep the simulated time as theirs, however long ago, and are not deleted for it.
 RAW_SETTINGS = {"retention.ms": "-1", "message.timestamp.type": "CreateTime"}
 FLUSH_RECORDS = 20_000
+START = datetime(2026, 1, 5)  # noqa: DTZ001 - a date: the zones are the sites'
 
 
 def simulate_command(
@@ -36,9 +37,7 @@ def simulate_command(
         int, typer.Option(min=20, max=20_000, help="People; fewer than 500 carry fewer scenarios.")
     ] = 500,
     seed: Annotated[int, typer.Option(help="Equal seeds give equal bytes.")] = 1,
-    start: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="First local day.")] = datetime(
-        2026, 1, 5
-    ),  # noqa: B008, DTZ001
+    start: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="First local day.")] = START,
     tailgating: Annotated[
         float, typer.Option(min=0, max=1, help="Share of entries that leave no read.")
     ] = 0.005,
@@ -81,9 +80,10 @@ class _progress:  # noqa: N801 - reads as a `with` phrase
 
     def __init__(self, settings: CompanySettings, *, is_quiet: bool) -> None:
         self._start_ms = midnight_ms(settings.start, "UTC")
+        console = Console(stderr=True)
         self._bar = Progress(
             TextColumn("simulating"), BarColumn(), TextColumn("day {task.completed:.0f} of {task.total:.0f}"),
-            TimeElapsedColumn(), console=Console(stderr=True), disable=is_quiet or not Console(stderr=True).is_terminal,
+            TimeElapsedColumn(), console=console, disable=is_quiet or not console.is_terminal,
         )  # fmt: skip
         self._task = self._bar.add_task("days", total=settings.days)
         self._day = -1

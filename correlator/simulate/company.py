@@ -1,7 +1,8 @@
 """The simulated company as a whole: who there is, what happens on each day, and what truth says of it.
 
-`simulate(settings, schemas)` makes one; `records()` yields what its systems send, in the order of arrival, one day at
-a time, so that it may run for ever. Everything is a function of the settings: equal settings, equal bytes.
+`simulate(settings, schemas)` makes one; `records()` yields what its systems send, in the order of
+arrival, one day at a time, so that it may run for ever. Everything is a function of the settings: equal
+settings, equal bytes.
 """
 
 from __future__ import annotations
@@ -18,10 +19,11 @@ from correlator.record import Record
 from correlator.simulate.days import Noise, live
 from correlator.simulate.emit import DayLog, day_date
 from correlator.simulate.geography import Range, Site, make_ranges, make_sites
-from correlator.simulate.inject import Scene, inject
+from correlator.simulate.inject import inject
 from correlator.simulate.people import Person, Plan, make_people, plan_of
 from correlator.simulate.planning import Planner
 from correlator.simulate.scenario import RULES, Directive, Scenario
+from correlator.simulate.scene import Scene
 from correlator.simulate.wire import Encoder, Schemas
 
 PLANNED_PEOPLE = 500  # that carry all scenarios; fewer people carry fewer
@@ -32,7 +34,7 @@ REDELIVERED = 0.0005  # share of records that a connector delivers twice
 
 
 class CompanySettings(msgspec.Struct, frozen=True):
-    """*tailgating*: share of entries that leave no read. *scenarios*: attacks, and look-alikes, of each rule."""
+    """*tailgating*: share of entries without a read. *scenarios*: attacks, and look-alikes, of each rule."""
 
     days: int = PLANNED_DAYS
     people: int = PLANNED_PEOPLE

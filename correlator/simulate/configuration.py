@@ -2,14 +2,15 @@
 
     correlator.yml  sites.yml  networks.yml  identities.jsonl  records/<topic>.jsonl  truth.json
 
-Equal settings give equal bytes. Rules, feeds and schemas are the shipped ones, so the directory does not hold them.
+Equal settings give equal bytes. Rules, feeds and schemas are the shipped ones, so the directory does not
+hold them.
 """
 
 from __future__ import annotations
 
 import json
 from base64 import b64encode
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,7 +30,7 @@ _IDENTITY_TYPES = {"service": "service", "contractor": "contractor"}
 
 
 def write_directory(company: Company, out: Path, progress: Callable[[int], None] | None = None) -> None:
-    """Write all files under *out*, which is made. *progress* is told each record's arrival. Raises OSError."""
+    """Write all files under *out*, which is made. *progress* is told each arrival. Raises OSError."""
     (out / "records").mkdir(parents=True, exist_ok=True)
     for name, document in documents(company).items():
         (out / name).write_text(_yaml(document), encoding="utf-8")
@@ -46,14 +47,15 @@ def write_directory(company: Company, out: Path, progress: Callable[[int], None]
 
 
 def write_records(
-    records: Iterable[Record], files: dict[str, TextIO], progress: Callable[[int], None] | None = None
+    records: Iterable[Record], files: Mapping[str, TextIO], progress: Callable[[int], None] | None = None
 ) -> None:
     """One line a record, by topic. Keys are ASCII words, so that nothing needs escaping."""
     for record in records:
         value = b64encode(record.value or b"").decode()
         key = (record.key or b"").decode()
         files[record.topic].write(
-            f'{{"arrival_ms": {record.timestamp_ms}, "partition": {record.partition}, "key": "{key}", "value_b64": "{value}"}}\n'
+            f'{{"arrival_ms": {record.timestamp_ms}, "partition": {record.partition}, '
+            f'"key": "{key}", "value_b64": "{value}"}}\n'
         )
         if progress is not None:
             progress(record.timestamp_ms)

@@ -1,4 +1,5 @@
-"""Ordinary life: what one person leaves behind on one day, with the small imperfections that every building has.
+"""Ordinary life: what one person leaves behind on one day, with the small imperfections that every building
+has.
 
 Minutes are of the local day at the site. `Noise` says how often reads are missed and doors tailgated.
 """
@@ -71,9 +72,9 @@ def live(
             _work_elsewhere(log, person, plan.network, rng)
         case "off" if rng.random() < 0.15 and person.metro:
             _evening(log, person, log.sites[person.home], person.metro, rng)
-    if person.is_on_call and plan.stay in {"onsite", "remote", "off"}:
-        if is_called or rng.random() < ON_CALL_SHARE:
-            _night_call(log, person, rng, noise)
+    is_reachable = person.is_on_call and plan.stay in {"onsite", "remote", "off"}
+    if is_reachable and (is_called or rng.random() < ON_CALL_SHARE):
+        _night_call(log, person, rng, noise)
 
 
 def _work_on_site(visit: Visit) -> None:
@@ -108,7 +109,7 @@ def _leave(visit: Visit, minute: float, entrance: Door) -> None:
 
 
 def _enter(visit: Visit, minute: float, entrance: Door) -> float:
-    """Through the entrance to the desk, unless somebody holds the door. The minute at which the desk is reached."""
+    """Through the entrance, unless somebody holds the door. The minute at which the desk is reached."""
     if visit.rng.random() >= visit.noise.tailgating:
         visit.read(minute, entrance)
     at_desk = minute + visit.rng.uniform(1.0, 3.0)
@@ -177,7 +178,8 @@ def _first_logins(visit: Visit, minute: float) -> None:
     if visit.rng.random() < 0.03:
         visit.log.login(
             visit.log.at(visit.site, minute) - 20_000, visit.person.account,
-            lan_address(visit.log, visit.person, visit.site), "console", outcome="failure", reason="bad_password",
+            lan_address(visit.log, visit.person, visit.site), "console",
+            outcome="failure", reason="bad_password",
             device=workstation(visit.person, visit.site), application="workstation",
         )  # fmt: skip
     _desktop(visit, minute, "console")
@@ -233,7 +235,7 @@ def _vpn(log: DayLog, person: Person, time_ms: int, ip: str) -> None:
 
 
 def _work_elsewhere(log: DayLog, person: Person, network: str, rng: Random) -> None:
-    """A day at home or in a hotel: VPN in the morning, a laptop behind it, the web through whichever way is open."""
+    """A day at home or in a hotel: VPN in the morning, a laptop behind it, the web whichever way is open."""
     site = log.sites[person.home]
     address = log.ranges[network].address(person.number * 7)
     start = person.arrives + rng.gauss(10, 15)

@@ -1,7 +1,7 @@
 """What controllers, door contacts and login connectors report of one simulated day, and when it arrives.
 
-A true time becomes a stated time (the source's clock may be off) and an arrival (connectors deliver in batches, a
-controller may have been offline). All times in ms since the epoch, UTC.
+A true time becomes a stated time (the source's clock may be off) and an arrival (connectors deliver in
+batches, a controller may have been offline). All times in ms since the epoch, UTC.
 """
 
 from __future__ import annotations
@@ -132,10 +132,11 @@ class DayLog:
         return record
 
     def login(
-        self, time_ms: int, account: str, ip: str, logon_type: str, *, device: str = "", application: Application = "mail",
+        self, time_ms: int, account: str, ip: str, logon_type: str, *,
+        device: str = "", application: Application = "mail",
         outcome: str = "success", reason: str = "", mfa: str = "none", is_interactive: bool = True,
     ) -> LoginRecord:  # fmt: skip
-        source = _login_source(ip, logon_type)
+        source = _login_source(logon_type)
         number = self._next(source)
         if source == "idp":
             arrival_ms = (time_ms + 500) // CONNECTOR_POLL_MS * CONNECTOR_POLL_MS + CONNECTOR_POLL_MS
@@ -193,7 +194,7 @@ def day_date(start: date, day: int) -> date:
     return start + timedelta(day)
 
 
-def _login_source(ip: str, logon_type: str) -> str:
+def _login_source(logon_type: str) -> str:
     if logon_type == "vpn":
         return "vpn-gateway"
     if logon_type == "web":

@@ -1,9 +1,10 @@
 """Holds alerts against the truth of a simulation: what was found, missed, wrongly told, and how fast.
 
-An attack is *found* if an alert of its rule and entity that is still open names one of its events. A look-alike
-*alerted* if one of its rule and entity does, or falls in its time. An open alert that belongs to no attack is *false*:
-an attack explains alerts of its rule, and of those it lists under `also`, for its entity from an hour before until a
-day after. An alert that was told and then closed as retracted is counted apart: late evidence explained it.
+An attack is *found* if an alert of its rule and entity that is still open names one of its events. A
+look-alike *alerted* if one of its rule and entity does, or falls in its time. An open alert that belongs
+to no attack is *false*: an attack explains alerts of its rule, and of those it lists under `also`, for
+its entity from an hour before until a day after. An alert that was told and then closed as retracted is
+counted apart: late evidence explained it.
 
 Pure: reads values, no files. Times in ms since the epoch, UTC.
 """
@@ -151,7 +152,7 @@ def _told(record: AlertRecord) -> Told:
 
 
 def evaluate(truth: Truth, alerts: Sequence[Told]) -> dict[str, RuleResult]:
-    """Results by rule name, for every rule that has a scenario or an alert. Marks whose scenario an alert is."""
+    """Results by rule name, for every rule with a scenario or an alert. Marks whose scenario an alert is."""
     names = {scenario.rule: scenario.rule_name for scenario in truth.scenarios}
     results = {name: RuleResult(name) for name in sorted(names.values())}
     by_entity: dict[str, list[Told]] = {}

@@ -1,7 +1,9 @@
-"""The simulated company's places: four sites in four time zones, their doors, readers, controllers and networks.
+"""The simulated company's places: four sites in four time zones, their doors, readers, controllers and
+networks.
 
-Static: the same for every seed. Coordinates in degrees (WGS 84), minutes of travel door to door. Addresses are private
-ones on site and of the benchmarking range (RFC 2544) outside, so that none belongs to anybody.
+Static: the same for every seed. Coordinates in degrees (WGS 84), minutes of travel door to door.
+Addresses are private ones on site and of the benchmarking range (RFC 2544) outside, so that none belongs
+to anybody.
 """
 
 from __future__ import annotations
@@ -101,7 +103,7 @@ class Range(msgspec.Struct, frozen=True):
         return f"{self.prefix}.{number % 250 + 2}"
 
 
-# (id, code, country, time zone, lat, lon, metro, share, opens, closes, exit readers at the perimeter, holidays)
+# (id, code, country, zone, lat, lon, metro, share, opens, closes, exit readers at the perimeter, holidays)
 _SITES = (
     ("lisbon", "lis", "PT", "Europe/Lisbon", 38.7223, -9.1393, "isp-lisbon", 0.40, 8, 19, False,
      {(1, 1), (4, 25), (5, 1), (6, 10), (8, 15), (10, 5), (11, 1), (12, 1), (12, 8), (12, 25)}),
@@ -213,7 +215,7 @@ def _site(number: int, *row: object) -> Site:
 
 
 def make_ranges(sites: tuple[Site, ...]) -> dict[str, Range]:
-    """Every address range by name: each site's LAN and public address, the VPN pool, and the world outside."""
+    """Every address range by name: each site's LAN and public address, the VPN pool, and the world."""
     ranges = [
         Range(f"lan-{site.id}", f"10.{site.number + 1}", "corporate", site.id, asn=64496) for site in sites
     ]

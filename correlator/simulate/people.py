@@ -1,7 +1,8 @@
 """Who works at the simulated company: roles, habits, badges, accounts, and where they are on a given day.
 
-Everything is a function of the seed and the person's number, so that any day can be generated alone. Local days are
-counted from the company's first day. Scenarios change people only while the company is being made.
+Everything is a function of the seed and the person's number, so that any day can be generated alone.
+Local days are counted from the company's first day. Scenarios change people only while the company is
+being made.
 """
 
 from __future__ import annotations
@@ -16,17 +17,24 @@ from correlator.simulate.geography import HOTELS, Site
 Role = Literal["office", "lab", "facility", "it", "guard", "contractor", "remote", "sales", "service"]
 Stay = Literal["onsite", "remote", "off", "travel", "trip", "away", "leave", "gone", "shift"]
 
-_FIRST = ("Ana Bruno Carla Daniel Elena Felix Grace Hugo Ines Jonas Katja Lena Marco Nadia Oscar Paula Quentin Rita "
-          "Stefan Tania Uwe Vera Wei Xavier Yara Zoe Amir Bela Chen Dora").split()  # fmt: skip
-_LAST = ("Almeida Becker Costa Dias Evans Fischer Gomes Huang Ito Jensen Keller Lim Moreira Novak Oliveira Pereira "
-         "Quinn Ramos Santos Tan Ueda Vogel Walker Xu Young Zimmer Alves Brandt Cruz Doyle").split()  # fmt: skip
+_FIRST = [
+    "Ana", "Bruno", "Carla", "Daniel", "Elena", "Felix", "Grace", "Hugo", "Ines", "Jonas", "Katja",
+    "Lena", "Marco", "Nadia", "Oscar", "Paula", "Quentin", "Rita", "Stefan", "Tania", "Uwe", "Vera",
+    "Wei", "Xavier", "Yara", "Zoe", "Amir", "Bela", "Chen", "Dora",
+]  # fmt: skip
+_LAST = [
+    "Almeida", "Becker", "Costa", "Dias", "Evans", "Fischer", "Gomes", "Huang", "Ito", "Jensen",
+    "Keller", "Lim", "Moreira", "Novak", "Oliveira", "Pereira", "Quinn", "Ramos", "Santos", "Tan",
+    "Ueda", "Vogel", "Walker", "Xu", "Young", "Zimmer", "Alves", "Brandt", "Cruz", "Doyle",
+]  # fmt: skip
 _ROLES: tuple[tuple[Role, float], ...] = (
     ("office", 0.50), ("lab", 0.13), ("facility", 0.05), ("it", 0.07),
     ("contractor", 0.08), ("remote", 0.09), ("sales", 0.08),
 )  # fmt: skip
 _DEPARTMENTS = {
     "office": ("finance", "people", "engineering", "legal", "marketing"), "lab": ("research",),
-    "facility": ("facilities",), "it": ("operations",), "guard": ("security",), "contractor": ("engineering",),
+    "facility": ("facilities",), "it": ("operations",), "guard": ("security",),
+    "contractor": ("engineering",),
     "remote": ("engineering", "support"), "sales": ("sales",), "service": ("operations",),
 }  # fmt: skip
 _TRIP_SHARE: dict[Role, float] = {"office": 0.03, "lab": 0.02, "it": 0.05, "sales": 0.35, "remote": 0.04}
@@ -35,7 +43,7 @@ EVERY_DAY = -1  # team of guards who have no relief
 
 
 class Plan(tuple[Stay, int, str]):
-    """What a person does on a day: stay, number of the site (-1: none), name of the address range away from sites."""
+    """A person's day: stay, number of the site (-1: none), name of the address range away from sites."""
 
     __slots__ = ()
 
@@ -65,7 +73,7 @@ class Badge:
 
 @dataclass
 class Person:
-    """Habits are minutes of the local day. *badges* maps the first day of use to the badge carried from then on."""
+    """Habits are minutes of the local day. *carried* maps a day to the badge in use from then on."""
 
     number: int
     id: str
@@ -123,7 +131,7 @@ def make_people(seed: int, count: int, sites: tuple[Site, ...], start: date) -> 
         for guard in people:
             guard.team = EVERY_DAY
     people += [_person(n, seed, sites, start) for n in range(len(people), count)]
-    people += [_service(n, sites, start) for n in range(count, count + max(2, count // 100))]
+    people += [_service(n, start) for n in range(count, count + max(2, count // 100))]
     return people
 
 
@@ -137,7 +145,8 @@ def _named(number: int, role: Role, rng: Random, home: Site, hired: date) -> Per
     first, last = rng.choice(_FIRST), rng.choice(_LAST)
     account = f"{first[0]}.{last}{number}".lower()
     person = Person(
-        number, f"e{1001 + number}", f"{first} {last}", role, rng.choice(_DEPARTMENTS[role]), home.number, home.metro, hired,
+        number, f"e{1001 + number}", f"{first} {last}", role, rng.choice(_DEPARTMENTS[role]),
+        home.number, home.metro, hired,
     )  # fmt: skip
     person.badges.append(Badge(f"{100_000 + number * 7}"))
     person.accounts.append(f"{account}@northwind.example")
@@ -152,7 +161,7 @@ def _guard(number: int, seed: int, sites: tuple[Site, ...], start: date) -> Pers
     return person
 
 
-def _service(number: int, sites: tuple[Site, ...], start: date) -> Person:
+def _service(number: int, start: date) -> Person:
     person = Person(
         number, f"s{number}", f"Service {number}", "service", "operations", 0, "", start - timedelta(900)
     )
@@ -206,7 +215,7 @@ def _by_role(person: Person, rng: Random) -> None:
 
 
 def _extra_credentials(person: Person, rng: Random) -> None:
-    """A phone as a second badge for some, an administrator's account for operations, mail name as an alias."""
+    """A phone as a second badge for some, an administrator's account for operations."""
     if rng.random() < 0.1:
         person.badges.append(Badge(f"{700_000 + person.number * 7}", "mobile"))
     if person.role == "it":
@@ -220,7 +229,7 @@ def plan_of(seed: int, person: Person, day: int, today: date, sites: tuple[Site,
     if day in person.leave_days:
         return Plan(("leave", -1, person.metro))
     if person.role == "guard":
-        return _guard_plan(person, day, today)
+        return _guard_plan(person, today)
     weekday = today.weekday()
     trip = _trip(seed, person, day - weekday, sites) if person.role in _TRIP_SHARE else None
     if trip is not None and weekday <= 4:
@@ -234,7 +243,7 @@ def plan_of(seed: int, person: Person, day: int, today: date, sites: tuple[Site,
     return Plan(("onsite", person.home, ""))
 
 
-def _guard_plan(person: Person, day: int, today: date) -> Plan:
+def _guard_plan(person: Person, today: date) -> Plan:
     is_on = person.team == (0 if today.weekday() < 4 else 1) or person.team == EVERY_DAY
     return Plan(("shift", person.home, "")) if is_on else Plan(("off", -1, ""))
 

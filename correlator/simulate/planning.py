@@ -1,14 +1,15 @@
 """Chooses who carries which scenario on which day, before the first day is written.
 
-Some scenarios change people (a termination, a lost badge, a late hire): that happens here, so that the identities file
-knows it. Everything is drawn from the seed. Where a small company or a short run has nobody suitable, fewer scenarios
-are planned, which the truth file shows; scenarios of D26 need fourteen days before, for the model to know people.
+Some scenarios change people (a termination, a lost badge, a late hire): that happens here, so that the
+identities file knows it. Everything is drawn from the seed. Where a small company or a short run has
+nobody suitable, fewer scenarios are planned, which the truth file shows; scenarios of D26 need fourteen
+days before, for the model to know people.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from random import Random
 from typing import Protocol
 from zoneinfo import ZoneInfo
@@ -47,7 +48,7 @@ class Planner:
         self.pool = [p for p in staff.people if p.role not in {"guard", "service"} and not p.is_on_call]
 
     def plan(self) -> list[Scenario]:
-        """All scenarios, at most *per_rule* attacks and look-alikes of each rule; those that change people first."""
+        """At most *per_rule* attacks and look-alikes of each rule; first those that change people."""
         for name, kind, variants in _PLAN:
             for n in range(self.per_rule):
                 self._one(name, kind, variants[n % len(variants)])
@@ -307,7 +308,7 @@ def _night_call(p: Planner, person: Person, day: int) -> None:
     p.shape(person, day, is_night_call=True)
 
 
-def _date(p: Planner, day: int):  # type: ignore[no-untyped-def]
+def _date(p: Planner, day: int) -> date:
     return day_date(p.staff.start_day(0).date(), day)
 
 
@@ -368,11 +369,14 @@ _PLAN: tuple[tuple[str, Label, tuple[str, ...]], ...] = (
     ("D26", "attack", ("night-visit",)),
     ("D26", "look-alike", ("on-call", "early-bird", "night-office")),
     ("D01", "attack", ("while-elsewhere",)),
-    ("D01", "look-alike", ("late-upload", "remote-desktop", "temp-badge", "overnight", "behind-vpn", "failed")),
+    ("D01", "look-alike", ("late-upload", "remote-desktop", "temp-badge",
+                            "overnight", "behind-vpn", "failed")),
     ("D12", "attack", ("clone-far", "clone-far", "clone-far", "clone-campus")),
     ("D12", "look-alike", ("flight", "not-taken", "skew", "vestibule")),
     ("D05", "attack", ("far-login",)),
-    ("D05", "look-alike", ("vpn-abroad", "relay", "mobile", "hosting", "near", "wide-radius", "far-failure", "far-token")),
+    ("D05", "look-alike", (
+        "vpn-abroad", "relay", "mobile", "hosting", "near", "wide-radius", "far-failure", "far-token",
+    )),
     ("D17", "attack", ("burst",)),
     ("D17", "look-alike", ("four-denials", "faulty-reader", "slow-denials")),
     ("D18", "attack", ("probing",)),

@@ -1,7 +1,8 @@
 """What is injected into ordinary life, and the diary that keeps scenarios apart.
 
-An *attack* must be found by its rule; a *look-alike* is the false-positive case of the catalogue and must not alert.
-Nobody, and no door, carries two scenarios within `APART_DAYS`, so that an alert belongs to one of them at most.
+An *attack* must be found by its rule; a *look-alike* is the false-positive case of the catalogue and must
+not alert. Nobody, and no door, carries two scenarios within `APART_DAYS`, so that an alert belongs to one
+of them at most.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ Label = Literal["attack", "look-alike"]
 
 @dataclass
 class Scenario:
-    """*person* is a number, or -1 where a door is meant. Event ids and times are known once its day was written."""
+    """*person* is a number, -1 where a door is meant. Event ids and times come once its day is written."""
 
     id: str
     kind: Label

@@ -1,7 +1,8 @@
-"""Simulated records as bytes: Avro with Confluent framing, by the shipped schemas, keyed as customers key them.
+"""Simulated records as bytes: Avro with Confluent framing, by the shipped schemas, keyed as customers key
+them.
 
-Badge and door topics are keyed by card and door, the login topic by account, so that one person's events lie on
-several input partitions. `encode` also sets the record's event id, computed as intake will.
+Badge and door topics are keyed by card and door, the login topic by account, so that one person's events
+lie on several input partitions. `encode` also sets the record's event id, computed as intake will.
 """
 
 from __future__ import annotations
@@ -28,8 +29,10 @@ SCHEMA_FILES = {
     "login-events": "login-event.avsc",
 }
 REASON_CODES = {
-    "": 1, "unknown_credential": 129, "incorrect_factor": 132, "point_no_access_rights": 134, "no_access_rights": 135,
-    "out_of_time_range": 136, "lost": 143, "stolen": 144, "expired": 152, "disabled": 158, "verification_failed": 162,
+    "": 1, "unknown_credential": 129, "incorrect_factor": 132, "point_no_access_rights": 134,
+    "no_access_rights": 135,
+    "out_of_time_range": 136, "lost": 143, "stolen": 144, "expired": 152,
+    "disabled": 158, "verification_failed": 162,
 }  # fmt: skip
 _CREDENTIAL_CLASSES = {"7": "MOBILE", "9": "TEMP"}  # by the first digit of the number
 
