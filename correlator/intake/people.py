@@ -101,6 +101,7 @@ class People:
     def __init__(self, sites: Sites) -> None:
         self._sites = sites
         self._persons: dict[str, Person] = {}
+        self._waiting: dict[str, Person] = {}  # refused for a credential that somebody else holds
         self._holders: dict[Namespace, dict[str, list[_Holding]]] = {"badge": {}, "account": {}}
 
     def __len__(self) -> int:
@@ -138,34 +139,49 @@ class People:
         *,
         horizon_ms: int = DAY_MS,
     ) -> list[tuple[str, Event]] | Reject:
-        """Learn one record of the identities topic. Returns its person event and the timeline it belongs to.
+        """Learn one record of the identities topic. Returns person events and the timelines they belong to.
 
         A record is refused whole, and then changes nothing: bytes that are no identity, an id that is not the
-        key, a site that does not exist, a credential that somebody else holds at that time. A record that is
-        older than what is known changes nothing and returns nothing.
+        key, a site that does not exist, a credential that somebody else holds at that time. The last kind is
+        kept, and accepted as soon as nobody does: whoever publishes need not care who comes first. A record
+        that is older than what is known changes nothing and returns nothing.
         """
         before = self._persons.get(key)
         if before is not None and offset <= before.version:
             return []
-        if not value:
-            return self._remove(offset, key, arrival_ms, horizon_ms) if before is not None else []
-        person = self._read(offset, key, value)
-        if isinstance(person, Reject):
-            return person
-        clash = self._clash(person)
-        if clash is not None:
-            return clash
+        self._waiting.pop(key, None)
+        if value:
+            person = self._read(offset, key, value)
+            if isinstance(person, Reject):
+                return person
+            clash = self._clash(person)
+            if clash is not None:
+                self._waiting[key] = person
+                return clash
+            told = [self._accept(person, arrival_ms, horizon_ms)]
+        else:
+            told = self._remove(offset, key, arrival_ms, horizon_ms)
+        for person in sorted(self._waiting.values(), key=_version):
+            if self._clash(person) is None:
+                del self._waiting[person.identity_id]
+                told.append(self._accept(person, arrival_ms, horizon_ms))
+        return told
+
+    def _accept(self, person: Person, arrival_ms: int, horizon_ms: int) -> tuple[str, Event]:
+        before = self._persons.get(person.identity_id)
         self._let_go(before)
-        self._persons[key] = person
+        self._persons[person.identity_id] = person
         for credential in person.credentials:
             space = namespace(credential.credential_class)
             holdings = self._holders[space].setdefault(credential.id, [])
-            insort(holdings, (credential.from_ms, credential.to_ms, key))
-        return [_told(person, before, arrival_ms, horizon_ms)]
+            insort(holdings, (credential.from_ms, credential.to_ms, person.identity_id))
+        return _told(person, before, arrival_ms, horizon_ms)
 
     def _remove(self, offset: int, key: str, arrival_ms: int, horizon_ms: int) -> list[tuple[str, Event]]:
         """A removed identity resolves no more, not even late events; its timeline learns of it."""
-        before = self._persons.pop(key)
+        before = self._persons.pop(key, None)
+        if before is None:
+            return []
         self._let_go(before)
         gone = msgspec.structs.replace(before, version=offset, department="", credentials=())
         return [_told(gone, before, arrival_ms, horizon_ms)]
@@ -182,21 +198,17 @@ class People:
                 held.pop(credential.id, None)
 
     def _clash(self, person: Person) -> Reject | None:
-        for credential in person.credentials:
-            space = namespace(credential.credential_class)
-            for from_ms, to_ms, identity in self._holders[space].get(credential.id, ()):
-                if (
-                    identity != person.identity_id
-                    and credential.from_ms < to_ms
-                    and from_ms < credential.to_ms
-                ):
-                    mine = f"from {_said(credential.from_ms)} to {_said(credential.to_ms)}"
-                    theirs = f"from {_said(from_ms)} to {_said(to_ms)}"
-                    message = (
-                        f"{space} {credential.id!r} of {person.identity_id!r} {mine}: {identity!r} holds it "
-                        f"{theirs}; one has to end before the other begins"
-                    )
-                    return _refuse("credential_taken", message)
+        """Why *person* cannot hold what the record says, if somebody else does."""
+        for held in person.credentials:
+            space = namespace(held.credential_class)
+            for from_ms, to_ms, identity in self._holders[space].get(held.id, ()):
+                if identity == person.identity_id or held.from_ms >= to_ms or from_ms >= held.to_ms:
+                    continue
+                message = (
+                    f"{space} {held.id!r} of {person.identity_id!r} {_span(held.from_ms, held.to_ms)}: "
+                    f"{identity!r} holds it {_span(from_ms, to_ms)}; one has to end before the other begins"
+                )
+                return _refuse("credential_taken", message)
         return None
 
     def _read(self, offset: int, key: str, value: bytes) -> Person | Reject:
@@ -225,6 +237,10 @@ class _Unfit(Exception):
 
 def _from(holding: _Holding) -> int:
     return holding[0]
+
+
+def _version(person: Person) -> int:
+    return person.version
 
 
 def _refuse(reason: str, message: str) -> Reject:
@@ -301,9 +317,13 @@ def _instant(text: str, zone: ZoneInfo | None, what: str) -> int:
         raise _Unfit(message) from None
 
 
+def _span(from_ms: int, to_ms: int) -> str:
+    return f"from {_said(from_ms)} to {_said(to_ms)}"
+
+
 def _said(time_ms: int) -> str:
     if time_ms in {NEVER, FOREVER}:
-        return "always" if time_ms == NEVER else "open"
+        return "ever" if time_ms == NEVER else "further notice"
     return (
         datetime.fromtimestamp(time_ms / SECOND_MS, UTC).isoformat(timespec="minutes").replace("+00:00", "Z")
     )
