@@ -32,7 +32,7 @@ class _Server(ThreadingMixIn, TCPServer):
 class HttpServer:
     """Serves until `close`. *port* 0 lets the system choose: ask `port` or `url` which one it is.
 
-    Raises OSError when the port cannot be had. Readiness and liveness answer 200, or 503 and the reasons as JSON.
+    Raises OSError when the port cannot be had. Live and ready answer 200, or 503 and the reasons as JSON.
     """
 
     def __init__(
