@@ -1,9 +1,9 @@
 """Per-identity statistics for the models: learned in log order, once per event, never refolded.
 
-What a person usually does, in some 150 packed bytes: at which local hours and weekdays, through which zones
-and doors, on which devices and networks, and how long they rest between two days. Only integers, so the bytes
-are the same on every machine. Ageing is by halving: a count that reaches its limit halves its whole group,
-which halves the weight of what is older, needs no float and keeps every count in one byte.
+What a person usually does, in some 140 packed bytes: at which local hours and weekdays, through which zones
+and doors, on which devices and networks. Only integers, so the bytes are the same on every machine. Ageing is
+by halving: a count that reaches its limit halves its whole group, which halves the weight of what is older,
+needs no float and keeps every count in one byte.
 
 May not know: clocks, models, what is unusual (that is `models.features`). Invariants: a profile is never
 changed in place; its size is bounded; an event that is late counts for the newest day, so arrival order
@@ -19,12 +19,9 @@ import msgspec
 from correlator.event import MINUTE_MS, Event
 
 WARM_DAYS = 10  # active days before anything is said of a person
-REST_MIN_S = 4 * 3600  # a shorter gap is a break, not a rest
-OCTAVE = 1024  # unit of `rest_mean` and `rest_deviation`: 1/1024 of a doubling
 DAYS_MAX = 64  # days of a `Habit` before it is halved
 COUNT_MAX = 127  # of one `Count`
 ZONES_MAX, DOORS_MAX, DEVICES_MAX, NETWORKS_MAX = 6, 8, 4, 4
-_REST_MEMORY = 16  # rests that the mean looks back on
 _DAY_MIN = 24 * 60
 
 Count = tuple[int, int]  # (16-bit hash of the name, times seen, aged)
@@ -42,14 +39,11 @@ class Profile(msgspec.Struct, frozen=True, array_like=True):
     """What one identity usually does. Days and hours are local to the place of each event."""
 
     first_s: int = 0  # event time of the earliest learned event, seconds since the epoch; 0: none yet
-    last_s: int = 0  # of the latest
     active_days: int = 0  # distinct days learned, never aged: the profile's age
     last_day: int = 0  # newest local day, days since the epoch
     access: Habit = Habit()
     login: Habit = Habit()
     weekdays: bytes = bytes(7)  # active days by weekday, aged; Monday first
-    rest_mean: int = 0  # log2 of the seconds between two stretches of activity, in 1/OCTAVE; 0: none yet
-    rest_deviation: int = 0  # mean absolute deviation of it
     zones: tuple[Count, ...] = ()
     doors: tuple[Count, ...] = ()
     devices: tuple[Count, ...] = ()
@@ -87,17 +81,13 @@ def learn_profile(profile: Profile, event: Event) -> Profile:
         login = _seen_hour(login, hour)
         devices = _counted(devices, device_key(event), DEVICES_MAX)
         networks = _counted(networks, network_key(event), NETWORKS_MAX)
-    rest_mean, rest_deviation = _rested(profile, time_s)
     return Profile(
         min(profile.first_s, time_s) if profile.active_days else time_s,
-        max(profile.last_s, time_s),
         profile.active_days + is_new_day,
         day if is_new_day else profile.last_day,
         access,
         login,
         _seen_weekday(profile.weekdays, weekday_of(day)) if is_new_day else profile.weekdays,
-        rest_mean,
-        rest_deviation,
         zones,
         doors,
         devices,
@@ -114,12 +104,6 @@ def local_day_hour(event: Event) -> tuple[int, int]:
 def weekday_of(day: int) -> int:
     """Weekday of a day since the epoch, Monday = 0."""
     return (day + 3) % 7
-
-
-def octaves(seconds: int) -> int:
-    """log2 of *seconds* >= 1 in 1/OCTAVE, straight between powers of two: exact on every machine."""
-    power = seconds.bit_length() - 1
-    return OCTAVE * (power - 1) + (seconds * OCTAVE >> power)
 
 
 def zone_key(event: Event) -> int:
@@ -201,17 +185,3 @@ def _counted(counts: tuple[Count, ...], key: int, size_max: int) -> tuple[Count,
         i = min(range(size_max), key=lambda at: counts[at][1])
         counts = counts[:i] + counts[i + 1 :]
     return (*counts, (key, 1))
-
-
-def _rested(profile: Profile, time_s: int) -> tuple[int, int]:
-    """(mean, deviation) of rests after one that ends at *time_s*. A late event ends no rest."""
-    gap_s = time_s - profile.last_s
-    mean, deviation = profile.rest_mean, profile.rest_deviation
-    if gap_s < REST_MIN_S or not profile.active_days:
-        return mean, deviation
-    rest = octaves(gap_s)
-    if not mean:
-        return rest, 0
-    memory = min(_REST_MEMORY, profile.active_days + 1)
-    off = rest - mean
-    return mean + off // memory, deviation + (abs(off) - deviation) // memory
