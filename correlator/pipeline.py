@@ -44,7 +44,7 @@ class Correlated(msgspec.Struct, frozen=True):
 
 
 def intake_step(records: Sequence[Record], clock_ms: int, intake: Intake) -> Taken:
-    """Decode, map, normalise, resolve, place, route: raw records become frames for the partitions of *keyed*."""
+    """Decode, map, normalise, resolve, place, route: raw records become frames of *keyed*."""
     return intake.intake_step(records, clock_ms)
 
 

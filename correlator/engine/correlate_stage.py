@@ -47,15 +47,22 @@ class CorrelateStage:
         records = reader.poll(timeout_ms, self._options.frames_max)
         membership = reader.membership()
         changes = reader.assignment_changes()
-        outbox = self._committer.outbox
-        if self.tasks.apply(changes, outbox.offsets if outbox else ()):
-            self._committer.drop()
-        self.tasks.advance()
         moved = {tp for c in changes for tp in (*c.assigned, *c.revoked, *c.lost)}
-        records = [r for r in records if _where(r) in live and _where(r) not in moved]
+        try:
+            outbox = self._committer.outbox
+            if self.tasks.apply(changes, outbox.offsets if outbox else ()):
+                self._committer.drop()
+            self.tasks.advance()
+            records = [r for r in records if _where(r) in live and _where(r) not in moved]
+            return self._react(records, membership)
+        except LogUnavailable:
+            self._rewind(records)
+            raise
+
+    def _react(self, records: Sequence[Record], membership: Membership) -> int:
         if self._committer.outbox is not None or not membership.is_joined:
             self._rewind(records)
-            if membership.is_joined:
+            if self._committer.outbox is not None and membership.is_joined:
                 self._finish(membership)
             return 0
         if records:
@@ -103,12 +110,8 @@ class CorrelateStage:
     # ----------------------------------------------------------------- folding
 
     def _positions(self, records: Sequence[Record]) -> dict[TopicPartition, int]:
-        """Behind trailing markers, so that lag reaches 0. Asked before the fold, which must not be left half way."""
-        try:
-            return {tp: self._ports.reader.position(tp) for tp in {_where(record) for record in records}}
-        except LogUnavailable:
-            self._rewind(records)
-            raise
+        """Behind trailing markers, so that lag reaches 0. Asked first: a fold is not left half way."""
+        return {tp: self._ports.reader.position(tp) for tp in {_where(record) for record in records}}
 
     def _fold(self, records: Sequence[Record], positions: Mapping[TopicPartition, int]) -> Outbox:
         sends = [self._difference(tp, restored) for tp, restored in self.tasks.differing]
@@ -189,7 +192,8 @@ class CorrelateStage:
     def _rewind(self, records: Sequence[Record]) -> None:
         """What was polled and not folded is to be polled again."""
         for tp in {_where(record) for record in records}:
-            self._ports.reader.seek(tp, self.tasks.live[tp].offset)
+            if tp in self.tasks.live:
+                self._ports.reader.seek(tp, self.tasks.live[tp].offset)
 
     # ------------------------------------------------------------- checkpoints
 

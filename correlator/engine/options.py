@@ -20,6 +20,7 @@ class Options(msgspec.Struct, frozen=True):
     poll_ms: int = 500
     pace_ms: int = 20  # between two transactions of intake
     tick_ms: int = 1_000
+    look_ms: int = 500  # how old the known end of an input may be when none of its records wait
     records_max: int = 2_000  # raw records a transaction
     frames_max: int = 48
     restore_ms: int = 200  # of restoring between two polls

@@ -1,0 +1,121 @@
+"""Input partitions that an intake owns: what was read of each and not taken yet, merged by arrival.
+
+An input whose next record is unknown (its buffer is empty, its log is not at its end) holds back those that
+would run more than five minutes ahead of what it gave last, but not for ever: see `intake.arrival.Merge`.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from heapq import heapify, heappop, heappush
+
+import msgspec
+
+from correlator.engine.ports import Committed, TopicPartition
+from correlator.event import FOREVER, NEVER
+from correlator.intake.arrival import AHEAD_MS, STUCK_MS
+from correlator.record import Record, Reject
+
+Key = tuple[str, int]
+
+
+class Input(msgspec.Struct):
+    """*position* is the reader's, *end* what the log's end was at *end_at_ms* of the steady clock."""
+
+    where: TopicPartition
+    committed: Committed | None
+    position: int
+    end: int = 0
+    end_at_ms: int = NEVER
+    buffer: deque[Record] = msgspec.field(default_factory=deque)
+    taken_ms: int = NEVER  # timestamp of the last record taken
+    empty_since_ms: int = FOREVER
+    metadata: str = ""
+    bad_in_a_row: int = 0
+    is_stopped: bool = False  # too many dead letters: not read on
+
+    @property
+    def next_offset(self) -> int:
+        """What is committed: the first record that was not taken."""
+        return self.buffer[0].offset if self.buffer else self.position
+
+    @property
+    def is_drained(self) -> bool:
+        return not self.buffer and self.position >= self.end
+
+    @property
+    def head_ms(self) -> int | None:
+        """Arrival of the next record, or of the last where the next is not here yet. None: there is none."""
+        if self.is_stopped or self.is_drained:
+            return None
+        return self.buffer[0].timestamp_ms if self.buffer else self.taken_ms
+
+
+class Inputs:
+    def __init__(self) -> None:
+        self.by_key: dict[Key, Input] = {}
+
+    def receive(self, records: Iterable[Record]) -> None:
+        """Records just polled. Those of partitions that went away meanwhile are dropped."""
+        for record in records:
+            found = self.by_key.get((record.topic, record.partition))
+            if found is not None:
+                found.buffer.append(record)
+
+    def heads(self) -> dict[Key, int | None]:
+        return {key: found.head_ms for key, found in self.by_key.items()}
+
+    def drained(self) -> set[Key]:
+        return {key for key, found in self.by_key.items() if found.is_drained}
+
+    def take(self, records_max: int, held: set[Key], now_ms: int) -> list[Record]:
+        """The next records in order of arrival, none of an input in *held*. *now_ms*: steady clock."""
+        bound_ms = FOREVER
+        heap: list[tuple[int, Key]] = []
+        for key, found in self.by_key.items():
+            if found.is_stopped:
+                continue
+            if found.buffer:
+                found.empty_since_ms = FOREVER
+                if key not in held:
+                    heap.append((found.buffer[0].timestamp_ms, key))
+            elif not found.is_drained:
+                found.empty_since_ms = min(found.empty_since_ms, now_ms)
+                if now_ms - found.empty_since_ms < STUCK_MS:
+                    bound_ms = min(bound_ms, found.taken_ms + AHEAD_MS)
+        heapify(heap)
+        return self._merge(heap, bound_ms, records_max)
+
+    def _merge(self, heap: list[tuple[int, Key]], bound_ms: int, records_max: int) -> list[Record]:
+        taken: list[Record] = []
+        while heap and len(taken) < records_max:
+            at_ms, key = heappop(heap)
+            if at_ms > bound_ms:
+                break
+            found = self.by_key[key]
+            taken.append(found.buffer.popleft())
+            found.taken_ms = at_ms
+            if found.buffer:
+                heappush(heap, (found.buffer[0].timestamp_ms, key))
+            elif not found.is_drained:
+                bound_ms = min(bound_ms, at_ms + AHEAD_MS)
+        return taken
+
+    def judge(
+        self, taken: Iterable[Record], refused: Iterable[tuple[Record, Reject]], most: int
+    ) -> list[Input]:
+        """Count dead letters in a row; the inputs that have just had more than *most* are stopped."""
+        bad = {(r.topic, r.partition, r.offset) for r, _ in refused}
+        if not bad:
+            for found in self.by_key.values():
+                found.bad_in_a_row = 0
+            return []
+        for record in taken:
+            found = self.by_key[record.topic, record.partition]
+            is_bad = (record.topic, record.partition, record.offset) in bad
+            found.bad_in_a_row = found.bad_in_a_row + 1 if is_bad else 0
+        stopped = [i for i in self.by_key.values() if i.bad_in_a_row > most and not i.is_stopped]
+        for found in stopped:
+            found.is_stopped = True
+        return stopped

@@ -1,0 +1,312 @@
+"""The intake stage: owns input partitions, merges them by arrival, writes frames to *keyed*.
+
+Everything of one step is one transaction: frames, dead letters, and the offsets of the inputs with the
+arrival that was stated for each. So what an intake knows of an input is recovered from its committed
+offset, by whoever owns it next. The identities topic is an input like the others, and read to its end
+before anything else is taken: its owner tells the timelines concerned, everybody else only learns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from correlator.engine.commit import Committer, Outbox, Send
+from correlator.engine.dead_letters import dead_letter
+from correlator.engine.inputs import Input, Inputs, Key
+from correlator.engine.metrics import labelled
+from correlator.engine.options import Options, Ports
+from correlator.engine.ports import AssignmentChange, Committed, Membership, TopicPartition
+from correlator.engine.topics import Topics
+from correlator.event import FOREVER
+from correlator.frame import encode_frame
+from correlator.intake.intake import Intake, Taken
+from correlator.intake.people import People
+from correlator.pipeline import Bundle, intake_step
+from correlator.record import Record
+
+CLOSED = " closed"  # in an offset's metadata: a bounded read has stated its end
+LEARN_RECORDS = 2_000
+
+_json = msgspec.json.Encoder(order="deterministic").encode
+
+
+class IntakeStage:
+    """`step` is one poll and at most one transaction."""
+
+    name = "intake"
+
+    def __init__(self, bundle: Bundle, topics: Topics, ports: Ports, options: Options) -> None:
+        self.is_finished = False  # of a bounded read: the closing mark is committed
+        self.inputs = Inputs()
+        self._bundle, self._topics, self._ports, self._options = bundle, topics, ports, options
+        self._committer = Committer(self.name, ports.reader, ports.writer, ports.steady, ports.meter)
+        self._people = TopicPartition(topics.identities, 0)
+        self._owned: set[TopicPartition] | None = None  # None before the first assignment
+        self._intake: Intake | None = None  # None: to be built from what is committed
+        self._learnt_to = 0  # of the identities, where somebody else owns them
+        self._paced_ms = self._ticked_ms = 0
+        self._notices: list[Send] = []
+        self._is_closing = False
+        self._knows_people = False  # the identities were read to their end since we began
+
+    # -------------------------------------------------------------------- loop
+
+    def step(self) -> int:
+        """Poll, take, commit. How many raw records were taken. Raises `EngineRefusal`."""
+        self._pace()
+        clock_ms = self._ports.clock.now_ms()  # before the poll: a tick must not claim what came after it
+        records = self._ports.reader.poll(self._options.poll_ms, self._options.records_max)
+        membership = self._ports.reader.membership()
+        self.inputs.receive(records)
+        self._follow(self._ports.reader.assignment_changes())
+        if self._committer.outbox is not None:
+            if membership.is_joined:
+                self._finish(membership)
+            return 0
+        if self._owned is None or not membership.is_joined:
+            return 0
+        if self._intake is None:
+            self._intake = self._build(self._owned)
+            return 0
+        self._look_ahead()
+        taken, count = self._take(self._intake, clock_ms)
+        outbox = self._outbox(taken)
+        if outbox.sends or outbox.offsets:
+            self._committer.put(outbox)
+            self._finish(membership)
+        else:
+            self.is_finished = self.is_finished or self._is_closing
+        return count
+
+    def waiting(self) -> tuple[str, ...]:
+        """Why the stage is not ready, for a person."""
+        if self._intake is None:
+            return ("intake has not joined its group",)
+        return tuple(
+            f"{i.where.topic}/{i.where.partition} is stopped: {i.bad_in_a_row} dead letters in a row"
+            for i in self.inputs.by_key.values()
+            if i.is_stopped
+        )
+
+    def finish(self) -> None:
+        """Before leaving: settle what was sent."""
+        for _ in range(self._options.attempts_max):
+            if self._committer.outbox is None:
+                return
+            self._finish(self._ports.reader.membership())
+
+    def close(self) -> None:
+        self._ports.writer.close()
+        self._ports.reader.close()
+
+    def _pace(self) -> None:
+        """Sleep before the poll, never shorten it (H6)."""
+        steady = self._ports.steady
+        left_ms = self._paced_ms + self._options.pace_ms - steady.now_ms()
+        if 0 < left_ms <= self._options.pace_ms:
+            steady.sleep_ms(left_ms)
+        self._paced_ms = steady.now_ms()
+
+    # -------------------------------------------------------------- assignment
+
+    def _follow(self, changes: Sequence[AssignmentChange]) -> None:
+        """Any change: begin again from what is committed. There is no state to lose."""
+        for change in changes:
+            gone = {*change.revoked, *change.lost}
+            self._owned = ((self._owned or set()) - gone) | set(change.assigned)
+            self._begin_again()
+            for kind in ("assigned", "revoked", "lost"):
+                if getattr(change, kind):
+                    meter = self._ports.meter
+                    meter.add("correlator_rebalances_total", 1, stage=self.name, kind=kind)
+        if changes:
+            owned = len(self._owned or ())
+            self._ports.meter.set("correlator_partitions_assigned", owned, stage=self.name)
+
+    def _begin_again(self) -> None:
+        self._intake, self.inputs = None, Inputs()
+        self._committer.drop()
+        self._is_closing = self._knows_people = False
+        if self._owned:
+            self._ports.reader.pause(self._owned)
+
+    def _build(self, owned: set[TopicPartition]) -> Intake:
+        """Learn the people, then take every owned input up where its committed offset says."""
+        committed = {tp: self._ports.reader.committed(tp) for tp in sorted(owned)}
+        intake = Intake(self._bundle.intake, People(self._bundle.intake.sites))
+        mine = committed.get(self._people)
+        is_mine = self._people in owned
+        end = self._ports.log.high_watermark(self._people)
+        self._learn_to(intake, (mine.offset if mine else 0) if is_mine else end, start=0)
+        inputs = Inputs()
+        for tp, found in committed.items():
+            inputs.by_key[tp.topic, tp.partition] = self._open(tp, found)
+            if tp != self._people:
+                metadata = found.metadata.removesuffix(CLOSED) if found else ""
+                partitions = self._ports.log.partitions(tp.topic)
+                intake.assign(tp.topic, tp.partition, partitions, metadata)
+        self.inputs = inputs
+        has_news = any(not i.is_drained for i in inputs.by_key.values())
+        closed = [
+            c is not None and c.metadata.endswith(CLOSED) for tp, c in committed.items() if tp != self._people
+        ]
+        self.is_finished = self._options.is_bounded and bool(closed) and all(closed) and not has_news
+        return intake
+
+    def _open(self, tp: TopicPartition, committed: Committed | None) -> Input:
+        reader = self._ports.reader
+        begin, end = reader.begin_offset(tp), reader.end_offset(tp)
+        start = committed.offset if committed else begin
+        if start < begin:
+            self._notice_gap(tp, start, begin)
+            start = begin
+        reader.seek(tp, start)
+        metadata = committed.metadata if committed else ""
+        return Input(tp, committed, start, end, self._ports.steady.now_ms(), metadata=metadata)
+
+    def _learn_to(self, intake: Intake, end: int, start: int) -> None:
+        """Read identities without telling anybody: they were told, or their owner tells them."""
+        start = max(start, self._ports.log.begin_offset(self._people))
+        batch: list[Record] = []
+        for record in self._ports.log.read(self._people, start, end):
+            batch.append(record)
+            if len(batch) == LEARN_RECORDS:
+                intake.learn(batch, FOREVER)
+                batch = []
+        intake.learn(batch, FOREVER)
+        self._learnt_to = max(start, end)
+
+    # ------------------------------------------------------------------ taking
+
+    def _look_ahead(self) -> None:
+        """Where each input stands, asked before anything is taken; who is read on, and who is not."""
+        reader, now_ms = self._ports.reader, self._ports.steady.now_ms()
+        paused: list[TopicPartition] = []
+        resumed: list[TopicPartition] = []
+        for found in self.inputs.by_key.values():
+            found.position = reader.position(found.where)
+            is_old = now_ms - found.end_at_ms >= self._options.look_ms
+            if not found.buffer and not self._options.is_bounded and (is_old or self._is_tick_due(now_ms)):
+                found.end, found.end_at_ms = reader.end_offset(found.where), now_ms
+            is_full = len(found.buffer) >= self._options.records_max
+            is_read = self._options.is_bounded and found.position >= found.end
+            waits = not self._knows_people and found.where != self._people
+            (paused if is_full or is_read or waits or found.is_stopped else resumed).append(found.where)
+        reader.pause(paused)
+        reader.resume(resumed)
+        people = self.inputs.by_key.get((self._people.topic, 0))
+        self._knows_people = self._knows_people or people is None or people.is_drained
+
+    def _is_tick_due(self, now_ms: int) -> bool:
+        return now_ms - self._ticked_ms >= self._options.tick_ms
+
+    def _take(self, intake: Intake, clock_ms: int) -> tuple[list[Taken], int]:
+        """What this step makes, in order: identities, records, a tick or its place in a bounded read."""
+        now_ms = self._ports.steady.now_ms()
+        held = intake.held_back(self.inputs.heads(), now_ms)
+        records = self.inputs.take(self._options.records_max, held, now_ms)
+        people = [r for r in records if r.topic == self._people.topic]
+        rest = [r for r in records if r.topic != self._people.topic]
+        taken = []
+        if people:
+            taken.append(intake.learn(people, clock_ms))
+        if rest:
+            taken.append(intake_step(rest, clock_ms, intake))
+        self._judge(records, taken)
+        taken += self._marks(intake, clock_ms, now_ms, has_taken=bool(rest))
+        self._count(records)
+        return taken, len(records)
+
+    def _marks(self, intake: Intake, clock_ms: int, now_ms: int, *, has_taken: bool) -> list[Taken]:
+        keys = {key for key in self.inputs.by_key if key[0] != self._people.topic}
+        drained = self.inputs.drained() & keys
+        stopped = {key for key in keys if self.inputs.by_key[key].is_stopped}
+        if self._options.is_bounded:
+            if drained == keys and self._knows_people and not self.is_finished:
+                self._is_closing = True
+                return [intake.close_mark()]
+            return [intake.advance_drained(drained)] if has_taken else []
+        if not self._is_tick_due(now_ms) or not self._knows_people:
+            return []
+        self._ticked_ms = now_ms
+        if self._people not in (self._owned or ()):
+            self._learn_to(intake, self._ports.log.high_watermark(self._people), self._learnt_to)
+        return [intake.tick(clock_ms, drained, stopped)]
+
+    def _judge(self, records: Sequence[Record], taken: Sequence[Taken]) -> None:
+        """Stop an input whose records are all refused: better to say so than to drain the topic."""
+        if self._options.is_bounded:
+            return
+        refused = [letter for t in taken for letter in t.dead_letters]
+        for found in self.inputs.judge(records, refused, self._options.bad_in_a_row_max):
+            self._notice_stopped(found)
+
+    def _count(self, records: Sequence[Record]) -> None:
+        by_topic: dict[str, int] = {}
+        for record in records:
+            by_topic[record.topic] = by_topic.get(record.topic, 0) + 1
+        for topic, count in by_topic.items():
+            self._ports.meter.add("correlator_records_consumed_total", count, stage=self.name, topic=topic)
+
+    # -------------------------------------------------------------- committing
+
+    def _outbox(self, taken: Sequence[Taken]) -> Outbox:
+        sends, self._notices = self._notices, []
+        metadata: dict[Key, str] = {}
+        for part in taken:
+            sends += [Send(self._topics.keyed, p, None, encode_frame(frame)) for p, frame in part.frames]
+            sends += [dead_letter(self._topics.dead_letters, r, reject) for r, reject in part.dead_letters]
+            metadata |= part.metadata
+            self._add(part.counters)
+        suffix = CLOSED if self._is_closing else ""
+        offsets, previous = {}, {}
+        for key, found in self.inputs.by_key.items():
+            found.metadata = metadata[key] + suffix if key in metadata else found.metadata
+            committed = Committed(found.next_offset, found.metadata)
+            if committed != found.committed:
+                offsets[found.where], previous[found.where] = committed, found.committed
+        return Outbox(sends, offsets, previous)
+
+    def _add(self, counters: Mapping[tuple[str, ...], int]) -> None:
+        for key, count in counters.items():
+            name, labels = labelled(key)
+            self._ports.meter.add(name, count, **labels)
+
+    def _finish(self, membership: Membership) -> None:
+        outbox = self._committer.outbox
+        assert outbox is not None, "nothing to commit"
+        action = self._committer.attempt(membership)
+        if action == "apply":
+            for tp, committed in outbox.offsets.items():
+                self.inputs.by_key[tp.topic, tp.partition].committed = committed
+            self.is_finished = self._is_closing
+            self._ports.faults.reached("intake-committed")
+        elif action == "drop":
+            self._begin_again()
+
+    # ----------------------------------------------------------------- notices
+
+    def _notice_gap(self, tp: TopicPartition, wanted: int, first: int) -> None:
+        self._notice(
+            "records_lost",
+            tp,
+            f"{tp.topic}/{tp.partition}: records {wanted} to {first - 1} were deleted before they were read. "
+            f"Reading goes on at {first}. Give the topic a longer retention than the longest outage.",
+        )
+
+    def _notice_stopped(self, found: Input) -> None:
+        tp = found.where
+        self._notice(
+            "input_stopped",
+            tp,
+            f"{tp.topic}/{tp.partition}: {found.bad_in_a_row} records in a row could not be used, "
+            "reading of this partition is stopped. See `correlator dead-letters list`; mend the feed or the "
+            "producer and start this process again.",
+        )
+
+    def _notice(self, kind: str, tp: TopicPartition, message: str) -> None:
+        document = {"kind": kind, "topic": tp.topic, "partition": tp.partition, "message": message}
+        key = f"{kind}:{tp.topic}:{tp.partition}".encode()
+        self._notices.append(Send(self._topics.notices, 0, key, _json(document)))

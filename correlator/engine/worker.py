@@ -1,0 +1,137 @@
+"""One loop per process: it alternates the stages it was given, until told to stop or, bounded, until all is
+settled.
+
+    while not stopping: intake.step(); correlate.step()
+
+A log that does not answer is no error: the loop backs off, says so, and asks again. `EngineRefusal` ends it.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from correlator.engine.correlate_stage import CorrelateStage
+from correlator.engine.health import Health
+from correlator.engine.intake_stage import IntakeStage
+from correlator.engine.options import Options
+from correlator.engine.ports import Clock, LogTruncated, LogUnavailable, Meter
+from correlator.engine.topics import EngineRefusal
+
+BACK_OFF_MIN_MS, BACK_OFF_MAX_MS = 100, 5_000
+COLLECT_YOUNG_MS = 2_000  # between collections of young garbage while busy
+COLLECT_ALL_MS = 60_000  # between full collections, which wait for an idle moment
+
+
+class _Stage(Protocol):
+    name: str
+
+    def step(self) -> int: ...
+    def waiting(self) -> tuple[str, ...]: ...
+    def finish(self) -> None: ...
+    def close(self) -> None: ...
+
+
+class Worker:
+    """*intake* and *correlate*: the stages of this process, None for one that runs elsewhere."""
+
+    def __init__(
+        self,
+        intake: IntakeStage | None,
+        correlate: CorrelateStage | None,
+        steady: Clock,
+        meter: Meter,
+        options: Options,
+    ) -> None:
+        self.health = Health()
+        self._intake, self._correlate = intake, correlate
+        self._stages: Sequence[_Stage] = [stage for stage in (intake, correlate) if stage is not None]
+        self._steady, self._meter, self._options = steady, meter, options
+        self._back_off_ms = 0
+        self._collected_ms = self._collected_all_ms = steady.now_ms()
+
+    def run(self, is_stopping: Callable[[], bool], after_step: Callable[[], None] = lambda: None) -> None:
+        """Until *is_stopping*, or the end of a bounded read; then commit, checkpoint, leave.
+
+        Raises `EngineRefusal`; the stages are closed in every case.
+        """
+        gc.collect()
+        gc.freeze()
+        gc.disable()
+        try:
+            while not is_stopping() and not self.is_finished:
+                self.step()
+                after_step()
+            self.finish()
+        finally:
+            gc.enable()
+            gc.unfreeze()
+            self.close()
+
+    def step(self) -> int:
+        """Each stage once. How many records they took."""
+        count = 0
+        try:
+            for stage in self._stages:
+                count += stage.step()
+                now_s = self._steady.now_ms() / 1_000
+                self._meter.set("correlator_main_loop_timestamp_seconds", now_s, stage=stage.name)
+            self._back_off_ms = 0
+            self.health.waiting = tuple(reason for stage in self._stages for reason in stage.waiting())
+        except LogUnavailable as error:
+            self._back_off(error)
+        except LogTruncated as error:
+            raise EngineRefusal(
+                f"{error}. Records were deleted before they were read: give the topic a longer retention. "
+                "To go on, set the offset of the consumer group to the first record that is left."
+            ) from error
+        self.health.loop_ms = self._steady.now_ms()
+        self._collect(is_idle=count == 0)
+        return count
+
+    @property
+    def is_finished(self) -> bool:
+        """A bounded read is at its end: the closing mark is out, and everything before it is folded."""
+        if not self._options.is_bounded or (self._intake is not None and not self._intake.is_finished):
+            return False
+        try:
+            return self._correlate is None or self._correlate.is_caught_up
+        except LogUnavailable:
+            return False
+
+    def finish(self) -> None:
+        """Commit and checkpoint what is folded. A log that is away cannot be waited for."""
+        for stage in self._stages:
+            try:
+                stage.finish()
+            except LogUnavailable:
+                continue
+
+    def close(self) -> None:
+        """Leave the groups. Static members do so without a rebalance."""
+        for stage in self._stages:
+            stage.close()
+
+    def _back_off(self, error: LogUnavailable) -> None:
+        self.health.waiting = (f"the log does not answer: {error}",)
+        self._back_off_ms = min(BACK_OFF_MAX_MS, 2 * self._back_off_ms or BACK_OFF_MIN_MS)
+        self._steady.sleep_ms(self._back_off_ms)
+
+    def _collect(self, *, is_idle: bool) -> None:
+        """Garbage is collected at moments of our choosing: it is the whole of the latency tail otherwise."""
+        if gc.isenabled():
+            return
+        now_ms = self._steady.now_ms()
+        if is_idle and now_ms - self._collected_all_ms >= COLLECT_ALL_MS:
+            self._collected_all_ms = self._collected_ms = now_ms
+            gc.collect()
+        elif now_ms - self._collected_ms >= COLLECT_YOUNG_MS:
+            self._collected_ms = now_ms
+            gc.collect(1)
+
+
+def freeze_heap() -> None:
+    """After a restore most of the heap lives long: keep the collector from looking at it."""
+    gc.collect()
+    gc.freeze()
