@@ -107,7 +107,7 @@ class MemoryGroupReader:
             self._take(group.generation, group.members[self._member].assigned)
 
     def _drop(self, *, is_lost: bool) -> None:
-        owned = tuple(self._positions)
+        owned = tuple(sorted(self._positions))
         if owned:
             self._changes.append(AssignmentChange(lost=owned) if is_lost else AssignmentChange(revoked=owned))
         if is_lost:
@@ -122,7 +122,7 @@ class MemoryGroupReader:
             committed = known.get(tp)
             self._positions[tp] = committed.offset if committed else self.begin_offset(tp)
         self._paused.update(assigned)
-        self._changes.append(AssignmentChange(assigned=assigned))
+        self._changes.append(AssignmentChange(assigned=tuple(sorted(assigned))))
 
 
 class MemoryTransactionalWriter:

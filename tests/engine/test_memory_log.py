@@ -1,0 +1,126 @@
+"""The embedded log keeps Kafka's promises: the list that Kafka passes too, and what only it can be asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import pytest
+
+from correlator.adapters.clock import SimulatedClock
+from correlator.adapters.memory.clients import MemoryGroupReader, MemoryLogReader, MemoryTransactionalWriter
+from correlator.adapters.memory.log import ConcurrentTransactions, Fenced, MemoryLog
+from correlator.engine.ports import Committed, TopicPartition
+from correlator.record import Record
+from tests.log_conformance import BEHAVIOURS, Log
+
+TP = TopicPartition("t", 0)
+
+
+class Conforming:
+    """The memory log as the `Log` of the conformance list."""
+
+    def __init__(self) -> None:
+        self._log = MemoryLog(SimulatedClock(1_700_000_000_000))
+        self._names = 0
+
+    def name(self, purpose: str) -> str:
+        self._names += 1
+        return f"{purpose}-{self._names}"
+
+    def topic(self, partitions: int = 1) -> str:
+        name = self.name("topic")
+        self._log.create_topic(name, partitions)
+        return name
+
+    def reader(self, group: str, topics: Sequence[str], instance: str | None = None) -> MemoryGroupReader:
+        return MemoryGroupReader(self._log, group, topics, instance)
+
+    def writer(self, transactional_id: str) -> MemoryTransactionalWriter:
+        return MemoryTransactionalWriter(self._log, transactional_id)
+
+    def log_reader(self) -> MemoryLogReader:
+        return MemoryLogReader(self._log)
+
+    def append(self, record: Record) -> None:
+        where = TopicPartition(record.topic, record.partition)
+        self._log.append(where, record.key, record.value, record.headers, record.timestamp_ms)
+
+    def truncate(self, partition: TopicPartition, before: int) -> None:
+        self._log.truncate(partition, before)
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize("behaviour", BEHAVIOURS, ids=lambda behaviour: behaviour.__name__)
+def test_memory(behaviour: Callable[[Log], None]) -> None:
+    behaviour(Conforming())
+
+
+def _log(*values: tuple[bytes, bytes | None]) -> MemoryLog:
+    log = MemoryLog(SimulatedClock())
+    log.create_topic("t", 1)
+    for key, value in values:
+        log.append(TP, key, value)
+    return log
+
+
+def _values(log: MemoryLog, start: int = 0) -> list[bytes | None]:
+    return [r.value for r in MemoryLogReader(log).read(TP, start, log.partition(TP).next_offset)]
+
+
+def test_compaction_keeps_the_newest_record_of_a_key_at_its_offset() -> None:
+    log = _log((b"a", b"1"), (b"b", b"2"), (b"a", b"3"), (b"b", None))
+    log.compact("t")
+    assert [(r.offset, r.value) for r in MemoryLogReader(log).read(TP, 0, 4)] == [(2, b"3")]
+    assert log.partition(TP).next_offset == 4
+    log.append(TP, b"c", b"4")
+    assert _values(log) == [b"3", b"4"]
+
+
+def test_compaction_leaves_an_open_transaction_alone() -> None:
+    log = _log((b"a", b"1"))
+    producer = log.init_producer("p")
+    log.produce(producer, TP, (b"a", b"2", (), None))
+    log.compact("t")
+    log.end(producer, is_commit=False)
+    assert _values(log) == [b"1"]
+
+
+def test_delayed_markers_hold_back_readers_and_the_next_transaction() -> None:
+    log = MemoryLog(SimulatedClock(), has_delayed_markers=True)
+    log.create_topic("t", 1)
+    producer = log.init_producer("p")
+    log.produce(producer, TP, (b"a", b"1", (), None))
+    log.end(producer, is_commit=True)
+    assert log.partition(TP).stable_offset == 0
+    with pytest.raises(ConcurrentTransactions):
+        log.produce(producer, TP, (b"a", b"2", (), None))
+    assert _values(log) == [b"1"], "a reader waits for the marker"
+
+
+def test_a_transaction_that_takes_too_long_is_aborted_and_its_producer_fenced() -> None:
+    clock = SimulatedClock()
+    log = MemoryLog(clock)
+    log.create_topic("t", 1)
+    producer = log.init_producer("p")
+    log.produce(producer, TP, (b"a", b"1", (), None))
+    assert _values(log) == [], "waiting for the end of the transaction let it expire"
+    with pytest.raises(Fenced):
+        log.end(producer, is_commit=True)
+
+
+def test_an_evicted_member_hears_that_it_has_lost_its_partitions() -> None:
+    log = _log()
+    reader = MemoryGroupReader(log, "g", ["t"])
+    reader.poll(0, 1)
+    past = reader.membership()
+    log.evict("g", past.member)
+    reader.poll(0, 1)
+    changes = reader.assignment_changes()
+    assert [bool(c.lost) for c in changes] == [False, True, False]
+    assert reader.membership() != past
+    writer = MemoryTransactionalWriter(log, "w")
+    writer.begin()
+    writer.commit({TP: Committed(0)}, reader.membership())
+    assert reader.committed(TP) == Committed(0)
