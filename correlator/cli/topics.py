@@ -1,0 +1,90 @@
+"""`correlator topics`: create the topics that correlator needs, and check those that are there."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from correlator.adapters.kafka.admin import kafka_topics, own_topics
+from correlator.adapters.kafka.quiet import quiet_client_logs
+from correlator.cli.connection import Connection, load_connection
+from correlator.engine.ports import LogUnavailable
+from correlator.problem import BadConfiguration
+
+DIFFERENT = 1
+INVALID = 2
+UNREACHABLE = 3
+
+app = typer.Typer(help="Create and check the topics that correlator needs.", no_args_is_help=True)
+
+Directory = Annotated[Path, typer.Argument(help="Configuration directory, with correlator.yml.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+
+
+@app.command()
+def create(
+    directory: Directory,
+    as_json: AsJson = False,
+    replication: Annotated[
+        int, typer.Option(help="Replication factor of new topics; -1: the broker's default.")
+    ] = -1,
+) -> None:
+    """Create the topics that are missing; never change one that exists.
+
+    Exit codes: 0 all topics exist, 2 the configuration is wrong, 3 Kafka cannot be reached or refuses.
+    """
+    connection = _connection(directory)
+    try:
+        with kafka_topics(connection.kafka) as topics:
+            created = topics.create(own_topics(connection.prefix, connection.partitions), replication)
+    except LogUnavailable as error:
+        raise _unreachable(connection, error) from error
+    if as_json:
+        typer.echo(json.dumps({"created": created}))
+        return
+    for name in created:
+        typer.echo(f"created {name}")
+    if not created:
+        typer.echo("all topics exist already; `correlator topics check` compares them")
+
+
+@app.command()
+def check(directory: Directory, as_json: AsJson = False) -> None:
+    """Say everything in which the topics are not as they must be.
+
+    Exit codes: 0 nothing differs, 1 something does, 2 the configuration is wrong, 3 Kafka cannot be reached.
+    """
+    connection = _connection(directory)
+    try:
+        with kafka_topics(connection.kafka) as topics:
+            differences = topics.check(own_topics(connection.prefix, connection.partitions))
+    except LogUnavailable as error:
+        raise _unreachable(connection, error) from error
+    if as_json:
+        rows = [{"topic": d.topic, "what": d.what, "wanted": d.wanted, "found": d.found} for d in differences]
+        typer.echo(json.dumps({"differences": rows}))
+    else:
+        for difference in differences:
+            typer.echo(str(difference))
+        typer.echo(f"{len(differences)} differences" if differences else "all topics are as they must be")
+    if differences:
+        raise typer.Exit(DIFFERENT)
+
+
+def _connection(directory: Path) -> Connection:
+    quiet_client_logs()
+    try:
+        return load_connection(directory)
+    except BadConfiguration as error:
+        for problem in error.problems:
+            typer.echo(str(problem), err=True)
+        raise typer.Exit(INVALID) from error
+
+
+def _unreachable(connection: Connection, error: LogUnavailable) -> typer.Exit:
+    servers = ", ".join(connection.kafka.bootstrap_servers)
+    typer.echo(f"no answer from Kafka at {servers} (or it refused us): {error}", err=True)
+    return typer.Exit(UNREACHABLE)
