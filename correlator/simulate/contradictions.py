@@ -145,8 +145,9 @@ def _not_taken(scene: Scene) -> Sequence[SimulatedRecord]:
 def _skew(scene: Scene) -> Sequence[SimulatedRecord]:
     """A brisk walk to the laboratories that is a little too short by the clocks of the controllers."""
     read = _floor_read(scene)
-    lab = scene.log.badge(read.time_ms, scene.badge, scene.site.door("lab-2"))
-    lab.time_ms = read.time_ms + scene.rng.randrange(290, 350) * SECOND_MS
+    time_ms = read.time_ms + scene.rng.randrange(290, 350) * SECOND_MS
+    lab = scene.log.badge(time_ms, scene.badge, scene.site.door("lab-2"))
+    lab.time_ms = time_ms
     return [read, lab]
 
 

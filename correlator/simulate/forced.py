@@ -53,7 +53,7 @@ def _after_grant(scene: Scene) -> Sequence[SimulatedRecord]:
     else:
         assert scene.guard is not None
         grant = scene.log.badge(_undisturbed(scene, 500, 800), scene.guard.badge, _door(scene), taken="taken")
-    forced = scene.log.door(grant.time_ms, _door(scene), "forced")
+    forced = scene.log.door(grant.time_ms + 2_000, _door(scene), "forced")
     forced.time_ms = grant.time_ms + 2_000
     return [grant, forced]
 

@@ -226,6 +226,8 @@ def plan_of(seed: int, person: Person, day: int, today: date, sites: tuple[Site,
     """Where *person* is on local *day* (counted from the first), which is the date *today*."""
     if day < person.first_day or day > person.last_day:
         return Plan(("gone", -1, ""))
+    if not person.is_human:
+        return Plan(("off", -1, ""))
     if day in person.leave_days:
         return Plan(("leave", -1, person.metro))
     if person.role == "guard":
