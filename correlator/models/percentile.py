@@ -14,6 +14,8 @@ from math import frexp
 
 import msgspec
 
+from correlator.models.state import StateFormatError
+
 TOTAL_MAX = 1 << 15  # scores before the histogram is halved
 _BITS = 5
 _PER_OCTAVE = 1 << _BITS
@@ -74,9 +76,11 @@ class Percentile:
 
 
 def percentile_from(state: PercentileState) -> Percentile:
-    """The histogram that *state* was taken of. Raises IndexError if a bin is out of range."""
+    """The histogram that *state* was taken of. Raises StateFormatError if it is none."""
     percentile = Percentile()
     for at, count in state.counts:
+        if not 0 <= at < _BINS or count < 0:
+            raise StateFormatError(f"bin {at} of {_BINS} cannot hold {count} scores")
         percentile._counts[at] = count  # noqa: SLF001
     percentile._sum_up()  # noqa: SLF001
     return percentile

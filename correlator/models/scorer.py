@@ -18,14 +18,15 @@ import msgspec
 from correlator.event import Event, Score
 from correlator.models.features import AXES, FEATURES, axes, features
 from correlator.models.percentile import Percentile, PercentileState, percentile_from
-from correlator.models.trees import StateFormatError, Trees, TreesState, trees_from
+from correlator.models.state import StateFormatError
+from correlator.models.trees import Trees, TreesState, trees_from
 from correlator.timeline.profile import WARM_DAYS, Profile, shows_habit
 
 STATE_FORMAT = 1
 WARM_SCORES = 256  # earlier scores of a model before its percentile says anything
 
 _PEOPLE = ("employee", "contractor", "visitor")
-_NOT_PEOPLE = ("service", "shared")
+_NOT_SCORED = ("", "service", "shared")  # "": nobody told us yet what this identity is
 _NOT_WARM = Score(0.0, is_warm=False)
 _EXPLAINED = 0.95  # percentile from which a score names what pushed it
 _PUSHING_MIN = 0.3  # a feature below this did not push
@@ -69,10 +70,10 @@ class Scorer:
     def score(self, event: Event, identity_type: str, profile: Profile) -> tuple[Score, dict[str, float]]:
         """Score *event* against *profile* before it, once, in log order; the score enters the percentile.
 
-        Gives the axes of its features back for `learn`. None for an identity that is not scored (service,
-        shared) or has fewer than WARM_DAYS active days: such a score is 0 and not warm.
+        Gives the axes of its features back for `learn`. None for an identity of no class that is scored
+        (unknown, service, shared) or with fewer than WARM_DAYS active days: such a score is 0 and not warm.
         """
-        if identity_type in _NOT_PEOPLE or profile.active_days < WARM_DAYS:
+        if identity_type in _NOT_SCORED or profile.active_days < WARM_DAYS:
             return _NOT_WARM, {}
         traits = features(event, profile)
         x = axes(traits)

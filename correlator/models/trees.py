@@ -16,13 +16,11 @@ import msgspec
 from river.anomaly import HalfSpaceTrees
 from river.tree.padded import PaddedBranch, PaddedLeaf
 
+from correlator.models.state import StateFormatError
+
 N_TREES = 10
 HEIGHT = 6
 WINDOW_SIZE = 250
-
-
-class StateFormatError(ValueError):
-    """Bytes that are no state of this model, or that a newer version wrote. Says which and what to do."""
 
 
 class _Node(Protocol):

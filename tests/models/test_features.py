@@ -1,0 +1,84 @@
+"""Features against a profile of office hours: usual is low, never seen is 1, unknown is 0."""
+
+from __future__ import annotations
+
+from correlator.event import DAY_MS, HOUR_MS, Event, Network, Place
+from correlator.models.features import AXES, FEATURES, axes, features
+from correlator.timeline.profile import Profile, learn_profile
+from tests.models.people import HOME, MONDAY_MS, OFFICE
+
+
+def access(day: int, hour: float, zone: str = "lab", door: str = "d1") -> Event:
+    time_ms = MONDAY_MS + day * DAY_MS + int(hour * HOUR_MS)
+    return Event(
+        time_ms,
+        f"{time_ms}",
+        "access",
+        identity_id="e1",
+        place=Place("lis", "hq", zone, door),
+        outcome="granted",
+    )
+
+
+def login(day: int, hour: float, network: Network = OFFICE, device: str = "laptop") -> Event:
+    time_ms = MONDAY_MS + day * DAY_MS + int(hour * HOUR_MS)
+    return Event(
+        time_ms, f"{time_ms}", "login", identity_id="e1", outcome="success", is_interactive=True,
+        network=network, device=device,
+    )  # fmt: skip
+
+
+def office() -> Profile:
+    profile = Profile()
+    for day in range(21):
+        if day % 7 < 5:
+            for hour in (8.5, 10, 12, 14, 16):
+                profile = learn_profile(profile, access(day, hour))
+                profile = learn_profile(profile, login(day, hour + 0.5))
+    return profile
+
+
+def test_a_usual_event_has_nothing_against_it() -> None:
+    for event in (access(21, 10), login(21, 10.5)):
+        assert max(features(event, office()).values()) < 0.1
+
+
+def test_the_night_is_rare_and_far_from_usual_hours() -> None:
+    x = features(access(22, 3), office())
+    assert x["hour"] == 1.0
+    assert x["off_hours"] > 0.8
+    assert x["zone"] < 0.1
+
+
+def test_hours_are_compared_around_midnight() -> None:
+    profile = Profile()
+    for day in range(20):
+        profile = learn_profile(profile, access(day, 23))
+    assert features(access(20, 0.5), profile)["off_hours"] < 0.2
+    assert features(access(20, 12), profile)["off_hours"] == 1.0
+
+
+def test_saturday_is_rare_for_an_office_worker() -> None:
+    assert features(access(26, 10), office())["weekday"] == 1.0
+    assert features(access(25, 10), office())["weekday"] == 0.0
+
+
+def test_each_unknown_thing_shows_under_its_own_name() -> None:
+    assert features(access(21, 10, zone="vault"), office())["zone"] == 1.0
+    assert features(access(21, 10, door="d9"), office())["door"] == 1.0
+    assert features(login(21, 10.5, network=HOME), office())["network"] == 1.0
+    assert features(login(21, 10.5, device="kiosk"), office())["device"] == 1.0
+
+
+def test_nothing_is_held_against_a_person_of_whom_nothing_is_known() -> None:
+    assert set(features(access(0, 3), Profile()).values()) == {0.0}
+
+
+def test_names_and_ranges_hold_for_every_hour() -> None:
+    profile = office()
+    for hour in range(7 * 24):
+        for event in (access(21, hour, zone=f"z{hour}"), login(21, hour)):
+            x = features(event, profile)
+            cuts = axes(x)
+            assert (tuple(x), tuple(cuts)) == (FEATURES, AXES)
+            assert all(0.0 <= value <= 1.0 for value in [*x.values(), *cuts.values()])
