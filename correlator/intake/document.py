@@ -8,10 +8,15 @@ May not know: YAML, files, what the fields mean.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+from correlator.event import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS
 from correlator.problem import Lines, Path, Problem
+
+_DURATION = re.compile(r"([0-9]{1,9})(ms|s|m|h|d|w)\Z")
+_UNITS = {"ms": 1, "s": SECOND_MS, "m": MINUTE_MS, "h": HOUR_MS, "d": DAY_MS, "w": 7 * DAY_MS}
 
 
 class Report:
@@ -105,6 +110,16 @@ class Fields:
             return value
         self.problem(name, f"expected a whole number from {low} to {high}, found {described(value)}")
         return default
+
+    def duration(self, name: str) -> int | None:
+        """Milliseconds of a duration such as 90s, 5m, 8h or 2d; None where it is absent or wrong."""
+        value = self._values.get(name)
+        match = _DURATION.match(value) if isinstance(value, str) else None
+        if match is not None:
+            return int(match[1]) * _UNITS[match[2]]
+        if value is not None:
+            self.problem(name, f"expected a duration such as 90s, 5m, 8h or 2d, found {described(value)}")
+        return None
 
     def flag(self, name: str) -> bool:
         value = self._values.get(name)

@@ -91,8 +91,13 @@ def _leave(within: list[tuple[int, Found]], pieces: list[tuple[int, Found]], sta
         pieces.append((beyond, within[-1][1] if within else _UNKNOWN))
 
 
-def parse_networks(document: object, lines: Lines, sites: Sites) -> tuple[Networks | None, list[Problem]]:
-    """The networks of a parsed networks file, or None and every problem that it has."""
+def parse_networks(
+    document: object, lines: Lines, sites: Sites | None
+) -> tuple[Networks | None, list[Problem]]:
+    """The networks of a parsed networks file, or None and every problem that it has.
+
+    Without *sites* (their file has errors) the names of sites are not checked.
+    """
     report = Report(lines)
     ranges: list[_Range] = []
     first: dict[IPv4Network | IPv6Network, Path] = {}
@@ -128,7 +133,7 @@ def _cidrs(row: Fields) -> list[tuple[Path, IPv4Network | IPv6Network]]:
     return found
 
 
-def _place(row: Fields, sites: Sites) -> Place | None:
+def _place(row: Fields, sites: Sites | None) -> Place | None:
     """Where the range is: a site, or coordinates, or only a country, or nothing."""
     lat, lon = row.number("lat", -90, 90), row.number("lon", -180, 180)
     radius_km, country = row.number("radius_km", 0, 20_100), country_of(row)
@@ -137,8 +142,8 @@ def _place(row: Fields, sites: Sites) -> Place | None:
             if row.has(name):
                 row.problem(name, f"{name} comes from the site: leave it out, or leave out the site")
         site_id = row.text("site")
-        site = sites.site(site_id)
-        if site is None:
+        site = sites.site(site_id) if sites is not None else None
+        if site is None and sites is not None:
             row.problem("site", f"there is no site {site_id!r}{nearest(site_id, sites.site_ids())}")
         return site.place if site else None
     if row.has("lat") != row.has("lon"):

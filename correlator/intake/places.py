@@ -24,7 +24,7 @@ May not know: files, events. A `Place` is built once and shared by all events th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Literal, cast
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -131,10 +131,15 @@ class Sites:
         )
 
 
-def parse_sites(document: object, lines: Lines) -> tuple[Sites | None, list[Problem]]:
-    """The sites of a parsed sites file, or None and every problem that it has."""
+def parse_sites(
+    document: object, lines: Lines, feeds: Iterable[str] | None = None
+) -> tuple[Sites | None, list[Problem]]:
+    """The sites of a parsed sites file, or None and every problem that it has.
+
+    Without *feeds*, the names of those in use, what `sources` names is not checked.
+    """
     report = Report(lines)
-    reader = _Reader(Fields(document, (), report, _TOP), report)
+    reader = _Reader(Fields(document, (), report, _TOP), report, feeds)
     sites = reader.read()
     return (None if report.has_errors else sites), report.problems
 
@@ -160,8 +165,9 @@ def country_of(row: Fields) -> str:
 class _Reader:
     """Reads the lists of the file in the order in which they refer to each other."""
 
-    def __init__(self, top: Fields, report: Report) -> None:
+    def __init__(self, top: Fields, report: Report, feeds: Iterable[str] | None) -> None:
         self._top = top
+        self._feeds = feeds
         self._report = report
         self._sites: dict[str, Site] = {}
         self._buildings: dict[str, str] = {}  # -> site
@@ -231,7 +237,7 @@ class _Reader:
         self._sites[site_id] = Site(row.text("name") or site_id, place, zone, hours, self._sources(row))
 
     def _sources(self, row: Fields) -> tuple[tuple[str, str], ...]:
-        part = row.part("sources")
+        part = row.part("sources", self._feeds)
         if part is None:
             return ()
         return tuple((feed, source) for feed in part.keys() for _, source in part.texts(feed))  # noqa: SIM118

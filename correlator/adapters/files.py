@@ -1,0 +1,365 @@
+"""A configuration directory, read whole: every problem of every file at once.
+
+    correlator.yml  sites.yml  networks.yml  feeds/*.yml  rules/*.yml  schemas/*.avsc, ids.yml
+    identities.jsonl  records/<topic>.jsonl
+
+Only sites.yml is needed. Without a folder of feeds, rules or schemas the shipped ones are used. The
+parts that can change an alert become one immutable `Bundle`, known by the hash of what the files mean,
+not of how they are laid out.
+"""
+
+from __future__ import annotations
+
+import json
+from base64 import b64decode
+from collections.abc import Callable, Iterator
+from hashlib import sha256
+from heapq import merge
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from correlator.adapters.schema_store import read_schemas
+from correlator.adapters.yaml_lines import load_yaml, load_yaml_all
+from correlator.alerts.text import rule_text
+from correlator.event import NEVER
+from correlator.intake.arrival import NO_TIMESTAMP
+from correlator.intake.decode import Schemas
+from correlator.intake.feeds import Feed, parse_feed
+from correlator.intake.general import FEEDS, General, parse_general
+from correlator.intake.intake import IntakeConfig
+from correlator.intake.networks import Networks, parse_networks
+from correlator.intake.people import People
+from correlator.intake.places import Sites, parse_sites
+from correlator.pipeline import Bundle
+from correlator.problem import BadConfiguration, Lines, Problem
+from correlator.record import Record, Reject
+from correlator.rules.load import load_rules
+from correlator.rules.program import RuleProgram
+from correlator.rules.rule import Rule
+
+GENERAL, SITES, NETWORKS, IDENTITIES = "correlator.yml", "sites.yml", "networks.yml", "identities.jsonl"
+T = TypeVar("T")
+
+_PARTS = ("settings", "partitions")  # of correlator.yml: what can change an alert
+
+
+def shipped(kind: str) -> Path:
+    """Directory of the shipped *kind* (rules, schemas, feeds), in the installed package or the repository."""
+    package = Path(__file__).resolve().parents[1]
+    installed = package / "_shipped" / kind
+    return installed if installed.is_dir() else package.parent / kind
+
+
+def load_bundle(directory: Path) -> Bundle:
+    """The bundle of *directory*. Raises `BadConfiguration` with every error of every file."""
+    bundle, problems = read_bundle(directory)
+    if bundle is None:
+        raise BadConfiguration([problem for problem in problems if problem.severity == "error"])
+    return bundle
+
+
+def read_bundle(directory: Path) -> tuple[Bundle | None, list[Problem]]:
+    """The bundle of *directory*, None if there is an error; and all problems, warnings included."""
+    reading = _Reading(directory)
+    general = reading.part(GENERAL, parse_general, is_needed=False) or General()
+    schemas = reading.schemas()
+    feeds = reading.feeds(general, schemas)
+    names = None if reading.has_errors else [feed.name for feed in feeds]
+    sites = reading.part(SITES, lambda found, lines: parse_sites(found, lines, names))
+    networks = reading.part(
+        NETWORKS, lambda found, lines: parse_networks(found, lines, sites), is_needed=False
+    )
+    rules = reading.rules()
+    if reading.has_errors or sites is None:
+        return None, sorted(reading.problems)
+    stamp = reading.hash()
+    return _bundle(stamp, general, feeds, (sites, networks or Networks()), rules), sorted(reading.problems)
+
+
+def load_general(directory: Path) -> General:
+    """What correlator.yml says, such as prefix and partitions of our topics. Raises `BadConfiguration`."""
+    reading = _Reading(directory)
+    general = reading.part(GENERAL, parse_general, is_needed=False) or General()
+    reading.stop_if_wrong()
+    return general
+
+
+def load_sites(directory: Path) -> Sites:
+    """The sites alone. Raises `BadConfiguration`."""
+    reading = _Reading(directory)
+    sites = reading.part(SITES, parse_sites)
+    reading.stop_if_wrong()
+    assert sites is not None, "no sites and no error"
+    return sites
+
+
+def kafka_settings(directory: Path) -> tuple[object, Lines]:
+    """The `kafka` section as written, None if there is none, and its lines. Raises `BadConfiguration`."""
+    reading = _Reading(directory)
+    document, lines = reading.document(GENERAL, is_needed=False)
+    reading.stop_if_wrong()
+    return (document.get("kafka") if isinstance(document, dict) else None), lines
+
+
+def _bundle(
+    stamp: str, general: General, feeds: list[Feed], where: tuple[Sites, Networks], rules: list[Rule]
+) -> Bundle:
+    sites, networks = where
+    settings = msgspec.structs.replace(
+        general.settings(),
+        feeds=tuple(feed.timing for feed in feeds),
+        sites=sites.timing(),
+        travel_minutes=sites.travel_minutes,
+    )
+    intake = IntakeConfig(
+        {feed.topic: feed for feed in feeds},
+        sites,
+        networks,
+        general.partitions,
+        stamp,
+        settings.horizon_ms,
+        settings.ahead_ms,
+        f"{general.prefix}identities",
+    )
+    program = RuleProgram(rules, settings)
+    return Bundle(stamp, program, intake, settings, {rule.id: rule_text(rule) for rule in rules})
+
+
+class _Reading:
+    """Reads the files of one directory and keeps what they said and what was wrong with them."""
+
+    def __init__(self, directory: Path) -> None:
+        self.problems: list[Problem] = []
+        self._directory = directory
+        self._said: dict[str, list[object]] = {}  # kind of file -> documents
+        if not directory.is_dir():
+            self._wrong(directory, "there is no such directory")
+
+    @property
+    def has_errors(self) -> bool:
+        return any(problem.severity == "error" for problem in self.problems)
+
+    def stop_if_wrong(self) -> None:
+        if self.has_errors:
+            raise BadConfiguration(self.problems)
+
+    def document(self, name: str, *, is_needed: bool) -> tuple[object, Lines]:
+        """The file *name*; None and no problem where it is not needed and not there."""
+        path = self._directory / name
+        if not path.exists() and not is_needed:
+            return None, Lines(str(path))
+        text = self._text(path)
+        if text is None:
+            return None, Lines(str(path))
+        document, lines, problems = load_yaml(text, str(path))
+        self.problems += problems
+        return (None if any(p.severity == "error" for p in problems) else document), lines
+
+    def part(
+        self,
+        name: str,
+        parse: Callable[[object, Lines], tuple[T | None, list[Problem]]],
+        *,
+        is_needed: bool = True,
+    ) -> T | None:
+        document, lines = self.document(name, is_needed=is_needed)
+        if document is None:
+            return None
+        found, problems = parse(document, lines)
+        self.problems += problems
+        if name == GENERAL and isinstance(document, dict):
+            document = {key: document[key] for key in _PARTS if key in document}
+        self._said[name] = [document]
+        return found
+
+    def schemas(self) -> Schemas:
+        schemas, problems = read_schemas(self._folder("schemas"))
+        self.problems += problems
+        self._said["schemas"] = [[name, document] for name, document in sorted(schemas.documents.items())]
+        return schemas
+
+    def feeds(self, general: General, schemas: Schemas) -> list[Feed]:
+        """Feed files of the directory, and shipped ones by name; without either the usual three."""
+        own = sorted((self._directory / "feeds").glob("*.yml"))
+        named = general.feeds or (() if own else FEEDS)
+        known = {path.stem for path in own}
+        paths = own + [shipped("feeds") / f"{name}.yml" for name in named if name not in known]
+        feeds: dict[str, tuple[Feed, Path]] = {}
+        topics: dict[str, Path] = {}
+        for path in paths:
+            feed = self._feed(path, schemas)
+            if feed is None:
+                continue
+            if feed.name in feeds:
+                self._wrong(path, f"the feed {feed.name!r} is also in {feeds[feed.name][1]}")
+            elif feed.topic in topics:
+                self._wrong(path, f"the topic {feed.topic!r} is also read by {topics[feed.topic]}")
+            else:
+                feeds[feed.name], topics[feed.topic] = (feed, path), path
+        return [feed for feed, _ in feeds.values()]
+
+    def _feed(self, path: Path, schemas: Schemas) -> Feed | None:
+        text = self._text(path)
+        if text is None:
+            return None
+        document, lines, problems = load_yaml(text, str(path))
+        self.problems += problems
+        if any(problem.severity == "error" for problem in problems):
+            return None
+        feed, problems = parse_feed(document, lines, str(path), schemas)
+        self.problems += problems
+        self._said.setdefault("feeds", []).append(document)
+        return feed
+
+    def rules(self) -> list[Rule]:
+        documents: list[tuple[object, Lines]] = []
+        for path in sorted(self._folder("rules").glob("*.yml")):
+            text = self._text(path)
+            if text is not None:
+                found, problems = load_yaml_all(text, str(path))
+                self.problems += problems
+                documents += found
+        rules, problems = load_rules(documents)
+        self.problems += problems
+        self._said["rules"] = [document for document, _ in documents]
+        return rules
+
+    def hash(self) -> str:
+        """Equal for files that say the same, whatever their layout, order and names."""
+        said = {kind: sorted(map(_canonical, documents)) for kind, documents in self._said.items()}
+        return sha256(_canonical(said).encode()).hexdigest()[:16]
+
+    def _folder(self, kind: str) -> Path:
+        own = self._directory / kind
+        return own if own.is_dir() else shipped(kind)
+
+    def _text(self, path: Path) -> str | None:
+        try:
+            return path.read_text(encoding="utf-8")
+        except UnicodeDecodeError as error:
+            self._wrong(path, f"not UTF-8 text: {error.reason} at byte {error.start}")
+        except FileNotFoundError:
+            self._wrong(path, "there is no such file")
+        except OSError as error:
+            self._wrong(path, f"cannot be read: {error.strerror}")
+        return None
+
+    def _wrong(self, path: Path, message: str) -> None:
+        self.problems.append(Problem(str(path), 0, 0, "", message))
+
+
+def _canonical(value: object) -> str:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+# -------------------------------------------------------------------- records
+
+
+class _Line(msgspec.Struct, forbid_unknown_fields=True):
+    """A line of records/<topic>.jsonl. Without *arrival_ms* a record arrives when its event happens."""
+
+    value_b64: str | None = None
+    value: msgspec.Raw | None = None
+    arrival_ms: int | None = None
+    partition: int = 0
+    key: str | None = None
+    headers: dict[str, str] = {}
+
+
+def read_records(directory: Path) -> Iterator[Record]:
+    """Records of every topic, in order of arrival. Raises `BadConfiguration` at a line that is none."""
+    for _, record in merge(*map(_of_topic, sorted((directory / "records").glob("*.jsonl"))), key=_first):
+        yield record
+
+
+def _first(row: tuple[int, Record]) -> int:
+    return row[0]
+
+
+_decode_line = msgspec.json.Decoder(_Line).decode
+
+
+def _of_topic(path: Path) -> Iterator[tuple[int, Record]]:
+    """(arrival, record) of one file. A record that does not say stays behind the one before it."""
+    offsets: dict[int, int] = {}
+    last_ms = NEVER
+    with path.open("rb") as lines:
+        for number, text in enumerate(lines, 1):
+            if not text.strip():
+                continue
+            try:
+                line = _decode_line(text)
+                value = _value(line)
+            except (msgspec.DecodeError, ValueError) as error:
+                raise _bad_line(path, number, f"not a record: {error}") from error
+            arrival_ms = last_ms if line.arrival_ms is None else line.arrival_ms
+            if arrival_ms < last_ms:
+                message = f"arrived at {arrival_ms}, before the line above: sort by arrival_ms"
+                raise _bad_line(path, number, message)
+            last_ms = arrival_ms
+            offset = offsets.get(line.partition, 0)
+            offsets[line.partition] = offset + 1
+            yield (
+                arrival_ms,
+                Record(
+                    path.stem,
+                    line.partition,
+                    offset,
+                    NO_TIMESTAMP if line.arrival_ms is None else arrival_ms,
+                    None if line.key is None else line.key.encode(),
+                    value,
+                    tuple((name, text.encode()) for name, text in line.headers.items()),
+                ),
+            )
+
+
+def _value(line: _Line) -> bytes | None:
+    if line.value_b64 is not None:
+        return b64decode(line.value_b64, validate=True)
+    return None if line.value is None else bytes(line.value)
+
+
+def _bad_line(path: Path, number: int, message: str) -> BadConfiguration:
+    return BadConfiguration([Problem(str(path), number, 1, "", message)])
+
+
+class _Id(msgspec.Struct):
+    identity_id: str
+
+
+_decode_id = msgspec.json.Decoder(_Id).decode
+
+
+def read_identities(path: Path, sites: Sites) -> list[tuple[str, bytes]]:
+    """(identity id, record) of each line of *path*, checked as intake does.
+
+    Raises `BadConfiguration` with all errors. Who held a credential first need not stand first.
+    """
+    try:
+        lines = path.read_bytes().splitlines()
+    except OSError as error:
+        raise BadConfiguration([Problem(str(path), 0, 0, "", f"cannot be read: {error.strerror}")]) from error
+    people = People(sites)
+    found: dict[str, tuple[int, bytes]] = {}
+    wrong: list[tuple[int, str, str]] = []  # line, identity, what
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            key = _decode_id(line).identity_id
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            wrong.append((number, "", f"not an identity: {error}"))
+            continue
+        if key in found:
+            wrong.append((number, "", f"identity {key!r} is here twice, first in line {found[key][0]}"))
+            continue
+        found[key] = (number, line)
+        told = people.apply(number, key, line, number)
+        if isinstance(told, Reject):
+            wrong.append((number, key, told.message))
+    wrong = [row for row in wrong if not row[1] or people.person(row[1]) is None]
+    if wrong:
+        raise BadConfiguration([Problem(str(path), number, 1, "", message) for number, _, message in wrong])
+    return [(key, line) for key, (_, line) in found.items()]
