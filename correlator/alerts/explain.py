@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 
+from correlator.alerts.leg import LEGS, QuotedLeg, leg_of
 from correlator.alerts.phrases import (
     FIRST_MS,
     duration,
@@ -26,7 +27,6 @@ from correlator.event import MINUTE_MS, SECOND_MS, Event
 from correlator.timeline.live import Scalar
 
 PRESENT = 0.5  # from this belief on a person is said to be somewhere
-_LEGS = (("travel.badge", "that badge read"), ("travel.login", "that login"))
 _SAID = (  # by the sentence about the event, or by one of those below
     "access.", "anomaly.", "credential.", "device.", "door.", "event.", "identity.", "last_badge.", "login.",
     "network.", "place.", "presence.", "session.", "source.", "time.", "travel.", "last_login.event_id",
@@ -69,61 +69,42 @@ def _opening(told: Story) -> str:
 
 
 def _travel(told: Story) -> str:
-    return " ".join(sentence for prefix, what in _LEGS if (sentence := _leg(told, prefix, what)))
-
-
-def _leg(told: Story, prefix: str, what: str) -> str:
-    elapsed_s = _elapsed_s(told, prefix)
-    quoted = any(told.values.get(f"{prefix}.{name}") is not None for name in _LEG_FIELDS)
-    if told.values.get(f"{prefix}.is_impossible") is False or elapsed_s is None or not quoted:
+    """The least possible leg: a rule may quote the way from the last badge read and from the last login."""
+    legs = [leg for prefix, kind in LEGS if (leg := leg_of(told, prefix, kind))]
+    if not legs:
         return ""
-    start, elapsed = _start(told, prefix, what), duration(elapsed_s * SECOND_MS)
-    return f"Only {elapsed} earlier {start}. {_way(told, prefix, elapsed)}"
+    leg = max(legs, key=lambda leg: (leg.is_impossible, leg.speed_kmh or 0.0))
+    elapsed = duration(leg.elapsed_ms)
+    return f"Only {elapsed} earlier {_start(told, leg)}. {_way(told, leg, elapsed)}"
 
 
-_LEG_FIELDS = ("is_impossible", "distance_km", "minimum_s", "speed_kmh")
-
-
-def _start_event(told: Story, prefix: str) -> Event | None:
-    return told.by_id.get(told.word(f"{prefix}.event_id"))
-
-
-def _elapsed_s(told: Story, prefix: str) -> float | None:
-    """Quoted, else from the time of the leg's start."""
-    elapsed_s = told.number(f"{prefix}.elapsed_s")
-    if elapsed_s is not None or told.last is None:
-        return elapsed_s
-    start = _start_event(told, prefix)
-    start_ms = start.time_ms if start else told.number(f"{prefix}.time_ms")
-    return None if start_ms is None else (told.last.time_ms - start_ms) / SECOND_MS
-
-
-def _start(told: Story, prefix: str, what: str) -> str:
+def _start(told: Story, leg: QuotedLeg) -> str:
     """A clause for the event where the way began."""
-    start = _start_event(told, prefix)
-    if start is not None:
-        return f"{happened(start)}, at {when(start.time_ms, start.offset_min)}"
-    at = next((w for n in ("door", "site", "country") if (w := told.word(f"{prefix}.{n}"))), "another place")
-    named = f" with {told.word(f'{prefix}.credential')}" if told.word(f"{prefix}.credential") else ""
-    return f"{what.removeprefix('that ')} was at {at}{named}"
+    if leg.start is not None:
+        return f"{happened(leg.start)}, at {when(leg.start.time_ms, leg.start.offset_min)}"
+    at = next(
+        (w for n in ("door", "site", "country") if (w := told.word(f"{leg.prefix}.{n}"))), "another place"
+    )
+    what = "a badge was read" if leg.prefix == "travel.badge" else "a login came from"
+    credential = told.word(f"{leg.prefix}.credential")
+    return f"{what} at {at}" + (f" ({credential})" if credential else "")
 
 
-def _way(told: Story, prefix: str, elapsed: str) -> str:
-    distance, minimum_s = told.number(f"{prefix}.distance_km"), told.number(f"{prefix}.minimum_s")
-    speed, margin_s = told.number(f"{prefix}.speed_kmh"), told.number(f"{prefix}.margin_s")
+def _way(told: Story, leg: QuotedLeg, elapsed: str) -> str:
+    distance, margin_s = told.number(f"{leg.prefix}.distance_km"), told.number(f"{leg.prefix}.margin_s")
     parts = []
     if distance is not None:
-        parts.append(
-            f"the two places are {number(distance)} km apart after subtracting what the positions may be off"
-        )
-    if minimum_s is not None:
-        parts.append(f"the way takes at least {duration(minimum_s * SECOND_MS)}, and {elapsed} passed")
+        parts.append(f"the two places are {number(distance)} km apart, less what their positions may be off")
+    if leg.minimum_ms is not None:
+        parts.append(f"the way takes at least {duration(leg.minimum_ms)}, and {elapsed} passed")
     if margin_s:
         parts.append(f"{duration(margin_s * SECOND_MS)} are granted for clocks that differ")
-    if speed is not None:
-        parts.append(f"it would have taken {number(speed)} km/h")
+    if leg.speed_kmh is not None:
+        parts.append(f"it would have taken {number(leg.speed_kmh)} km/h")
+    verdict = "cannot" if leg.is_impossible else "can hardly"
     sentence = "; ".join(parts)
-    return f"{sentence[:1].upper()}{sentence[1:]}: one body cannot have been at both." if sentence else ""
+    said = f"{sentence[:1].upper()}{sentence[1:]}: one body" if sentence else "One body"
+    return f"{said} {verdict} have been at both."
 
 
 # ---------------------------------------------------------------------- presence
@@ -163,7 +144,7 @@ def _last_badge(told: Story) -> str:
     where = told.word("last_badge.door") or told.word("last_badge.site")
     if age_s is None and not where:
         return ""
-    event = told.by_id.get(told.word("last_badge.event_id"))
+    event = told.linked("last_badge", "access", "age_s", told.alert.decided_ms)
     said = "the last badge read was" + (
         f" {duration(age_s * SECOND_MS)} earlier" if age_s is not None else ""
     )
@@ -219,8 +200,11 @@ def _tally(what: str, words: list[str]) -> str:
 
 def _credential(told: Story) -> str:
     state, event = told.word("credential.state"), told.last
-    if state in ("", "active") or event is None:
+    if event is None:
         return ""
+    if state in ("", "active"):
+        is_known = event.reason in ("lost", "stolen")
+        return f"The door refused badge {event.credential} as {event.reason}." if is_known else ""
     since_ms = None
     for credential in told.person.credentials if told.person else ():
         if credential.id == event.credential:
@@ -284,11 +268,13 @@ def _setting(told: Story) -> str:
 
 def _door(told: Story) -> str:
     parts = []
+    is_forced = told.word("door.activity") == "forced"
     for field, what in _DOOR_GAPS:
-        if field in told.values:
-            gap_s = told.number(field)
-            gap = "none is known" if gap_s is None else f"the last was {duration(gap_s * SECOND_MS)} before"
-            parts.append(f"no {what} explains it ({gap})")
+        gap_s = told.number(field)
+        if gap_s is not None:
+            parts.append(f"no {what} explains it (the last was {duration(gap_s * SECOND_MS)} before)")
+        elif is_forced:
+            parts.append(f"no {what} explains it (none is known)")
     forced = told.number("door.forced_24h")
     if forced:
         reports = "report" if forced == 1 else "reports"
@@ -300,7 +286,6 @@ def _door(told: Story) -> str:
 _DOOR_GAPS = (
     ("door.grant_gap_s", "granted read"),
     ("door.rex_gap_s", "request to exit"),
-    ("door.held_gap_s", "held-open report"),
 )
 
 

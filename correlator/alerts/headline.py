@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from correlator.alerts.leg import LEGS, leg_of
 from correlator.alerts.phrases import duration, number, place_short
 from correlator.alerts.story import Story
-from correlator.event import SECOND_MS, Event
+from correlator.event import Event
 
 
 def headline(told: Story) -> str:
@@ -41,20 +42,17 @@ def _briefly(event: Event) -> str:
 
 
 def _travel(told: Story) -> str:
-    for prefix, what in (("travel.badge", "badge read"), ("travel.login", "login")):
-        elapsed_s = told.number(f"{prefix}.elapsed_s")
-        start = told.by_id.get(told.word(f"{prefix}.event_id"))
-        if elapsed_s is None and start and told.last:
-            elapsed_s = (told.last.time_ms - start.time_ms) / SECOND_MS
-        if told.values.get(f"{prefix}.is_impossible") is False or elapsed_s is None:
-            continue
-        at = place_short(start.place if start else None) or told.word(f"{prefix}.site")
-        said = f"{duration(elapsed_s * SECOND_MS)} after a {what}" + (f" at {at}" if at else "")
-        distance, minimum_s = told.number(f"{prefix}.distance_km"), told.number(f"{prefix}.minimum_s")
-        if minimum_s is not None:
-            said += f", the way takes {duration(minimum_s * SECOND_MS)}"
-        return said + (f" ({number(distance)} km)" if distance else "")
-    return ""
+    legs = [leg for prefix, kind in LEGS if (leg := leg_of(told, prefix, kind))]
+    if not legs:
+        return ""
+    leg = max(legs, key=lambda leg: (leg.is_impossible, leg.speed_kmh or 0.0))
+    at = place_short(leg.start.place if leg.start else None) or told.word(f"{leg.prefix}.site")
+    what = "badge read" if leg.prefix == "travel.badge" else "login"
+    said = f"{duration(leg.elapsed_ms)} after a {what}" + (f" at {at}" if at else "")
+    distance = told.number(f"{leg.prefix}.distance_km")
+    if leg.minimum_ms is not None:
+        said += f", the way takes {duration(leg.minimum_ms)}"
+    return said + (f" ({number(distance)} km)" if distance else "")
 
 
 def _presence(told: Story) -> str:
@@ -78,6 +76,8 @@ def _count(told: Story) -> str:
 
 def _credential(told: Story) -> str:
     state = told.word("credential.state")
+    if state in ("", "active") and told.last is not None and told.last.reason in ("lost", "stolen"):
+        state = told.last.reason
     return "" if state in ("", "active") else f"the badge is {state}"
 
 
@@ -95,10 +95,7 @@ def _anomaly(told: Story) -> str:
 
 
 def _door(told: Story) -> str:
-    gaps = [
-        told.number(f"door.{gap}_gap_s") for gap in ("grant", "rex") if f"door.{gap}_gap_s" in told.values
-    ]
-    return "no read or exit request explains it" if gaps or told.number("door.forced_24h") is not None else ""
+    return "no read or exit request explains it" if told.word("door.activity") == "forced" else ""
 
 
 _PARTS: tuple[Callable[[Story], str], ...] = (

@@ -6,14 +6,15 @@ Pure. Evidence may be incomplete (an event can be older than the history): then 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import isfinite
 
 import msgspec
 
 from correlator.alerts.text import RuleText
-from correlator.event import Event, Person
+from correlator.event import SECOND_MS, Event, Person
 from correlator.timeline.alert import Alert, Change
 from correlator.timeline.live import Scalar
+
+NUMBER_MAX = 1e15  # beyond it nothing is measured: infinities, and what makes them
 
 
 class Story(msgspec.Struct, frozen=True):
@@ -37,10 +38,24 @@ class Story(msgspec.Struct, frozen=True):
         """Offset from UTC where the alert's event happened."""
         return self.last.offset_min if self.last else 0
 
+    def linked(self, group: str, kind: str, span_name: str, to_ms: int) -> Event | None:
+        """The earlier event that the context *group* comes from.
+
+        By its id where that is quoted, else the evidence of *kind* that lies the quoted span before *to_ms*.
+        """
+        quoted = self.by_id.get(self.word(f"{group}.event_id"))
+        if quoted is not None:
+            return quoted
+        span_s = self.number(f"{group}.{span_name}")
+        if span_s is None:
+            return None
+        earlier = [e for e in self.events if e.kind == kind and e.id != self.alert.event_id]
+        return next((e for e in earlier if abs(to_ms - e.time_ms - span_s * SECOND_MS) < SECOND_MS), None)
+
     def number(self, name: str) -> float | None:
-        """Value of *name* if it is a finite number."""
+        """Value of *name* if it is a number that can be printed."""
         value = self.values.get(name)
-        if not isinstance(value, int | float) or isinstance(value, bool) or not isfinite(value):
+        if not isinstance(value, int | float) or isinstance(value, bool) or not abs(value) < NUMBER_MAX:
             return None
         return float(value)
 

@@ -31,7 +31,6 @@ _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
 _LATENCY = (0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0)
 _AGE = (1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 1800.0, 3600.0, 4 * 3600.0, 24 * 3600.0)
 _RECORDS = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1_000.0, 3_000.0, 10_000.0)
-_PERCENTILE = (0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 0.995, 0.999, 1.0)
 
 
 class Metric(msgspec.Struct, frozen=True):
@@ -69,24 +68,13 @@ _TABLE: tuple[Metric, ...] = (
         "events_clamped_total", "Events whose time was ahead of their arrival and was set to it.", "feed"
     ),
     _counter(
-        "events_folded_total", "Events inserted into a timeline; one event may be routed to several.", "kind"
+        "events_refused_total", "Events not inserted: too_late (beyond the horizon), saturated.", "reason"
     ),
-    _counter("records_late_total", "Events that came out of order within the horizon.", "feed"),
-    _counter("records_too_late_total", "Events refused because they are older than the horizon.", "feed"),
+    _counter("records_late_total", "Events that came out of order, within the horizon."),
     _counter("duplicates_total", "Events whose id the timeline already held.", "feed"),
-    _counter(
-        "duplicates_different_total",
-        "Duplicates that differ from the first copy; the first one counts.",
-        "feed",
-    ),
     _counter("identities_unresolved_total", "Events whose badge or account belongs to nobody known.", "feed"),
-    _counter(
-        "dead_letters_total", "Records refused, with original bytes in the dead letters.", "stage", "reason"
-    ),
+    _counter("dead_letters_total", "Records refused; original bytes in the dead letters.", "stage", "reason"),
     # rules and alerts
-    _counter(
-        "rule_matches_total", "Times that a rule was satisfied, before episodes and completeness.", "rule_id"
-    ),
     _counter(
         "rule_type_mismatches_total", "Comparisons that could not be made and counted as no match.", "rule_id"
     ),
@@ -97,12 +85,6 @@ _TABLE: tuple[Metric, ...] = (
     ),
     _counter("alerts_total", "Changes published: create, update, close.", "rule_id", "severity", "activity"),
     _counter("alerts_closed_total", "Alerts closed, by reason.", "rule_id", "reason"),
-    _counter(
-        "alerts_suppressed_total",
-        "Matches that joined an open alert instead of opening one.",
-        "rule_id",
-        "reason",
-    ),
     _gauge("alerts_open", "Alerts that may still change.", "partition"),
     _histogram(
         "detection_latency_seconds", "Alert emitted less arrival of the record that completed it.", _LATENCY
@@ -117,7 +99,6 @@ _TABLE: tuple[Metric, ...] = (
         "partition",
     ),
     _gauge("event_newest_timestamp_seconds", "Newest event time of a feed.", "feed"),
-    _gauge("event_time_lag_seconds", "Arrival less event time, smallest of the last batch.", "feed"),
     _gauge("feed_complete_timestamp_seconds", "What a feed is complete to at a site.", "feed", "site"),
     _gauge("feed_decisions_waiting", "Verdicts that wait for a feed to be complete.", "feed", "site"),
     _gauge(
@@ -131,7 +112,6 @@ _TABLE: tuple[Metric, ...] = (
         "topic",
         "partition",
     ),
-    _gauge("consumer_position", "Next offset to be read.", "stage", "topic", "partition"),
     _gauge("partitions_assigned", "Partitions that this process owns.", "stage"),
     _counter("rebalances_total", "Assignments changed.", "stage", "kind"),
     _counter("transactions_total", "Transactions by result.", "stage", "result"),
@@ -139,12 +119,7 @@ _TABLE: tuple[Metric, ...] = (
     _histogram("transaction_records", "Records sent in one transaction.", _RECORDS, "stage"),
     # state
     _gauge("state_entries", "Timelines held.", "partition"),
-    _gauge("state_bytes", "Bytes of packed history and base held.", "partition"),
-    _counter(
-        "state_saturated_total",
-        "Times that a timeline above its cap folded its oldest half early.",
-        "partition",
-    ),
+    _counter("entities_saturated_total", "Times that a timeline above its cap folded its oldest half early."),
     _counter("checkpoints_total", "Checkpoints written.", "partition"),
     _counter("checkpoint_bytes_total", "Bytes written to the checkpoint topic.", "partition"),
     _histogram("checkpoint_seconds", "From freezing a partition to its manifest.", _SECONDS, "partition"),
@@ -153,9 +128,6 @@ _TABLE: tuple[Metric, ...] = (
     _counter(
         "replay_differs_total", "Restores whose replay did not reproduce what was published.", "partition"
     ),
-    # models
-    _counter("model_updates_total", "Events learned.", "model"),
-    _histogram("model_score", "Percentile of scored events.", _PERCENTILE, "model"),
 )
 
 CATALOGUE: Mapping[str, Metric] = {metric.name: metric for metric in _TABLE}

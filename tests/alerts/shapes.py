@@ -260,7 +260,6 @@ def d28() -> Shape:
         [at],
         {
             "door.grant_gap_s": 11_020.0,
-            "door.rex_gap_s": None,
             "door.forced_24h": 1,
             "door.activity": "forced",
         },

@@ -52,7 +52,7 @@ def test_travel_whose_start_is_forgotten_is_told_from_the_values() -> None:
     shape = shapes.d05()
     values: dict[str, Scalar] = dict(shape.change.alert.values) | {"travel.badge.site": "lis"}
     told = Shape("", quoting(shape, values).change, shape.evidence[1:], shape.rule, shape.person)
-    assert "Only 23 min 4 s earlier badge read was at lis" in paragraph(told)
+    assert "Only 23 min 4 s earlier a badge was read at lis" in paragraph(told)
 
 
 def test_absence_says_what_is_known_instead_and_what_is_assumed() -> None:
