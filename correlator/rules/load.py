@@ -178,11 +178,18 @@ def _find(reference: str, targets: Mapping[str, Draft]) -> Draft | None:
 
 def _mark_counted(drafts: list[Draft], targets: Mapping[str, Draft]) -> None:
     for draft in drafts:
-        for reference in draft.section.rules if draft.section else ():
+        for reference in _references(draft):
             base = _find(reference, targets)
             if base is not None:
                 base.is_counted = True
                 base.generates |= draft.section.generates if draft.section else False
+
+
+def _references(draft: Draft) -> list[str]:
+    """What a correlation refers to, also where it has other errors: its bases must not be blamed for them."""
+    section = draft.document.get("correlation")
+    found = section.get("rules") if isinstance(section, dict) else None
+    return [r for r in (found if isinstance(found, list) else [found]) if isinstance(r, str)]
 
 
 def _bases(draft: Draft, section: Section, targets: Mapping[str, Draft], reader: Reader) -> list[Draft]:
@@ -227,9 +234,11 @@ def _leads_to(start: Draft, goal: Draft, targets: Mapping[str, Draft]) -> bool:
 
 
 def _build(draft: Draft, targets: Mapping[str, Draft], fields: Mapping[str, Field]) -> Rule | None:
+    if "filter" in draft.document or not draft.document:
+        return None
     reader = Reader(draft.lines)
     is_alerting = not draft.is_counted or draft.generates
-    if is_alerting and draft.document and not draft.text("id"):
+    if is_alerting and not draft.text("id"):
         reader.say(("id",), "id is missing: alerts are identified by it (any UUID, never changed)")
     severity = next((s for s in SEVERITIES if s == draft.text("level").lower()), None)
     if is_alerting and severity is None and "level" not in draft.document:

@@ -1,4 +1,4 @@
-"""The field reference as Markdown, made from the table in the code, so docs/fields.md is never out of date."""
+"""The field reference as Markdown, made from the table in the code: docs/fields.md is its output."""
 
 from __future__ import annotations
 
