@@ -25,6 +25,7 @@ from correlator.problem import BadConfiguration, Lines, Problem
 from correlator.problem import Path as FieldPath
 
 SECTION = "kafka"
+RECONNECT_MS = 2_000  # the client's 30 s would be waited for after every outage
 USER_AND_PASSWORD = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
 
 
@@ -101,7 +102,10 @@ class KafkaConfig(BaseModel):
             settings["sasl_plain_password"] = self.password
         if self.ssl_password is not None:
             settings["ssl_password"] = self.ssl_password.get_secret_value()
-        return settings | {"bootstrap_servers": list(self.bootstrap_servers)}
+        return settings | {
+            "bootstrap_servers": list(self.bootstrap_servers),
+            "reconnect_backoff_max_ms": RECONNECT_MS,
+        }
 
 
 def require_crc32c() -> None:

@@ -1,0 +1,131 @@
+"""What the readers do beyond what every log does: open transactions, dead brokers, members built anew."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from correlator.adapters.kafka.group_reader import KafkaGroupReader
+from correlator.adapters.kafka.log_reader import KafkaLogReader
+from correlator.engine.ports import AssignmentChange, Committed, LogUnavailable, TopicPartition
+from tests.broker.broker import Broker
+from tests.broker.proxy import Api, Proxy
+from tests.kafka.logs import SESSION_MS, KafkaLog
+from tests.log_conformance import Member, fill, joined, until
+
+
+@pytest.fixture
+def log(bootstrap: str, unique: str) -> Iterator[KafkaLog]:
+    log = KafkaLog(bootstrap, unique)
+    yield log
+    log.close()
+
+
+@pytest.fixture
+def disturbed(broker: Broker, proxy: Proxy, unique: str) -> Iterator[KafkaLog]:
+    log = KafkaLog(broker.proxied, f"{unique}-p")
+    yield log
+    proxy.heal()
+    log.close()
+
+
+def test_a_read_waits_for_an_open_transaction_below_its_end(log: KafkaLog) -> None:
+    source, sink = log.topic(), log.topic()
+    member, writer, tp = joined(log, log.name("group"), source), log.writer("w"), TopicPartition(sink, 0)
+    fill(log, sink, b"0")
+    writer.begin()
+    writer.send(sink, 0, b"k", b"1")
+    reader = log.log_reader()
+    while (end := reader.high_watermark(tp)) < 2:
+        time.sleep(0.01)
+    records = iter(reader.read(tp, 0, end))
+    assert next(records).value == b"0"
+    commit = threading.Timer(
+        0.3, writer.commit, ({TopicPartition(source, 0): Committed(1)}, member.reader.membership())
+    )
+    commit.start()
+    assert next(records).value == b"1"
+    commit.join()
+    assert list(records) == []
+
+
+def test_a_read_that_nothing_moves_says_so(log: KafkaLog) -> None:
+    sink, writer = log.topic(), log.writer("w")
+    tp = TopicPartition(sink, 0)
+    writer.begin()
+    writer.send(sink, 0, b"k", b"1")
+    reader = KafkaLogReader(log.config, stalled_s=0.5)
+    try:
+        while reader.high_watermark(tp) < 1:
+            time.sleep(0.01)
+        with pytest.raises(LogUnavailable, match="nothing after 0"):
+            list(reader.read(tp, 0, 1))
+    finally:
+        reader.close()
+
+
+def test_a_poll_with_everything_paused_does_not_hold_up_a_restore(log: KafkaLog) -> None:
+    member = joined(log, log.name("group"), log.topic())
+    started_s = time.monotonic()
+    for _ in range(20):
+        assert member.reader.poll(0, 10) == []
+    assert time.monotonic() - started_s < 2
+
+
+def test_a_group_reader_whose_broker_is_gone_says_so_and_recovers(
+    disturbed: KafkaLog, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("correlator.adapters.kafka.client.TIMEOUT_MS", 1_000)
+    topic = disturbed.topic()
+    tp = fill(disturbed, topic, b"1")
+    member = joined(disturbed, disturbed.name("group"), topic)
+    member.reader.resume([tp])
+    until(lambda: member.values == [b"1"], member)
+    proxy.go_away()
+    member.poll()
+    with pytest.raises(LogUnavailable):
+        KafkaGroupReader(disturbed.config, "another", [topic])
+    proxy.heal()
+    fill(disturbed, topic, b"2")
+    until(lambda: member.values == [b"1", b"2"], member)
+
+
+def test_h6_a_member_without_a_stable_assignment_is_built_anew(
+    disturbed: KafkaLog, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("correlator.adapters.kafka.group_reader.UNSTABLE_S", 1.0)
+    topic = disturbed.topic()
+    proxy.drop(replies=frozenset({Api.JOIN_GROUP}))
+    member = Member(disturbed.reader(disturbed.name("group"), [topic]))
+    stuck = member.reader._consumer  # type: ignore[attr-defined]
+    until(lambda: member.reader._consumer is not stuck, member)  # type: ignore[attr-defined]
+    proxy.heal()
+    until(lambda: member.owned == {TopicPartition(topic, 0)}, member)
+    assert member.changes == [AssignmentChange(assigned=(TopicPartition(topic, 0),))]
+
+
+def test_a_member_whose_session_expired_hears_that_it_lost_its_partitions(
+    disturbed: KafkaLog, proxy: Proxy
+) -> None:
+    topic = disturbed.topic()
+    member = joined(disturbed, disturbed.name("group"), topic)
+    generation = member.reader.membership().generation
+    proxy.go_away()
+    time.sleep(SESSION_MS / 1000 + 0.5)  # the broker's session timer is what is waited for
+    proxy.heal()
+    until(lambda: member.owned != set() and len(member.changes) > 1, member)
+    assert member.changes[1] == AssignmentChange(lost=(TopicPartition(topic, 0),))
+    assert member.reader.membership().generation > generation
+
+
+def test_a_fenced_instance_cannot_go_on_and_says_so(log: KafkaLog) -> None:
+    topic, group = log.topic(), log.name("group")
+    old = joined(log, group, topic, "pod-0")
+    joined(log, group, topic, "pod-0")
+    writer = log.writer(log.name("writer"))
+    writer.begin()
+    with pytest.raises(Exception, match="Fenced"):
+        writer.commit({TopicPartition(topic, 0): Committed(1)}, old.reader.membership())

@@ -1,0 +1,66 @@
+"""`topics create` and `topics check` on a real broker: idempotent, every difference at once, exit codes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from kafka import KafkaAdminClient
+from typer.testing import CliRunner
+
+from correlator.cli.topics import app
+from tests.broker.broker import free_ports
+
+RUNNER = CliRunner()
+
+
+@pytest.fixture
+def directory(bootstrap: str, unique: str, tmp_path: Path) -> Path:
+    text = f"kafka: {{bootstrap_servers: '{bootstrap}'}}\ntopics: {{prefix: {unique}.}}\npartitions: 2\n"
+    (tmp_path / "correlator.yml").write_text(text)
+    return tmp_path
+
+
+def test_create_then_check_finds_nothing_and_a_second_create_does_nothing(directory: Path) -> None:
+    assert RUNNER.invoke(app, ["check", str(directory)]).exit_code == 1
+    first = RUNNER.invoke(app, ["create", str(directory), "--json"])
+    assert first.exit_code == 0
+    assert len(json.loads(first.stdout)["created"]) == 9
+    checked = RUNNER.invoke(app, ["check", str(directory)])
+    assert (checked.exit_code, checked.stdout) == (0, "all topics are as they must be\n")
+    assert json.loads(RUNNER.invoke(app, ["create", str(directory), "--json"]).stdout) == {"created": []}
+
+
+def test_check_names_every_difference_at_once(directory: Path, bootstrap: str, unique: str) -> None:
+    admin = KafkaAdminClient(bootstrap_servers=bootstrap)
+    admin.create_topics({f"{unique}.keyed": {"num_partitions": 3}, f"{unique}.alerts": {"num_partitions": 6}})
+    admin.close()
+    assert RUNNER.invoke(app, ["create", str(directory)]).exit_code == 0
+    result = RUNNER.invoke(app, ["check", str(directory), "--json"])
+    assert result.exit_code == 1
+    found = {
+        (d["topic"].removeprefix(f"{unique}."), d["what"]) for d in json.loads(result.stdout)["differences"]
+    }
+    assert ("keyed", "partitions") in found
+    assert ("keyed", "message.timestamp.type") in found
+    assert ("alerts", "cleanup.policy") in found
+    assert ("alerts", "max.message.bytes") in found
+    assert {topic for topic, _ in found} == {"keyed", "alerts"}
+
+
+def test_a_wrong_configuration_is_exit_2_with_all_its_problems(tmp_path: Path) -> None:
+    (tmp_path / "correlator.yml").write_text("kafka: {bootstrap_servers: nowhere}\npartitions: none\n")
+    result = RUNNER.invoke(app, ["check", str(tmp_path)])
+    assert result.exit_code == 2
+    assert "correlator.yml:1:9" in result.stderr
+    assert "correlator.yml:2:1" in result.stderr
+
+
+def test_an_unreachable_broker_is_exit_3(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("correlator.adapters.kafka.admin.TIMEOUT_MS", 500)
+    (port,) = free_ports(1)
+    (tmp_path / "correlator.yml").write_text(f"kafka: {{bootstrap_servers: '127.0.0.1:{port}'}}\n")
+    result = RUNNER.invoke(app, ["check", str(tmp_path)])
+    assert result.exit_code == 3
+    assert "no answer from Kafka" in result.stderr
