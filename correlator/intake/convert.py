@@ -1,8 +1,8 @@
 """The closed set of converters that a feed file may apply to a value, as one table: `CONVERTERS`.
 
 A converter is made at load from its parameter and is then a closure of one value. It never sees None (what is
-absent stays absent), and gives a value, None for "the source does not say", or raises `Unfit`, which `Feed.map`
-turns into a `Reject` with one of `REASONS`.
+absent stays absent), and gives a value, None for "the source does not say", or raises `Unfit`, which
+`Feed.map` turns into a `Reject` with one of `REASONS`.
 
 May not know: which field it serves, files, the clock.
 """
@@ -71,6 +71,7 @@ class Chain(msgspec.Struct, frozen=True):
     convert: Convert
     gives_time: bool = False
     words: dict[str, object] | None = None
+    words_path: Path = ()  # of that table, below the chain
 
 
 def parse_chain(spec: object, lines: Lines, path: Path) -> tuple[Chain | None, list[Problem]]:
@@ -89,7 +90,8 @@ def parse_chain(spec: object, lines: Lines, path: Path) -> tuple[Chain | None, l
     if problems or not made:
         return None, problems or [lines.problem(path, f"expected one of: {', '.join(CONVERTERS)}")]
     words = cast("dict[str, object]", last[1]) if last[0] == "enum" else None
-    return Chain(_chained(made), CONVERTERS[last[0]].gives_time, words), []
+    table: Path = (len(steps) - 1, "enum") if isinstance(spec, list) else ("enum",)
+    return Chain(_chained(made), CONVERTERS[last[0]].gives_time, words, table), []
 
 
 def _name_and_parameter(step: object) -> tuple[str, object]:

@@ -1,8 +1,8 @@
 """Times as sources write them to milliseconds since the epoch, UTC.
 
-A local time that daylight saving skips did not happen: it is refused. One that it repeats is taken as the first
-of the two, unless the feed says otherwise: an event an hour too early is only late, which the timeline can handle;
-one an hour ahead is not.
+A local time that daylight saving skips did not happen: it is refused. One that it repeats is taken as the
+first of the two, unless the feed says otherwise: an event that seems an hour too early is only late, which a
+timeline can handle; one an hour ahead is not.
 """
 
 from __future__ import annotations
