@@ -87,6 +87,16 @@ class Inputs:
         heapify(heap)
         return self._merge(heap, bound_ms, records_max)
 
+    def take_all(self, key: Key, records_max: int) -> list[Record]:
+        """The next records of one input, whatever the others do."""
+        found = self.by_key.get(key)
+        if found is None:
+            return []
+        taken = [found.buffer.popleft() for _ in range(min(records_max, len(found.buffer)))]
+        if taken:
+            found.taken_ms = taken[-1].timestamp_ms
+        return taken
+
     def _merge(self, heap: list[tuple[int, Key]], bound_ms: int, records_max: int) -> list[Record]:
         taken: list[Record] = []
         while heap and len(taken) < records_max:

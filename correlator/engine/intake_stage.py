@@ -192,8 +192,7 @@ class IntakeStage:
                 found.end, found.end_at_ms = reader.end_offset(found.where), now_ms
             is_full = len(found.buffer) >= self._options.records_max
             is_read = self._options.is_bounded and found.position >= found.end
-            waits = not self._knows_people and found.where != self._people
-            (paused if is_full or is_read or waits or found.is_stopped else resumed).append(found.where)
+            (paused if is_full or is_read or found.is_stopped else resumed).append(found.where)
         reader.pause(paused)
         reader.resume(resumed)
         people = self.inputs.by_key.get((self._people.topic, 0))
@@ -204,8 +203,10 @@ class IntakeStage:
 
     def _take(self, intake: Intake, clock_ms: int) -> tuple[list[Taken], int]:
         """What this step makes, in order: identities, records, a tick or its place in a bounded read."""
+        if not self._knows_people:
+            return self._take_people(intake, clock_ms)
         now_ms = self._ports.steady.now_ms()
-        held = intake.held_back(self.inputs.heads(), now_ms)
+        held = intake.held_back(self.inputs.heads(), clock_ms)
         records = self.inputs.take(self._options.records_max, held, now_ms)
         people = [r for r in records if r.topic == self._people.topic]
         rest = [r for r in records if r.topic != self._people.topic]
@@ -219,16 +220,31 @@ class IntakeStage:
         self._count(records)
         return taken, len(records)
 
+    def _take_people(self, intake: Intake, clock_ms: int) -> tuple[list[Taken], int]:
+        """The identities alone, before anything else is taken.
+
+        A bounded read is of the past, whenever the identities were published: they count as known when its
+        first record arrived.
+        """
+        if self._options.is_bounded:
+            raw = [i for i in self.inputs.by_key.values() if i.where != self._people]
+            if any(not i.buffer and not i.is_drained for i in raw):
+                return [], 0
+            clock_ms = min((i.buffer[0].timestamp_ms for i in raw if i.buffer), default=clock_ms)
+        records = self.inputs.take_all((self._people.topic, 0), self._options.records_max)
+        self._count(records)
+        return ([intake.learn(records, clock_ms)] if records else []), len(records)
+
     def _marks(self, intake: Intake, clock_ms: int, now_ms: int, *, has_taken: bool) -> list[Taken]:
         keys = {key for key in self.inputs.by_key if key[0] != self._people.topic}
         drained = self.inputs.drained() & keys
         stopped = {key for key in keys if self.inputs.by_key[key].is_stopped}
         if self._options.is_bounded:
-            if drained == keys and self._knows_people and not self.is_finished:
+            if drained == keys and not self.is_finished:
                 self._is_closing = True
                 return [intake.close_mark()]
             return [intake.advance_drained(drained)] if has_taken else []
-        if not self._is_tick_due(now_ms) or not self._knows_people:
+        if not self._is_tick_due(now_ms):
             return []
         self._ticked_ms = now_ms
         if self._people not in (self._owned or ()):

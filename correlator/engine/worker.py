@@ -133,5 +133,6 @@ class Worker:
 
 def freeze_heap() -> None:
     """After a restore most of the heap lives long: keep the collector from looking at it."""
-    gc.collect()
-    gc.freeze()
+    if not gc.isenabled():  # within `run`, which thaws it again
+        gc.collect()
+        gc.freeze()

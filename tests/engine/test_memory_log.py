@@ -1,8 +1,6 @@
-"""The embedded log keeps Kafka's promises: the list that Kafka passes too, and what only it can be asked."""
+"""What only the embedded log can be asked: compaction on demand, delayed markers, eviction."""
 
 from __future__ import annotations
-
-from collections.abc import Callable, Sequence
 
 import pytest
 
@@ -10,51 +8,8 @@ from correlator.adapters.clock import SimulatedClock
 from correlator.adapters.memory.clients import MemoryGroupReader, MemoryLogReader, MemoryTransactionalWriter
 from correlator.adapters.memory.log import ConcurrentTransactions, Fenced, MemoryLog
 from correlator.engine.ports import Committed, TopicPartition
-from correlator.record import Record
-from tests.log_conformance import BEHAVIOURS, Log
 
 TP = TopicPartition("t", 0)
-
-
-class Conforming:
-    """The memory log as the `Log` of the conformance list."""
-
-    def __init__(self) -> None:
-        self._log = MemoryLog(SimulatedClock(1_700_000_000_000))
-        self._names = 0
-
-    def name(self, purpose: str) -> str:
-        self._names += 1
-        return f"{purpose}-{self._names}"
-
-    def topic(self, partitions: int = 1) -> str:
-        name = self.name("topic")
-        self._log.create_topic(name, partitions)
-        return name
-
-    def reader(self, group: str, topics: Sequence[str], instance: str | None = None) -> MemoryGroupReader:
-        return MemoryGroupReader(self._log, group, topics, instance)
-
-    def writer(self, transactional_id: str) -> MemoryTransactionalWriter:
-        return MemoryTransactionalWriter(self._log, transactional_id)
-
-    def log_reader(self) -> MemoryLogReader:
-        return MemoryLogReader(self._log)
-
-    def append(self, record: Record) -> None:
-        where = TopicPartition(record.topic, record.partition)
-        self._log.append(where, record.key, record.value, record.headers, record.timestamp_ms)
-
-    def truncate(self, partition: TopicPartition, before: int) -> None:
-        self._log.truncate(partition, before)
-
-    def close(self) -> None:
-        pass
-
-
-@pytest.mark.parametrize("behaviour", BEHAVIOURS, ids=lambda behaviour: behaviour.__name__)
-def test_memory(behaviour: Callable[[Log], None]) -> None:
-    behaviour(Conforming())
 
 
 def _log(*values: tuple[bytes, bytes | None]) -> MemoryLog:
