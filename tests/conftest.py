@@ -8,9 +8,15 @@ import uuid
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, Phase, settings
 
 from tests.broker.broker import Broker
 from tests.broker.proxy import Proxy
+
+settings.register_profile("quick", max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+settings.register_profile("nightly", parent=settings.get_profile("quick"), max_examples=10_000)
+settings.register_profile("hunt", parent=settings.get_profile("quick"), phases=[Phase.generate], database=None)
+settings.load_profile(os.environ.get("CORRELATOR_TEST_PROFILE", "quick"))
 
 
 @pytest.fixture(scope="session")

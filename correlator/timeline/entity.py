@@ -91,6 +91,11 @@ class Timeline:
     def last(self) -> Order:
         return self.blocks[-1].last if self.blocks else (NEVER, "")
 
+    @property
+    def newest_ms(self) -> int:
+        """Of its history and its open alerts; NEVER when there is neither."""
+        return max([self.last[0], *(alert.decided_ms for alert in self.open.values())])
+
     def events(self, codes: Codes) -> list[Event]:
         return [
             event for block in self.blocks for event in pack.load_events(block.packed, block.count, codes)
@@ -133,7 +138,7 @@ class Timeline:
             entry = prune(before, event.time_ms, program) if block else before
             raw = pack.dump_live(entry, codes)
             self.blocks.append(Block(raw, event.order, event.order, 1, packed, matches))
-        return bool(matches) or self.live.waiting != before.waiting
+        return bool(matches or before.waiting or self.live.waiting)  # it may be what a verdict waits for
 
     def _merge(self, late: list[Event], codes: Codes, program: Program) -> None:
         """Fold late events into the blocks they belong to, and what follows until it makes no difference."""

@@ -13,7 +13,7 @@ from zlib import crc32
 from msgspec.structs import replace
 
 from correlator.codec import Codes
-from correlator.event import NEVER, Event, Person
+from correlator.event import FOREVER, NEVER, Event, Person
 from correlator.frame import Frame
 from correlator.timeline import state
 from correlator.timeline.alert import Alert, Change, alert_uid
@@ -42,7 +42,7 @@ class Partition:
         self.counters: dict[tuple[str, ...], int] = {}
         self.wakes = Wakes()
         self._before_ms = NEVER  # now of the frame before
-        self._idle: set[str] = set()  # entities with a pending look at whether they can be dropped
+        self._idle: dict[str, int] = {}  # entity -> when to look whether it can be dropped
         self._dirty: set[str] = set()
         self._frozen: set[str] = set()
         self._thawed: list[tuple[str, bytes | None]] = []
@@ -87,17 +87,16 @@ class Partition:
             return False
         horizon_ms = self.program.settings.horizon_ms
         if key == IDLE:
-            self._idle.discard(entity)
-            if timeline.blocks and timeline.last[0] + horizon_ms >= self.now_ms:
+            self._idle.pop(entity, None)
+            is_idle = timeline.newest_ms + horizon_ms < self.now_ms
+            if not is_idle:
                 self._ask_idle(timeline)
-                return False
-            return True
+            return is_idle and timeline.newest_ms > NEVER
         matches = [match for match in timeline.matches(self.codes, self.program) if match.feed]
         timeline.rest(self.codes)
         if key == CLOCK:
-            return any(
-                at_ms in (m.decided_ms + m.max_wait_ms, m.decided_ms + horizon_ms + 1) for m in matches
-            )
+            undecided = [match for match in matches if not self._is_complete(match)]
+            return any(at_ms - m.decided_ms in (m.max_wait_ms, horizon_ms + 1) for m in undecided)
         return any((m.feed, m.site, m.decided_ms) == (*key, at_ms) for m in matches)
 
     def _visit(
@@ -115,7 +114,7 @@ class Partition:
             matches = timeline.matches(self.codes, self.program)
             changes = timeline.publish(matches, self.marks, self.program, final_ms, late)
             for match in matches:
-                if match.feed and self.marks.complete_ms(match.feed, match.site) < match.decided_ms:
+                if not self._is_complete(match):
                     self._wait(entity, match)
         self._learn(timeline, learnt, changes)
         self._tidy(timeline, moved or is_woken, edge_ms)
@@ -142,15 +141,20 @@ class Partition:
         )
         if self.now_ms < due_ms:
             self.wakes.ask(CLOCK, due_ms, entity)
-        elif self.now_ms <= end_ms:
-            if self._before_ms < due_ms:
-                self._add("correlator_rule_inconclusive_total", match.rule)
+        elif self._before_ms < due_ms <= end_ms:
+            self._add("correlator_rule_inconclusive_total", match.rule)
+        if self.now_ms <= end_ms:
             self.wakes.ask(CLOCK, end_ms + 1, entity)
 
+    def _is_complete(self, match: Match) -> bool:
+        return not match.feed or self.marks.complete_ms(match.feed, match.site) >= match.decided_ms
+
     def _ask_idle(self, timeline: Timeline) -> None:
-        if timeline.entity not in self._idle:
-            self._idle.add(timeline.entity)
-            self.wakes.ask(IDLE, timeline.last[0] + self.program.settings.horizon_ms + 1, timeline.entity)
+        """Look again when all it holds is older than the horizon: one wake an entity, not one an event."""
+        when_ms = timeline.newest_ms + self.program.settings.horizon_ms + 1
+        if timeline.newest_ms > NEVER and when_ms < self._idle.get(timeline.entity, FOREVER):
+            self._idle[timeline.entity] = when_ms
+            self.wakes.ask(IDLE, when_ms, timeline.entity)
 
     def _tidy(self, timeline: Timeline, was_published: bool, edge_ms: int) -> None:
         """Move the base, hold the cap, drop what is not worth keeping, and pack the live state."""
@@ -161,9 +165,8 @@ class Partition:
         if timeline.count > settings.events_max and len(blocks) > 1:
             timeline.saturate(self.marks, self.codes, self.program)
             self._add("correlator_entities_saturated_total")
-        if blocks:
-            self._ask_idle(timeline)
-        elif not timeline.open and _is_worthless(timeline.touch(self.codes)):
+        self._ask_idle(timeline)
+        if timeline.newest_ms == NEVER and _is_worthless(timeline.touch(self.codes)):
             del self.timelines[entity]
             return
         timeline.rest(self.codes)
@@ -322,10 +325,9 @@ class Partition:
     def _ask_again(self, timeline: Timeline) -> None:
         """Wakes follow from the timelines: ask as `_visit` and `_tidy` have asked."""
         for match in timeline.matches(self.codes, self.program):
-            if match.feed and self.marks.complete_ms(match.feed, match.site) < match.decided_ms:
+            if not self._is_complete(match):
                 self._wait(timeline.entity, match)
-        if timeline.blocks:
-            self._ask_idle(timeline)
+        self._ask_idle(timeline)
         timeline.rest(self.codes)
 
 
