@@ -1,0 +1,45 @@
+"""Reads our own topics through the `LogReader` port: from the beginning or the end, once or for ever."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from correlator.engine.ports import Clock, LogReader, TopicPartition
+from correlator.record import Record
+
+FOLLOW_MS = 500  # between two looks at the end of the log
+
+
+class NoSuchTopic(Exception):
+    """The topic is not there: says which, and what makes it."""
+
+
+def records_of(
+    reader: LogReader, topic: str, clock: Clock, *, from_beginning: bool, follows: bool
+) -> Iterator[Record]:
+    """Committed records of *topic*, in offset order per partition. Ends at today's end unless it *follows*.
+
+    Raises NoSuchTopic, `LogTruncated` and `LogUnavailable`.
+    """
+    partitions = [TopicPartition(topic, number) for number in range(reader.partitions(topic))]
+    if not partitions:
+        raise NoSuchTopic(f"there is no topic {topic}; `correlator topics create` makes it")
+    begin = reader.begin_offset if from_beginning else reader.high_watermark
+    positions = {partition: begin(partition) for partition in partitions}
+    while True:
+        for partition in partitions:
+            end = reader.high_watermark(partition)
+            yield from reader.read(partition, positions[partition], end)
+            positions[partition] = max(end, positions[partition])
+        if not follows:
+            return
+        clock.sleep_ms(FOLLOW_MS)
+
+
+def record_at(reader: LogReader, partition: TopicPartition, offset: int) -> Record | None:
+    """The committed record at *offset*, or None where there is none (compacted, deleted, not yet written)."""
+    if not 0 <= partition.partition < reader.partitions(partition.topic):
+        return None
+    if not reader.begin_offset(partition) <= offset < reader.high_watermark(partition):
+        return None
+    return next(iter(reader.read(partition, offset, offset + 1)), None)
