@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from correlator.adapters.kafka.admin import kafka_topics, own_topics
+from correlator.adapters.files import read_bundle
+from correlator.adapters.kafka.admin import Topic, kafka_topics, own_topics, raw_topics
 from correlator.adapters.kafka.quiet import quiet_client_logs
 from correlator.cli.connection import Connection, load_connection
 from correlator.engine.ports import LogUnavailable
@@ -53,14 +54,15 @@ def create(
 
 @app.command()
 def check(directory: Directory, as_json: AsJson = False) -> None:
-    """Say everything in which the topics are not as they must be.
+    """Say everything in which the topics are not as they must be; those that feeds read must be there.
 
     Exit codes: 0 nothing differs, 1 something does, 2 the configuration is wrong, 3 Kafka cannot be reached.
     """
     connection = _connection(directory)
     try:
         with kafka_topics(connection.kafka) as topics:
-            differences = topics.check(own_topics(connection.prefix, connection.partitions))
+            wanted = own_topics(connection.prefix, connection.partitions)
+            differences = topics.check([*wanted, *_raw_topics(directory)])
     except LogUnavailable as error:
         raise _unreachable(connection, error) from error
     if as_json:
@@ -82,6 +84,14 @@ def _connection(directory: Path) -> Connection:
         for problem in error.problems:
             typer.echo(str(problem), err=True)
         raise typer.Exit(INVALID) from error
+
+
+def _raw_topics(directory: Path) -> list[Topic]:
+    bundle, _ = read_bundle(directory)
+    if bundle is None:
+        typer.echo("topics of feeds are not checked: the configuration has errors (`feeds check`)", err=True)
+        return []
+    return raw_topics(sorted(bundle.intake.feeds))
 
 
 def _unreachable(connection: Connection, error: LogUnavailable) -> typer.Exit:

@@ -9,6 +9,8 @@ import pytest
 from kafka import KafkaAdminClient
 from typer.testing import CliRunner
 
+from correlator.adapters.kafka.admin import Topic, kafka_topics, raw_topics
+from correlator.adapters.kafka.config import KafkaConfig
 from correlator.cli.topics import app
 from tests.broker.broker import free_ports
 
@@ -29,6 +31,7 @@ def test_create_then_check_finds_nothing_and_a_second_create_does_nothing(direct
     assert len(json.loads(first.stdout)["created"]) == 9
     checked = RUNNER.invoke(app, ["check", str(directory)])
     assert (checked.exit_code, checked.stdout) == (0, "all topics are as they must be\n")
+    assert "topics of feeds are not checked" in checked.stderr  # there are no sites in this directory
     assert json.loads(RUNNER.invoke(app, ["create", str(directory), "--json"]).stdout) == {"created": []}
 
 
@@ -64,3 +67,12 @@ def test_an_unreachable_broker_is_exit_3(tmp_path: Path, monkeypatch: pytest.Mon
     result = RUNNER.invoke(app, ["check", str(tmp_path)])
     assert result.exit_code == 3
     assert "no answer from Kafka" in result.stderr
+
+
+def test_the_topics_of_feeds_must_be_there_and_are_the_customers_otherwise(
+    bootstrap: str, unique: str
+) -> None:
+    with kafka_topics(KafkaConfig(bootstrap_servers=(bootstrap,))) as topics:
+        topics.create([Topic(f"{unique}.badge", 7)])
+        found = topics.check(raw_topics([f"{unique}.badge", f"{unique}.login"]))
+    assert [str(difference) for difference in found] == [f"{unique}.login: does not exist"]
