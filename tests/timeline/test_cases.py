@@ -1,0 +1,168 @@
+"""Single cases of the timeline: what the properties leave out, and what an operator will ask about."""
+
+from __future__ import annotations
+
+import pytest
+
+from correlator.event import DAY_MS, HOUR_MS, MINUTE_MS, Event, Person, Place
+from correlator.frame import Arrival, Frame
+from correlator.timeline import entity as entity_module
+from correlator.timeline import fold
+from correlator.timeline.live import Live, Match
+from correlator.timeline.partition import Partition, stamp
+from correlator.timeline.program import Program
+from correlator.timeline.state import StateError, load_rest
+from tests.timeline.streams import START_MS, arrivals
+from tests.timeline.toy import NoScorer, Toy, ToyProgram
+
+WHO = "identity:u"
+
+
+def partition(toy: Toy | None = None) -> Partition:
+    return Partition(ToyProgram(toy or Toy()), NoScorer(), 3)
+
+
+def read(minute: int, name: str, site: str = "a", *, outcome: str = "granted") -> Event:
+    return Event(
+        START_MS + minute * MINUTE_MS, name * 16, "access", outcome=outcome, taken="taken", place=Place(site)
+    )
+
+
+def person(minute: int, name: str, *statuses: tuple[int, str], version: int = 1) -> Event:
+    terms = tuple((START_MS + at * MINUTE_MS, status) for at, status in statuses)
+    who = Person("u", version, statuses=terms)
+    return Event(START_MS + minute * MINUTE_MS, name * 16, "person", person=who)
+
+
+def frame(now: int, *events: Event, entity: str = WHO) -> Frame:
+    return Frame("", tuple((entity, e) for e in events), arrivals(START_MS + now * MINUTE_MS))
+
+
+def test_a_late_read_between_two_explains_the_journey_away() -> None:
+    p = partition(Toy(minutes_between=30))
+    created = p.step(frame(20, read(0, "1"), read(15, "2", "b")))
+    assert [(c.activity, c.alert.rule, c.alert.evidence) for c in created] == [
+        ("create", "travel", ("1" * 16, "2" * 16))
+    ]
+    closed = p.step(frame(21, read(14, "3", "b")))  # the contradiction now lies between 1 and 3
+    assert [(c.activity, c.reason) for c in closed] == [("close", "superseded"), ("create", "")]
+    assert closed[0].superseded_by == closed[1].alert.uid
+    assert closed[1].supersedes == created[0].alert.uid
+    assert {c.correlation_uid for c in (*created, *closed)} == {created[0].alert.uid}
+    assert closed[0].because == ("3" * 16,)
+
+
+def test_a_duplicate_with_another_time_is_the_first_delivery() -> None:
+    p = partition()
+    p.step(frame(1, read(0, "1", outcome="denied"), read(1, "2", outcome="denied")))
+    assert p.step(frame(2, read(2, "1", outcome="denied"))) == []
+    assert p.take_counters()["correlator_duplicates_total", ""] == 1
+
+
+def test_an_event_older_than_the_horizon_is_refused_and_counted() -> None:
+    p = partition(Toy(horizon_ms=HOUR_MS))
+    p.step(frame(0, read(0, "1")))
+    assert p.step(frame(90, read(20, "2", "b"))) == []
+    assert p.take_counters()["correlator_events_refused_total", "too_late"] == 1
+    assert [e.id for e in p.events(WHO, ["1" * 16, "2" * 16])] == ["1" * 16]
+
+
+def test_rules_for_any_age_look_at_a_refused_event_once() -> None:
+    p = partition(Toy(horizon_ms=HOUR_MS))
+    p.step(frame(0, person(0, "9", (-600, "terminated"))))
+    told = p.step(frame(90, read(10, "1"), read(10, "1")))
+    assert [(c.activity, c.alert.rule) for c in told] == [("create", "leaver")]
+    assert p.step(frame(91, read(10, "1"))) == [], "a redelivery does not raise it again"
+
+
+def test_a_late_change_of_a_person_applies_to_what_is_not_final() -> None:
+    p = partition()
+    p.step(frame(30, person(0, "8", (-600, "active")), read(5, "1"), read(20, "2")))
+    told = p.step(frame(31, person(10, "9", (-600, "active"), (10, "terminated"), version=2)))
+    assert [(c.activity, c.alert.rule, c.alert.event_id) for c in told] == [("create", "leaver", "2" * 16)]
+
+
+def test_an_older_version_of_a_person_does_not_replace_a_newer_one() -> None:
+    p = partition()
+    p.step(frame(0, person(0, "9", (-600, "terminated"), version=7)))
+    p.step(frame(1, person(1, "8", (-600, "active"), version=6)))
+    assert [c.alert.rule for c in p.step(frame(3, read(2, "1")))] == ["leaver"]
+
+
+def test_what_must_not_be_retracted_stays_open() -> None:
+    p = partition()
+    p.step(frame(0, person(0, "8", (-600, "terminated"), version=1)))
+    p.step(frame(6, read(5, "1")))
+    assert p.step(frame(7, person(0, "9", (-600, "active"), version=2))) == []
+    assert [a.rule for a in p.timelines[WHO].open.values()] == ["leaver"]
+
+
+def test_an_unresolved_credential_is_dropped_when_it_was_quiet_for_the_horizon() -> None:
+    p = partition(Toy(horizon_ms=HOUR_MS))
+    stray = "unresolved:badge:4711"
+    p.step(frame(0, read(0, "1", outcome="denied"), entity=stray))
+    assert stray in p.timelines
+    p.step(frame(62))
+    assert stray not in p.timelines
+    p.freeze()
+    assert p.slice(10) == [(stray, None)], "a checkpoint has to say that it is gone"
+
+
+def test_an_entity_above_its_cap_gets_a_shorter_horizon() -> None:
+    p = partition(Toy(events_max=40, block_size=8))
+    for minute in range(60):
+        p.step(frame(minute, read(minute, f"{minute:02}"[-1] + "abcdef"[minute // 10])))
+    timeline = p.timelines[WHO]
+    assert timeline.is_saturated
+    assert timeline.count <= 40
+    p.take_counters()
+    p.step(frame(60, Event(START_MS, "late" * 4, "access", place=Place("a"))))
+    assert p.take_counters()["correlator_events_refused_total", "saturated"] == 1
+
+
+@pytest.mark.parametrize("gap_ms", [8_000, 5 * MINUTE_MS])
+def test_a_late_insert_costs_its_neighbourhood(gap_ms: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of 3,000 events in a history only those near a late one are folded again."""
+    toy = Toy(horizon_ms=60 * DAY_MS, events_max=10_000)
+    p, steps = partition(toy), list[Event]()
+    events = [
+        Event(
+            START_MS + i * gap_ms,
+            f"{i:016}",
+            "access",
+            outcome="granted" if i % 3 else "denied",
+            taken="taken",
+            place=Place("ab"[i % 2]),
+        )
+        for i in range(3_000)
+    ]
+    now = Arrival("badge-events", 0, 1, events[-1].time_ms), Arrival("login-events", 0, 1, events[-1].time_ms)
+    p.step(Frame("", tuple((WHO, e) for e in events), now))
+
+    def counted(entity: str, live: Live, event: Event, program: Program) -> tuple[Live, list[Match]]:
+        steps.append(event)
+        return fold.step(entity, live, event, program)
+
+    def fold_counted(
+        entity: str, live: Live, events: list[Event], program: Program
+    ) -> tuple[Live, list[Match]]:
+        matches: list[Match] = []
+        for event in events:
+            live, found = counted(entity, live, event, program)
+            matches += found
+        return live, matches
+
+    monkeypatch.setattr(entity_module, "fold", fold_counted)
+    late = Event(START_MS + 1_500 * gap_ms + 1, "f" * 16, "access", outcome="denied", place=Place("a"))
+    p.step(Frame("", ((WHO, late),), now))
+    assert 0 < len(steps) <= 12 * toy.block_size
+
+
+def test_the_stamp_of_what_was_published_tells_one_history_from_another() -> None:
+    changes = partition().step(frame(20, read(0, "1"), read(15, "2", "b")))
+    assert stamp(0, changes) == stamp(0, changes) != stamp(0, [])
+
+
+def test_state_of_a_newer_format_is_refused_with_advice() -> None:
+    with pytest.raises(StateError, match="newer correlator wrote it: upgrade"):
+        load_rest(b"\x91\x63")

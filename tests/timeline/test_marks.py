@@ -1,0 +1,135 @@
+"""Marks: nobody is told "complete" while an event is still to come; quiet is not behind; nothing returns."""
+
+from __future__ import annotations
+
+from random import Random
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from correlator.event import DAY_MS, HOUR_MS, MINUTE_MS, NEVER
+from correlator.frame import Arrival, SourceMark
+from correlator.timeline.marks import Marks
+from correlator.timeline.settings import FeedTiming, Settings, SiteTiming
+
+PARTITIONS, SOURCES = 3, ("c1", "c2")
+MONDAY_MS = 1_767_571_200_000  # 2026-01-05 00:00 UTC
+OFFICE = tuple((day * 1440 + 7 * 60, day * 1440 + 19 * 60) for day in range(5))
+
+
+def marks_of(feed: FeedTiming, site: SiteTiming | None = None) -> Marks:
+    return Marks(Settings(feeds=(feed,), sites=(site,) if site else ()))
+
+
+@given(st.randoms(use_true_random=False), st.integers(1, 60))
+def test_complete_means_complete(random: Random, size: int) -> None:
+    """Two intakes pass partitions to and fro; each source delivers in order, at most 50 ms late."""
+    feed = FeedTiming(
+        "badge", "access", "raw", bound_ms=0, quiet_ms=50, silence_max_ms=400, site_silence_max_ms=800
+    )
+    clock, last = 1000, dict.fromkeys(SOURCES, 0)
+    raw: dict[int, list[tuple[int, str, int, int]]] = {q: [] for q in range(PARTITIONS)}
+    for number in range(size):
+        clock += random.choice([0, 1, 10, 200])
+        source = random.choice(SOURCES)
+        last[source] = max(last[source], clock - random.randrange(51))
+        raw[random.randrange(PARTITIONS)].append((clock, source, last[source], number))
+    everything = [row for rows in raw.values() for row in rows]
+    marks, delivered, told = marks_of(feed), set[int](), NEVER
+    position, stated = dict.fromkeys(raw, 0), dict.fromkeys(raw, 0)  # both live in the committed offset
+    for _ in range(4 * size + 20):
+        q = random.randrange(PARTITIONS)
+        rows = raw[q][position[q] : position[q] + random.randrange(4)]
+        position[q] += len(rows)
+        if rows:
+            stated[q] = max(stated[q], rows[-1][0])
+        elif all(position[k] == len(raw[k]) for k in raw):
+            stated[q] = max(stated[q], clock)
+            clock += random.choice([0, 30])
+        newest: dict[str, SourceMark] = {}
+        for arrival_ms, source, event_ms, number in rows:
+            delivered.add(number)
+            known = newest[source].event_max_ms if source in newest else 0
+            top_ms = max(known, event_ms)
+            newest[source] = SourceMark(source, "badge", "lis", "raw", q, top_ms, 0, 1, arrival_ms)
+        marks.fold([Arrival("raw", q, PARTITIONS, stated[q])], newest.values())
+        complete_ms = marks.complete_ms("access", "lis")
+        assert complete_ms >= told, "completeness went back"
+        told = complete_ms
+        joined = {source for _, source, _, number in everything if number in delivered}
+        for _, source, event_ms, number in everything:
+            assert event_ms >= complete_ms or number in delivered or source not in joined, (
+                source,
+                complete_ms,
+            )
+    assert marks.load(marks.settings, marks.dump()).dump() == marks.dump()
+
+
+def heard(source: str, event_ms: int, site: str = "lis") -> SourceMark:
+    return SourceMark(source, "badge", site, "raw", 0, event_ms, 0, 1, event_ms)
+
+
+def office_feed() -> FeedTiming:
+    return FeedTiming("badge", "access", "raw", bound_ms=2 * MINUTE_MS, quiet_ms=MINUTE_MS)
+
+
+def test_a_site_that_is_quiet_at_night_is_complete_and_says_what_was_assumed() -> None:
+    marks = marks_of(office_feed(), SiteTiming("lis", "UTC", OFFICE))
+    evening, night = MONDAY_MS + 19 * HOUR_MS + 2 * MINUTE_MS, MONDAY_MS + 27 * HOUR_MS
+    marks.fold([Arrival("raw", 0, 1, evening + 1)], [heard("c7", evening)])
+    marks.fold([Arrival("raw", 0, 1, night)], [])
+    assert marks.complete_ms("access", "lis") == night - MINUTE_MS
+    assert marks.assumed("access", "lis", night - HOUR_MS) == ("c7 quiet since 19:02 UTC, taken as complete",)
+
+
+def test_a_weekend_is_quiet_too() -> None:
+    marks = marks_of(office_feed(), SiteTiming("lis", "UTC", OFFICE))
+    friday, monday = MONDAY_MS + 4 * DAY_MS + 18 * HOUR_MS, MONDAY_MS + 7 * DAY_MS + 6 * HOUR_MS
+    marks.fold([Arrival("raw", 0, 1, friday + 59 * MINUTE_MS)], [heard("c7", friday + 58 * MINUTE_MS)])
+    marks.fold([Arrival("raw", 0, 1, monday)], [])
+    assert marks.complete_ms("access", "lis") == monday - MINUTE_MS
+
+
+def test_a_connector_that_died_at_nine_does_not_make_everybody_absent_at_ten() -> None:
+    marks = marks_of(office_feed(), SiteTiming("lis", "UTC", OFFICE))
+    nine, ten = MONDAY_MS + 9 * HOUR_MS, MONDAY_MS + 10 * HOUR_MS
+    marks.fold([Arrival("raw", 0, 1, nine + 1)], [heard("c1", nine), heard("c2", nine - MINUTE_MS)])
+    marks.fold([Arrival("raw", 0, 1, ten)], [])
+    assert marks.complete_ms("access", "lis") < nine
+    assert marks.missing("access", "lis", ten - HOUR_MS) == [("c1", nine), ("c2", nine - MINUTE_MS)]
+
+
+def test_one_quiet_controller_does_not_hold_back_a_busy_site() -> None:
+    marks = marks_of(office_feed(), SiteTiming("lis", "UTC", OFFICE))
+    nine, ten = MONDAY_MS + 9 * HOUR_MS, MONDAY_MS + 10 * HOUR_MS
+    marks.fold([Arrival("raw", 0, 1, nine + 1)], [heard("c1", nine), heard("c2", nine)])
+    marks.fold([Arrival("raw", 0, 1, ten)], [heard("c2", ten - MINUTE_MS)])
+    assert marks.complete_ms("access", "lis") == ten - 15 * MINUTE_MS
+
+
+def test_now_is_the_least_arrival_and_a_paused_partition_does_not_hold_it_back() -> None:
+    marks = marks_of(office_feed())
+    marks.fold([Arrival("raw", 0, 2, 500)], [])
+    assert marks.now_ms == NEVER, "partition 1 was never heard of"
+    marks.fold([Arrival("raw", 1, 2, 300)], [])
+    assert marks.now_ms == 300
+    marks.fold([Arrival("raw", 1, 2, 300, is_paused=True)], [])
+    assert marks.now_ms == 500
+    assert marks.arrived_to("raw") == 300, "completeness waits for it"
+
+
+def test_an_arrival_that_goes_back_is_ignored_and_counted() -> None:
+    marks = marks_of(office_feed())
+    marks.fold([Arrival("raw", 0, 1, 500)], [])
+    marks.fold([Arrival("raw", 0, 1, 400)], [])
+    assert (marks.arrived_to("raw"), marks.now_ms, marks.went_back) == (500, 500, 1)
+
+
+def test_nobody_is_complete_past_what_has_arrived_whatever_clock_stamped_it() -> None:
+    marks = marks_of(office_feed())
+    marks.fold([Arrival("raw", 0, 1, 1000)], [SourceMark("c1", "badge", "lis", "raw", 0, 10**9, 0, 1, 900)])
+    assert marks.complete_ms("access", "lis") <= 1000
+
+
+def test_a_site_that_was_never_heard_is_not_complete() -> None:
+    assert marks_of(office_feed()).complete_ms("access", "ber") == NEVER
