@@ -165,7 +165,7 @@ def test_a_document_of_another_shape_is_a_problem(text: str) -> None:
 
 def test_a_building_of_another_site_is_refused() -> None:
     text = SITES.replace("{id: bos-floor, site: boston}", "{id: bos-floor, site: boston, building: lis-hq}")
-    assert ["zones[2].building"] == [problem.field for problem in problems_of(text)]
+    assert [problem.field for problem in problems_of(text)] == ["zones[2].building"]
 
 
 def test_ways_count_in_both_directions() -> None:
