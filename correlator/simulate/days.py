@@ -70,7 +70,7 @@ def live(
             _patrol(Visit(log, person, log.sites[plan.site], rng, noise, person.badge_on(log.day)))
         case "remote" | "away":
             _work_elsewhere(log, person, plan.network, rng)
-        case "off" if rng.random() < 0.15 and person.metro:
+        case "off" if person.reads_mail_at_weekends and rng.random() < 0.6:
             _evening(log, person, log.sites[person.home], person.metro, rng)
     is_reachable = person.is_on_call and plan.stay in {"onsite", "remote", "off"}
     if is_reachable and (is_called or rng.random() < ON_CALL_SHARE):
@@ -84,7 +84,7 @@ def _work_on_site(visit: Visit) -> None:
     entrance = visit.door(person.entrance)
     inside = _enter(visit, arrives, entrance)
     _first_logins(visit, inside + rng.uniform(2, 8))
-    lunch = rng.uniform(715, 780)
+    lunch = (arrives + leaves) / 2 + rng.uniform(-70, 0)
     back = lunch
     if person.takes_lunch_out:
         _leave(visit, lunch, entrance)
@@ -129,9 +129,10 @@ def _roam(visit: Visit, start: float, end: float) -> None:
         if minute >= end:
             return
         door = visit.door(rng.choice(doors))
-        visit.read(minute, door)
+        there, back = ("out", "in") if door.is_perimeter else ("in", "out")
+        visit.read(minute, door, there if door.has_exit_reader else "in")
         if door.has_exit_reader:
-            visit.read(minute + rng.uniform(3, 7), door, "out")
+            visit.read(minute + rng.uniform(3, 7), door, back)
 
 
 def _wrong_door(visit: Visit, minute: float) -> None:

@@ -88,6 +88,7 @@ class Person:
     remote_days: frozenset[int] = frozenset()
     takes_lunch_out: bool = True
     is_always_vpn: bool = False
+    reads_mail_at_weekends: bool = False
     is_on_call: bool = False  # comes at night, several times a week
     is_early: bool = False  # always there long before the others
     slot: int = -1  # of a guard's shift
@@ -179,6 +180,7 @@ def _person(number: int, seed: int, sites: tuple[Site, ...], start: date) -> Per
     person.leaves = person.arrives + round(rng.gauss(520, 20))
     person.takes_lunch_out = rng.random() < 0.6
     person.is_always_vpn = rng.random() < 0.15
+    person.reads_mail_at_weekends = rng.random() < 0.2
     person.remote_days = frozenset(rng.sample(range(5), rng.choice((0, 1, 1, 2))))
     person.entrance = rng.choices(("main-1", "main-2", "garage", "side"), (5, 3, 2, 1))[0]
     person.interior = rng.choice(("floor-1", "floor-2", "floor-3"))

@@ -51,22 +51,26 @@ class Planner:
         """At most *per_rule* attacks and look-alikes of each rule; first those that change people."""
         for name, kind, variants in _PLAN:
             for n in range(self.per_rule):
-                self._one(name, kind, variants[n % len(variants)])
+                self._one(name, kind, variants[n % len(variants) :] + variants[: n % len(variants)])
         self._doors()
         return self.scenarios
 
-    def _one(self, name: str, kind: Label, variant: str) -> None:
+    def _one(self, name: str, kind: Label, variants: tuple[str, ...]) -> None:
+        """Plan one scenario in the first of *variants* that somebody fits."""
+        any(self._try(name, kind, variant) for variant in variants)
+
+    def _try(self, name: str, kind: Label, variant: str) -> bool:
         fits, prepare = _FITS[variant]
         pool = [p for p in self.staff.people if p.is_on_call] if variant == "on-call" else self.pool
         first = WARM_DAYS if name == "D26" else 2
         if not pool or self.days - 1 <= first:
-            return
+            return False
         for _ in range(TRIES):
             person, day = self.rng.choice(pool), self.rng.randrange(first, self.days - 1)
             if self.diary.is_free("person", person.number, day) and fits(self, person, day):
                 break
         else:
-            return
+            return False
         scenario = Scenario(
             f"{name}-{kind}-{len(self.scenarios)}", kind, name, variant, day, person.number, person.home
         )
@@ -74,6 +78,7 @@ class Planner:
         self.diary.take("person", person.number, day)
         prepare(self, person, day)
         self.scenarios.append(scenario)
+        return True
 
     def _doors(self) -> None:
         for kind, variants in _DOOR_PLAN:
