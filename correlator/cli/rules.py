@@ -12,14 +12,15 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-import correlator
+from correlator.adapters.files import load_bundle, shipped
 from correlator.adapters.yaml_lines import load_yaml_all
-from correlator.problem import Problem
+from correlator.problem import BadConfiguration, Problem
 from correlator.rules.load import Document, load_rules
 from correlator.rules.reference import markdown
 from correlator.rules.rule import Rule
 from correlator.rules.testing import CaseResult, run_case
 from correlator.timeline.fields import FIELDS
+from correlator.timeline.settings import Settings
 
 TESTS_FAILED = 1
 INVALID = 2
@@ -30,7 +31,8 @@ Paths = Annotated[
     list[Path] | None, typer.Argument(help="Rule files or directories of them. Default: the shipped rules.")
 ]
 Config = Annotated[
-    Path | None, typer.Option("--config", help="Configuration directory whose rules/ to read instead.")
+    Path | None,
+    typer.Option("--config", help="Configuration directory: its rules/ and, for tests, its settings."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
@@ -69,7 +71,7 @@ def run_tests(
         else:
             _print_problems(problems)
         raise typer.Exit(INVALID)
-    results = _run(rules, is_quiet=as_json)
+    results = _run(rules, _settings(config), is_quiet=as_json)
     if as_json:
         typer.echo(json.dumps({"tests": [_result(r) for r in results]}))
     else:
@@ -106,7 +108,7 @@ def fields_command(
 
 def rule_files(paths: Sequence[Path] | None, config: Path | None) -> list[Path]:
     """The rule files meant, by name. Exits with 2 when there are none."""
-    given = list(paths or ()) or [config / "rules" if config is not None else _shipped()]
+    given = list(paths or ()) or [_rules_of(config)]
     found: list[Path] = []
     for path in given:
         found += sorted([*path.glob("*.yml"), *path.glob("*.yaml")]) if path.is_dir() else [path]
@@ -114,6 +116,11 @@ def rule_files(paths: Sequence[Path] | None, config: Path | None) -> list[Path]:
         typer.echo(f"rules: no rule files in {', '.join(map(str, given))}", err=True)
         raise typer.Exit(INVALID)
     return found
+
+
+def _rules_of(config: Path | None) -> Path:
+    own = None if config is None else config / "rules"
+    return own if own is not None and own.is_dir() else shipped("rules")
 
 
 def read_rules(files: Sequence[Path]) -> tuple[list[Rule], list[Problem]]:
@@ -134,11 +141,15 @@ def read_rules(files: Sequence[Path]) -> tuple[list[Rule], list[Problem]]:
     return rules, sorted({*problems, *wrong})
 
 
-def _shipped() -> Path:
-    """The rules that come with the product: in the wheel, else beside the package."""
-    package = Path(correlator.__file__).parent
-    installed = package / "_shipped" / "rules"
-    return installed if installed.is_dir() else package.parent / "rules"
+def _settings(config: Path | None) -> Settings:
+    """Settings and travel times of the configuration directory, if it has sites; else the defaults."""
+    if config is None or not (config / "sites.yml").exists():
+        return Settings()
+    try:
+        return load_bundle(config).settings
+    except BadConfiguration as bad:
+        _print_problems(bad.problems)
+        raise typer.Exit(INVALID) from bad
 
 
 # ---------------------------------------------------------------------- output
@@ -148,12 +159,12 @@ def _is_wrong(problems: Sequence[Problem]) -> bool:
     return any(problem.severity == "error" for problem in problems)
 
 
-def _run(rules: Sequence[Rule], *, is_quiet: bool) -> list[CaseResult]:
+def _run(rules: Sequence[Rule], settings: Settings, *, is_quiet: bool) -> list[CaseResult]:
     cases = [(rule, case) for rule in rules for case in rule.cases]
     results: list[CaseResult] = []
     with typer.progressbar(cases, label="tests", hidden=is_quiet) as shown:
         for rule, case in shown:
-            results.append(run_case(rule, case))
+            results.append(run_case(rule, case, settings))
     return results
 
 

@@ -28,7 +28,6 @@ from correlator.rules.rule import (
     Leaf,
     Not,
     Null,
-    Or,
     Refers,
     Regex,
     Same,
@@ -45,15 +44,15 @@ _ORDER = {"lt": lt, "lte": le, "gt": gt, "gte": ge}
 
 def holds(condition: Condition, observation: Observation, mismatched: list[str]) -> bool:
     """Does *condition* hold? Appends to *mismatched* the fields whose value had an unexpected type."""
-    match condition:
-        case And(args):
-            return all(holds(arg, observation, mismatched) for arg in args)
-        case Or(args):
-            return any(holds(arg, observation, mismatched) for arg in args)
-        case Not(arg):
-            return not holds(arg, observation, mismatched)
-        case Leaf():
-            return leaf_holds(condition, observation, mismatched)
+    if isinstance(condition, Leaf):
+        return leaf_holds(condition, observation, mismatched)
+    if isinstance(condition, Not):
+        return not holds(condition.arg, observation, mismatched)
+    is_and = isinstance(condition, And)
+    for arg in condition.args:
+        if holds(arg, observation, mismatched) != is_and:
+            return not is_and
+    return is_and
 
 
 def leaf_holds(leaf: Leaf, observation: Observation, mismatched: list[str]) -> bool:
@@ -75,16 +74,15 @@ def _is_decidable(leaf: Leaf, found: Scalar, observation: Observation) -> bool:
 
 def test_holds(test: Test, found: Scalar, observation: Observation) -> bool | None:
     """Does *test* hold of the value *found*? None when its type is not one that can be tested."""
-    match test:
-        case Exists(is_present):
-            return (found is not None) == is_present
-        case Null():
-            return found is None
     if found is None:
-        return False
+        return isinstance(test, Null) or (isinstance(test, Exists) and not test.is_present)
     match test:
         case Text():
             return text_matches(test, found) if isinstance(found, str) else None
+        case Exists(is_present):
+            return is_present
+        case Null():
+            return False
         case Same(expected):
             return found == expected if _is_like(found, expected) else None
         case Compare(operator, number):
@@ -95,7 +93,6 @@ def test_holds(test: Test, found: Scalar, observation: Observation) -> bool | No
             return _is_within(network, found)
         case Refers(name, relation):
             return _relates(relation, found, value(observation, name))
-    return None
 
 
 def _is_number(found: Scalar) -> bool:
@@ -111,9 +108,11 @@ def _is_like(found: Scalar, expected: Scalar) -> bool:
 def text_matches(test: Text, found: str) -> bool:
     if not test.is_cased:
         found = found.lower()
-    if all(isinstance(part, str) for part in test.parts):
-        wanted = "".join(map(str, test.parts))
-        return found == (wanted if test.is_cased else wanted.lower())
+    if not test.parts:
+        return not found
+    first = test.parts[0]
+    if len(test.parts) == 1 and isinstance(first, str):  # neighbouring texts are one part
+        return found == (first if test.is_cased else first.lower())
     try:
         return _wildcards(test).fullmatch(found) is not None
     except UnicodeError:  # a lone surrogate is no text
