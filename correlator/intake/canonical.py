@@ -38,16 +38,21 @@ class Canonical(msgspec.Struct, frozen=True):
 
 def check_text(value: object) -> str | None:
     """A name or number that things are looked up by: printable, without spaces at its ends, not long."""
-    if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 1 << 63:
-        return str(value)
     if not isinstance(value, str):
-        raise Unfit("wrong_type", f"a {type(value).__name__}, expected a text")
+        return _digits(value)
     if len(value) > TEXT_MAX:
         raise Unfit("too_long", f"{len(value)} characters, at most {TEXT_MAX}")
     text = value.strip()
     if not text.isprintable():
         raise Unfit("bad_text", f"{text[:40]!r} contains characters that cannot be printed")
     return text or None
+
+
+def _digits(value: object) -> str:
+    """Badge numbers are often written as numbers."""
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 1 << 63:
+        return str(value)
+    raise Unfit("wrong_type", f"a {type(value).__name__}, expected a text")
 
 
 def check_time(value: object) -> int:
@@ -62,9 +67,7 @@ def check_time(value: object) -> int:
 
 def _label(value: object) -> str | None:
     """What people read and nothing is looked up by: cut and cleaned rather than refused."""
-    if isinstance(value, bool) or not isinstance(value, str | int):
-        raise Unfit("wrong_type", f"a {type(value).__name__}, expected a text")
-    text = value[: 4 * TEXT_MAX] if isinstance(value, str) else check_text(value) or ""
+    text = value[: 4 * TEXT_MAX] if isinstance(value, str) else _digits(value)
     if not text.isprintable():
         text = "".join(character if character.isprintable() else " " for character in text)
     return text.strip()[:TEXT_MAX] or None

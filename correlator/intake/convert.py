@@ -68,7 +68,7 @@ class Converter(msgspec.Struct, frozen=True):
 class Chain(msgspec.Struct, frozen=True):
     """Converters one after the other. *words*: all that can come out, where the last one is an enum table."""
 
-    convert: Convert
+    steps: tuple[Convert, ...]
     gives_time: bool = False
     words: dict[str, object] | None = None
     words_path: Path = ()  # of that table, below the chain
@@ -91,7 +91,7 @@ def parse_chain(spec: object, lines: Lines, path: Path) -> tuple[Chain | None, l
         return None, problems or [lines.problem(path, f"expected one of: {', '.join(CONVERTERS)}")]
     words = cast("dict[str, object]", last[1]) if last[0] == "enum" else None
     table: Path = (len(steps) - 1, "enum") if isinstance(spec, list) else ("enum",)
-    return Chain(_chained(made), CONVERTERS[last[0]].gives_time, words, table), []
+    return Chain(tuple(made), CONVERTERS[last[0]].gives_time, words, table), []
 
 
 def _name_and_parameter(step: object) -> tuple[str, object]:
@@ -112,21 +112,6 @@ def _make(name: str, parameter: object) -> Convert:
     except BadParameter as bad:
         bad.path = (name, *bad.path)
         raise
-
-
-def _chained(steps: list[Convert]) -> Convert:
-    if len(steps) == 1:
-        return steps[0]
-
-    def convert(value: object) -> object:
-        found: object = value
-        for step in steps:
-            if found is None:
-                return None
-            found = step(found)
-        return found
-
-    return convert
 
 
 # ------------------------------------------------------------------------ times

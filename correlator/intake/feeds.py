@@ -180,7 +180,7 @@ def _kinds(feed: Fields, reading: Reading) -> tuple[tuple[Kind, ...], Row | None
         choices = ", ".join([*FEED_KINDS, IGNORE])
         feed.problem("kind", f"chosen by a value, the kind needs an enum that gives: {choices}")
         return FEED_KINDS[:1], None
-    return kinds, Row("kind", value.take, value.said)
+    return kinds, Row("kind", make_take(value, lambda found: found, feed.report), value.said)
 
 
 def _plan(

@@ -36,11 +36,12 @@ class Reading(msgspec.Struct, frozen=True):
 
 
 class Value(msgspec.Struct, frozen=True):
-    """A value as written. *constant* and *default*: None for none."""
+    """A value as written. *key*: the field of the record where it is just that, "" for longer ways."""
 
-    take: Take
+    get: Take
+    key: str
     said: str  # for messages: the paths as written
-    constant: object = None
+    constant: object = None  # None for none
     default: object = None
     chain: Chain | None = None
     path: Path = ()  # in the file
@@ -65,7 +66,8 @@ def read_value(spec: object, path: Path, reading: Reading) -> Value | None:
     said, get = _getter(fields, ways[0], at, reading)
     if len(reading.report.problems) > before:
         return None
-    return Value(_converted(get, chain.convert if chain else None), said, constant, default, chain, path)
+    key = said.removeprefix("path ") if ways[0] == "path" and "." not in said else ""
+    return Value(get, key, said, constant, default, chain, path)
 
 
 def make_take(value: Value, check: Check, report: Report) -> Take:
@@ -74,23 +76,39 @@ def make_take(value: Value, check: Check, report: Report) -> Take:
     if value.constant is not None:
         constant = _checked_at_load(value.constant, check, (*value.path, "constant"), report)
         return lambda _: constant
-    get = value.take
-    if value.chain is not None and value.chain.words is not None:
-        for word, written in value.chain.words.items():
-            _checked_at_load(written, check, (*value.path, "convert", *value.chain.words_path, word), report)
-        if default is None:
-            return get
+    chain = value.chain or Chain(())
+    steps = [*chain.steps, check]
+    if chain.words is not None:  # all that the table can give is checked here, so no record need be
+        for word, written in chain.words.items():
+            _checked_at_load(written, check, (*value.path, "convert", *chain.words_path, word), report)
+        steps.pop()
+    if value.key and len(steps) == 1:
+        return _make_short(value.key, steps[0], default)
+    return _make_long(value.get, steps, default)
 
-        def take_word(decoded: Decoded) -> object:
-            found = get(decoded)
-            return default if found is None else found
 
-        return take_word
+def _make_short(key: str, step: Convert, default: object) -> Take:
+    """The most frequent case by far: one field of the record, one step."""
 
     def take(decoded: Decoded) -> object:
+        found = decoded.get(key)
+        if found is None or found == "":
+            return default
+        found = step(found)
+        return default if found is None else found
+
+    return take
+
+
+def _make_long(get: Take, steps: list[Convert], default: object) -> Take:
+    def take(decoded: Decoded) -> object:
         found = get(decoded)
-        if found is not None:
-            found = check(found)
+        if found == "":
+            return default
+        for step in steps:
+            if found is None:
+                return default
+            found = step(found)
         return default if found is None else found
 
     return take
@@ -174,16 +192,5 @@ def _make_path(text: str, at: Path, reading: Reading) -> Take:
             else:
                 return None
         return found
-
-    return take
-
-
-def _converted(get: Take, convert: Convert | None) -> Take:
-    if convert is None:
-        return get
-
-    def take(decoded: Decoded) -> object:
-        found = get(decoded)
-        return None if found is None or found == "" else convert(found)
 
     return take
