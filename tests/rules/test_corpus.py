@@ -12,6 +12,7 @@ from correlator.cli.rules import read_rules
 from correlator.event import DAY_MS
 from correlator.rules.rule import Rule
 from correlator.rules.testing import run_case
+from tests.rules.writing import load
 
 FILES = sorted((Path(__file__).parents[2] / "rules").glob("*.yml"))
 RULES, PROBLEMS = read_rules(FILES)
@@ -61,3 +62,12 @@ class TestEach:
 
 def test_what_rules_never_take_back() -> None:
     assert {r.name[:3] for r in ALERTING if not r.may_retract} == {"d21", "d23", "d28"}
+
+
+def test_the_examples_in_the_documentation_load_and_pass() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "rules.md").read_text(encoding="utf-8")
+    blocks = [b for b in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL) if b.startswith("title:")]
+    rules, problems = load("---\n".join(blocks))
+    assert problems == []
+    results = [run_case(rule, case) for rule in rules for case in rule.cases]
+    assert [result.message for result in results] == ["", ""]
