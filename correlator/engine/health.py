@@ -12,7 +12,7 @@ LOOP_AGE_MAX_MS = 60_000
 
 
 class Health(msgspec.Struct):
-    """*loop_ms*: the clock when the main loop last came round; 0 before its first round (counts as live).
+    """*loop_ms*: the worker's clock when its loop last came round; 0 before the first round (counts as live).
 
     *waiting*: why the process is not ready, for a person, e.g. `partition 3 restores: 1200 records left`;
     empty when ready. *failed*: why it will never be again; "" while all is well.

@@ -7,10 +7,12 @@ never a person, badge, address or door. Their order counts: pure stages give val
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Literal
 
 import msgspec
+
+from correlator.timeline.alert import Change
 
 MetricKind = Literal["counter", "gauge", "histogram"]
 
@@ -145,9 +147,24 @@ def check_labels(name: str, labels: Mapping[str, str]) -> None:
 
 
 def labelled(key: tuple[str, ...]) -> tuple[str, dict[str, str]]:
-    """`("correlator_x_total", "a")` of a pure stage's counters as name and labels, by position."""
+    """`("correlator_events_total", "access")` of a pure stage's counters as name and labels, by position."""
     name, *values = key
     return name, dict(zip(CATALOGUE[name].labels, values, strict=True))
+
+
+def alert_counters(changes: Iterable[Change]) -> dict[tuple[str, ...], int]:
+    """What *changes* add to `alerts_total` and `alerts_closed_total`, as counters of `labelled`."""
+    counters: dict[tuple[str, ...], int] = {}
+    for change in changes:
+        alert = change.alert
+        keys: list[tuple[str, ...]] = [
+            ("correlator_alerts_total", alert.rule, alert.severity, change.activity)
+        ]
+        if change.activity == "close":
+            keys.append(("correlator_alerts_closed_total", alert.rule, change.reason))
+        for key in keys:
+            counters[key] = counters.get(key, 0) + 1
+    return counters
 
 
 def as_markdown() -> str:

@@ -6,8 +6,9 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from correlator.adapters.prometheus import PrometheusMeter
-from correlator.engine.metrics import CATALOGUE, LABEL_VALUES, OTHER, as_markdown, labelled
+from correlator.engine.metrics import CATALOGUE, LABEL_VALUES, OTHER, alert_counters, as_markdown, labelled
 from correlator.engine.ports import Meter
+from correlator.timeline.alert import Alert, Change
 
 
 def test_counts_sets_and_observes() -> None:
@@ -90,6 +91,21 @@ def test_the_catalogue_keeps_prometheus_rules() -> None:
         assert metric.help.endswith(".")
         assert not {"identity", "badge", "ip", "door", "entity"} & set(metric.labels)
         assert f"| `{name}` |" in as_markdown()
+
+
+def test_changes_as_counters() -> None:
+    alert = Alert("u", "r", "door:d", "high", 0, "e", ())
+    opened, closed = Change("create", alert, "u"), Change("close", alert, "u", "retracted")
+    assert alert_counters([opened, closed, opened]) == {
+        ("correlator_alerts_total", "r", "high", "create"): 2,
+        ("correlator_alerts_total", "r", "high", "close"): 1,
+        ("correlator_alerts_closed_total", "r", "retracted"): 1,
+    }
+    meter = PrometheusMeter(has_process=False)
+    for key, count in alert_counters([opened, closed]).items():
+        name, labels = labelled(key)
+        meter.add(name, count, **labels)
+    assert meter.total("correlator_alerts_total") == 2
 
 
 def test_labels_by_position() -> None:
