@@ -1,7 +1,8 @@
 """Input partitions that an intake owns: what was read of each and not taken yet, merged by arrival.
 
 An input whose next record is unknown (its buffer is empty, its log is not at its end) holds back those that
-would run more than five minutes ahead of what it gave last, but not for ever: see `intake.arrival.Merge`.
+would run more than five minutes ahead of what it gave last (decision 5). Once it has been silent for half a
+minute it holds back nobody.
 """
 
 from __future__ import annotations
@@ -44,13 +45,6 @@ class Input(msgspec.Struct):
     def is_drained(self) -> bool:
         return not self.buffer and self.position >= self.end
 
-    @property
-    def head_ms(self) -> int | None:
-        """Arrival of the next record, or of the last where the next is not here yet. None: there is none."""
-        if self.is_stopped or self.is_drained:
-            return None
-        return self.buffer[0].timestamp_ms if self.buffer else self.taken_ms
-
 
 class Inputs:
     def __init__(self) -> None:
@@ -63,14 +57,15 @@ class Inputs:
             if found is not None:
                 found.buffer.append(record)
 
-    def heads(self) -> dict[Key, int | None]:
-        return {key: found.head_ms for key, found in self.by_key.items()}
-
     def drained(self) -> set[Key]:
         return {key for key, found in self.by_key.items() if found.is_drained}
 
-    def take(self, records_max: int, held: set[Key], now_ms: int) -> list[Record]:
-        """The next records in order of arrival, none of an input in *held*. *now_ms*: steady clock."""
+    def take(self, records_max: int, span_ms: int, clock_ms: int, now_ms: int) -> list[Record]:
+        """The next records of all inputs in order of arrival: at most *records_max*, and *span_ms* of arrival.
+
+        *clock_ms* is intake's, *now_ms* the steady one. A timestamp ahead of the clock counts as the clock, or
+        its input would wait for ever.
+        """
         bound_ms = FOREVER
         heap: list[tuple[int, Key]] = []
         for key, found in self.by_key.items():
@@ -78,26 +73,14 @@ class Inputs:
                 continue
             if found.buffer:
                 found.empty_since_ms = FOREVER
-                if key not in held:
-                    heap.append((found.buffer[0].timestamp_ms, key))
+                heap.append((min(found.buffer[0].timestamp_ms, clock_ms), key))
             elif not found.is_drained:
                 found.empty_since_ms = min(found.empty_since_ms, now_ms)
                 if now_ms - found.empty_since_ms < STUCK_MS:
                     bound_ms = min(bound_ms, found.taken_ms + AHEAD_MS)
         heapify(heap)
-        return self._merge(heap, bound_ms, records_max)
-
-    def take_all(self, key: Key, records_max: int) -> list[Record]:
-        """The next records of one input, whatever the others do."""
-        found = self.by_key.get(key)
-        if found is None:
-            return []
-        taken = [found.buffer.popleft() for _ in range(min(records_max, len(found.buffer)))]
-        if taken:
-            found.taken_ms = taken[-1].timestamp_ms
-        return taken
-
-    def _merge(self, heap: list[tuple[int, Key]], bound_ms: int, records_max: int) -> list[Record]:
+        if heap:
+            bound_ms = min(bound_ms, heap[0][0] + span_ms)
         taken: list[Record] = []
         while heap and len(taken) < records_max:
             at_ms, key = heappop(heap)
@@ -107,9 +90,19 @@ class Inputs:
             taken.append(found.buffer.popleft())
             found.taken_ms = at_ms
             if found.buffer:
-                heappush(heap, (found.buffer[0].timestamp_ms, key))
+                heappush(heap, (min(found.buffer[0].timestamp_ms, clock_ms), key))
             elif not found.is_drained:
                 bound_ms = min(bound_ms, at_ms + AHEAD_MS)
+        return taken
+
+    def take_all(self, key: Key, records_max: int) -> list[Record]:
+        """The next records of one input, whatever the others do."""
+        found = self.by_key.get(key)
+        if found is None:
+            return []
+        taken = [found.buffer.popleft() for _ in range(min(records_max, len(found.buffer)))]
+        if taken:
+            found.taken_ms = taken[-1].timestamp_ms
         return taken
 
     def judge(

@@ -28,6 +28,7 @@ from correlator.record import Record
 
 CLOSED = " closed"  # in an offset's metadata: a bounded read has stated its end
 LEARN_RECORDS = 2_000
+SPANS = 24
 
 _json = msgspec.json.Encoder(order="deterministic").encode
 
@@ -206,8 +207,8 @@ class IntakeStage:
         if not self._knows_people:
             return self._take_people(intake, clock_ms)
         now_ms = self._ports.steady.now_ms()
-        held = intake.held_back(self.inputs.heads(), clock_ms)
-        records = self.inputs.take(self._options.records_max, held, now_ms)
+        span_ms = self._bundle.settings.horizon_ms // SPANS  # of one step: `now` must not jump over a horizon
+        records = self.inputs.take(self._options.records_max, span_ms, clock_ms, now_ms)
         people = [r for r in records if r.topic == self._people.topic]
         rest = [r for r in records if r.topic != self._people.topic]
         taken = []

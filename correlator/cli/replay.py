@@ -1,0 +1,207 @@
+"""`correlator replay`: records of a directory through the production worker, on the embedded log."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from time import monotonic, process_time
+from typing import Annotated
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from correlator.adapters.clock import SimulatedClock
+from correlator.adapters.files import IDENTITIES, load_bundle, read_identities, read_records
+from correlator.adapters.prometheus import PrometheusMeter
+from correlator.cli.embedded import FAST, Embedded, with_partitions
+from correlator.cli.stopping import STOPPING
+from correlator.cli.telling import refusing
+from correlator.event import FOREVER
+from correlator.pipeline import Bundle
+from correlator.record import Record
+
+STOPPED = 130
+BOUNDED = msgspec.structs.replace(FAST, is_bounded=True, checkpoint_ms=FOREVER, replay_ms_max=FOREVER)
+
+
+class _Uid(msgspec.Struct):
+    uid: str
+
+
+class _Ours(msgspec.Struct):
+    rule_id: str
+
+
+class _Unmapped(msgspec.Struct):
+    correlator: _Ours
+
+
+class _Finding(msgspec.Struct):
+    """What the summary needs of an alert record."""
+
+    activity_id: int
+    finding_info: _Uid
+    unmapped: _Unmapped
+
+
+CLOSE = 3
+_finding = msgspec.json.Decoder(_Finding).decode
+
+
+class Summary(msgspec.Struct):
+    """Of a replay. *alerts* by rule: open at the end, and closed."""
+
+    events: int
+    records: int
+    seconds: float
+    cpu_seconds: float
+    alerts: dict[str, tuple[int, int]]
+    dead_letters: dict[str, int]
+    unresolved: int
+    late: int
+    too_late: int
+
+    @property
+    def events_per_s(self) -> float:
+        return self.events / max(self.seconds, 1e-9)
+
+
+class Replay:
+    """A bounded read of *records*, step by step; every change published is given in `alerts`."""
+
+    def __init__(self, bundle: Bundle, records: list[Record], identities: list[tuple[str, bytes]]) -> None:
+        self.records, self.alerts = records, list[bytes]()
+        self.meter = PrometheusMeter(has_process=False)
+        raw: dict[str, int] = {}
+        for record in records:
+            raw[record.topic] = max(raw.get(record.topic, 1), record.partition + 1)
+        self.embedded = Embedded(bundle, SimulatedClock(FOREVER), raw)  # no clock is held against files
+        unread = sorted(raw.keys() - bundle.intake.feeds.keys())
+        self.unread = {topic: sum(r.topic == topic for r in records) for topic in unread}
+        self.embedded.load_identities(identities, 0)
+        for record in records:
+            if record.topic not in self.unread:
+                self.embedded.append(record)
+        self.worker = self.embedded.worker(self.meter, BOUNDED)
+        self.dead = Counter[str]()
+        self._began_s, self._began_cpu_s = monotonic(), process_time()
+
+    def taken(self) -> int:
+        """Records read so far."""
+        return int(self.meter.total("correlator_records_consumed_total", stage="intake"))
+
+    def collect(self) -> None:
+        """Take what was published, and let go of what nobody reads again."""
+        topics = self.embedded.topics
+        self.alerts += [record.value or b"" for record in self.embedded.news(topics.alerts)]
+        for record in self.embedded.news(topics.dead_letters):
+            headers = dict(record.headers)
+            self.dead[headers["correlator.errors.reason"].decode()] += 1
+        self.embedded.forget()
+
+    def summary(self) -> Summary:
+        seconds, meter = monotonic() - self._began_s, self.meter
+        cpu_seconds = process_time() - self._began_cpu_s
+        state: dict[str, tuple[str, bool]] = {}
+        for value in self.alerts:
+            told = _finding(value)
+            state[told.finding_info.uid] = (told.unmapped.correlator.rule_id, told.activity_id == CLOSE)
+        alerts: dict[str, tuple[int, int]] = {}
+        for rule, is_closed in state.values():
+            opened, closed = alerts.get(rule, (0, 0))
+            alerts[rule] = (opened + (not is_closed), closed + is_closed)
+        return Summary(
+            int(meter.total("correlator_events_total")),
+            len(self.records),
+            seconds,
+            cpu_seconds,
+            dict(sorted(alerts.items())),
+            dict(sorted(self.dead.items())),
+            int(meter.total("correlator_identities_unresolved_total")),
+            int(meter.total("correlator_records_late_total")),
+            int(meter.total("correlator_events_refused_total", reason="too_late")),
+        )
+
+
+def replay_command(
+    directory: Annotated[Path, typer.Argument(help="Configuration directory with records/.")],
+    out: Annotated[Path, typer.Option("--out", help="Alert changes as JSON lines, in order of telling.")],
+    partitions: Annotated[
+        int | None,
+        typer.Option(min=1, max=1000, help="Of the keyed topic, instead of the configured number."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
+) -> None:
+    """Read the records of DIRECTORY as the live system would have, and write every alert change.
+
+    Everything settles: at the end every feed counts as arrived to half a horizon past the last record.
+
+    Exit codes: 0 done, 1 OUT cannot be written, 2 the configuration or a record is wrong, 130 interrupted.
+    """
+    console = Console(stderr=True)
+    with refusing():
+        bundle = load_bundle(directory)
+        if partitions is not None:
+            bundle = with_partitions(bundle, partitions)
+        path = directory / IDENTITIES
+        identities = read_identities(path, bundle.intake.sites) if path.exists() else []
+        with console.status("reading records"):
+            records = list(read_records(directory))
+        replay = Replay(bundle, records, identities)
+        _run(replay, console, is_quiet=as_json)
+    try:
+        out.write_bytes(b"".join(value + b"\n" for value in replay.alerts))
+    except OSError as error:
+        typer.echo(f"cannot write {out}: {error.strerror}", err=True)
+        raise typer.Exit(1) from error
+    summary = replay.summary()
+    if as_json:
+        typer.echo(json.dumps(msgspec.to_builtins(summary) | {"events_per_s": round(summary.events_per_s)}))
+    else:
+        _print(summary, replay, bundle)
+    if STOPPING.is_asked:
+        raise typer.Exit(STOPPED)
+
+
+def _run(replay: Replay, console: Console, *, is_quiet: bool) -> None:
+    columns = (TextColumn("replaying"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, disable=is_quiet or not console.is_terminal) as progress:
+        task = progress.add_task("records", total=len(replay.records))
+        steps = 0
+
+        def after_step() -> None:
+            nonlocal steps
+            steps += 1
+            if steps % 20 == 0:
+                progress.update(task, completed=replay.taken())
+                replay.collect()
+
+        replay.worker.run(lambda: STOPPING.is_asked, after_step)
+        replay.collect()
+        progress.update(task, completed=replay.taken())
+
+
+def _print(summary: Summary, replay: Replay, bundle: Bundle) -> None:
+    console = Console()
+    console.print(
+        f"{summary.events:,} events of {summary.records:,} records in {summary.seconds:.1f} s "
+        f"({summary.events_per_s:,.0f}/s, {summary.events / summary.cpu_seconds:,.0f} per CPU-second), "
+        f"{summary.late:,} late, {summary.too_late:,} too late, "
+        f"{summary.unresolved:,} of nobody known",
+        highlight=False,
+    )
+    for topic, count in replay.unread.items():
+        console.print(f"no feed reads {topic}: {count:,} records left alone", highlight=False)
+    alerts = Table("rule", "open", "closed", title="alerts", title_justify="left")
+    for rule, (opened, closed) in summary.alerts.items():
+        alerts.add_row(bundle.texts[rule].title if rule in bundle.texts else rule, str(opened), str(closed))
+    console.print(alerts)
+    if summary.dead_letters:
+        letters = Table("reason", "records", title="dead letters", title_justify="left")
+        for reason, count in summary.dead_letters.items():
+            letters.add_row(reason, str(count))
+        console.print(letters)

@@ -1,0 +1,27 @@
+"""What verbs say when something is wrong, and how they say it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import typer
+
+from correlator.engine.topics import EngineRefusal
+from correlator.problem import BadConfiguration
+
+REFUSED = 2
+
+
+@contextmanager
+def refusing() -> Iterator[None]:
+    """Configuration that must not be used, a log that must not be gone on with: all reasons, exit code 2."""
+    try:
+        yield
+    except BadConfiguration as error:
+        for problem in error.problems:
+            typer.echo(str(problem), err=True)
+        raise typer.Exit(REFUSED) from error
+    except EngineRefusal as error:
+        typer.echo(f"refused: {error}", err=True)
+        raise typer.Exit(REFUSED) from error
