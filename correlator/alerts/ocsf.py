@@ -6,7 +6,7 @@ Pure: no clock is read (`time` is log time), everything is sorted, so equal inpu
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 from typing import Any
 
@@ -71,6 +71,7 @@ def render(
     """The finding. *evidence*: the events of `change.alert.evidence` and `change.because` as far as known."""
     told = story(change, evidence, rule, person)
     activity_id, activity = _ACTIVITIES[change.activity]
+    proofs = {event.id: evidence_of(event, person) for event in told.events}
     return {
         "activity_id": activity_id,
         "activity_name": activity,
@@ -88,10 +89,10 @@ def render(
         **_times(told),
         "metadata": _metadata(told, source),
         "finding_info": _finding(told, source),
-        "evidences": [evidence_of(event, person) for event in told.events],
+        "evidences": list(proofs.values()),
         "resources": resources_of(told),
         "observables": observables_of(told),
-        "unmapped": {"physical_access": _physical(told), "correlator": _ours(told, source)},
+        "unmapped": {"physical_access": _physical(told, proofs), "correlator": _ours(told, source)},
     }
 
 
@@ -226,11 +227,11 @@ def _attacks(tags: Sequence[str]) -> list[Json]:
     return found
 
 
-def _physical(told: Story) -> Json:
+def _physical(told: Story, proofs: Mapping[str, Json]) -> Json:
     """What OCSF cannot say of doors and presence: the completing event, and the context that was quoted."""
     said: Json = {}
-    if told.last is not None:
-        said["event"] = evidence_of(told.last, told.person)["data"]
+    if told.last is not None and told.last.id in proofs:
+        said["event"] = proofs[told.last.id]["data"]
     for group in ("presence", "travel", "last_badge", "door"):
         quoted = {n: v for n, v in told.values.items() if n.startswith(f"{group}.") and v is not None}
         if quoted:
