@@ -14,6 +14,8 @@ use:
     device     rarity of the device; login only
     network    rarity of the network; login only
 
+What was done earlier on the same day is no habit yet and does not count for hour, off_hours and weekday.
+
 *Axes* are what the trees cut. Cuts are drawn at random, so every axis that rarely matters takes cuts from the
 others: the four rarities of things share one axis, and time has three.
 
@@ -42,11 +44,11 @@ def features(event: Event, profile: Profile) -> dict[str, float]:
     """FEATURES of an event that shows habit, against the profile *before* it."""
     day, hour = profiles.local_day_hour(event)
     is_access = event.kind == "access"
-    habit = profile.access if is_access else profile.login
+    habit = _settled(profile, profile.access if is_access else profile.login, day)
     return {
         "hour": _hour(habit, hour),
         "off_hours": _off_hours(habit, hour),
-        "weekday": _weekday(profile.weekdays, profiles.weekday_of(day)),
+        "weekday": _weekday(profile, day),
         "zone": _unfamiliar(profile.zones, profiles.zone_key(event)) if is_access else 0.0,
         "door": _unfamiliar(profile.doors, profiles.door_key(event)) if is_access else 0.0,
         "device": 0.0 if is_access else _unfamiliar(profile.devices, profiles.device_key(event)),
@@ -63,6 +65,18 @@ def axes(x: dict[str, float]) -> dict[str, float]:
         "outside": x["hour"] * x["off_hours"],
         "unfamiliar": max(x["zone"], x["door"], x["device"], x["network"]),
     }
+
+
+def _settled(profile: Profile, habit: Habit, day: int) -> Habit:
+    """*habit* without what was done on *day* itself.
+
+    Who walks through the entrance at night and on to the vault must not make the hour a habit on the way.
+    """
+    today = habit.today
+    if not today or day > profile.last_day:
+        return habit
+    hours = bytes([count - (today >> hour & 1) for hour, count in enumerate(habit.hours)])
+    return Habit(habit.days - 1, 0, hours)
 
 
 def _hour(habit: Habit, hour: int) -> float:
@@ -83,9 +97,12 @@ def _off_hours(habit: Habit, hour: int) -> float:
     return 1.0
 
 
-def _weekday(weekdays: bytes, weekday: int) -> float:
-    days = sum(weekdays)
-    return _rarity(7 * weekdays[weekday] / days) if days else 0.0
+def _weekday(profile: Profile, day: int) -> float:
+    is_counted = day <= profile.last_day and profile.active_days > 0
+    days = sum(profile.weekdays) - is_counted
+    weekday = profiles.weekday_of(day)
+    is_newest = is_counted and weekday == profiles.weekday_of(profile.last_day)
+    return _rarity(7 * (profile.weekdays[weekday] - is_newest) / days) if days else 0.0
 
 
 def _unfamiliar(counts: tuple[Count, ...], key: int) -> float:

@@ -63,6 +63,14 @@ def test_saturday_is_rare_for_an_office_worker() -> None:
     assert features(access(25, 10), office())["weekday"] == 0.0
 
 
+def test_what_was_done_earlier_the_same_day_is_no_habit_yet() -> None:
+    before, at_entrance = office(), access(26, 3)
+    after = learn_profile(before, at_entrance)
+    for name in ("hour", "off_hours", "weekday"):
+        assert features(access(26, 3.1), after)[name] == features(at_entrance, before)[name] > 0.8
+    assert features(access(33, 3), after)["hour"] < 1.0
+
+
 def test_each_unknown_thing_shows_under_its_own_name() -> None:
     assert features(access(21, 10, zone="vault"), office())["zone"] == 1.0
     assert features(access(21, 10, door="d9"), office())["door"] == 1.0

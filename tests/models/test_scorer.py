@@ -81,6 +81,22 @@ def test_a_person_of_office_hours_who_enters_at_night_stands_out(company: Compan
     assert all(score.is_warm and score.pushing[0] in ("hour", "off_hours") for score in scores)
 
 
+def test_the_way_through_the_entrance_does_not_hide_the_vault() -> None:
+    company = Company(seed=14)
+    for day in range(FIRST_JUDGED):
+        for _ in company.live(day):
+            pass
+    percentiles = []
+    for worker in company.office_workers()[:12]:
+        entered = access(worker, at(FIRST_JUDGED, 3), worker.doors[0])
+        _, x = company.scorer.score(entered, "employee", company.profiles[worker.id])
+        company.scorer.learn("employee", x)
+        company.profiles[worker.id] = learn_profile(company.profiles[worker.id], entered)
+        vault = access(worker, at(FIRST_JUDGED, 3.1), worker.doors[-1])
+        percentiles.append(company.score_aside(vault).percentile)
+    assert sum(value >= 0.99 for value in percentiles) >= 10
+
+
 def test_usual_entries_do_not_stand_out() -> None:
     company = Company(seed=12)
     scores = [score for day in range(25) for score in company.live(day) if day >= FIRST_JUDGED]
