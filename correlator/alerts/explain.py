@@ -190,9 +190,10 @@ def _tallied(events: tuple[Event, ...]) -> str:
 
 
 def _tally(what: str, words: list[str]) -> str:
-    """`doors a 3, b 1`: most frequent first, then by name."""
+    """`doors a ×3 and b`: most frequent first, then by name."""
     counts = sorted(Counter(word for word in words if word).items(), key=lambda item: (-item[1], item[0]))
-    return f"{what} {several((f'{word} {count}' for word, count in counts), 5)}" if counts else ""
+    words = [f"{word} ×{count}" if count > 1 else word for word, count in counts]
+    return f"{what} {several(words, 5)}" if words else ""
 
 
 # -------------------------------------------------------- credential, status, score

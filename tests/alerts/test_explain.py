@@ -86,8 +86,8 @@ def test_presence_elsewhere() -> None:
 def test_counts_say_what_was_counted_and_what_was_asked_for() -> None:
     said = paragraph(shapes.d18())
     assert "a count of 3; the rule asks for at least 3 different place.door within 15 min" in said
-    assert "doors lis-1-07 1, lis-1-08 1 and lis-1-09 1" in said
-    assert "reasons no_access_rights 2 and out_of_time_range 1" in said
+    assert "doors lis-1-07, lis-1-08 and lis-1-09" in said
+    assert "reasons no_access_rights ×2 and out_of_time_range" in said
 
 
 def test_status_and_credential_say_since_when() -> None:
