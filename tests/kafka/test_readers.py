@@ -107,6 +107,17 @@ def test_h6_a_member_without_a_stable_assignment_is_built_anew(
     assert member.changes == [AssignmentChange(assigned=(TopicPartition(topic, 0),))]
 
 
+def test_h6_members_that_are_polled_now_and_then_agree_in_one_rebalance(log: KafkaLog) -> None:
+    """Each join of one member ends while the other is polled: none of them may be thrown away."""
+    topic, group = log.topic(4), log.name("group")
+    members = [joined(log, group, topic)]
+    for _ in range(3):
+        generation = members[0].reader.membership().generation
+        members.append(Member(log.reader(group, [topic])))
+        until(lambda: sum(len(m.owned) for m in members) == 4 and all(m.owned for m in members), *members)
+        assert {m.reader.membership().generation for m in members} <= {generation + 1, generation + 2}
+
+
 def test_a_member_whose_session_expired_hears_that_it_lost_its_partitions(
     disturbed: KafkaLog, proxy: Proxy
 ) -> None:

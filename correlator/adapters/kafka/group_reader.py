@@ -1,9 +1,11 @@
 """A member of a consumer group whose listener only pauses and records.
 
 The client's rebalance callbacks run on its network thread, where most calls fail and every delay stops the
-heartbeats; so what they hear is kept for the engine, which asks after each poll. A poll lasts at least 500 ms
-unless there is data: shorter ones can leave a member rebalancing for ever (H6). A member that has had no
-stable assignment for 30 s is built anew.
+heartbeats; so what they hear is kept for the engine, which asks after each poll.
+
+H6: the client throws a join away that finishes between two polls and joins again; two members can chase each
+other so for ever. Hence a finished join is handed to the next poll, a poll lasts at least 500 ms unless there
+is data, and a member that has had no stable assignment for 30 s is built anew.
 """
 
 from __future__ import annotations
@@ -146,6 +148,7 @@ class KafkaGroupReader:
     def _join(self) -> None:
         with asking("joining the group"):
             consumer = KafkaConsumer(**self._settings)
+            _keep_finished_joins(consumer._coordinator)
             consumer.subscribe(self._topics, listener=_PauseAndRecord(consumer, self._changes))
         self._consumer = consumer
 
@@ -211,6 +214,25 @@ class _PauseAndRecord(ConsumerRebalanceListener):
     def _record(self, change: AssignmentChange) -> None:
         if change != AssignmentChange():  # a first assignment made before the topics are known is empty
             self._changes.append(change)
+
+
+def _keep_finished_joins(coordinator: Any) -> None:
+    """Make the client wait for a join that is done, where it would begin another (H6)."""
+    join = coordinator.join_group_async
+
+    async def join_group(timeout_ms: float | None = None) -> Any:
+        finished = coordinator._join_task
+        if (
+            finished is not None and finished.is_done
+        ):  # give it out anew: done only after the client has looked
+            coordinator._join_task = coordinator._manager.call_soon(_result_of, finished)
+        return await join(timeout_ms=timeout_ms)
+
+    coordinator.join_group_async = join_group
+
+
+async def _result_of(finished: Any) -> Any:
+    return await finished
 
 
 def _settings(config: KafkaConfig, group: str, instance: str | None, session_ms: int) -> dict[str, Any]:
