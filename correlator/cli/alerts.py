@@ -71,7 +71,7 @@ def still_open(values: Iterable[bytes]) -> Iterator[bytes]:
     for value in values:
         told = read_told(value)
         newest[told.finding_info.uid] = (value, told.is_closed)
-    return (value for value, is_closed in newest.values() if not is_closed)
+    yield from (value for value, is_closed in newest.values() if not is_closed)
 
 
 def block(told: Told, width: int) -> Text:

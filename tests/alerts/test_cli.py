@@ -75,9 +75,10 @@ def test_what_cannot_be_read_ends_with_a_code(arguments: list[str], code: int, s
 def test_a_line_that_is_no_alert(tmp_path: Path) -> None:
     path = tmp_path / "x.jsonl"
     path.write_text("{}\n")
-    result = RUNNER.invoke(alerts.app, ["tail", "--file", str(path)])
-    assert result.exit_code == 1
-    assert "a record is no alert" in result.output
+    for more in ([], ["--open"]):
+        result = RUNNER.invoke(alerts.app, ["tail", "--file", str(path), *more])
+        assert result.exit_code == 1
+        assert "a record is no alert" in result.output
 
 
 def log(*, values: int = 0) -> tuple[MemoryLog, MemoryLogReader]:
