@@ -24,7 +24,7 @@ class BadRecordFile(Exception):
 
 
 class _Envelope(msgspec.Struct, forbid_unknown_fields=True):
-    value: msgspec.Raw | None = None
+    value: msgspec.Raw = msgspec.Raw()
     value_b64: str | None = None
     arrival_ms: int | None = None
     partition: int = 0
@@ -56,14 +56,10 @@ def _record(line: bytes, topic: str, number: int) -> Record:
     text = line.rstrip(b"\r\n")
     try:
         found = _decode_envelope(text)
-        if found.value is None and found.value_b64 is None:
-            return Record(topic, 0, number, 0, None, text)
-        value = (
-            b64decode(found.value_b64, validate=True)
-            if found.value_b64 is not None
-            else bytes(found.value or b"")
-        )
+        value = bytes(found.value) if found.value_b64 is None else b64decode(found.value_b64, validate=True)
     except (ValueError, RecursionError):
+        return Record(topic, 0, number, 0, None, text)
+    if not value and found.value_b64 is None:
         return Record(topic, 0, number, 0, None, text)
     headers = tuple((name, content.encode()) for name, content in found.headers.items())
     key = None if found.key is None else found.key.encode()
