@@ -17,7 +17,7 @@ from correlator.simulate.geography import Door, Site
 from correlator.simulate.people import GUARD_SLOTS, Person, Plan
 
 PATROL_MINUTES = 20  # between two reads of one guard's tour: no controller is silent for long
-ON_CALL_SHARE = 0.35  # of nights on which somebody on call comes
+CALL_SHARE = 0.85  # of the nights of the rota on which somebody on call has to come
 
 
 class Noise(msgspec.Struct, frozen=True):
@@ -72,8 +72,8 @@ def live(
             _work_elsewhere(log, person, plan.network, rng)
         case "off" if person.reads_mail_at_weekends and rng.random() < 0.6:
             _evening(log, person, log.sites[person.home], person.metro, rng)
-    is_reachable = person.is_on_call and plan.stay in {"onsite", "remote", "off"}
-    if is_reachable and (is_called or rng.random() < ON_CALL_SHARE):
+    is_on_rota = log.today.weekday() in person.call_nights and plan.stay in {"onsite", "remote", "off"}
+    if is_on_rota and (is_called or rng.random() < CALL_SHARE):
         _night_call(log, person, rng, noise)
 
 

@@ -89,7 +89,7 @@ class Person:
     takes_lunch_out: bool = True
     is_always_vpn: bool = False
     reads_mail_at_weekends: bool = False
-    is_on_call: bool = False  # comes at night, several times a week
+    call_nights: frozenset[int] = frozenset()  # weekdays on which somebody on call comes after midnight
     is_early: bool = False  # always there long before the others
     slot: int = -1  # of a guard's shift
     team: int = 0
@@ -119,6 +119,10 @@ class Person:
             if since <= day:
                 found = badge
         return found
+
+    @property
+    def is_on_call(self) -> bool:
+        return bool(self.call_nights)
 
     @property
     def is_human(self) -> bool:
@@ -203,7 +207,7 @@ def _by_role(person: Person, rng: Random) -> None:
             person.is_early = rng.random() < 0.3
         case "it":
             person.doors = ("dc-1", "dc-2", "archive")
-            person.is_on_call = rng.random() < 0.25
+            person.call_nights = frozenset(rng.sample(range(7), 4)) if rng.random() < 0.25 else frozenset()
         case "contractor":
             person.remote_days = frozenset(rng.sample(range(5), 2))
         case "remote":

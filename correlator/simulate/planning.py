@@ -19,7 +19,7 @@ from correlator.simulate.geography import LATE_SITE, Site
 from correlator.simulate.people import Badge, Person, Plan
 from correlator.simulate.scenario import Diary, Directive, Label, Scenario
 
-WARM_DAYS = 14
+WARM_DAYS = 15
 ACTIVE_DAYS = 11  # on which a person left traces before a scenario of D26
 TRIES = 3_000
 
@@ -210,7 +210,7 @@ def _known_office(p: Planner, person: Person, day: int) -> bool:
 
 
 def _on_call(p: Planner, person: Person, day: int) -> bool:
-    return _is_known(p, person, day)
+    return p.staff.start_day(day).weekday() in person.call_nights and _is_known(p, person, day)
 
 
 def _early_in_lab(p: Planner, person: Person, day: int) -> bool:
