@@ -55,6 +55,20 @@ def holds(condition: Condition, observation: Observation, mismatched: list[str])
     return is_and
 
 
+def witnesses(condition: Condition, observation: Observation) -> list[str]:
+    """Fields by which *condition*, which holds, does so: of an `or` those branches that hold, of a `not`
+    none.
+    """
+    if isinstance(condition, Leaf):
+        return [condition.field]
+    if isinstance(condition, Not):
+        return []
+    args = condition.args
+    if not isinstance(condition, And):
+        args = tuple(arg for arg in args if holds(arg, observation, []))
+    return [name for arg in args for name in witnesses(arg, observation)]
+
+
 def leaf_holds(leaf: Leaf, observation: Observation, mismatched: list[str]) -> bool:
     found = value(observation, leaf.field)
     results = [test_holds(test, found, observation) for test in leaf.tests]

@@ -8,12 +8,12 @@ counted here are only values of unexpected types.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple, get_args
 
 from correlator.event import KINDS, EntityKind, Kind, entity_kind
 from correlator.rules.check import kinds_of
-from correlator.rules.interpret import holds
+from correlator.rules.interpret import holds, witnesses
 from correlator.rules.rule import Base, Condition, Correlation, Rule, Settle
 from correlator.rules.windows import enter, entry_of, is_reached, prune_window
 from correlator.timeline.fields import FIELDS, value
@@ -59,7 +59,6 @@ class RuleProgram:
         self.groupless: dict[str, int] = {}  # rule id -> events without a field that they are counted by
         self._counted = {r.fingerprint: r.correlation for r in alerting if r.correlation is not None}
         self._quoted = {rule.id: _quoted(rule) for rule in alerting}
-        self._linked = {rule.id: _linked(rule) for rule in alerting}
         self._singles = {rule.id: _single(rule) for rule in alerting if rule.condition is not None}
         self._buckets: dict[tuple[EntityKind, Kind], _Bucket] = {
             (entity, kind): self._bucket(alerting, entity, kind)
@@ -175,8 +174,8 @@ class RuleProgram:
         window: Window | None = None,
     ) -> Match:
         event = observation.event
-        linked = (value(observation, name) for name in self._linked[rule.id])
-        ids = [str(i) for i in linked if i is not None]
+        linked = _linked(witnesses(rule.condition, observation)) if rule.condition is not None else ()
+        ids = [str(i) for name in linked if (i := value(observation, name)) is not None]
         ids += [entry.id for entry in window.entries] if window is not None else []
         quoted: list[tuple[str, Scalar]] = [
             (name, found) for name in self._quoted[rule.id] if (found := value(observation, name)) is not None
@@ -216,10 +215,10 @@ def _single(rule: Rule) -> _Single:
     return _Single(rule, rule.condition, settle, later)
 
 
-def _linked(rule: Rule) -> tuple[str, ...]:
-    """Ids of the earlier events that the context comes from: `X.event_id` of every group X that is read."""
-    names = (f"{name.rpartition('.')[0]}.event_id" for name in rule.reads())
-    return tuple(dict.fromkeys(name for name in names if name in FIELDS))
+def _linked(names: Iterable[str]) -> tuple[str, ...]:
+    """Ids of the earlier events that the context comes from: `X.event_id` of every group X among *names*."""
+    linked = (f"{name.rpartition('.')[0]}.event_id" for name in names)
+    return tuple(dict.fromkeys(name for name in linked if name in FIELDS))
 
 
 def _quoted(rule: Rule) -> tuple[str, ...]:

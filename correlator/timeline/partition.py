@@ -13,7 +13,7 @@ from zlib import crc32
 from msgspec.structs import replace
 
 from correlator.codec import Codes
-from correlator.event import FOREVER, NEVER, Event, Person
+from correlator.event import FOREVER, NEVER, Event, Person, entity_kind
 from correlator.frame import Frame
 from correlator.timeline import state
 from correlator.timeline.alert import Alert, Change, alert_uid
@@ -175,7 +175,7 @@ class Partition:
 
     def _score(self, timeline: Timeline, event: Event, learnt: list[Learnt]) -> Event:
         """*event* with its score, taken once, on arrival."""
-        if not self.scorer.wants(event):
+        if not self.scorer.wants(event) or entity_kind(timeline.entity) != "identity":
             return event
         profile = timeline.profile or Profile()
         person = timeline.touch(self.codes).person
