@@ -17,6 +17,8 @@ from correlator.adapters.files import shipped
 from correlator.adapters.schema_store import read_schemas
 from correlator.adapters.yaml_lines import load_yaml
 from correlator.cli.record_file import BadRecordFile, read_record_file
+from correlator.intake.canonical import CANONICAL
+from correlator.intake.convert import CONVERTERS
 from correlator.intake.decode import Schemas
 from correlator.intake.feeds import Feed, parse_feed
 from correlator.intake.mapped import Mapped
@@ -114,6 +116,23 @@ def try_feed(
     _print_counts(feed, counts, as_json=as_json)
     if any(reason not in {"mapped", "ignored"} for reason in counts):
         raise typer.Exit(FAILED)
+
+
+@app.command("fields")
+def fields_command(as_json: AsJson = False) -> None:
+    """List what a feed file may use: the canonical fields and the converters."""
+    if as_json:
+        fields = [{"name": n, "kinds": c.kinds, "words": c.words, "doc": c.doc} for n, c in CANONICAL.items()]
+        converters = [{"name": name, "doc": converter.doc} for name, converter in CONVERTERS.items()]
+        typer.echo(json.dumps({"fields": fields, "converters": converters}))
+        return
+    table = Table("field", "kinds", "values", "meaning")
+    for name, canonical in CANONICAL.items():
+        table.add_row(name, ", ".join(canonical.kinds), ", ".join(canonical.words), escape(canonical.doc))
+    converting = Table("converter", "meaning")
+    for name, converter in CONVERTERS.items():
+        converting.add_row(name, escape(converter.doc))
+    Console().print(table, converting)
 
 
 # ----------------------------------------------------------------------- files

@@ -35,6 +35,12 @@ def test_shipped_feeds_are_checked_and_tested_by_default() -> None:
     assert all(sample["passed"] for sample in json.loads(out)["samples"])
 
 
+def test_what_a_feed_may_use_is_listed() -> None:
+    assert "access.outcome" in run("fields")[1]
+    listed = json.loads(run("fields", "--json")[1])
+    assert {"name": "lower", "doc": "Text in lower case."} in listed["converters"]
+
+
 def test_errors_end_with_2_and_are_listed(feed: Path) -> None:
     feed.write_text(ACCESS.replace("kind: access", "kind: excess"), encoding="utf-8")
     status, _, err = run("check", feed)

@@ -213,7 +213,7 @@ samples:
         "f.yml:9:10: error: timing.bound: expected a duration",
         "f.yml:9:20: error: timing.quiet: longer than 31 days",
         "f.yml:9:32: error: timing.silense: unknown key 'silense' (did you mean 'silence_max'?)",
-        "f.yml:11:3: error: fields.credental.id: unknown field 'credental.id' (did you mean 'credential.id'?)",
+        "f.yml:11:3: error: fields.credental.id: unknown field 'credental.id' (did you mean 'credential",
         "f.yml:12:47: error: fields.access.outcome.convert.enum.Y: 'grantd' is none of: granted, denied",
         "f.yml:13:3: error: fields.door.activity: door.activity is for door, the feed is access",
         "f.yml:14:19: error: fields.access.duress.constant: a str, expected true or false",
