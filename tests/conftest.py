@@ -15,7 +15,9 @@ from tests.broker.proxy import Proxy
 
 settings.register_profile("quick", max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 settings.register_profile("nightly", parent=settings.get_profile("quick"), max_examples=10_000)
-settings.register_profile("hunt", parent=settings.get_profile("quick"), phases=[Phase.generate], database=None)
+settings.register_profile(
+    "hunt", parent=settings.get_profile("quick"), phases=[Phase.generate], database=None
+)
 settings.load_profile(os.environ.get("CORRELATOR_TEST_PROFILE", "quick"))
 
 

@@ -1,7 +1,7 @@
 """A TCP proxy that understands Kafka's framing: it drops replies or requests by API, or is gone altogether.
 
-The broker sends clients of its `proxied` listener here. PLAINTEXT only. Faults are switched between the steps of
-a test; `heal` ends all of them.
+The broker sends clients of its `proxied` listener here. PLAINTEXT only. Faults are switched between the steps
+of a test; `heal` ends all of them.
 """
 
 from __future__ import annotations
