@@ -27,6 +27,7 @@ from correlator.simulate.wire import PARTITIONS, TOPICS, read_schemas
 # Records keep the simulated time as theirs, however long ago, and are not deleted for it.
 RAW_SETTINGS = {"retention.ms": "-1", "message.timestamp.type": "CreateTime"}
 FLUSH_RECORDS = 20_000
+UNREACHABLE = 3
 START = datetime(2026, 1, 5)  # noqa: DTZ001 - a date: the zones are the sites'
 
 
@@ -55,7 +56,7 @@ def simulate_command(
     With --bootstrap records go to badge-events, door-events and login-events, created where missing, with the
     simulated arrival as timestamp.
 
-    Exit codes: 0 done, 1 no broker or the directory cannot be written, 2 bad arguments.
+    Exit codes: 0 done, 1 the directory cannot be written, 2 bad arguments, 3 Kafka cannot be reached.
     """
     settings = CompanySettings(days, people, seed, start.date(), tailgating, scenarios)
     company = simulate(settings, read_schemas(shipped("schemas")))
@@ -71,7 +72,7 @@ def simulate_command(
             with _progress(settings, is_quiet=as_json) as told:
                 _produce(again, bootstrap, told)
         except LogUnavailable as error:
-            _fail(f"{bootstrap}: {error}")
+            _fail(f"{bootstrap}: {error}", UNREACHABLE)
     _report(company, out, monotonic() - began, as_json=as_json)
 
 
@@ -140,6 +141,6 @@ def _report(company: Company, out: Path, took_s: float, *, as_json: bool) -> Non
     )
 
 
-def _fail(message: str) -> None:
+def _fail(message: str, code: int = 1) -> None:
     typer.echo(f"simulate: {message}", err=True)
-    raise typer.Exit(1)
+    raise typer.Exit(code)

@@ -2,7 +2,7 @@
 
 Some scenarios change people (a termination, a lost badge, a late hire): that happens here, so that the
 identities file knows it. Everything is drawn from the seed. Where a small company or a short run has
-nobody suitable, fewer scenarios are planned, which the truth file shows; scenarios of D26 need fourteen
+nobody suitable, fewer scenarios are planned, which the truth file shows; scenarios of D26 need fifteen
 days before, for the model to know people.
 """
 
