@@ -67,6 +67,7 @@ def normalise(
     is_of_person = mapped.kind != "door" and credential != ""
     identity = people.resolve(space, credential, time_ms) if is_of_person else ""
     site = sites.site(place.site) if place is not None and place.site else people.home(identity)
+    offset_min, is_business_hours = (0, None) if site is None else site.local(time_ms)
     return Event(
         time_ms,
         event_id(mapped.source, mapped.native_id),
@@ -91,8 +92,8 @@ def normalise(
         mapped.device,
         mapped.session,
         mapped.application,
-        0 if site is None else site.offset_min(time_ms),
-        None if site is None else site.is_business_hours(time_ms),
+        offset_min,
+        is_business_hours,
         mapped.sequence,
         claimed_ms,
     )

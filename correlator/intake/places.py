@@ -30,7 +30,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
-from correlator.event import Place
+from correlator.event import MINUTE_MS, Place
 from correlator.intake.document import Fields, Report, nearest
 from correlator.intake.hours import parse_hours
 from correlator.problem import Lines, Path, Problem
@@ -53,35 +53,47 @@ _SITE = (
     "business_hours",
     "sources",
 )
+_LOCAL_MAX = 10_000  # minutes remembered per site
 _MINUTES_MAX = 14 * 24 * 60  # of a way: two weeks
 
 _Read = Callable[[Fields, str], None]
 
 
-class Site(msgspec.Struct, frozen=True):
-    """A site as the file has it. *place* is that of the site as a whole."""
+class Site:
+    """A site as the file has it. *place* is that of the site as a whole.
 
-    name: str
-    place: Place
-    time_zone: str  # IANA
-    business_hours: tuple[
-        tuple[int, int], ...
-    ] = ()  # [from, to) in minutes of the local week, Monday 00:00 = 0
-    sources: tuple[tuple[str, str], ...] = ()  # (feed, source)
+    Hours are [from, to) in minutes of the local week, Monday 00:00 = 0; sources are (feed, source).
+    """
+
+    def __init__(
+        self,
+        name: str,
+        place: Place,
+        time_zone: str,
+        business_hours: tuple[tuple[int, int], ...] = (),
+        sources: tuple[tuple[str, str], ...] = (),
+    ) -> None:
+        self.id = place.site
+        self.name = name
+        self.place = place
+        self.timing = SiteTiming(place.site, time_zone, business_hours, sources)
+        self._local: dict[int, tuple[int, bool | None]] = {}  # by minute: most events are of the same few
 
     @property
-    def id(self) -> str:
-        return self.place.site
+    def time_zone(self) -> str:
+        return self.timing.time_zone
 
-    def offset_min(self, time_ms: int) -> int:
-        """Offset of local time from UTC."""
-        return week.offset_min(self.time_zone, time_ms)
-
-    def is_business_hours(self, time_ms: int) -> bool | None:
-        """None where the file gives no hours."""
-        if not self.business_hours:
-            return None
-        return week.is_within(self.business_hours, self.time_zone, time_ms)
+    def local(self, time_ms: int) -> tuple[int, bool | None]:
+        """Offset of local time from UTC in minutes; is it within business hours? None: nobody says."""
+        minute = time_ms // MINUTE_MS
+        found = self._local.get(minute)
+        if found is None:
+            if len(self._local) >= _LOCAL_MAX:
+                self._local.clear()
+            hours, zone = self.timing.business_hours, self.timing.time_zone
+            is_within = week.is_within(hours, zone, time_ms) if hours else None
+            found = self._local[minute] = (week.offset_min(zone, time_ms), is_within)
+        return found
 
 
 class Sites:
@@ -125,10 +137,7 @@ class Sites:
 
     def timing(self) -> tuple[SiteTiming, ...]:
         """What the marks need of each site, for `timeline.settings.Settings`."""
-        return tuple(
-            SiteTiming(site.id, site.time_zone, site.business_hours, site.sources)
-            for site in self._sites.values()
-        )
+        return tuple(site.timing for site in self._sites.values())
 
 
 def parse_sites(

@@ -72,12 +72,10 @@ def test_local_time_follows_daylight_saving() -> None:
     lisbon, boston = sites().site("lisbon"), sites().site("boston")
     assert lisbon is not None
     assert boston is not None
-    assert lisbon.offset_min(ms("2026-01-09T12:00")) == 0
-    assert lisbon.offset_min(ms("2026-07-09T12:00")) == 60
-    assert boston.offset_min(ms("2026-01-09T12:00")) == -300
-    assert lisbon.is_business_hours(ms("2026-07-10T06:30")) is True  # 07:30 in Lisbon, a Friday
-    assert lisbon.is_business_hours(ms("2026-01-09T06:30")) is False
-    assert boston.is_business_hours(ms("2026-01-09T12:00")) is None
+    assert lisbon.local(ms("2026-01-09T12:00")) == (0, True)  # a Friday
+    assert lisbon.local(ms("2026-07-10T06:30")) == (60, True)  # 07:30 in Lisbon
+    assert lisbon.local(ms("2026-01-09T06:30")) == (0, False)
+    assert boston.local(ms("2026-01-09T12:00")) == (-300, None)
 
 
 def test_travel_times_are_given_as_written() -> None:
