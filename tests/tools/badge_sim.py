@@ -13,6 +13,7 @@ import csv
 import gzip
 import json
 import sys
+from base64 import b64encode
 from collections.abc import Iterator
 from datetime import datetime
 from itertools import combinations
@@ -76,7 +77,7 @@ def convert(data: Path, out: Path) -> int:
                 "arrival_ms": arrival_ms,
                 "partition": crc32(read.user_id.encode()) % PARTITIONS,
                 "key": read.user_id,
-                "value": json.loads(line),
+                "value_b64": b64encode(line.strip()).decode(),
             }
             records.write(json.dumps(row) + "\n")
             count += 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from base64 import b64decode
 from pathlib import Path
 
 from correlator.simulate.evaluate import Told
@@ -32,7 +33,11 @@ def test_lines_become_records_that_arrive_in_the_order_of_the_file(tmp_path: Pat
     records = [json.loads(row) for row in (tmp_path / "out" / "records" / f"{TOPIC}.jsonl").open()]
     arrivals = [record["arrival_ms"] for record in records]
     assert arrivals == sorted(arrivals)
-    assert [record["value"]["user_id"] for record in records] == ["USER_1", "USER_2", "USER_1"]
+    assert [json.loads(b64decode(record["value_b64"]))["user_id"] for record in records] == [
+        "USER_1",
+        "USER_2",
+        "USER_1",
+    ]
 
 
 def test_users_told_are_held_against_users_meant(tmp_path: Path) -> None:
