@@ -124,7 +124,8 @@ def _bundle(
         f"{general.prefix}identities",
     )
     program = RuleProgram(rules, settings)
-    return Bundle(stamp, program, intake, settings, {rule.id: rule_text(rule) for rule in rules})
+    texts = {rule.id: rule_text(rule) for rule in rules if rule.id in program.rules}
+    return Bundle(stamp, program, intake, settings, texts)
 
 
 class _Reading:
@@ -257,11 +258,14 @@ def _canonical(value: object) -> str:
 # -------------------------------------------------------------------- records
 
 
+_ABSENT = msgspec.Raw(b"null")
+
+
 class _Line(msgspec.Struct, forbid_unknown_fields=True):
     """A line of records/<topic>.jsonl. Without *arrival_ms* a record arrives when its event happens."""
 
     value_b64: str | None = None
-    value: msgspec.Raw | None = None
+    value: msgspec.Raw = _ABSENT  # any JSON; null is a tombstone
     arrival_ms: int | None = None
     partition: int = 0
     key: str | None = None
@@ -318,7 +322,8 @@ def _of_topic(path: Path) -> Iterator[tuple[int, Record]]:
 def _value(line: _Line) -> bytes | None:
     if line.value_b64 is not None:
         return b64decode(line.value_b64, validate=True)
-    return None if line.value is None else bytes(line.value)
+    raw = bytes(line.value)
+    return None if raw == b"null" else raw
 
 
 def _bad_line(path: Path, number: int, message: str) -> BadConfiguration:

@@ -46,8 +46,11 @@ class General(msgspec.Struct, frozen=True):
         return msgspec.convert(self.numbers, Settings)
 
 
-def parse_general(document: object, lines: Lines) -> tuple[General | None, list[Problem]]:
-    """What correlator.yml says, or None and every problem that it has. None for *document*: no such file."""
+def parse_general(document: object, lines: Lines) -> tuple[General, list[Problem]]:
+    """What correlator.yml says, and every problem: with one it serves only to find more elsewhere.
+
+    None for *document*: there is no such file.
+    """
     report = Report(lines)
     top = Fields(
         {} if document is None else document,
@@ -63,7 +66,7 @@ def parse_general(document: object, lines: Lines) -> tuple[General | None, list[
         tuple(name for _, name in top.texts("feeds")),
         prefix,
     )
-    return (None if report.has_errors else found), report.problems
+    return found, report.problems
 
 
 def _numbers(fields: Fields | None) -> dict[str, int | float]:
