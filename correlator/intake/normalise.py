@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from correlator.event import DAY_MS, MINUTE_MS, SECOND_MS, Event, Network, Place, event_id
+from correlator.event import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS, Event, Network, Place, event_id
 from correlator.intake.mapped import Mapped
 from correlator.intake.networks import NOWHERE, Networks, located_km
 from correlator.intake.people import People, canonical, namespace
@@ -41,31 +41,19 @@ def normalise(
     time_ms, claimed_ms = mapped.time_ms, None
     if time_ms - arrival_ms > ahead_ms:
         claimed_ms, time_ms = time_ms, arrival_ms
-    if claimed_ms is not None and claimed_ms - arrival_ms > AHEAD_MAX_MS:
-        return _bad_time(
-            mapped, f"more than {AHEAD_MAX_MS // DAY_MS * 24} h after it arrived at {_said(arrival_ms)}"
-        )
-    if not EARLIEST_MS <= mapped.time_ms < LATEST_MS:
-        return _bad_time(mapped, "which no source can mean: its clock is not set, or the unit is another")
-    network: Network | None = None
-    direction = mapped.direction
-    if mapped.kind == "login":
-        network, near = networks.lookup(mapped.ip) if mapped.ip else (None, None)
-        place = _of_login(mapped, network, near, sites)
-    else:
-        place = _of_door(mapped, sites)
-        if direction == "unknown" and mapped.reader:
-            found = sites.reader(mapped.reader)
-            direction = found[1] if found is not None else direction
-    if isinstance(place, Reject):
-        return place
+    impossible = _impossible(mapped, arrival_ms)
+    if impossible is not None:
+        return impossible
+    where = _where(mapped, sites, networks)
+    if isinstance(where, Reject):
+        return where
+    place, network, direction = where
     space = namespace(mapped.credential_class or ("account" if mapped.kind == "login" else ""))
     credential = canonical(space, mapped.credential)
     unroutable = _unroutable(mapped, credential, place)
     if unroutable is not None:
         return unroutable
-    is_of_person = mapped.kind != "door" and credential != ""
-    identity = people.resolve(space, credential, time_ms) if is_of_person else ""
+    identity = people.resolve(space, credential, time_ms) if credential and mapped.kind != "door" else ""
     site = sites.site(place.site) if place is not None and place.site else people.home(identity)
     offset_min, is_business_hours = (0, None) if site is None else site.local(time_ms)
     return Event(
@@ -99,11 +87,40 @@ def normalise(
     )
 
 
-def _of_door(mapped: Mapped, sites: Sites) -> Place | Reject | None:
-    """Place of a read or a door: the most exact one that the source names."""
-    if mapped.reader:
+def _impossible(mapped: Mapped, arrival_ms: int) -> Reject | None:
+    """Why the time that the source says cannot be."""
+    if not EARLIEST_MS <= mapped.time_ms < LATEST_MS:
+        why = "which no source can mean: its clock is not set, or the unit is another"
+    elif mapped.time_ms - arrival_ms > AHEAD_MAX_MS:
+        why = f"more than {AHEAD_MAX_MS // HOUR_MS} h after it arrived at {_said(arrival_ms)}"
+    else:
+        return None
+    message = f"{_named(mapped)} has the time {_said(mapped.time_ms)}, {why}"
+    return Reject("normalise", "time_out_of_range", message)
+
+
+def _where(
+    mapped: Mapped, sites: Sites, networks: Networks
+) -> tuple[Place | None, Network | None, str] | Reject:
+    """Place, network, and the direction of a read: what the source says of it, else what its reader does."""
+    direction, network = mapped.direction, None
+    place: Place | Reject | None
+    if mapped.kind == "login":
+        network, near = networks.lookup(mapped.ip) if mapped.ip else (None, None)
+        place = _of_login(mapped, network, near, sites)
+    elif mapped.reader:
         found = sites.reader(mapped.reader)
-        return _unknown("reader", mapped.reader, mapped) if found is None else found[0]
+        if found is None:
+            return _unknown("reader", mapped.reader, mapped)
+        place = found[0]
+        direction = found[1] if direction == "unknown" else direction
+    else:
+        place = _of_door(mapped, sites)
+    return place if isinstance(place, Reject) else (place, network, direction)
+
+
+def _of_door(mapped: Mapped, sites: Sites) -> Place | Reject | None:
+    """Place of a read or a door whose reader is not named: the most exact one that the source names."""
     if mapped.door:
         return sites.door(mapped.door) or _unknown("door", mapped.door, mapped)
     if mapped.site:
@@ -154,12 +171,6 @@ def _unroutable(mapped: Mapped, credential: str, place: Place | None) -> Reject 
 def _unknown(what: str, name: str, mapped: Mapped) -> Reject:
     message = f"{_named(mapped)} names the {what} {name!r}, which is not in the sites file"
     return Reject("normalise", f"unknown_{what}", message)
-
-
-def _bad_time(mapped: Mapped, why: str) -> Reject:
-    return Reject(
-        "normalise", "time_out_of_range", f"{_named(mapped)} has the time {_said(mapped.time_ms)}, {why}"
-    )
 
 
 def _named(mapped: Mapped) -> str:
