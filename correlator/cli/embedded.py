@@ -95,6 +95,13 @@ class Embedded:
             found += records
         return found
 
+    def lag(self) -> int:
+        """Raw records that are not taken yet."""
+        committed = self.log.group(INTAKE_GROUP).committed
+        where = [TopicPartition(topic, p) for topic, count in self.raw.items() for p in range(count)]
+        ends = {tp: self.log.partition(tp).next_offset for tp in where}
+        return sum(end - (committed[tp].offset if tp in committed else 0) for tp, end in ends.items())
+
     def forget(self) -> None:
         """Retention: drop what has been read by everybody, and compact the checkpoints."""
         for group, topics in ((INTAKE_GROUP, [*self.raw]), (CORRELATE_GROUP, [self.topics.keyed])):

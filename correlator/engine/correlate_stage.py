@@ -22,6 +22,7 @@ from correlator.engine.topics import EngineRefusal, Topics
 from correlator.frame import Frame, FrameError, decode_frame
 from correlator.pipeline import Bundle, alert_partition, correlate_step
 from correlator.record import Record
+from correlator.timeline.alert import Change
 from correlator.timeline.partition import stamp
 
 _json = msgspec.json.Encoder(order="deterministic").encode
@@ -129,6 +130,7 @@ class CorrelateStage:
             for change, alert in zip(correlated.changes, correlated.alerts, strict=True):
                 where = alert_partition(change.alert.entity)
                 sends.append(Send(self._topics.alerts, where, alert.key, alert.value, alert.headers))
+                self._count_change(change)
         spent_ms = steady.now_ms() - started_ms
         for tp, task in touched.items():
             task.offset = max(task.offset, positions[tp])
@@ -151,6 +153,18 @@ class CorrelateStage:
             meter.add(name, count, **labels)
         meter.set("correlator_now_timestamp_seconds", task.partition.now_ms / 1_000, partition=number)
         meter.set("correlator_state_entries", len(task.partition.timelines), partition=number)
+
+    def _count_change(self, change: Change) -> None:
+        alert, meter = change.alert, self._ports.meter
+        meter.add(
+            "correlator_alerts_total",
+            1,
+            rule_id=alert.rule,
+            severity=alert.severity,
+            activity=change.activity,
+        )
+        if change.activity == "close":
+            meter.add("correlator_alerts_closed_total", 1, rule_id=alert.rule, reason=change.reason)
 
     def _difference(self, tp: TopicPartition, restored: Restored) -> Send:
         self._ports.meter.add("correlator_replay_differs_total", 1, partition=str(tp.partition))

@@ -61,10 +61,10 @@ class Inputs:
         return {key for key, found in self.by_key.items() if found.is_drained}
 
     def take(self, records_max: int, span_ms: int, clock_ms: int, now_ms: int) -> list[Record]:
-        """The next records of all inputs in order of arrival: at most *records_max*, and *span_ms* of arrival.
+        """The next records of all inputs in order of arrival, at most *records_max* and *span_ms* of arrival.
 
-        *clock_ms* is intake's, *now_ms* the steady one. A timestamp ahead of the clock counts as the clock, or
-        its input would wait for ever.
+        *clock_ms* is intake's, *now_ms* the steady one. A timestamp ahead of the clock counts as the clock:
+        its input would wait for ever otherwise.
         """
         bound_ms = FOREVER
         heap: list[tuple[int, Key]] = []

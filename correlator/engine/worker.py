@@ -18,6 +18,7 @@ from correlator.engine.intake_stage import IntakeStage
 from correlator.engine.options import Options
 from correlator.engine.ports import Clock, LogTruncated, LogUnavailable, Meter
 from correlator.engine.topics import EngineRefusal
+from correlator.timeline.partition import Partition
 
 BACK_OFF_MIN_MS, BACK_OFF_MAX_MS = 100, 5_000
 COLLECT_YOUNG_MS = 2_000  # between collections of young garbage while busy
@@ -89,6 +90,11 @@ class Worker:
         self.health.loop_ms = self._steady.now_ms()
         self._collect(is_idle=count == 0)
         return count
+
+    def partitions(self) -> list[Partition]:
+        """What this process folds now: for views and tests."""
+        tasks = self._correlate.tasks.live.values() if self._correlate is not None else ()
+        return [task.partition for task in tasks]
 
     @property
     def is_finished(self) -> bool:

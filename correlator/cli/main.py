@@ -1,0 +1,84 @@
+"""`correlator`: one verb a module, imported when it is asked for.
+
+Signals are taken over before anything slow is imported, so that SIGTERM ends a starting process in order too.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from importlib.metadata import version
+from typing import Annotated
+
+import typer
+
+from correlator.cli.stopping import STOPPING
+
+VERBS = {  # verb -> module, what it offers, one line for the list
+    "run": (
+        "run",
+        "run_command",
+        "Join events and raise alerts: on Kafka, or embedded with a simulated company.",
+    ),
+    "replay": (
+        "replay",
+        "replay_command",
+        "Read recorded events as the live system would have, write the alerts.",
+    ),
+    "simulate": ("simulate", "simulate_command", "Make up a company with its records and hidden scenarios."),
+    "evaluate": ("evaluate", "evaluate_command", "Hold alerts against the truth of a simulation."),
+    "rules": ("rules", "app", "Check and test rules, list the fields that they may use."),
+    "feeds": ("feeds", "app", "Check and test feeds, try one on records."),
+    "identities": ("identities", "app", "Publish identities."),
+    "topics": ("topics", "app", "Create and check our topics."),
+    "alerts": ("alerts", "app", "Follow the alerts."),
+    "dead-letters": ("dead_letters", "app", "List and show refused records."),
+}
+LOOPS = ("run", "replay")  # verbs that end in order when asked to stop
+ANY = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    help="""Join badge-reader and login events per identity on Kafka, and raise explained alerts.
+
+    Exit codes of all verbs: 0 done, 1 done with findings (tests failed, attacks missed, topics differ),
+    2 wrong arguments, configuration or state, 3 Kafka cannot be reached, 130 interrupted.
+    """,
+)
+
+
+@app.callback(invoke_without_command=True)
+def callback(
+    is_version: Annotated[bool, typer.Option("--version", help="Print the version and end.")] = False,
+) -> None:
+    if is_version:
+        typer.echo(f"correlator {version('correlator')}")
+        raise typer.Exit
+
+
+def _forward(verb: str) -> None:
+    """Register *verb*: its own app reads the arguments, and its help, once it is imported."""
+    name, attribute, text = VERBS[verb]
+
+    @app.command(verb, help=text, context_settings=ANY)
+    def forward(context: typer.Context) -> None:
+        offered = getattr(import_module(f"correlator.cli.{name}"), attribute)
+        if not isinstance(offered, typer.Typer):
+            command, offered = offered, typer.Typer(add_completion=False)
+            offered.command()(command)
+        offered(args=context.args, prog_name=f"correlator {verb}")
+
+
+for _verb in VERBS:
+    _forward(_verb)
+
+
+def main() -> None:
+    if len(sys.argv) > 1 and sys.argv[1] in LOOPS:
+        STOPPING.install()
+    app()
+
+
+if __name__ == "__main__":
+    main()
