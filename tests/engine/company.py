@@ -1,0 +1,103 @@
+"""A few made-up days as the engine's input, and the embedded log to run them on, interrupted or not."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import msgspec
+
+from correlator.adapters.clock import SimulatedClock
+from correlator.adapters.files import load_bundle, shipped
+from correlator.adapters.prometheus import PrometheusMeter
+from correlator.cli.embedded import FAST, Embedded
+from correlator.engine.options import Options
+from correlator.engine.ports import TopicPartition
+from correlator.engine.worker import Worker
+from correlator.event import FOREVER
+from correlator.pipeline import Bundle
+from correlator.record import Record
+from correlator.simulate.company import CompanySettings, simulate
+from correlator.simulate.configuration import documents, identities
+from correlator.simulate.wire import PARTITIONS, TOPICS, read_schemas
+
+SETTINGS = CompanySettings(days=4, people=30, seed=5, scenarios=40)
+RECORDS = 1_500  # the last ones: scenarios begin on the fourth day
+STEPS_MAX = 3_000
+
+# Small steps and a checkpoint every few events, so that a short run has many boundaries to be interrupted at.
+BOUNDED = msgspec.structs.replace(
+    FAST, is_bounded=True, records_max=60, frames_max=4, checkpoint_events=40, slice_entities=5
+)
+
+
+class Input(msgspec.Struct, frozen=True):
+    bundle: Bundle
+    records: list[Record]
+    identities: list[tuple[str, bytes]]
+
+
+@cache
+def company() -> Input:
+    made = simulate(SETTINGS, read_schemas(shipped("schemas")))
+    records = list(made.records())[-RECORDS:]
+    rows = [(str(row["identity_id"]), json.dumps(row).encode()) for row in identities(made)]
+    with TemporaryDirectory() as name:
+        for file, document in documents(made).items():
+            (Path(name) / file).write_text(json.dumps(document), encoding="utf-8")
+        return Input(load_bundle(Path(name)), records, rows)
+
+
+def system(bundle: Bundle | None = None) -> Embedded:
+    """A log that holds everything, and nobody who reads it yet."""
+    made = company()
+    embedded = Embedded(bundle or made.bundle, SimulatedClock(FOREVER), dict.fromkeys(TOPICS, PARTITIONS))
+    embedded.load_identities(made.identities, 0)
+    for record in made.records:
+        embedded.append(record)
+    return embedded
+
+
+def worker(embedded: Embedded, options: Options = BOUNDED, instance: str | None = "a") -> Worker:
+    meter = PrometheusMeter(has_process=False)
+    return embedded.worker(meter, options, instance=instance, steady=SimulatedClock(1))
+
+
+def run(*workers: Worker) -> None:
+    """Step the workers in turn until their bounded read is at its end, then let them leave."""
+    for _ in range(STEPS_MAX):
+        for each in workers:
+            each.step()
+        if all(each.is_finished for each in workers):
+            break
+    else:
+        raise AssertionError(f"not at the end after {STEPS_MAX} steps: {[w.health.waiting for w in workers]}")
+    for each in workers:
+        each.finish()
+        each.close()
+
+
+def told(embedded: Embedded) -> dict[int, list[tuple[bytes | None, bytes | None]]]:
+    """Everything that was published, by partition of the alert topic."""
+    found = {}
+    for number in range(embedded.log.partitions(embedded.topics.alerts)):
+        log = embedded.log.partition(TopicPartition(embedded.topics.alerts, number))
+        found[number] = [(r.key, r.value) for r in log.fetch(0, log.next_offset, 1 << 30)[0]]
+    return found
+
+
+def state(*workers: Worker) -> dict[int, tuple[bytes, dict[str, bytes | None]]]:
+    """Bytes of all partitions: what a checkpoint of everything would hold."""
+    found = {}
+    for each in workers:
+        for partition in each.partitions():
+            partition._dirty = set(partition.timelines)
+            partition.unfreeze()
+            partition.freeze()
+            entities: dict[str, bytes | None] = {}
+            while some := partition.slice(1_000):
+                entities.update(some)
+            found[partition.number] = (partition.frozen_rest(), entities)
+    return found

@@ -1,0 +1,233 @@
+"""The worker on the embedded log, held against one run that nobody disturbed."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import msgspec
+import pytest
+
+from correlator.cli.embedded import CORRELATE_GROUP, INTAKE_GROUP, Embedded, with_partitions
+from correlator.engine.checkpoint import MANIFEST_KEY, Manifest, decode_manifest
+from correlator.engine.ports import Committed, TopicPartition
+from correlator.engine.topics import EngineRefusal
+from tests.engine.company import BOUNDED, company, run, state, system, told, worker
+
+Told = dict[int, list[tuple[bytes | None, bytes | None]]]
+State = dict[int, tuple[bytes, dict[str, bytes | None]]]
+
+
+class _Crash(BaseException):
+    """The process is dead: nothing may catch it."""
+
+
+@cache
+def undisturbed() -> tuple[Told, State, int]:
+    """What is told, the state at the end, and how many effects on the log the run had."""
+    embedded = system()
+    effects = 0
+
+    def count(_name: str) -> None:
+        nonlocal effects
+        effects += 1
+
+    embedded.log.on_effect = count
+    only = worker(embedded)
+    run(only)
+    return told(embedded), state(only), effects
+
+
+def test_alerts_come_out() -> None:
+    published, held, _ = undisturbed()
+    assert sum(map(len, published.values())) >= 3
+    assert sum(len(entities) for _, entities in held.values()) > 30
+
+
+def test_everything_read_is_committed_and_nothing_is_left() -> None:
+    embedded = system()
+    run(worker(embedded))
+    assert embedded.lag() == 0
+    log = embedded.log
+    for tp, committed in log.group(CORRELATE_GROUP).committed.items():
+        assert committed.offset == log.partition(tp).next_offset
+
+
+@pytest.mark.parametrize("part", range(12))
+def test_a_process_that_dies_at_any_effect_leaves_nothing_undone_or_done_twice(part: int) -> None:
+    """Crash, restart, crash again later: the alerts and the state are those of the undisturbed run."""
+    published, held, effects = undisturbed()
+    embedded = system()
+    left = effects * part // 12 + part  # effects until the next crash
+
+    def die(_name: str) -> None:
+        nonlocal left
+        left -= 1
+        if left == 0:
+            raise _Crash
+
+    embedded.log.on_effect = die
+    only = worker(embedded)
+    for later in (effects // 5 + 3, effects // 7 + 1, 1 << 40):
+        try:
+            run(only)
+        except _Crash:
+            left = later
+            embedded.log.compact(embedded.topics.checkpoints)
+            only = worker(embedded)
+            continue
+        break
+    assert told(embedded) == published
+    assert state(only) == held
+
+
+def test_a_second_bounded_read_of_the_same_log_changes_nothing() -> None:
+    published, held, _ = undisturbed()
+    embedded = system()
+    run(worker(embedded))
+    again = worker(embedded)
+    run(again)
+    assert told(embedded) == published
+    assert state(again) == held
+
+
+def test_a_checkpoint_is_one_cut_behind_which_the_log_may_be_forgotten() -> None:
+    published, _, _ = undisturbed()
+    embedded = system()
+    run(worker(embedded))
+    log, topics = embedded.log, embedded.topics
+    log.compact(topics.checkpoints)
+    for number in range(log.partitions(topics.keyed)):
+        manifest = _manifest(embedded, number)
+        assert manifest.bundle == embedded.bundle.hash
+        log.truncate(TopicPartition(topics.keyed, number), manifest.offset)
+    again = worker(embedded)
+    run(again)
+    assert told(embedded) == published
+
+
+def test_two_workers_share_the_partitions_and_take_over_from_each_other() -> None:
+    published, held, _ = undisturbed()
+    embedded = system()
+    first = worker(embedded, instance=None)
+    for _ in range(40):
+        first.step()
+    second = worker(embedded, instance=None)
+    for _ in range(15):
+        first.step()
+        second.step()
+    assert len(first.partitions()) == len(second.partitions()) == 2
+    second.finish()
+    second.close()
+    run(first)
+    assert _by_entity(told(embedded)) == _by_entity(published)
+    assert sorted(state(first)) == sorted(held)
+
+
+def test_a_process_that_was_evicted_cannot_write_any_more() -> None:
+    """SIGSTOP beyond the session timeout: the partitions have another owner when it goes on."""
+    published, _, _ = undisturbed()
+    embedded = system()
+    zombie = worker(embedded, instance="zombie")
+    for _ in range(30):
+        zombie.step()
+    for name in (INTAKE_GROUP, CORRELATE_GROUP):
+        group = embedded.log.group(name)
+        embedded.log.evict(name, next(iter(group.members)))
+    heir = worker(embedded, instance="heir")
+    for _ in range(10):
+        heir.step()
+    for _ in range(5):
+        zombie.step()
+        heir.step()
+    run(zombie, heir)
+    assert _by_entity(told(embedded)) == _by_entity(published)
+
+
+def test_state_of_another_bundle_is_refused() -> None:
+    embedded = system()
+    run(worker(embedded))
+    embedded.bundle = msgspec.structs.replace(company().bundle, hash="ffffffffffffffff")
+    with pytest.raises(
+        EngineRefusal, match=f"made under bundle {company().bundle.hash}, you start with ffff"
+    ):
+        run(worker(embedded))
+
+
+def test_another_bundle_is_refused_before_the_first_checkpoint_too() -> None:
+    embedded = system()
+    only = worker(embedded, msgspec.structs.replace(BOUNDED, checkpoint_events=1 << 40))
+    for _ in range(30):
+        only.step()
+    embedded.bundle = msgspec.structs.replace(company().bundle, hash="ffffffffffffffff")
+    with pytest.raises(EngineRefusal, match="you start with ffff"):
+        run(worker(embedded))
+
+
+def test_a_log_that_does_not_reach_back_is_refused() -> None:
+    embedded = system()
+    run(worker(embedded))
+    where = TopicPartition(embedded.topics.keyed, 1)
+    log = embedded.log.partition(where)
+    log.truncate(log.next_offset)
+    group = embedded.log.group(CORRELATE_GROUP)
+    manifest = _manifest(embedded, 1)
+    embedded.log.append(where, None, b"")
+    group.committed[where] = Committed(log.next_offset, group.committed[where].metadata)
+    log.truncate(log.next_offset)
+    assert manifest.offset < log.begin_offset
+    with pytest.raises(EngineRefusal, match="no longer reaches back"):
+        run(worker(embedded))
+
+
+def test_another_number_of_partitions_is_refused() -> None:
+    embedded = system()
+    run(worker(embedded))
+    keyed = embedded.topics.keyed
+    logs = embedded.log._topics[keyed]
+    embedded.log._topics[keyed] = [*logs, type(logs[0])(keyed, len(logs))]
+    with pytest.raises(EngineRefusal, match="has 5 partitions, but this state was made when it had 4"):
+        run(worker(embedded))
+
+
+def test_a_checkpoint_without_a_committed_offset_is_refused() -> None:
+    embedded = system()
+    run(worker(embedded))
+    embedded.log.group(CORRELATE_GROUP).committed.clear()
+    with pytest.raises(EngineRefusal, match="Set the group's offset of this partition"):
+        run(worker(embedded))
+
+
+def test_a_replay_that_differs_is_told_to_the_operator() -> None:
+    embedded = system()
+    only = worker(embedded)
+    for _ in range(30):
+        only.step()
+    group = embedded.log.group(CORRELATE_GROUP)
+    for tp, found in list(group.committed.items()):
+        _, _, bundle = found.metadata.split(" ")
+        group.committed[tp] = Committed(found.offset, f"1 {12345:08x} {bundle}")
+    run(worker(embedded))
+    notices = embedded.news(embedded.topics.notices)
+    assert [record.key for record in notices if b"did not reproduce" in (record.value or b"")]
+
+
+def test_the_number_of_partitions_does_not_change_the_open_alerts() -> None:
+    published, _, _ = undisturbed()
+    embedded = system(with_partitions(company().bundle, 1))
+    run(worker(embedded))
+    assert {key for rows in told(embedded).values() for key, _ in rows} == {
+        key for rows in published.values() for key, _ in rows
+    }
+
+
+def _manifest(embedded: Embedded, number: int) -> Manifest:
+    """The newest one of a partition."""
+    where = TopicPartition(embedded.topics.checkpoints, number)
+    log = embedded.log.partition(where)
+    records, _ = log.fetch(0, log.next_offset, 1 << 30)
+    newest = [r.value for r in records if r.key == MANIFEST_KEY][-1]
+    return decode_manifest(newest or b"", where)
+
+
+def _by_entity(published: Told) -> dict[int, list[bytes]]:
+    return {number: sorted(key or b"" for key, _ in rows) for number, rows in published.items()}
