@@ -85,7 +85,7 @@ def _start(told: Story, leg: QuotedLeg) -> str:
     at = next(
         (w for n in ("door", "site", "country") if (w := told.word(f"{leg.prefix}.{n}"))), "another place"
     )
-    what = "a badge was read" if leg.prefix == "travel.badge" else "a login came from"
+    what = "a badge was read" if leg.prefix != "travel.login" else "a login came from"
     credential = told.word(f"{leg.prefix}.credential")
     return f"{what} at {at}" + (f" ({credential})" if credential else "")
 

@@ -47,7 +47,7 @@ def _travel(told: Story) -> str:
         return ""
     leg = max(legs, key=lambda leg: (leg.is_impossible, leg.speed_kmh or 0.0))
     at = place_short(leg.start.place if leg.start else None) or told.word(f"{leg.prefix}.site")
-    what = "badge read" if leg.prefix == "travel.badge" else "login"
+    what = "badge read" if leg.prefix != "travel.login" else "login"
     said = f"{duration(leg.elapsed_ms)} after a {what}" + (f" at {at}" if at else "")
     distance = told.number(f"{leg.prefix}.distance_km")
     if leg.minimum_ms is not None:

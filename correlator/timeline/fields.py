@@ -167,20 +167,28 @@ def _presence_here(o: Observation) -> Scalar:
 # ------------------------------------------------------ travel, last badge and login
 
 
+Start = Callable[[Observation], Event | None]
+
+
 def _leg(
-    start: Callable[[Observation], Event | None], name: str
+    name: str, start: Start, is_place: Callable[[Event], bool]
 ) -> Callable[[Observation], travel.Leg | None]:
     def get(o: Observation) -> travel.Leg | None:
         if name not in o.cache:
-            o.cache[name] = travel.leg(start(o), o.event, o.settings)
+            o.cache[name] = travel.leg(start(o), o.event, o.settings) if is_place(o.event) else None
         found = o.cache[name]
         return found if isinstance(found, travel.Leg) else None
 
     return get
 
 
-_badge_leg = _leg(lambda o: o.live.badge_place, "travel.badge")
-_login_leg = _leg(lambda o: o.live.login_place, "travel.login")
+def _is_body_place(event: Event) -> bool:
+    return travel.is_badge_place(event) or travel.is_login_place(event)
+
+
+_badge_leg = _leg("travel.badge", lambda o: o.live.badge_place, _is_body_place)
+_card_leg = _leg("travel.card", lambda o: o.live.card_place, travel.is_card_place)
+_login_leg = _leg("travel.login", lambda o: o.live.login_place, _is_body_place)
 
 
 def _of_leg(leg: Callable[[Observation], travel.Leg | None], read: Callable[[travel.Leg], Scalar]) -> Get:
@@ -366,6 +374,7 @@ _TABLE: list[Field] = [
     Field("presence.event_id", "str", IDENTITY, "access", "Id of its newest evidence.",
           _presence(lambda o, p: p.evidence[-1])),
     *_travel_fields("travel.badge", "access", _badge_leg, "the last badge read that was let through"),
+    *_travel_fields("travel.card", "access", _card_leg, "the last read of a badge of the person, granted or denied"),
     *_travel_fields("travel.login", "login", _login_leg, "the last login with a place"),
     *_last_fields("last_badge", "access", lambda o: o.live.last_badge, "the last badge read"),
     *_last_fields("last_login", "login", lambda o: o.live.last_login, "the last successful login"),

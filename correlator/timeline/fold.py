@@ -82,10 +82,11 @@ def remember(entity: str, live: Live, event: Event, program: Program) -> Live:
 
 
 def _access(live: Live, event: Event, program: Program) -> Live:
+    card_place = event if travel.is_card_place(event) else live.card_place
     if not travel.is_badge_place(event):
-        return replace(live, last_badge=event)
+        return replace(live, last_badge=event, card_place=card_place)
     believed = presence.after_access(live.presence, event, program.settings)
-    return replace(live, last_badge=event, badge_place=event, presence=believed)
+    return replace(live, last_badge=event, badge_place=event, card_place=card_place, presence=believed)
 
 
 def _login(live: Live, event: Event) -> Live:

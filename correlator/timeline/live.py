@@ -77,6 +77,7 @@ class Live(msgspec.Struct, frozen=True, array_like=True):
     last_badge: Event | None = None  # newest access event, granted or not
     last_login: Event | None = None  # newest successful login
     badge_place: Event | None = None  # newest granted, not not_taken access with coordinates or a place
+    card_place: Event | None = None  # newest access event that shows where a badge was, granted or denied
     login_place: Event | None = None  # newest successful interactive login whose address is a location
     presence: SitePresence | None = None
     person: Person | None = None  # highest version folded so far

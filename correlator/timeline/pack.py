@@ -21,11 +21,12 @@ class _Waiting(msgspec.Struct, array_like=True):
 
 
 class _Live(msgspec.Struct, array_like=True):
-    """*last_badge* and *last_login* are True where they equal the place of their kind, which is mostly so."""
+    """*last_badge*, *card_place* and *last_login* are True where they equal the place of their kind."""
 
     last_badge: PackedEvent | bool | None = None
     last_login: PackedEvent | bool | None = None
     badge_place: PackedEvent | None = None
+    card_place: PackedEvent | bool | None = None
     login_place: PackedEvent | None = None
     presence: SitePresence | None = None
     person: Person | None = None
@@ -70,6 +71,7 @@ def dump_live(live: Live, codes: Codes) -> bytes:
             True if _same(live.last_badge, live.badge_place) else _pack(live.last_badge, codes),
             True if _same(live.last_login, live.login_place) else _pack(live.last_login, codes),
             _pack(live.badge_place, codes),
+            True if _same(live.card_place, live.badge_place) else _pack(live.card_place, codes),
             _pack(live.login_place, codes),
             live.presence,
             live.person,
@@ -83,11 +85,12 @@ def dump_live(live: Live, codes: Codes) -> bytes:
 def load_live(raw: bytes, codes: Codes) -> Live:
     packed = _live(raw)
     badge_place, login_place = _unpack(packed.badge_place, codes), _unpack(packed.login_place, codes)
-    last_badge, last_login = packed.last_badge, packed.last_login
+    last_badge, card_place, last_login = packed.last_badge, packed.card_place, packed.last_login
     return Live(
         badge_place if isinstance(last_badge, bool) else _unpack(last_badge, codes),
         login_place if isinstance(last_login, bool) else _unpack(last_login, codes),
         badge_place,
+        badge_place if isinstance(card_place, bool) else _unpack(card_place, codes),
         login_place,
         packed.presence,
         packed.person,

@@ -233,7 +233,7 @@ class Partition:
         wanted = set(ids)
         held = {event.id: event for event in timeline.events(self.codes) if event.id in wanted}
         live = timeline.touch(self.codes)
-        for event in (live.last_badge, live.last_login, live.badge_place, live.login_place):
+        for event in (live.last_badge, live.card_place, live.badge_place, live.last_login, live.login_place):
             if event is not None and event.id in wanted:
                 held.setdefault(event.id, event)
         timeline.rest(self.codes)

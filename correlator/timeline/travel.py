@@ -44,6 +44,19 @@ def is_badge_place(event: Event) -> bool:
     return is_entry(event)
 
 
+# Denied for these reasons, the card may be anybody's that has the same number, or was not read right.
+NOT_OURS = frozenset({"unknown_credential", "unassigned", "not_provisioned", "damaged", "factor_error"})
+
+
+def is_card_place(event: Event) -> bool:
+    """A read that shows where a person's badge was: let in or not, unless the door is known not to have
+    been opened after a grant (someone else's remote release) or the card may have been another.
+    """
+    if event.kind != "access" or event.place is None or not event.place.site:
+        return False
+    return event.taken != "not_taken" if event.outcome == "granted" else event.reason not in NOT_OURS
+
+
 def is_login_place(event: Event) -> bool:
     """A successful interactive login from somewhere that can be called a place."""
     return (
@@ -56,10 +69,11 @@ def is_login_place(event: Event) -> bool:
 
 
 def leg(start: Event | None, event: Event, settings: Settings) -> Leg | None:
-    """The leg from *start* to *event*, or None where either is no place or both came from one address."""
+    """The leg from *start* to *event*, or None where either is no place or both came from one address.
+
+    The caller has seen to it that both are places of a kind that may be compared.
+    """
     if start is None or start.place is None or event.place is None or start.id == event.id:
-        return None
-    if not (is_badge_place(event) or is_login_place(event)):
         return None
     if event.ip and event.ip == start.ip:
         return None

@@ -49,6 +49,12 @@ def entered(e: Event) -> bool:
     return e.kind == "access" and e.outcome == "granted" and e.taken != "not_taken"
 
 
+def shows_card(e: Event) -> bool:
+    return e.kind == "access" and (
+        e.reason != "factor_error" if e.outcome == "denied" else e.taken != "not_taken"
+    )
+
+
 def located(e: Event) -> bool:
     return e.kind == "login" and e.outcome == "success" and e.is_interactive and e.place is not None
 
@@ -114,11 +120,12 @@ def of_identity(events: list[Event], person: Person) -> dict[str, list[Found]]:
                 found["D05"].append((now, e.id, (reads[-1].id, e.id), ""))
         elif entered(e) and logins and too_fast(logins[-1], e):
             found["D05"].append((now, e.id, (logins[-1].id, e.id), ""))
-        if entered(e) and reads and sites(reads[-1]) != sites(e):
-            km = apart_km(reads[-1], e)
+        cards = [x for x in earlier if shows_card(x)]
+        if shows_card(e) and cards and sites(cards[-1]) != sites(e):
+            km = apart_km(cards[-1], e)
             least_ms = None if km is None else round(km / 800 * HOUR_MS)
-            if least_ms is not None and e.time_ms - reads[-1].time_ms + 2 * MINUTE_MS < least_ms:
-                found["D12"].append((now, e.id, (reads[-1].id, e.id), ""))
+            if least_ms is not None and e.time_ms - cards[-1].time_ms + 2 * MINUTE_MS < least_ms:
+                found["D12"].append((now, e.id, (cards[-1].id, e.id), ""))
         if e.kind == "access" and e.outcome == "denied":
             denied(events[: n + 1], e, person, found)
         if e.kind == "access" and state_at(person.statuses, e.time_ms) in {"terminated", "disabled"}:
