@@ -1,4 +1,4 @@
-"""A way that a match quotes (`travel.badge.*`, `travel.card.*`, `travel.login.*`): from where, how long, is it possible."""
+"""A way that a match quotes (`travel.badge.*`, `.card.*`, `.login.*`): from where, how long, is it possible."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import msgspec
 from correlator.alerts.story import Story
 from correlator.event import SECOND_MS, Event
 
-LEGS = (("travel.badge", "access"), ("travel.card", "access"), ("travel.login", "login"))  # and the kind of event where the way began
+# prefix of the fields, and the kind of event where the way began
+LEGS = (("travel.badge", "access"), ("travel.card", "access"), ("travel.login", "login"))
 SPEED_MIN_KMH = 100.0  # a slower way is context, not an argument
 _TELLING = ("is_impossible", "distance_km", "minimum_s", "speed_kmh")
 
