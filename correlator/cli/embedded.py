@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Literal
 
 import msgspec
 
@@ -43,6 +44,7 @@ class Embedded:
         self.log.create_topic(self.topics.notices, 1, is_append_time=True)
         self.log.create_topic(self.topics.dead_letters, DEAD_LETTER_PARTITIONS, is_append_time=True)
         self._seen: dict[TopicPartition, int] = {}
+        self._workers = 0
 
     def load_identities(self, rows: Iterable[tuple[str, bytes]], at_ms: int) -> None:
         for key, value in rows:
@@ -61,9 +63,11 @@ class Embedded:
         instance: str | None = None,
         steady: Clock | None = None,
         faults: Faults | None = None,
+        stage: Literal["intake", "correlate"] | None = None,
     ) -> Worker:
-        """Both stages, as a member of both groups. Several workers share the partitions."""
-        name, steady = instance or "embedded", steady or SteadyClock()
+        """Both stages, or only *stage*, as a member of their groups. Several workers share the partitions."""
+        self._workers += 1
+        name, steady = instance or f"embedded-{self._workers}", steady or SteadyClock()
 
         def ports(stage: str, group: str, topics: list[str]) -> Ports:
             return Ports(

@@ -22,8 +22,10 @@ from correlator.record import Record
 from correlator.simulate.company import CompanySettings, simulate
 from correlator.simulate.configuration import documents, identities
 from correlator.simulate.wire import PARTITIONS, TOPICS, read_schemas
+from tests.findings import Open, open_alerts, read_finding
 
 SETTINGS = CompanySettings(days=4, people=30, seed=5, scenarios=40)
+State = dict[int, tuple[bytes, dict[str, bytes | None]]]  # partition -> rest, entities
 RECORDS = 1_500  # the last ones: scenarios begin on the fourth day
 STEPS_MAX = 3_000
 
@@ -79,16 +81,37 @@ def run(*workers: Worker) -> None:
         each.close()
 
 
-def told(embedded: Embedded) -> dict[int, list[tuple[bytes | None, bytes | None]]]:
-    """Everything that was published, by partition of the alert topic."""
-    found = {}
+def told(embedded: Embedded) -> dict[str, list[bytes]]:
+    """Everything that was published, in order, by entity."""
+    found: dict[str, list[bytes]] = {}
     for number in range(embedded.log.partitions(embedded.topics.alerts)):
         log = embedded.log.partition(TopicPartition(embedded.topics.alerts, number))
-        found[number] = [(r.key, r.value) for r in log.fetch(0, log.next_offset, 1 << 30)[0]]
+        for record in log.fetch(0, log.next_offset, 1 << 30)[0]:
+            value = record.value or b""
+            found.setdefault(read_finding(value).unmapped.correlator.entity, []).append(value)
     return found
 
 
-def state(*workers: Worker) -> dict[int, tuple[bytes, dict[str, bytes | None]]]:
+def open_at_end(embedded: Embedded) -> Open:
+    return open_alerts(read_finding(value) for values in told(embedded).values() for value in values)
+
+
+def refolded(embedded: Embedded) -> tuple[dict[str, list[bytes]], State]:
+    """What one correlating stage that nobody disturbs makes of the same *keyed* topic."""
+    fresh = Embedded(embedded.bundle, SimulatedClock(FOREVER), {})
+    for number in range(embedded.log.partitions(embedded.topics.keyed)):
+        where = TopicPartition(embedded.topics.keyed, number)
+        log = embedded.log.partition(where)
+        for record in log.fetch(0, log.next_offset, 1 << 30)[0]:
+            fresh.log.append(where, None, record.value)
+    only = fresh.worker(
+        PrometheusMeter(has_process=False), BOUNDED, steady=SimulatedClock(1), stage="correlate"
+    )
+    run(only)
+    return told(fresh), state(only)
+
+
+def state(*workers: Worker) -> State:
     """Bytes of all partitions: what a checkpoint of everything would hold."""
     found = {}
     for each in workers:

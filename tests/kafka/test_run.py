@@ -1,0 +1,31 @@
+"""`run` on a real broker: the alerts of `replay`, and refusals that say what to do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.findings import open_alerts
+from tests.kafka.deployment import Deployment
+
+
+def test_until_the_end_gives_the_alerts_of_replay_and_another_bundle_is_refused(
+    tmp_path: Path, bootstrap: str, unique: str
+) -> None:
+    deployment = Deployment(tmp_path, bootstrap, unique, records_max=3_000)
+    deployment.publish()
+    ended = deployment.run("--until-end", "--json")
+    assert ended.returncode == 0, ended.stderr
+    assert f'"records": {len(deployment.records) + 30}' in ended.stdout  # 30 identities
+    assert open_alerts(deployment.told()) == open_alerts(deployment.replayed())
+    networks = tmp_path / "networks.yml"
+    networks.write_text(networks.read_text().replace("corporate", "isp", 1))
+    refused = deployment.run("--until-end")
+    assert refused.returncode == 2
+    assert "this state was made under bundle" in refused.stderr
+
+
+def test_missing_topics_are_named(tmp_path: Path, bootstrap: str, unique: str) -> None:
+    refused = Deployment(tmp_path, bootstrap, unique, records_max=1).run("--until-end")
+    assert refused.returncode == 2
+    assert f"{unique}.keyed" in refused.stderr
+    assert "correlator topics create" in refused.stderr
