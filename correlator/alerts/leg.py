@@ -1,4 +1,4 @@
-"""A way that a match quotes (`travel.badge.*`, `.card.*`, `.login.*`): from where, how long, is it possible."""
+"""A way that a match quotes (`travel.badge.*`, `.card.*`, `.login.*`): from where, how long, is it likely."""
 
 from __future__ import annotations
 
