@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 
-from correlator.alerts.leg import LEGS, QuotedLeg, leg_of
+from correlator.alerts.leg import QuotedLeg, telling_leg
 from correlator.alerts.phrases import (
     FIRST_MS,
     duration,
@@ -70,10 +70,9 @@ def _opening(told: Story) -> str:
 
 def _travel(told: Story) -> str:
     """The least possible leg: a rule may quote the way from the last badge read and from the last login."""
-    legs = [leg for prefix, kind in LEGS if (leg := leg_of(told, prefix, kind))]
-    if not legs:
+    leg = telling_leg(told)
+    if leg is None:
         return ""
-    leg = max(legs, key=lambda leg: (leg.is_impossible, leg.speed_kmh or 0.0))
     elapsed = duration(leg.elapsed_ms)
     return f"Only {elapsed} earlier {_start(told, leg)}. {_way(told, leg, elapsed)}"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from correlator.alerts.leg import LEGS, leg_of
+from correlator.alerts.leg import telling_leg
 from correlator.alerts.phrases import duration, number, place_short
 from correlator.alerts.story import Story
 from correlator.event import Event
@@ -42,10 +42,9 @@ def _briefly(event: Event) -> str:
 
 
 def _travel(told: Story) -> str:
-    legs = [leg for prefix, kind in LEGS if (leg := leg_of(told, prefix, kind))]
-    if not legs:
+    leg = telling_leg(told)
+    if leg is None:
         return ""
-    leg = max(legs, key=lambda leg: (leg.is_impossible, leg.speed_kmh or 0.0))
     at = place_short(leg.start.place if leg.start else None) or told.word(f"{leg.prefix}.site")
     what = "badge read" if leg.prefix != "travel.login" else "login"
     said = f"{duration(leg.elapsed_ms)} after a {what}" + (f" at {at}" if at else "")

@@ -24,6 +24,14 @@ class QuotedLeg(msgspec.Struct, frozen=True):
     is_impossible: bool
 
 
+def telling_leg(told: Story) -> QuotedLeg | None:
+    """The leg that argues most: one whose beginning is evidence, then an impossible one, then the fastest."""
+    legs = [leg for prefix, kind in LEGS if (leg := leg_of(told, prefix, kind))]
+    if not legs:
+        return None
+    return max(legs, key=lambda leg: (leg.start is not None, leg.is_impossible, leg.speed_kmh or 0.0))
+
+
 def leg_of(told: Story, prefix: str, kind: str) -> QuotedLeg | None:
     """The leg under *prefix*, or None where nothing or nothing telling is quoted of it."""
     if told.last is None or all(told.values.get(f"{prefix}.{name}") is None for name in _TELLING):
