@@ -57,6 +57,11 @@ class Inputs:
             if found is not None:
                 found.buffer.append(record)
 
+    @property
+    def has_records(self) -> bool:
+        """Is there something to take without reading on?"""
+        return any(found.buffer and not found.is_stopped for found in self.by_key.values())
+
     def drained(self) -> set[Key]:
         return {key for key, found in self.by_key.items() if found.is_drained}
 

@@ -58,7 +58,8 @@ class IntakeStage:
         """Poll, take, commit. How many raw records were taken. Raises `EngineRefusal`."""
         self._pace()
         clock_ms = self._ports.clock.now_ms()  # before the poll: a tick must not claim what came after it
-        records = self._ports.reader.poll(self._options.poll_ms, self._options.records_max)
+        timeout_ms = 0 if self.inputs.has_records else self._options.poll_ms
+        records = self._ports.reader.poll(timeout_ms, self._options.records_max)
         membership = self._ports.reader.membership()
         self.inputs.receive(records)
         self._follow(self._ports.reader.assignment_changes())

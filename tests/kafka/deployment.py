@@ -44,8 +44,9 @@ class Deployment:
             (directory / name).write_text(json.dumps(document))
         self._write_general(bootstrap)
         self._write_feeds()
-        rows = "".join(f"{json.dumps(row)}\n" for row in identities(company))
-        (directory / IDENTITIES).write_text(rows)
+        rows = identities(company)
+        self.people = len(rows)
+        (directory / IDENTITIES).write_text("".join(f"{json.dumps(row)}\n" for row in rows))
         self._write_records()
 
     def publish(self) -> None:

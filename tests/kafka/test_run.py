@@ -11,11 +11,11 @@ from tests.kafka.deployment import Deployment
 def test_until_the_end_gives_the_alerts_of_replay_and_another_bundle_is_refused(
     tmp_path: Path, bootstrap: str, unique: str
 ) -> None:
-    deployment = Deployment(tmp_path, bootstrap, unique, records_max=3_000)
+    deployment = Deployment(tmp_path, bootstrap, unique, records_max=1_500)
     deployment.publish()
     ended = deployment.run("--until-end", "--json")
     assert ended.returncode == 0, ended.stderr
-    assert f'"records": {len(deployment.records) + 30}' in ended.stdout  # 30 identities
+    assert f'"records": {len(deployment.records) + deployment.people}' in ended.stdout
     assert open_alerts(deployment.told()) == open_alerts(deployment.replayed())
     networks = tmp_path / "networks.yml"
     networks.write_text(networks.read_text().replace("corporate", "isp", 1))
