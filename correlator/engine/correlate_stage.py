@@ -13,6 +13,7 @@ import msgspec
 
 from correlator.engine.checkpoint import Cut
 from correlator.engine.commit import Committer, Outbox, Send
+from correlator.engine.lag import Lag
 from correlator.engine.metrics import labelled
 from correlator.engine.options import Options, Ports
 from correlator.engine.ports import Committed, LogUnavailable, Membership, TopicPartition
@@ -37,6 +38,7 @@ class CorrelateStage:
         self.tasks = Tasks(bundle, topics, ports, options)
         self._bundle, self._topics, self._ports, self._options = bundle, topics, ports, options
         self._committer = Committer(self.name, ports.reader, ports.writer, ports.steady, ports.meter)
+        self._lag = Lag(self.name, ports.reader, ports.steady, ports.meter)
         self._turn: TopicPartition | None = None  # whose checkpoint is under way
 
     # -------------------------------------------------------------------- loop
@@ -72,6 +74,7 @@ class CorrelateStage:
             if not self._finish(membership):
                 return 0
         self._checkpoint(membership)
+        self._lag.tell((tp, task.offset) for tp, task in self.tasks.live.items())
         return len(records)
 
     @property

@@ -15,6 +15,7 @@ import msgspec
 from correlator.engine.commit import Committer, Outbox, Send
 from correlator.engine.dead_letters import dead_letter
 from correlator.engine.inputs import Input, Inputs, Key
+from correlator.engine.lag import Lag
 from correlator.engine.metrics import labelled
 from correlator.engine.options import Options, Ports
 from correlator.engine.ports import AssignmentChange, Committed, Membership, TopicPartition
@@ -43,6 +44,7 @@ class IntakeStage:
         self.inputs = Inputs()
         self._bundle, self._topics, self._ports, self._options = bundle, topics, ports, options
         self._committer = Committer(self.name, ports.reader, ports.writer, ports.steady, ports.meter)
+        self._lag = Lag(self.name, ports.reader, ports.steady, ports.meter)
         self._people = TopicPartition(topics.identities, 0)
         self._owned: set[TopicPartition] | None = None  # None before the first assignment
         self._intake: Intake | None = None  # None: to be built from what is committed
@@ -73,6 +75,7 @@ class IntakeStage:
             self._intake = self._build(self._owned)
             return 0
         self._look_ahead()
+        self._lag.tell((found.where, found.next_offset) for found in self.inputs.by_key.values())
         taken, count = self._take(self._intake, clock_ms)
         outbox = self._outbox(taken)
         if outbox.sends or outbox.offsets:

@@ -1,0 +1,26 @@
+"""How far a stage is behind the log, told to the meter now and then: asking costs a round trip."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from correlator.engine.ports import Clock, GroupReader, Meter, TopicPartition
+
+EVERY_MS = 5_000
+
+
+class Lag:
+    def __init__(self, stage: str, reader: GroupReader, steady: Clock, meter: Meter) -> None:
+        self._stage, self._reader, self._steady, self._meter = stage, reader, steady, meter
+        self._told_ms = steady.now_ms()
+
+    def tell(self, positions: Iterable[tuple[TopicPartition, int]]) -> None:
+        """*positions*: the next record that is not taken yet, of each owned partition."""
+        now_ms = self._steady.now_ms()
+        if now_ms - self._told_ms < EVERY_MS:
+            return
+        self._told_ms = now_ms
+        for tp, position in positions:
+            labels = {"stage": self._stage, "topic": tp.topic, "partition": str(tp.partition)}
+            left = max(0, self._reader.end_offset(tp) - position)
+            self._meter.set("correlator_consumer_lag_records", left, **labels)
