@@ -15,9 +15,8 @@ import msgspec
 from correlator.event import EntityKind
 from correlator.problem import Lines, Path, Problem
 from correlator.rules.block import Reader, nearest
-from correlator.rules.rule import CorrelationType, Operator
+from correlator.rules.rule import ENTRIES_MAX, CorrelationType, Operator
 
-ENTRIES_MAX = 1_000  # largest threshold: what a window may hold for one entity
 KEYS = ("type", "rules", "group-by", "timespan", "condition", "aliases", "generate")
 LATER = ("temporal", "temporal_ordered", "value_sum", "value_avg")  # the next version of the language
 NEVER = ("value_percentile", "value_median")  # not settled in the standard

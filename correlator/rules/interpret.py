@@ -6,19 +6,24 @@ compared with.
 - Text is compared without regard to case, unless `cased`.
 - Values of another type than the test asks for do not match; their fields are reported to the caller, who
   counts.
+- Times are read in UTC.
 """
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
-from operator import ge, gt, le, lt
+from operator import eq, ge, gt, le, lt
 from typing import Any
 
 import re2
 
+from correlator.event import SECOND_MS
+from correlator.rules.keywords import KEYWORD_FIELDS
 from correlator.rules.rule import (
     DASH,
+    KEYWORDS,
     MANY,
     And,
     Cidr,
@@ -28,18 +33,21 @@ from correlator.rules.rule import (
     Leaf,
     Not,
     Null,
+    Part,
     Refers,
     Regex,
     Same,
     Test,
     Text,
+    TimePart,
 )
 from correlator.timeline.fields import value
 from correlator.timeline.live import Scalar
 from correlator.timeline.observation import Observation
 
 DASHES = "-/–—―"
-_ORDER = {"lt": lt, "lte": le, "gt": gt, "gte": ge}
+TIME_MAX_MS = 253_402_300_800_000  # the year 10000: what is later is no time
+_ORDER = {"lt": lt, "lte": le, "gt": gt, "gte": ge, "eq": eq}
 
 
 def holds(condition: Condition, observation: Observation, mismatched: list[str]) -> bool:
@@ -60,7 +68,7 @@ def witnesses(condition: Condition, observation: Observation) -> list[str]:
     none.
     """
     if isinstance(condition, Leaf):
-        return [condition.field]
+        return [] if condition.field == KEYWORDS else [condition.field]
     if isinstance(condition, Not):
         return []
     args = condition.args
@@ -70,6 +78,8 @@ def witnesses(condition: Condition, observation: Observation) -> list[str]:
 
 
 def leaf_holds(leaf: Leaf, observation: Observation, mismatched: list[str]) -> bool:
+    if leaf.field == KEYWORDS:
+        return _keywords_hold(leaf, observation)
     found = value(observation, leaf.field)
     results = [test_holds(test, found, observation) for test in leaf.tests]
     if None in results:
@@ -78,6 +88,13 @@ def leaf_holds(leaf: Leaf, observation: Observation, mismatched: list[str]) -> b
     if not leaf.is_negated:
         return result
     return None not in results and not result and _is_decidable(leaf, found, observation)
+
+
+def _keywords_hold(leaf: Leaf, observation: Observation) -> bool:
+    """Is any keyword (or is each of them) in some text of the event?"""
+    texts = [value(observation, name) for name in KEYWORD_FIELDS]
+    results = [any(test_holds(test, found, observation) for found in texts) for test in leaf.tests]
+    return (all(results) if leaf.needs_all else any(results)) != leaf.is_negated
 
 
 def _is_decidable(leaf: Leaf, found: Scalar, observation: Observation) -> bool:
@@ -107,6 +124,21 @@ def test_holds(test: Test, found: Scalar, observation: Observation) -> bool | No
             return _is_within(network, found)
         case Refers(name, relation):
             return _relates(relation, found, value(observation, name))
+        case TimePart(part, operator, number):
+            return _ORDER[operator](part_of(part, found), number) if _is_time(found) else None
+
+
+def _is_time(found: Scalar) -> bool:
+    return isinstance(found, int) and not isinstance(found, bool) and 0 <= found < TIME_MAX_MS
+
+
+def part_of(part: Part, time_ms: Scalar) -> int:
+    """The *part* of a time in ms since the epoch, in UTC."""
+    assert isinstance(time_ms, int)
+    moment = datetime.fromtimestamp(time_ms // SECOND_MS, UTC)
+    if part == "week":
+        return moment.isocalendar().week
+    return int(getattr(moment, part))
 
 
 def _is_number(found: Scalar) -> bool:
@@ -179,6 +211,8 @@ def _relates(relation: str, found: Scalar, other: Scalar) -> bool | None:
         return False
     if not _is_like(found, other):
         return None
+    if relation in _ORDER:
+        return _ORDER[relation](found, other) if _is_number(found) else None
     if relation == "equal" and not isinstance(found, str):
         return found == other
     if not isinstance(found, str) or not isinstance(other, str):

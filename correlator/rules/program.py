@@ -75,7 +75,9 @@ class RuleProgram:
             if rule.condition is not None and kind in kinds_of(rule.condition):
                 bucket.append(self._singles[rule.id])
             elif rule.correlation is not None:
-                bases = tuple(b for b in rule.correlation.bases if kind in kinds_of(b.condition))
+                bases = tuple(
+                    b for b in rule.correlation.bases if b.condition and kind in kinds_of(b.condition)
+                )
                 if bases:
                     bucket.append(_Counting(rule, rule.correlation, bases, rule.fingerprint))
         return tuple(bucket)
@@ -136,7 +138,8 @@ class RuleProgram:
     def _count(self, candidate: _Counting, observation: Observation, found: Found) -> None:
         """An event counts once, for the first base that holds of it."""
         rule, correlation = candidate.rule, candidate.correlation
-        base = next((b for b in candidate.bases if self._holds(rule, b.condition, observation)), None)
+        bases = (b for b in candidate.bases if b.condition and self._holds(rule, b.condition, observation))
+        base = next(bases, None)
         if base is None:
             return
         entered = entry_of(base, observation)

@@ -21,10 +21,16 @@ from correlator.event import EntityKind, Kind
 MANY = 0  # in `Text.parts`: any characters, also none
 ONE = 1  # exactly one character
 DASH = 2  # one of the five dashes of |windash
+ENTRIES_MAX = 1_000  # what a window may hold for one entity and group
 
-Relation = Literal["equal", "starts", "ends", "contains"]
+KEYWORDS = ""  # the field of a leaf that looks into every text of the event itself
+
+Relation = Literal["equal", "starts", "ends", "contains", "lt", "lte", "gt", "gte"]
 Operator = Literal["lt", "lte", "gt", "gte", "eq", "neq"]
-CorrelationType = Literal["event_count", "value_count"]
+Part = Literal["minute", "hour", "day", "week", "month", "year"]
+CorrelationType = Literal[
+    "event_count", "value_count", "value_sum", "value_avg", "temporal", "temporal_ordered"
+]
 Severity = Literal["informational", "low", "medium", "high", "critical"]
 
 
@@ -68,17 +74,28 @@ class Cidr(msgspec.Struct, frozen=True, tag=True):
 
 
 class Refers(msgspec.Struct, frozen=True, tag=True):
-    """The field equals (or starts with, …) the value of another field of the same event."""
+    """The field equals (or starts with, is less than, …) the value of another field of the same event."""
 
     field: str
     relation: Relation = "equal"
 
 
-Test = Text | Same | Compare | Exists | Null | Regex | Cidr | Refers
+class TimePart(msgspec.Struct, frozen=True, tag=True):
+    """A part of a time in UTC: minute, hour, day of the month, ISO week, month, year."""
+
+    part: Part
+    operator: Literal["lt", "lte", "gt", "gte", "eq"]
+    number: int
+
+
+Test = Text | Same | Compare | Exists | Null | Regex | Cidr | Refers | TimePart
 
 
 class Leaf(msgspec.Struct, frozen=True, tag=True):
-    """Any (or all) of *tests* holds of *field*. Negated (`|neq`): the field is there and not so."""
+    """Any (or all) of *tests* holds of *field*. Negated (`|neq`): the field is there and not so.
+
+    With KEYWORDS as field each test may hold of another text of the event.
+    """
 
     field: str
     tests: tuple[Test, ...]
@@ -86,7 +103,9 @@ class Leaf(msgspec.Struct, frozen=True, tag=True):
     is_negated: bool = False
 
     def reads(self) -> tuple[str, ...]:
-        return (self.field, *(t.field for t in self.tests if isinstance(t, Refers)))
+        """Fields that are named; keywords name none."""
+        named = (self.field, *(t.field for t in self.tests if isinstance(t, Refers)))
+        return tuple(name for name in named if name != KEYWORDS)
 
 
 class And(msgspec.Struct, frozen=True, tag=True):
@@ -104,30 +123,46 @@ class Not(msgspec.Struct, frozen=True, tag=True):
 Condition = Leaf | And | Or | Not
 
 
-class Base(msgspec.Struct, frozen=True):
-    """One of the rules that a correlation counts, with its group and value fields after aliases."""
+class Base(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One of the rules that a correlation counts, with its group and value fields after aliases.
+
+    Either *condition* or, where the rule is itself a correlation, *correlation* is there.
+    """
 
     rule: str  # id
-    condition: Condition
+    condition: Condition | None
     group: tuple[str, ...]  # beyond the entity
-    values: tuple[str, ...]  # of a value_count, else ()
+    values: tuple[str, ...]  # of value_count, value_sum and value_avg, else ()
+    correlation: Correlation | None = None
 
 
-class Correlation(msgspec.Struct, frozen=True):
-    """Counts events (or distinct values) of *bases* over the trailing *timespan_ms*, both ends included."""
+class Correlation(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Counts events (values, rules) of *bases* over the trailing *timespan_ms*, both ends included.
+
+    *clauses* say which bases a temporal correlation needs, in alternatives: of each, all its bases `i` must
+    have happened, and of those written `~i` none. () where thresholds count the different bases.
+    """
 
     type: CorrelationType
     bases: tuple[Base, ...]
     timespan_ms: int
     thresholds: tuple[tuple[Operator, int | float], ...]  # all must hold
+    clauses: tuple[tuple[int, ...], ...] = ()
 
     @property
     def entries_max(self) -> int:
-        """As many entries as decide every threshold, at least 1."""
+        """As many entries as decide every threshold, at least 1; of a sum as many as may be kept."""
+        if self.type in {"value_sum", "value_avg"}:
+            return ENTRIES_MAX
         return max(
             ceil(number) if operator in {"gte", "lt"} else int(number) + 1
             for operator, number in (*self.thresholds, ("gte", 1))
         )
+
+    @property
+    def denied(self) -> frozenset[int]:
+        """Bases that must not have happened: the verdict waits for the end of the window."""
+        return frozenset(~step for clause in self.clauses for step in clause if step < 0)
 
 
 class Settle(msgspec.Struct, frozen=True):
@@ -224,14 +259,25 @@ class Rule(msgspec.Struct, frozen=True):
         """The conditions that are evaluated on an event."""
         if self.condition is not None:
             return (self.condition,)
-        return tuple(base.condition for base in self.correlation.bases) if self.correlation else ()
+        return tuple(b.condition for b in self.bases() if b.condition is not None)
+
+    def bases(self) -> tuple[Base, ...]:
+        """What the correlation counts, and what the correlations that it counts count."""
+        return bases_of(self.correlation) if self.correlation else ()
 
     def reads(self) -> tuple[str, ...]:
         """Fields that decide whether the rule holds, in order of first use."""
         names = [name for c in self.conditions() for leaf in leaves(c) for name in leaf.reads()]
-        if self.correlation:
-            names += [name for b in self.correlation.bases for name in (*b.group, *b.values)]
+        names += [name for b in self.bases() for name in (*b.group, *b.values)]
         return tuple(dict.fromkeys(names))
+
+
+def bases_of(correlation: Correlation) -> tuple[Base, ...]:
+    """Every base of *correlation*, nested ones after the one they belong to."""
+    found: list[Base] = []
+    for base in correlation.bases:
+        found += [base, *(bases_of(base.correlation) if base.correlation else ())]
+    return tuple(found)
 
 
 def leaves(condition: Condition) -> list[Leaf]:
