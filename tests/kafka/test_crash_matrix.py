@@ -23,9 +23,9 @@ POINTS = (
 def test_killed_at_each_point_of_a_commit_the_alerts_are_those_of_replay(
     tmp_path: Path, bootstrap: str, unique: str
 ) -> None:
-    deployment = Deployment(tmp_path, bootstrap, unique, records_max=1_000)
+    deployment = Deployment(tmp_path, bootstrap, unique, records_max=1_500)
     expected = open_alerts(deployment.replayed())
-    assert len(expected) >= 2
+    assert len(expected) >= 3
     deployment.publish()
     for point in POINTS:
         died = deployment.run("--until-end", crash_at=point)
