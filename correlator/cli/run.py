@@ -7,7 +7,9 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from importlib.metadata import version
 from pathlib import Path
+from platform import python_version
 from time import monotonic
 from typing import Annotated, Literal
 
@@ -129,8 +131,7 @@ def _on_kafka(
             SteadyClock().sleep_ms(RETRY_MS)
     if worker is None:
         return
-    meter.set("correlator_bundle_info", 1, bundle=bundle.hash)
-    with _served(worker, meter, http) as url:
+    with _served(worker, meter, bundle.hash, http) as url:
         console.print(f"bundle {bundle.hash}, {url}/metrics /livez /readyz", highlight=False)
         worker.run(is_stopping)
     taken = int(meter.total("correlator_records_consumed_total", stage="intake"))
@@ -143,7 +144,10 @@ def _on_kafka(
 
 
 @contextmanager
-def _served(worker: Worker, meter: PrometheusMeter, http: tuple[str, int]) -> Iterator[str]:
+def _served(worker: Worker, meter: PrometheusMeter, bundle: str, http: tuple[str, int]) -> Iterator[str]:
+    versions = {"version": version("correlator"), "kafka_python": version("kafka-python")}
+    meter.set("correlator_build_info", 1, python=python_version(), **versions)
+    meter.set("correlator_bundle_info", 1, bundle=bundle)
     host, port = http
     try:
         server = HttpServer(meter.exposition, worker.health, SteadyClock(), host=host, port=port)
@@ -234,7 +238,7 @@ def _on_company(is_stopping: Callable[[], bool], *, http: tuple[str, int], as_js
     console.print("simulating a company of 200 people", highlight=False)
     company = LiveCompany(meter)
     show = _Show(company.embedded, company.worker, meter, as_json=as_json)
-    with _served(company.worker, meter, http) as show.url:
+    with _served(company.worker, meter, company.embedded.bundle.hash, http) as show.url:
         console.print(f"{show.url}/metrics /livez /readyz", highlight=False)
         with console.status("history") as status:
 
@@ -273,7 +277,8 @@ def _on_records(
     rows = read_identities(path, bundle.intake.sites) if path.exists() else []
     replay = Replay(bundle, list(read_records(config)), rows)
     show = _Show(replay.embedded, replay.worker, replay.meter, as_json=as_json)
-    with _served(replay.worker, replay.meter, http) as show.url, show.view or nullcontext():
+    served = _served(replay.worker, replay.meter, replay.embedded.bundle.hash, http)
+    with served as show.url, show.view or nullcontext():
 
         def after_step() -> None:
             show.alerts()

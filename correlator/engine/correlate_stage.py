@@ -13,8 +13,8 @@ import msgspec
 
 from correlator.engine.checkpoint import Cut
 from correlator.engine.commit import Committer, Outbox, Send
+from correlator.engine.gauges import Gauges
 from correlator.engine.lag import Lag
-from correlator.engine.metrics import labelled
 from correlator.engine.options import Options, Ports
 from correlator.engine.ports import Committed, LogUnavailable, Membership, TopicPartition
 from correlator.engine.restore import Restored, Stamp
@@ -23,7 +23,6 @@ from correlator.engine.topics import EngineRefusal, Topics
 from correlator.frame import Frame, FrameError, decode_frame
 from correlator.pipeline import Bundle, alert_partition, correlate_step
 from correlator.record import Record
-from correlator.timeline.alert import Change
 from correlator.timeline.partition import stamp
 
 _json = msgspec.json.Encoder(order="deterministic").encode
@@ -36,9 +35,11 @@ class CorrelateStage:
 
     def __init__(self, bundle: Bundle, topics: Topics, ports: Ports, options: Options) -> None:
         self.tasks = Tasks(bundle, topics, ports, options)
+        self.clock = ports.clock
         self._bundle, self._topics, self._ports, self._options = bundle, topics, ports, options
         self._committer = Committer(self.name, ports.reader, ports.writer, ports.steady, ports.meter)
         self._lag = Lag(self.name, ports.reader, ports.steady, ports.meter)
+        self._gauges = Gauges(bundle, ports)
         self._turn: TopicPartition | None = None  # whose checkpoint is under way
 
     # -------------------------------------------------------------------- loop
@@ -75,6 +76,7 @@ class CorrelateStage:
                 return 0
         self._checkpoint(membership)
         self._lag.tell((tp, task.offset) for tp, task in self.tasks.live.items())
+        self._gauges.tell(task.partition for task in self.tasks.live.values())
         return len(records)
 
     @property
@@ -133,7 +135,7 @@ class CorrelateStage:
             for change, alert in zip(correlated.changes, correlated.alerts, strict=True):
                 where = alert_partition(change.alert.entity)
                 sends.append(Send(self._topics.alerts, where, alert.key, alert.value, alert.headers))
-                self._count_change(change)
+            self._gauges.folded(frame, correlated.changes)
         spent_ms = steady.now_ms() - started_ms
         for tp, task in touched.items():
             task.offset = max(task.offset, positions[tp])
@@ -151,23 +153,9 @@ class CorrelateStage:
 
     def _count(self, task: Task) -> None:
         meter, number = self._ports.meter, str(task.partition.number)
-        for key, count in task.partition.take_counters().items():
-            name, labels = labelled(key)
-            meter.add(name, count, **labels)
+        self._gauges.add(task.partition.take_counters())
         meter.set("correlator_now_timestamp_seconds", task.partition.now_ms / 1_000, partition=number)
         meter.set("correlator_state_entries", len(task.partition.timelines), partition=number)
-
-    def _count_change(self, change: Change) -> None:
-        alert, meter = change.alert, self._ports.meter
-        meter.add(
-            "correlator_alerts_total",
-            1,
-            rule_id=alert.rule,
-            severity=alert.severity,
-            activity=change.activity,
-        )
-        if change.activity == "close":
-            meter.add("correlator_alerts_closed_total", 1, rule_id=alert.rule, reason=change.reason)
 
     def _difference(self, tp: TopicPartition, restored: Restored) -> Send:
         self._ports.meter.add("correlator_replay_differs_total", 1, partition=str(tp.partition))
@@ -192,8 +180,10 @@ class CorrelateStage:
         if action == "apply":
             for tp, committed in outbox.offsets.items():
                 self.tasks.live[tp].committed = committed
+            self._gauges.committed()
             self._ports.faults.reached("correlate-committed")
         elif action == "drop":
+            self._gauges.dropped()
             self._turn = None
             self.tasks.restart(list(self.tasks.live))
         return action == "apply"

@@ -42,6 +42,7 @@ class IntakeStage:
     def __init__(self, bundle: Bundle, topics: Topics, ports: Ports, options: Options) -> None:
         self.is_finished = False  # of a bounded read: the closing mark is committed
         self.inputs = Inputs()
+        self.clock = ports.clock
         self._bundle, self._topics, self._ports, self._options = bundle, topics, ports, options
         self._committer = Committer(self.name, ports.reader, ports.writer, ports.steady, ports.meter)
         self._lag = Lag(self.name, ports.reader, ports.steady, ports.meter)

@@ -87,7 +87,6 @@ _TABLE: tuple[Metric, ...] = (
     ),
     _counter("alerts_total", "Changes published: create, update, close.", "rule_id", "severity", "activity"),
     _counter("alerts_closed_total", "Alerts closed, by reason.", "rule_id", "reason"),
-    _gauge("alerts_open", "Alerts that may still change.", "partition"),
     _histogram(
         "detection_latency_seconds", "Alert emitted less arrival of the record that completed it.", _LATENCY
     ),
@@ -103,9 +102,6 @@ _TABLE: tuple[Metric, ...] = (
     _gauge("event_newest_timestamp_seconds", "Newest event time of a feed.", "feed"),
     _gauge("feed_complete_timestamp_seconds", "What a feed is complete to at a site.", "feed", "site"),
     _gauge("feed_decisions_waiting", "Verdicts that wait for a feed to be complete.", "feed", "site"),
-    _gauge(
-        "input_partitions_held_back", "Input partitions paused because they run ahead of the others.", "topic"
-    ),
     # Kafka
     _gauge(
         "consumer_lag_records",

@@ -27,6 +27,7 @@ COLLECT_ALL_MS = 60_000  # between full collections, which wait for an idle mome
 
 class _Stage(Protocol):
     name: str
+    clock: Clock  # the wall's
 
     def step(self) -> int: ...
     def waiting(self) -> tuple[str, ...]: ...
@@ -76,7 +77,7 @@ class Worker:
         try:
             for stage in self._stages:
                 count += stage.step()
-                now_s = self._steady.now_ms() / 1_000
+                now_s = stage.clock.now_ms() / 1_000
                 self._meter.set("correlator_main_loop_timestamp_seconds", now_s, stage=stage.name)
             self._back_off_ms = 0
             self.health.waiting = tuple(reason for stage in self._stages for reason in stage.waiting())

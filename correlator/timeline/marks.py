@@ -142,6 +142,14 @@ class Marks:
         ]
         return (*told, f"and {len(quiet) - ASSUMED_MAX} more") if len(quiet) > ASSUMED_MAX else tuple(told)
 
+    def newest(self) -> dict[str, int]:
+        """Newest event time of each feed that was heard."""
+        found: dict[str, int] = {}
+        for (feed, _, _), state in self.sources.items():
+            event_ms = max([state.counted_ms, *(pending_ms for pending_ms, _ in state.pending)])
+            found[feed] = max(event_ms, found.get(feed, NEVER))
+        return found
+
     def missing(self, feed: str, site: str, to_ms: int) -> list[tuple[str, int]]:
         """(source, heard last) of the sources that keep *site* from being complete to *to_ms*."""
         alive: dict[tuple[str, str], bool] = {}

@@ -1,0 +1,97 @@
+"""What operators see of the correlating stage: feeds, verdicts that wait, how old alerts are when told.
+
+Told at most once a second, from the partitions that this process folds. Nothing here reaches an alert.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from correlator.engine.metrics import alert_counters, labelled
+from correlator.engine.options import Ports
+from correlator.event import NEVER, SECOND_MS
+from correlator.frame import Frame
+from correlator.pipeline import Bundle
+from correlator.rules.program import RuleProgram
+from correlator.timeline.alert import Change
+from correlator.timeline.partition import Partition
+
+TELL_MS = 1_000
+
+
+class Gauges:
+    """*ports* of the correlating stage; its *clock* is the wall's."""
+
+    def __init__(self, bundle: Bundle, ports: Ports) -> None:
+        self._bundle, self._ports = bundle, ports
+        self._told_ms = 0
+        self._waiting: set[tuple[str, str]] = set()  # feed and site that were told once: they go back to 0
+        self._mismatches: dict[str, int] = {}
+        self._emitted: list[tuple[int, int]] = []  # (arrival, decided) of alerts not committed yet
+        ports.meter.set("correlator_rules", len(bundle.program.rules), state="active")
+
+    def folded(self, frame: Frame, changes: Iterable[Change]) -> None:
+        """Count what a frame changed; its alerts are timed when they are committed."""
+        changes = list(changes)
+        self.add(alert_counters(changes))
+        arrival_ms = max((arrival.arrival_ms for arrival in frame.arrivals), default=NEVER)
+        if arrival_ms > NEVER:
+            created = (change.alert for change in changes if change.activity == "create")
+            self._emitted += [(arrival_ms, alert.decided_ms) for alert in created]
+
+    def committed(self) -> None:
+        """The alerts are told now."""
+        now_ms, emitted, self._emitted = self._ports.clock.now_ms(), self._emitted, []
+        if emitted:
+            latency = [max(0, now_ms - arrival_ms) / SECOND_MS for arrival_ms, _ in emitted]
+            self._ports.meter.observe("correlator_detection_latency_seconds", latency)
+            age = [max(0, now_ms - decided_ms) / SECOND_MS for _, decided_ms in emitted]
+            self._ports.meter.observe("correlator_alert_event_age_seconds", age)
+
+    def dropped(self) -> None:
+        """They are not: they will be folded again."""
+        self._emitted = []
+
+    def tell(self, partitions: Iterable[Partition]) -> None:
+        now_ms = self._ports.steady.now_ms()
+        if now_ms - self._told_ms < TELL_MS:
+            return
+        self._told_ms = now_ms
+        self._tell_feeds(list(partitions))
+        self._tell_mismatches()
+
+    def add(self, counters: Mapping[tuple[str, ...], int]) -> None:
+        for key, count in counters.items():
+            name, labels = labelled(key)
+            self._ports.meter.add(name, count, **labels)
+
+    def _tell_feeds(self, partitions: list[Partition]) -> None:
+        meter = self._ports.meter
+        waiting: dict[tuple[str, str], int] = dict.fromkeys(self._waiting, 0)
+        newest: dict[str, int] = {}
+        complete: dict[tuple[str, str], int] = {}
+        for partition in partitions:
+            for key, count in partition.wakes.count().items():
+                waiting[key] = waiting.get(key, 0) + count
+            for feed, event_ms in partition.marks.newest().items():
+                newest[feed] = max(event_ms, newest.get(feed, NEVER))
+            for key, complete_ms in partition.marks.complete.items():
+                complete[key] = max(complete_ms, complete.get(key, NEVER))
+        self._waiting |= waiting.keys()
+        for (feed, site), count in waiting.items():
+            meter.set("correlator_feed_decisions_waiting", count, feed=feed, site=site)
+        for (feed, site), complete_ms in complete.items():
+            if complete_ms > NEVER:
+                seconds = complete_ms / SECOND_MS
+                meter.set("correlator_feed_complete_timestamp_seconds", seconds, feed=feed, site=site)
+        for feed, event_ms in newest.items():
+            meter.set("correlator_event_newest_timestamp_seconds", event_ms / SECOND_MS, feed=feed)
+
+    def _tell_mismatches(self) -> None:
+        program = self._bundle.program
+        counted = dict(program.mismatches) if isinstance(program, RuleProgram) else {}
+        for rule, count in counted.items():
+            if count > self._mismatches.get(rule, 0):
+                more = count - self._mismatches.get(rule, 0)
+                self._ports.meter.add("correlator_rule_type_mismatches_total", more, rule_id=rule)
+        self._mismatches = counted
