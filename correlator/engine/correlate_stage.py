@@ -13,6 +13,7 @@ import msgspec
 
 from correlator.engine.checkpoint import Cut
 from correlator.engine.commit import Committer, Outbox, Send
+from correlator.engine.feed_notices import FeedNotices
 from correlator.engine.gauges import Gauges
 from correlator.engine.lag import Lag
 from correlator.engine.options import Options, Ports
@@ -40,6 +41,7 @@ class CorrelateStage:
         self._committer = Committer(self.name, ports.reader, ports.writer, ports.steady, ports.meter)
         self._lag = Lag(self.name, ports.reader, ports.steady, ports.meter)
         self._gauges = Gauges(bundle, ports)
+        self._feed_notices = FeedNotices(topics.notices)
         self._turn: TopicPartition | None = None  # whose checkpoint is under way
 
     # -------------------------------------------------------------------- loop
@@ -136,6 +138,7 @@ class CorrelateStage:
                 where = alert_partition(change.alert.entity)
                 sends.append(Send(self._topics.alerts, where, alert.key, alert.value, alert.headers))
             self._gauges.folded(frame, correlated.changes)
+        sends += self._feed_notices.due([task.partition for task in self.tasks.live.values()])
         spent_ms = steady.now_ms() - started_ms
         for tp, task in touched.items():
             task.offset = max(task.offset, positions[tp])
