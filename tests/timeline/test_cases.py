@@ -62,17 +62,27 @@ def test_a_duplicate_with_another_time_is_the_first_delivery() -> None:
 def test_an_event_older_than_the_horizon_is_refused_and_counted() -> None:
     p = partition(Toy(horizon_ms=HOUR_MS))
     p.step(frame(0, read(0, "1")))
-    assert p.step(frame(90, read(20, "2", "b"))) == []
+    p.step(frame(90))
+    assert p.step(frame(91, read(20, "2", "b"))) == []
     assert p.take_counters()["correlator_events_refused_total", "too_late"] == 1
     assert [e.id for e in p.events(WHO, ["1" * 16, "2" * 16])] == ["1" * 16]
+
+
+def test_a_frame_that_spans_more_than_the_horizon_refuses_nothing_that_came_in_time() -> None:
+    """Each event is held against what was known before its frame: it may have arrived hours before the last one."""
+    p = partition(Toy(horizon_ms=HOUR_MS))
+    p.step(frame(0))
+    p.step(frame(180, read(1, "1"), read(175, "2")))
+    assert [e.id for e in p.events(WHO, ["1" * 16, "2" * 16])] == ["1" * 16, "2" * 16]
 
 
 def test_rules_for_any_age_look_at_a_refused_event_once() -> None:
     p = partition(Toy(horizon_ms=HOUR_MS))
     p.step(frame(0, person(0, "9", (-600, "terminated"))))
-    told = p.step(frame(90, read(10, "1"), read(10, "1")))
+    p.step(frame(90))
+    told = p.step(frame(91, read(10, "1"), read(10, "1")))
     assert [(c.activity, c.alert.rule) for c in told] == [("create", "leaver")]
-    assert p.step(frame(91, read(10, "1"))) == [], "a redelivery does not raise it again"
+    assert p.step(frame(92, read(10, "1"))) == [], "a redelivery does not raise it again"
 
 
 def test_a_late_change_of_a_person_applies_to_what_is_not_final() -> None:

@@ -88,11 +88,11 @@ def run(frames: list[Frame], toy: Toy, random: Random) -> tuple[Partition, Reade
     """Feed *frames*; save and load the state now and then; hold the increment against one fold."""
     partition, reader, accepted, final_ms = new_partition(toy), Reader(), Accepted(), NEVER
     for frame in frames:
-        changes = partition.step(frame)
         for entity, event in frame.rows:
             known = accepted.setdefault(entity, [])
             if event.time_ms >= partition.now_ms - toy.horizon_ms and all(event.id != e.id for e in known):
                 known.append(event)
+        changes = partition.step(frame)
         reader.take(changes)
         for change in changes:
             alert = change.alert
