@@ -27,7 +27,7 @@ import msgspec
 
 from correlator.event import DAY_MS, NEVER, SECOND_MS, Event, partition_of
 from correlator.frame import EVENTS_MAX, Arrival, Frame, SourceMark
-from correlator.intake.arrival import NO_TIMESTAMP, Input, Merge, arrival, decode_arrival, encode_arrival
+from correlator.intake.arrival import NO_TIMESTAMP, Input, arrival, decode_arrival, encode_arrival
 from correlator.intake.mapped import Mapped
 from correlator.intake.networks import Networks
 from correlator.intake.normalise import AHEAD_MS, normalise
@@ -105,7 +105,6 @@ class Intake:
         self.config = config
         self.people = people
         self._inputs: dict[Input, _State] = {}
-        self._merge = Merge()
 
     # ------------------------------------------------------------------ ownership
 
@@ -115,17 +114,6 @@ class Intake:
 
     def revoke(self, topic: str, q: int) -> None:
         self._inputs.pop((topic, q), None)
-
-    def held_back(
-        self, heads: Mapping[Input, int | None], clock_ms: int, paused: AbstractSet[Input] = frozenset()
-    ) -> set[Input]:
-        """Inputs that have to wait. *heads*: timestamp of each input's next unread record, None without."""
-        clamped = {q: None if t is None else arrival(t, clock_ms, self._stated(q)) for q, t in heads.items()}
-        return self._merge.held_back(clamped, clock_ms, paused)
-
-    def _stated(self, q: Input) -> int:
-        state = self._inputs.get(q)
-        return NEVER if state is None else state.stated_ms
 
     # ---------------------------------------------------------------------- steps
 

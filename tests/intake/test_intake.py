@@ -20,7 +20,7 @@ from correlator.event import (
     partition_of,
 )
 from correlator.frame import EVENTS_MAX, Arrival, Frame, decode_frame, encode_frame
-from correlator.intake.arrival import NO_TIMESTAMP, Input, decode_arrival
+from correlator.intake.arrival import NO_TIMESTAMP, decode_arrival
 from correlator.intake.intake import Intake, IntakeConfig, Taken
 from correlator.intake.mapped import Mapped
 from correlator.intake.people import People
@@ -213,13 +213,6 @@ def test_identities_become_person_events_of_their_timelines() -> None:
     assert not any(frame.arrivals for _, frame in taken.frames)
     keys = {key for key, _ in rows_of(made.intake_step([read(1)], NOW))}
     assert keys == {"identity:e1", "door:lis-main"}
-
-
-def test_partitions_that_run_ahead_by_their_clamped_arrival_wait() -> None:
-    made = intake(2)
-    heads: dict[Input, int | None] = {(TOPIC, 0): NOW, (TOPIC, 1): NOW + HOUR_MS}
-    assert made.held_back(heads, NOW + HOUR_MS) == {(TOPIC, 1)}
-    assert made.held_back(heads, NOW) == set()  # a timestamp ahead of the clock is no arrival
 
 
 # ------------------------------------------------- complete means complete (decision 6)
