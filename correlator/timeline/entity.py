@@ -94,7 +94,10 @@ class Timeline:
     @property
     def newest_ms(self) -> int:
         """Of its history and its open alerts; NEVER when there is neither."""
-        return max([self.last[0], *(alert.decided_ms for alert in self.open.values())])
+        newest_ms = self.blocks[-1].last[0] if self.blocks else NEVER
+        for alert in self.open.values():
+            newest_ms = max(newest_ms, alert.decided_ms)
+        return newest_ms
 
     def events(self, codes: Codes) -> list[Event]:
         return [

@@ -23,6 +23,7 @@ from correlator.timeline.live import Live, Match
 from correlator.timeline.marks import Marks
 from correlator.timeline.profile import Profile, learn_profile
 from correlator.timeline.program import Program, Scorer
+from correlator.timeline.timelines import Timelines
 from correlator.timeline.wakes import CLOCK, IDLE, Key, Wakes
 
 Learnt = tuple[Event, str, dict[str, float]]  # event, type of identity, features
@@ -37,7 +38,7 @@ class Partition:
         self.program, self.scorer, self.number = program, scorer, number
         self.marks = Marks(program.settings)
         self.codes = Codes()
-        self.timelines: dict[str, Timeline] = {}
+        self.timelines = Timelines(self.codes)
         self.any_age: dict[str, int] = {}  # uid of an alert on a too-late event -> now when it was told
         self.counters: dict[tuple[str, ...], int] = {}
         self.wakes = Wakes()
@@ -66,13 +67,14 @@ class Partition:
         woken = set(inbox)
         changes: list[Change] = []
         for entity, event in frame.rows:
-            if event.time_ms < edge_ms:
+            if event.time_ms < final_ms:  # a frame may span hours: its own marks are held against later ones
                 changes += self._too_late(entity, event)
             else:
                 inbox.setdefault(entity, []).append(event)
         for entity, events in inbox.items():
             changes += self._visit(entity, events, entity in woken, final_ms, edge_ms)
         self._before_ms = self.now_ms
+        self.timelines.rest()
         return changes
 
     def _woken(self) -> list[tuple[str, Key, int]]:
@@ -87,13 +89,14 @@ class Partition:
             return False
         horizon_ms = self.program.settings.horizon_ms
         if key == IDLE:
-            self._idle.pop(entity, None)
+            if self._idle.get(entity) != at_ms:  # asked by a timeline that was dropped since
+                return False
+            del self._idle[entity]
             is_idle = timeline.newest_ms + horizon_ms < self.now_ms
             if not is_idle:
                 self._ask_idle(timeline)
             return is_idle and timeline.newest_ms > NEVER
         matches = [match for match in timeline.matches(self.codes, self.program) if match.feed]
-        timeline.rest(self.codes)
         if key == CLOCK:
             undecided = [match for match in matches if not self._is_complete(match)]
             return any(at_ms - m.decided_ms in (m.max_wait_ms, horizon_ms + 1) for m in undecided)
@@ -157,7 +160,7 @@ class Partition:
             self.wakes.ask(IDLE, when_ms, timeline.entity)
 
     def _tidy(self, timeline: Timeline, was_published: bool, edge_ms: int) -> None:
-        """Move the base, hold the cap, drop what is not worth keeping, and pack the live state."""
+        """Move the base, hold the cap, and drop what is not worth keeping."""
         settings, entity = self.program.settings, timeline.entity
         blocks = timeline.blocks
         if edge_ms > NEVER and (was_published or (len(blocks) > 1 and blocks[1].first[0] < edge_ms)):
@@ -167,9 +170,8 @@ class Partition:
             self._add("correlator_entities_saturated_total")
         self._ask_idle(timeline)
         if timeline.newest_ms == NEVER and _is_worthless(timeline.touch(self.codes)):
-            del self.timelines[entity]
-            return
-        timeline.rest(self.codes)
+            self.timelines.drop(entity)
+            self._idle.pop(entity, None)
 
     # ------------------------------------------------------------ scores, any age
 
@@ -198,7 +200,7 @@ class Partition:
         timeline = self.timelines.get(entity)
         person = None
         if timeline is not None:
-            person = timeline.live.person if timeline.live is not None else timeline.touch(self.codes).person
+            person = timeline.touch(self.codes).person
         changes = []
         for match in self.program.on_too_late(observe(entity, Live(person=person), event, self.program)):
             uid = alert_uid(match.rule, entity, match.event_id)
@@ -219,8 +221,6 @@ class Partition:
         oldest_ms = self.now_ms - self.program.settings.any_age_ms
         for uid in [u for u, told_ms in self.any_age.items() if told_ms < oldest_ms]:
             del self.any_age[uid]
-        if timeline is not None:
-            timeline.rest(self.codes)
         return changes
 
     # ----------------------------------------------------------------- asking
@@ -236,16 +236,11 @@ class Partition:
         for event in (live.last_badge, live.card_place, live.badge_place, live.last_login, live.login_place):
             if event is not None and event.id in wanted:
                 held.setdefault(event.id, event)
-        timeline.rest(self.codes)
         return sorted(held.values(), key=lambda event: event.order)
 
     def person(self, entity: str) -> Person | None:
         timeline = self.timelines.get(entity)
-        if timeline is None:
-            return None
-        person = timeline.touch(self.codes).person
-        timeline.rest(self.codes)
-        return person
+        return None if timeline is None else timeline.touch(self.codes).person
 
     def take_counters(self) -> dict[tuple[str, ...], int]:
         taken, self.counters = self.counters, {}
@@ -262,14 +257,10 @@ class Partition:
             self._frozen.discard(entity)
             self._thawed.append((entity, self._encode(entity)))
         self._dirty.add(entity)
-        timeline = self.timelines.get(entity)
-        if timeline is None:
-            timeline = self.timelines[entity] = Timeline(entity)
-        return timeline
+        return self.timelines.touch(entity)
 
     def _encode(self, entity: str) -> bytes | None:
-        timeline = self.timelines.get(entity)
-        return None if timeline is None else state.dump_timeline(timeline)
+        return self.timelines.record(entity)
 
     @property
     def dirty(self) -> int:
@@ -314,12 +305,13 @@ class Partition:
         known = state.load_rest(rest)
         partition = cls(program, decode_scorer(known.scorer), known.number)
         partition.codes = Codes(known.words, known.places, known.networks)
+        partition.timelines = Timelines(partition.codes)
         partition.marks = Marks.load(program.settings, known.marks)
         partition.any_age = dict(known.any_age)
         partition._before_ms = partition.now_ms
         for entity, raw in entities:
-            timeline = partition.timelines[entity] = state.load_timeline(entity, raw)
-            partition._ask_again(timeline)
+            partition.timelines.put(entity, raw)
+            partition._ask_again(state.load_timeline(entity, raw))
         return partition
 
     def _ask_again(self, timeline: Timeline) -> None:
@@ -328,7 +320,6 @@ class Partition:
             if not self._is_complete(match):
                 self._wait(timeline.entity, match)
         self._ask_idle(timeline)
-        timeline.rest(self.codes)
 
 
 def _is_worthless(live: Live) -> bool:

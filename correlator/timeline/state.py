@@ -50,8 +50,8 @@ _timeline = msgspec.msgpack.Decoder(_Timeline).decode
 _rest = msgspec.msgpack.Decoder(Rest).decode
 
 
-def dump_timeline(timeline: Timeline) -> bytes:
-    """Bytes of a timeline at rest."""
+def dump_timeline(timeline: Timeline, codes: Codes) -> bytes:
+    timeline.rest(codes)
     return _encode(
         _Timeline(
             FORMAT,

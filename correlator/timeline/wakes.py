@@ -22,7 +22,10 @@ class Wakes:
         self._asked: set[tuple[Key, int, str]] = set()
 
     def ask(self, key: Key, when_ms: int, entity: str) -> None:
-        """Come back to *entity* when *key* has reached *when_ms*."""
+        """Come back to *entity* when *key* has reached *when_ms*. Who asks for `IDLE` does so once."""
+        if key == IDLE:  # one for each entity: they are not worth a set
+            heappush(self._heaps.setdefault(key, []), (when_ms, entity))
+            return
         if (key, when_ms, entity) not in self._asked:
             self._asked.add((key, when_ms, entity))
             heappush(self._heaps.setdefault(key, []), (when_ms, entity))
