@@ -1,153 +1,227 @@
 """The `correlator:` block of a rule: what Sigma lacks. Unknown keys are errors, for a misspelt one would
-be silent.
+be silent, and so are keys that this version reads but does not act on yet.
 
 Reads mappings, says what is wrong where, and answers with a `Block`. What needs the field table is checked
-in `check`.
+in `check`. Its keys are those of the table in `schema`.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
+from collections.abc import Callable, Mapping
+from datetime import date
 
 import msgspec
 
-from correlator.event import DAY_MS, HOUR_MS, KINDS, MINUTE_MS, SECOND_MS, EntityKind
+from correlator.event import HOUR_MS, KINDS, MINUTE_MS, EntityKind, Kind
 from correlator.problem import Lines, Path, Problem
-from correlator.rules.rule import Settle
+from correlator.rules.reading import Reader
+from correlator.rules.rule import Severity
+from correlator.rules.schema import ENTITIES, FEEDS, LEVELS, MODES, TABLE
 
-KEYS = (
-    "entity", "settle", "suppress", "retract", "any_age", "evidence", "controls", "tests",
-)  # fmt: skip
-ENTITIES: tuple[EntityKind, ...] = ("identity", "door")
 SUPPRESS_MS = HOUR_MS  # of a detection rule that does not say; a correlation's is its timespan
 MAX_WAIT_MS = 15 * MINUTE_MS
 
-_DURATION = re.compile(r"([+-]?)([0-9]{1,9})(ms|s|m|h|d|w)")
-_UNITS = {"ms": 1, "s": SECOND_MS, "m": MINUTE_MS, "h": HOUR_MS, "d": DAY_MS, "w": 7 * DAY_MS}
+_WAITING = {  # what is read, and refused because nothing acts on it yet
+    "budget": "budgets are not kept by this version: leave it out, and suppress instead",
+    "risk": "risk is not added up by this version: leave it out",
+    "requires": "is not looked at by this version: leave it out; what is needed must be tested in the rule",
+}
+_SHADOW = "shadow is not supported by this version: there is no topic for such alerts; use off, or alert"
+
+
+class SettleSection(msgspec.Struct):
+    """`settle` as written. None: not said."""
+
+    feed: Kind | None = None
+    at: str | None = None
+    grace_ms: int | None = None
+    max_wait_ms: int = MAX_WAIT_MS
+    said: frozenset[str] = frozenset()  # keys that are there, right or wrong
+
+
+class Expiry(msgspec.Struct, frozen=True):
+    """An exception holds to the end of the day *on*, UTC."""
+
+    on: date
+    reason: str
+    owner: str
+
+
+class SeverityLevels(msgspec.Struct, frozen=True):
+    """The level by the value of the field *by*, values as written."""
+
+    by: str
+    levels: tuple[tuple[str, Severity], ...]
 
 
 class Block(msgspec.Struct):
     """The block as read. None: not said."""
 
     entity: EntityKind | None = None
-    settle: Settle | None = None
+    mode: str = "alert"
+    settle: SettleSection | None = None
+    fires_incomplete: bool = False
     suppress_ms: int | None = None
     may_retract: bool = True
     is_any_age: bool = False
+    severity_by: SeverityLevels | None = None
     evidence: tuple[str, ...] = ()
     controls: tuple[str, ...] = ()
+    owner: str = ""
+    review_by: date | None = None
+    expires: Expiry | None = None
     tests: object = None
-
-
-class Reader:
-    """Collects problems while mappings of one document are read."""
-
-    def __init__(self, lines: Lines) -> None:
-        self.lines = lines
-        self.problems: list[Problem] = []
-
-    def say(self, path: Path, message: str) -> None:
-        self.problems.append(self.lines.problem(path, message))
-
-    def mapping(self, found: object, path: Path, keys: Sequence[str]) -> dict[str, object]:
-        """*found* as a mapping with no other keys than *keys*; {} where it is none."""
-        if not isinstance(found, dict):
-            self.say(path, f"must be a mapping of: {', '.join(keys)}")
-            return {}
-        for key in found:
-            if key not in keys:
-                self.say((*path, key), f"unknown key {key!r}{nearest(key, keys)}")
-        return found
-
-    def choice(self, found: object, path: Path, choices: Sequence[str]) -> str | None:
-        if isinstance(found, str) and found in choices:
-            return found
-        self.say(path, f"must be one of: {', '.join(choices)}")
-        return None
-
-    def duration(self, found: object, path: Path, at_least_ms: int | None = 0) -> int | None:
-        """Milliseconds of *found*, such as 30s, 5m, 8h, 2d, -1h (None for *at_least_ms* allows the past)."""
-        parsed = _DURATION.fullmatch(found) if isinstance(found, str) else None
-        if parsed is None:
-            self.say(path, "must be a duration such as 30s, 5m, 8h or 2d")
-            return None
-        sign, number, unit = parsed.groups()
-        duration_ms = int(number) * _UNITS[unit] * (-1 if sign == "-" else 1)
-        if at_least_ms is not None and duration_ms < at_least_ms:
-            self.say(path, "must not be negative" if at_least_ms == 0 else "is too short")
-            return None
-        return duration_ms
-
-    def texts(self, found: object, path: Path) -> tuple[str, ...]:
-        if isinstance(found, list) and all(isinstance(text, str) for text in found):
-            return tuple(found)
-        self.say(path, "must be a list of texts")
-        return ()
-
-
-def nearest(name: str, names: Sequence[str] | Mapping[str, object]) -> str:
-    """`: did you mean X?`, or nothing."""
-    found = get_close_matches(name, list(names), n=1, cutoff=0.6)
-    return f": did you mean {found[0]}?" if found else ""
+    keys: frozenset[str] = frozenset()  # that are there, right or wrong
 
 
 def read_block(found: object, lines: Lines) -> tuple[Block, list[Problem]]:
     """The block *found* under the key `correlator`, as far as it can be read, and what is wrong with it."""
     reader, path = Reader(lines), ("correlator",)
-    block = Block()
-    section = reader.mapping(found, path, KEYS)
-    if "entity" in section:
-        entity = reader.choice(section["entity"], (*path, "entity"), ENTITIES)
-        block.entity = next((e for e in ENTITIES if e == entity), None)
-    if "settle" in section:
-        block.settle = _settle(reader, section["settle"], (*path, "settle"))
-    if "suppress" in section:
-        suppress = reader.mapping(section["suppress"], (*path, "suppress"), ("for",))
-        if "for" in suppress:
-            block.suppress_ms = reader.duration(suppress["for"], (*path, "suppress", "for"))
-        elif isinstance(section["suppress"], dict):
-            reader.say((*path, "suppress"), "says no time: suppress: {for: 1h}")
-    if "retract" in section:
-        retract = reader.choice(section["retract"], (*path, "retract"), ("default", "never"))
-        block.may_retract = retract != "never"
-    if "any_age" in section:
-        block.is_any_age = _truth(reader, section["any_age"], (*path, "any_age"))
-    for key in ("evidence", "controls"):
+    section = reader.mapping(found, path, tuple(TABLE))
+    block = Block(keys=frozenset(section))
+    for key, read in _READERS.items():
         if key in section:
-            setattr(block, key, reader.texts(section[key], (*path, key)))
+            read(reader, block, section[key], (*path, key))
+    _incomplete(reader, block, section)
     block.tests = section.get("tests")
     return block, reader.problems
 
 
-def _truth(reader: Reader, found: object, path: Path) -> bool:
-    if isinstance(found, bool):
-        return found
-    reader.say(path, "must be true or false")
-    return False
+def _entity(reader: Reader, block: Block, found: object, path: Path) -> None:
+    entity = reader.choice(found, path, ENTITIES)
+    block.entity = "door" if entity == "door" else "identity" if entity == "identity" else None
 
 
-def _settle(reader: Reader, found: object, path: Path) -> Settle | None:
-    keys = ("feed", "at", "grace", "max_wait", "on_incomplete")
-    section = reader.mapping(found, path, keys)
-    for key in ("feed", "at", "grace"):
-        if key not in section and isinstance(found, dict):
-            reader.say(path, f"{key} is missing: settle: {{feed: access, at: place.site, grace: 2m}}")
-    if not all(key in section for key in ("feed", "at", "grace")):
-        return None
-    named = reader.choice(section["feed"], (*path, "feed"), KINDS[:3])
-    kind = next((k for k in KINDS if k == named), None)
-    at = section["at"]
-    if not isinstance(at, str):
-        reader.say((*path, "at"), "must be the name of a field that holds a site, such as place.site")
-    grace_ms = reader.duration(section["grace"], (*path, "grace"))
-    wait_ms: int | None = MAX_WAIT_MS
+def _mode(reader: Reader, block: Block, found: object, path: Path) -> None:
+    block.mode = reader.choice(found, path, MODES) or "alert"
+    if block.mode == "shadow":
+        reader.say(path, _SHADOW)
+
+
+def _settle(reader: Reader, block: Block, found: object, path: Path) -> None:
+    section = reader.mapping(found, path, ("feed", "at", "grace", "max_wait", "on_incomplete"))
+    settle = block.settle = SettleSection(said=frozenset(section))
+    if "feed" in section:
+        named = reader.choice(section["feed"], (*path, "feed"), FEEDS)
+        settle.feed = next((k for k in KINDS if k == named), None)
+    if "at" in section:
+        if isinstance(section["at"], str):
+            settle.at = section["at"]
+        else:
+            reader.say((*path, "at"), "must be the name of a field that holds a site, such as place.site")
+    if "grace" in section:
+        settle.grace_ms = reader.duration(section["grace"], (*path, "grace"))
     if "max_wait" in section:
         wait_ms = reader.duration(section["max_wait"], (*path, "max_wait"))
-    choices = ("inconclusive", "fire")
-    incomplete = section.get("on_incomplete", "inconclusive")
-    fires = reader.choice(incomplete, (*path, "on_incomplete"), choices) == "fire"
-    if kind is None or not isinstance(at, str) or grace_ms is None or wait_ms is None:
-        return None
-    return Settle(kind, at, grace_ms, wait_ms, fires)
+        settle.max_wait_ms = MAX_WAIT_MS if wait_ms is None else wait_ms
+
+
+def _incomplete(reader: Reader, block: Block, section: Mapping[str, object]) -> None:
+    """`on_incomplete` may stand in the block, or in its `settle`."""
+    settle, path = section.get("settle"), ("correlator",)
+    said: dict[Path, object] = {}
+    if "on_incomplete" in section:
+        said[*path, "on_incomplete"] = section["on_incomplete"]
+    if isinstance(settle, dict) and "on_incomplete" in settle:
+        said[*path, "settle", "on_incomplete"] = settle["on_incomplete"]
+    chosen = {reader.choice(found, place, ("inconclusive", "fire")) for place, found in said.items()}
+    if len(chosen) > 1:
+        reader.say((*path, "on_incomplete"), "differs from settle.on_incomplete: say it once")
+    block.fires_incomplete = "fire" in chosen
+
+
+def _suppress(reader: Reader, block: Block, found: object, path: Path) -> None:
+    suppress = reader.mapping(found, path, ("for",))
+    if "for" in suppress:
+        block.suppress_ms = reader.duration(suppress["for"], (*path, "for"))
+    elif isinstance(found, dict):
+        reader.say(path, "says no time: suppress: {for: 1h}")
+
+
+def _retract(reader: Reader, block: Block, found: object, path: Path) -> None:
+    block.may_retract = reader.choice(found, path, ("default", "never")) != "never"
+
+
+def _any_age(reader: Reader, block: Block, found: object, path: Path) -> None:
+    block.is_any_age = reader.truth(found, path)
+
+
+def _severity(reader: Reader, block: Block, found: object, path: Path) -> None:
+    section = reader.mapping(found, path, ("by", "levels"))
+    by, levels = section.get("by"), section.get("levels")
+    if not isinstance(by, str) or not isinstance(levels, dict) or not levels:
+        reader.say(path, "says a field and levels: severity: {by: place.criticality, levels: {4: high}}")
+        return
+    chosen: list[tuple[str, Severity]] = []
+    for value, word in levels.items():
+        level = next((each for each in LEVELS if each == word), None)
+        if level is None:
+            reader.say((*path, "levels", value), f"must be one of: {', '.join(LEVELS)}")
+        else:
+            chosen.append((value, level))
+    block.severity_by = SeverityLevels(by, tuple(chosen))
+
+
+def _texts(reader: Reader, block: Block, found: object, path: Path) -> None:
+    setattr(block, str(path[-1]), reader.texts(found, path))
+
+
+def _owner(reader: Reader, block: Block, found: object, path: Path) -> None:
+    block.owner = reader.text(found, path)
+
+
+def _review_by(reader: Reader, block: Block, found: object, path: Path) -> None:
+    block.review_by = reader.day(found, path)
+
+
+def _expires(reader: Reader, block: Block, found: object, path: Path) -> None:
+    section = reader.mapping(found, path, ("on", "reason", "owner"))
+    for key in ("on", "reason", "owner"):
+        if key not in section:
+            reader.say(path, f"{key} is missing: expires: {{on: 2027-01-31, reason: …, owner: …}}")
+    if not all(key in section for key in ("on", "reason", "owner")):
+        return
+    on = reader.day(section["on"], (*path, "on"))
+    reason, owner = (reader.text(section[key], (*path, key)) for key in ("reason", "owner"))
+    if on is not None:
+        block.expires = Expiry(on, reason, owner)
+
+
+def _budget(reader: Reader, _: Block, found: object, path: Path) -> None:
+    section = reader.mapping(found, path, ("entities", "per"))
+    reader.number(section.get("entities"), (*path, "entities"), 1, 1_000_000)
+    reader.duration(section.get("per"), (*path, "per"), at_least_ms=1)
+    reader.say(path, _WAITING["budget"])
+
+
+def _risk(reader: Reader, _: Block, found: object, path: Path) -> None:
+    reader.number(found, path, 0, 100)
+    reader.say(path, _WAITING["risk"])
+
+
+def _requires(reader: Reader, _: Block, found: object, path: Path) -> None:
+    section = reader.mapping(found, path, ("feeds", "exit_reads", "warm_model"))
+    for at, feed in enumerate(reader.texts(section.get("feeds", []), (*path, "feeds"))):
+        reader.choice(feed, (*path, "feeds", at), FEEDS)
+    for key in ("exit_reads", "warm_model"):
+        reader.truth(section.get(key, False), (*path, key))
+    reader.say(path, _WAITING["requires"])
+
+
+_READERS: dict[str, Callable[[Reader, Block, object, Path], None]] = {
+    "entity": _entity,
+    "mode": _mode,
+    "settle": _settle,
+    "retract": _retract,
+    "any_age": _any_age,
+    "suppress": _suppress,
+    "severity": _severity,
+    "budget": _budget,
+    "risk": _risk,
+    "requires": _requires,
+    "evidence": _texts,
+    "controls": _texts,
+    "owner": _owner,
+    "review_by": _review_by,
+    "expires": _expires,
+}

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 
 from correlator.event import KINDS, SECOND_MS, Kind
 from correlator.problem import Path
-from correlator.rules.block import Reader, nearest
+from correlator.rules.reading import Reader, nearest
 from correlator.rules.rule import Case, CaseCredential, CaseEvent, CaseMark, CasePerson
 from correlator.timeline.fields import Field
 

@@ -7,17 +7,20 @@ fire whenever the feed is a minute behind, so it must `settle`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from correlator.event import KINDS, EntityKind
 from correlator.problem import Path
-from correlator.rules.block import Reader, nearest
 from correlator.rules.interpret import text_matches
+from correlator.rules.reading import Reader, nearest
 from correlator.rules.rule import (
+    KEYWORDS,
     And,
+    Base,
     Cidr,
     Compare,
     Condition,
+    Correlation,
     Exists,
     Leaf,
     Not,
@@ -29,10 +32,11 @@ from correlator.rules.rule import (
     Settle,
     Test,
     Text,
+    TimePart,
 )
 from correlator.timeline.fields import Field
 
-Where = Callable[[Leaf], Path]
+TIME = "event.time_ms"  # the field that is a time
 _NOTHING = ("", "unknown", "absent", "none", "out")  # values that say that nothing was seen
 
 
@@ -48,32 +52,45 @@ def kinds_of(condition: Condition) -> frozenset[str]:
     return frozenset(KINDS)
 
 
+def kinds_of_correlation(correlation: Correlation) -> frozenset[str]:
+    """Kinds of events of which a rule that *correlation* counts can hold."""
+    return frozenset[str]().union(*map(kinds_of_base, correlation.bases))
+
+
+def kinds_of_base(base: Base) -> frozenset[str]:
+    if base.condition is not None:
+        return kinds_of(base.condition)
+    return kinds_of_correlation(base.correlation) if base.correlation is not None else frozenset()
+
+
+def name_problem(name: str, entity: EntityKind, fields: Mapping[str, Field]) -> str:
+    """Why *name* is no field that the timeline of *entity* has, or nothing."""
+    field = fields.get(name)
+    if field is None:
+        return f"unknown field {name!r}{nearest(name, fields)}"
+    if entity not in field.entities:
+        has = " and ".join(field.entities)
+        return f"{name} is a field of the entity {has}; this rule is evaluated on {entity}"
+    return ""
+
+
 def check_name(
     reader: Reader, name: str, path: Path, entity: EntityKind, fields: Mapping[str, Field]
 ) -> bool:
     """Is *name* a field that the timeline of *entity* has? Says why not."""
-    field = fields.get(name)
-    if field is None:
-        reader.say(path, f"unknown field {name!r}{nearest(name, fields)}")
-    elif entity not in field.entities:
-        has = " and ".join(field.entities)
-        reader.say(path, f"{name} is a field of the entity {has}; this rule is evaluated on {entity}")
-    else:
-        return True
-    return False
+    problem = name_problem(name, entity, fields)
+    if problem:
+        reader.say(path, problem)
+    return not problem
 
 
-def check_leaf(
-    reader: Reader, leaf: Leaf, path: Path, entity: EntityKind, fields: Mapping[str, Field]
-) -> None:
-    """The fields of *leaf* exist and have the types that it asks about."""
-    known = [check_name(reader, name, path, entity, fields) for name in leaf.reads()]
-    if not all(known):
-        return
+def leaf_problems(leaf: Leaf, entity: EntityKind, fields: Mapping[str, Field]) -> list[str]:
+    """Fields of *leaf* that are not there, and what they cannot be asked."""
+    found = [problem for name in leaf.reads() if (problem := name_problem(name, entity, fields))]
+    if found or leaf.field == KEYWORDS:
+        return found
     field = fields[leaf.field]
-    for test in leaf.tests:
-        if message := _mismatch(test, field, fields):
-            reader.say(path, message)
+    return [message for test in leaf.tests if (message := _mismatch(test, field, fields))]
 
 
 def _mismatch(test: Test, field: Field, fields: Mapping[str, Field]) -> str:
@@ -89,23 +106,30 @@ def _mismatch(test: Test, field: Field, fields: Mapping[str, Field]) -> str:
             return f"{has}, not true or false"
         case Same() if not isinstance(test.value, bool) and not is_number:
             return f"{has}: write the value in quotes" if is_text else f"{has}: write true or false"
+        case TimePart(part, _, _) if field.name != TIME:
+            return f"{has}, not a time: |{part} is for {TIME}, in UTC; local time is in time.hour and others"
+        case Refers(name, "lt" | "lte" | "gt" | "gte") if (
+            not is_number or fields[name].value_type not in _NUMBERS
+        ):
+            return f"{has}, {name} is {_NAMES[fields[name].value_type]}: lt, lte, gt and gte are for numbers"
         case Refers(name, relation):
             other = fields[name].value_type
             if is_text != (other == "str") or (field.value_type == "bool") != (other == "bool"):
                 return f"{has}, {name} is {_NAMES[other]}: they are never equal"
-            if relation != "equal" and not is_text:
+            if relation in {"starts", "ends", "contains"} and not is_text:
                 return f"{has}: startswith, endswith and contains are for text"
     return ""
 
 
 _NAMES = {"str": "text", "int": "a number", "float": "a number", "bool": "true or false"}
+_NUMBERS = ("int", "float")
 
 
-def check_settle(
-    reader: Reader, condition: Condition, settle: Settle | None, where: Where, fields: Mapping[str, Field]
-) -> None:
-    """Every conclusion from what another feed did not say is settled on that feed."""
-    kinds = kinds_of(condition)
+def settle_problems(
+    condition: Condition, settle: Settle | None, fields: Mapping[str, Field]
+) -> list[tuple[Leaf, str]]:
+    """Conclusions from what another feed did not say that are not settled on that feed."""
+    kinds, found = kinds_of(condition), list[tuple[Leaf, str]]()
     for leaf in _downward(condition, is_negated=False):
         for name in leaf.reads():
             field = fields.get(name)
@@ -116,10 +140,11 @@ def check_settle(
                     f"concludes from what {field.feed} events do not say, so it must wait until they are "
                     f"complete: correlator: settle: {{feed: {field.feed}, at: place.site, grace: 2m}}"
                 )
-                reader.say(where(leaf), message)
+                found.append((leaf, message))
             elif settle.feed != field.feed:
                 message = f"concludes from what {field.feed} events do not say, but settles on {settle.feed}"
-                reader.say(where(leaf), message)
+                found.append((leaf, message))
+    return found
 
 
 def _downward(condition: Condition, *, is_negated: bool) -> list[Leaf]:
@@ -138,6 +163,8 @@ def _is_downward(test: Test) -> bool:
     match test:
         case Compare(operator, _):
             return operator in {"lt", "lte"}
+        case Refers(_, "lt" | "lte" | "gt" | "gte"):  # downward of the one or the other
+            return True
         case Null() | Exists(False):
             return True
         case Same(value):

@@ -1,27 +1,29 @@
-"""The `correlation` section of a Sigma rule: types that this version counts, thresholds, group-by,
-aliases.
+"""The `correlation` section of a Sigma rule: type, thresholds or condition, group-by, aliases.
 
 Read here and not by pySigma, which refuses ranges such as `{gte: 3, lte: 9}` and looks for `generate` in
-one place only. References are resolved by the caller (`load`), which knows all rules.
+one place only. References are resolved by the caller (`compose`), which knows all rules.
 """
 
 from __future__ import annotations
 
 from math import isfinite
+from operator import eq, ge, gt, le, lt, ne
 from typing import get_args
 
 import msgspec
 
 from correlator.event import EntityKind
 from correlator.problem import Lines, Path, Problem
-from correlator.rules.block import Reader, nearest
+from correlator.rules.reading import Reader, nearest
 from correlator.rules.rule import ENTRIES_MAX, CorrelationType, Operator
 
 KEYS = ("type", "rules", "group-by", "timespan", "condition", "aliases", "generate")
-LATER = ("temporal", "temporal_ordered", "value_sum", "value_avg")  # the next version of the language
-NEVER = ("value_percentile", "value_median")  # not settled in the standard
+TEMPORAL = ("temporal", "temporal_ordered")
+VALUED = ("value_count", "value_sum", "value_avg")
+OPEN = ("value_percentile", "value_median")  # not settled in the standard
 ENTITY_FIELDS: dict[str, EntityKind] = {"identity.id": "identity", "place.door": "door"}
 
+ORDER = {"lt": lt, "lte": le, "gt": gt, "gte": ge, "eq": eq, "neq": ne}
 _OPERATORS: tuple[Operator, ...] = get_args(Operator)
 _TYPES: tuple[CorrelationType, ...] = get_args(CorrelationType)
 
@@ -37,6 +39,7 @@ class Section(msgspec.Struct):
     fields: tuple[str, ...]
     aliases: dict[str, dict[str, str]]
     generates: bool
+    logic: str = ""  # the condition of a temporal correlation, where it is text
 
 
 def read_correlation(document: dict[str, object], lines: Lines) -> tuple[Section | None, list[Problem]]:
@@ -45,18 +48,29 @@ def read_correlation(document: dict[str, object], lines: Lines) -> tuple[Section
     found = reader.mapping(document["correlation"], path, KEYS)
     kind = _type(reader, found, path)
     for key in ("rules", "timespan", "condition", "group-by"):
-        if key not in found:
+        if key not in found and not (key == "condition" and kind in TEMPORAL):
             reader.say(path, f"{key} is missing")
     rules = _rules(reader, found.get("rules", []), (*path, "rules"))
     group_by = _names(reader, found.get("group-by", []), (*path, "group-by"))
     timespan_ms = _timespan(reader, found, path)
-    thresholds, fields = _condition(reader, found.get("condition"), (*path, "condition"), kind)
+    said = found.get("condition")
+    logic = said if isinstance(said, str) and kind in TEMPORAL else ""
+    thresholds, fields = _condition(reader, None if logic else said, (*path, "condition"), kind)
     aliases = _aliases(reader, found.get("aliases", {}), (*path, "aliases"))
     generates = _generates(reader, document, found)
     if reader.problems or kind is None or timespan_ms is None:
         return None, reader.problems
-    section = Section(kind, rules, group_by, timespan_ms, thresholds, fields, aliases, generates)
+    if kind == "temporal_ordered" and thresholds and not _needs_all(thresholds, len(rules)):
+        reader.say((*path, "condition"), "of temporal_ordered every rule is needed: leave the condition out")
+        return None, reader.problems
+    section = Section(kind, rules, group_by, timespan_ms, thresholds, fields, aliases, generates, logic)
     return section, []
+
+
+def _needs_all(thresholds: tuple[tuple[Operator, int | float], ...], count: int) -> bool:
+    """Are *thresholds* on the number of different rules met by *count* of them, and by no fewer?"""
+    met = [all(ORDER[operator](n, number) for operator, number in thresholds) for n in range(count + 1)]
+    return met == [False] * count + [True]
 
 
 def entity_of(section: Section, said: EntityKind | None) -> tuple[EntityKind | None, str]:
@@ -74,12 +88,10 @@ def entity_of(section: Section, said: EntityKind | None) -> tuple[EntityKind | N
 
 def _type(reader: Reader, found: dict[str, object], path: Path) -> CorrelationType | None:
     name, place = found.get("type"), (*path, "type")
-    if name in LATER:
-        reader.say(place, f"{name} is not supported by this version: use event_count or value_count")
-    elif name in NEVER:
+    if name in OPEN:
         reader.say(place, f"{name} is not supported: the standard does not settle what it means")
     elif name not in _TYPES:
-        reader.say(place, f"must be event_count or value_count{nearest(str(name), _TYPES)}")
+        reader.say(place, f"must be one of: {', '.join(_TYPES)}{nearest(str(name), _TYPES)}")
     return next((t for t in _TYPES if t == name), None)
 
 
@@ -113,24 +125,28 @@ def _condition(
         (operator, number)
         for operator in _OPERATORS
         if operator in section
-        and (number := _number(reader, section[operator], (*path, operator))) is not None
+        and (number := _number(reader, section[operator], (*path, operator), kind)) is not None
     ]
     if not thresholds and not reader.problems:
         reader.say(path, "has no threshold, such as gte: 5")
     fields = _names(reader, section["field"], (*path, "field")) if "field" in section else ()
-    if kind == "value_count" and not fields:
-        reader.say(path, "value_count counts different values of a field: name it, field: place.door")
-    if kind == "event_count" and fields:
-        reader.say((*path, "field"), "event_count counts events: leave the field out, or use value_count")
+    if kind in VALUED and not fields:
+        reader.say(path, f"{kind} looks at values of a field: name it, field: place.door")
+    if kind in {"value_sum", "value_avg"} and len(fields) > 1:
+        reader.say((*path, "field"), f"{kind} takes one field")
+    if kind not in VALUED and fields:
+        reader.say((*path, "field"), f"{kind} counts no values: leave the field out, or use value_count")
     return tuple(thresholds), fields
 
 
-def _number(reader: Reader, found: object, path: Path) -> int | float | None:
-    if isinstance(found, bool) or not isinstance(found, int | float) or not isfinite(found) or found < 0:
-        reader.say(path, "must be a number, not negative")
+def _number(reader: Reader, found: object, path: Path, kind: CorrelationType | None) -> int | float | None:
+    if isinstance(found, bool) or not isinstance(found, int | float) or not isfinite(found):
+        reader.say(path, "must be a number")
         return None
-    if found > ENTRIES_MAX:
-        reader.say(path, f"must be at most {ENTRIES_MAX}: a window remembers no more")
+    if kind in {"value_sum", "value_avg"}:
+        return found
+    if not 0 <= found <= ENTRIES_MAX:
+        reader.say(path, f"must be a number from 0 to {ENTRIES_MAX}: a window remembers no more")
         return None
     return found
 

@@ -12,10 +12,11 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple, get_args
 
 from correlator.event import KINDS, EntityKind, Kind, entity_kind
-from correlator.rules.check import kinds_of
+from correlator.rules.check import TIME, kinds_of
+from correlator.rules.correlate import Evaluation, Firing, Plan, closed, plan_of, plans_in, wait_for
 from correlator.rules.interpret import holds, witnesses
-from correlator.rules.rule import Base, Condition, Correlation, Rule, Settle
-from correlator.rules.windows import enter, entry_of, is_reached, prune_window
+from correlator.rules.rule import Condition, Rule, Settle, SeverityBy
+from correlator.rules.windows import prune_window
 from correlator.timeline.fields import FIELDS, value
 from correlator.timeline.live import Match, Scalar, Waiting, Window
 from correlator.timeline.observation import Observation
@@ -37,14 +38,9 @@ class _Single(NamedTuple):
     later: tuple[str, ...]  # fields that a settled rule takes again when it is due
 
 
-class _Counting(NamedTuple):
-    rule: Rule
-    correlation: Correlation
-    bases: tuple[Base, ...]  # those that can hold of the bucket's kind of event
-    key: str  # of its windows
+_Bucket = tuple[_Single | Plan, ...]
 
-
-_Bucket = tuple[_Single | _Counting, ...]
+PENDING_MAX = 64  # windows of one rule whose close an entity waits for at a time
 
 
 class RuleProgram:
@@ -57,7 +53,9 @@ class RuleProgram:
         self.loaded = {rule.id: rule for rule in rules}
         self.mismatches: dict[str, int] = {}  # rule id -> tests of values of an unexpected type
         self.groupless: dict[str, int] = {}  # rule id -> events without a field that they are counted by
-        self._counted = {r.fingerprint: r.correlation for r in alerting if r.correlation is not None}
+        self.crowded: dict[str, int] = {}  # rule id -> windows not opened, for too many were open
+        self._plans = {rule.id: plan_of(rule, None) for rule in alerting if rule.correlation is not None}
+        self._counted = {p.key: p.correlation for plan in self._plans.values() for p in plans_in(plan)}
         self._quoted = {rule.id: _quoted(rule) for rule in alerting}
         self._singles = {rule.id: _single(rule) for rule in alerting if rule.condition is not None}
         self._buckets: dict[tuple[EntityKind, Kind], _Bucket] = {
@@ -68,18 +66,14 @@ class RuleProgram:
         self._too_late = tuple(s for s in self._singles.values() if s.rule.is_any_age)
 
     def _bucket(self, rules: Sequence[Rule], entity: EntityKind, kind: Kind) -> _Bucket:
-        bucket: list[_Single | _Counting] = []
+        bucket: list[_Single | Plan] = []
         for rule in rules:
             if rule.entity != entity:
                 continue
             if rule.condition is not None and kind in kinds_of(rule.condition):
                 bucket.append(self._singles[rule.id])
-            elif rule.correlation is not None:
-                bases = tuple(
-                    b for b in rule.correlation.bases if b.condition and kind in kinds_of(b.condition)
-                )
-                if bases:
-                    bucket.append(_Counting(rule, rule.correlation, bases, rule.fingerprint))
+            elif rule.correlation is not None and (plan := plan_of(rule, kind)).bases:
+                bucket.append(plan)
         return tuple(bucket)
 
     # -------------------------------------------------------------- evaluation
@@ -88,9 +82,11 @@ class RuleProgram:
         """Evaluate every rule of the observation's entity kind. Matches in order of rule id."""
         found = Found([], windows, [])
         event = observation.event
+        evaluation = Evaluation(self._holds, observation, windows)
         for candidate in self._buckets[entity_kind(observation.entity), event.kind]:
-            if isinstance(candidate, _Counting):
-                self._count(candidate, observation, found)
+            if isinstance(candidate, Plan):
+                for firing in evaluation.fire(candidate):
+                    self._fired(candidate, firing, observation, found)
             elif not self._holds(candidate.rule, candidate.condition, observation):
                 continue
             elif candidate.settle is None:
@@ -103,17 +99,23 @@ class RuleProgram:
                 )
                 due_ms = event.time_ms + candidate.settle.grace_ms
                 found.waiting.append(Waiting(due_ms, candidate.rule.id, event, tuple(dict(seen).items())))
+        found.windows = evaluation.windows
+        for rule, why in evaluation.skipped:
+            counts = self.groupless if why == "group" else self.mismatches
+            counts[rule] = counts.get(rule, 0) + 1
         return found
 
     def verdict(self, waiting: Waiting, observation: Observation) -> Match | None:
         """Does the settled rule still hold as of the observation's *as_of_ms*?"""
         single = self._singles.get(waiting.rule)
-        if single is None or single.settle is None:
+        if single is None:
+            return self._closed(waiting, observation)
+        if single.settle is None:
             return None
         if not self._holds(single.rule, single.condition, observation):
             return None
         site = value(observation, single.settle.at)
-        return self._match(single.rule, observation, single.settle, "" if site is None else str(site))
+        return self._match(single.rule, observation, single.settle, site)
 
     def on_too_late(self, observation: Observation) -> list[Match]:
         """Rules with `any_age`, evaluated on an event that is refused as too old, alone."""
@@ -135,25 +137,31 @@ class RuleProgram:
 
     # ----------------------------------------------------------------- windows
 
-    def _count(self, candidate: _Counting, observation: Observation, found: Found) -> None:
-        """An event counts once, for the first base that holds of it."""
-        rule, correlation = candidate.rule, candidate.correlation
-        bases = (b for b in candidate.bases if b.condition and self._holds(rule, b.condition, observation))
-        base = next(bases, None)
-        if base is None:
-            return
-        entered = entry_of(base, observation)
-        if entered is None:
-            self.groupless[rule.id] = self.groupless.get(rule.id, 0) + 1
-            return
-        group, entry = entered
-        known = {(w.rule, w.group): w for w in found.windows}
-        window = known.get((candidate.key, group)) or Window(candidate.key, group, ())
-        window = enter(window, entry, correlation)
-        known[candidate.key, group] = window
-        found.windows = tuple(sorted(known.values(), key=_window_order))
-        if is_reached(window, correlation):
-            found.matches.append(self._match(rule, observation, window=window))
+    def _fired(self, plan: Plan, firing: Firing, observation: Observation, found: Found) -> None:
+        """A correlation that is reached matches, unless it waits for the end of its window."""
+        rule, event = plan.rule, observation.event
+        site = value(observation, rule.settle.at) if rule.settle is not None else None
+        if rule.settle is None or (site is not None and not plan.waits):
+            found.matches.append(self._match(rule, observation, rule.settle, site, firing=firing))
+        elif site is not None:
+            open_now = (*observation.live.waiting, *found.waiting)
+            if sum(w.rule == rule.id and w.due_ms >= event.time_ms for w in open_now) >= PENDING_MAX:
+                self.crowded[rule.id] = self.crowded.get(rule.id, 0) + 1
+                return
+            due_ms = firing.start_ms + plan.correlation.timespan_ms
+            seen = wait_for(firing, {rule.settle.at: site})
+            found.waiting.append(Waiting(due_ms, rule.id, event, seen))
+
+    def _closed(self, waiting: Waiting, observation: Observation) -> Match | None:
+        """The verdict of a correlation whose window has closed."""
+        plan = self._plans.get(waiting.rule)
+        if plan is None or plan.rule.settle is None or not plan.waits:
+            return None
+        firing = closed(plan, waiting, observation.live.windows)
+        if firing is None:
+            return None
+        settle = plan.rule.settle
+        return self._match(plan.rule, observation, settle, value(observation, settle.at), firing=firing)
 
     def prune(self, windows: tuple[Window, ...], time_ms: int) -> tuple[Window, ...]:
         """*windows* without what cannot matter to an event at or after *time_ms*."""
@@ -172,14 +180,14 @@ class RuleProgram:
         rule: Rule,
         observation: Observation,
         settle: Settle | None = None,
-        site: str = "",
+        site: Scalar = None,
         *,
-        window: Window | None = None,
+        firing: Firing | None = None,
     ) -> Match:
         event = observation.event
         linked = _linked(witnesses(rule.condition, observation)) if rule.condition is not None else ()
         ids = [str(i) for name in linked if (i := value(observation, name)) is not None]
-        ids += [entry.id for entry in window.entries] if window is not None else []
+        ids += firing.evidence if firing is not None else ()
         quoted: list[tuple[str, Scalar]] = [
             (name, found) for name in self._quoted[rule.id] if (found := value(observation, name)) is not None
         ]
@@ -187,14 +195,35 @@ class RuleProgram:
             decided_ms=observation.as_of_ms,
             event_id=event.id,
             rule=rule.id,
-            severity=rule.severity,
+            severity=_severity(rule, observation),
             evidence=(*dict.fromkeys(i for i in ids if i != event.id), event.id),
             values=tuple(quoted),
             feed=settle.feed if settle is not None else "",
-            site=site,
+            site="" if site is None else str(site),
             max_wait_ms=settle.max_wait_ms if settle is not None else 0,
-            count=len(window.entries) if window is not None else 1,
+            count=firing.events if firing is not None else 1,
         )
+
+
+def _severity(rule: Rule, observation: Observation) -> str:
+    """The rule's level, or that of the field that it goes by."""
+    if rule.severity_by is None:
+        return rule.severity
+    found = value(observation, rule.severity_by.field)
+    return _level(rule.severity_by, found) or rule.severity
+
+
+def _level(by: SeverityBy, found: Scalar) -> str:
+    if isinstance(found, str):
+        return next((level for text, level in by.levels if text == found.lower()), "")
+    if isinstance(found, bool):
+        return next((level for each, level in by.levels if each is found), "")
+    level = ""
+    if found is not None:
+        for number, name in by.levels:
+            if isinstance(number, int | float) and number <= found:
+                level = name
+    return level
 
 
 def _facts(rule: Rule) -> RuleFacts:
@@ -227,8 +256,9 @@ def _linked(names: Iterable[str]) -> tuple[str, ...]:
 def _quoted(rule: Rule) -> tuple[str, ...]:
     """Fields that the explanation quotes: those that the rule names, those it reads, and a few always."""
     names = dict.fromkeys((*rule.evidence, *rule.reads(), *QUOTED))
-    return tuple(n for n in names if rule.entity in FIELDS[n].entities and not n.endswith(".event_id"))
-
-
-def _window_order(window: Window) -> tuple[str, tuple[str, ...]]:
-    return (window.rule, tuple(map(str, window.group)))
+    silent = (TIME,)  # an alert says when, anyhow
+    return tuple(
+        n
+        for n in names
+        if rule.entity in FIELDS[n].entities and not n.endswith(".event_id") and n not in silent
+    )

@@ -175,6 +175,13 @@ class Settle(msgspec.Struct, frozen=True):
     fires_incomplete: bool = False
 
 
+class SeverityBy(msgspec.Struct, frozen=True):
+    """The level by the value of *field*; of a number the last that it reaches, they are in order."""
+
+    field: str
+    levels: tuple[tuple[str | int | float | bool, Severity], ...]
+
+
 class CaseEvent(msgspec.Struct, frozen=True):
     """An event of a test: field names to values. Offsets from the test's start, in ms."""
 
@@ -234,15 +241,17 @@ class Rule(msgspec.Struct, frozen=True):
     condition: Condition | None = None
     correlation: Correlation | None = None
     settle: Settle | None = None
+    severity_by: SeverityBy | None = None
     suppress_ms: int = 0
     may_retract: bool = True
     is_any_age: bool = False
-    is_alerting: bool = True  # False: only counted by a correlation
+    is_alerting: bool = True  # False: only counted by a correlation, or off
     evidence: tuple[str, ...] = ()  # fields that the explanation quotes
     description: str = ""
     status: str = ""
     tags: tuple[str, ...] = ()
     controls: tuple[str, ...] = ()
+    owner: str = ""
     references: tuple[str, ...] = ()
     falsepositives: tuple[str, ...] = ()
     cases: tuple[Case, ...] = ()
@@ -252,8 +261,7 @@ class Rule(msgspec.Struct, frozen=True):
     @property
     def fingerprint(self) -> str:
         """16 hex digits over what the rule does: state of its windows belongs to this, not to its place."""
-        does = (self.id, self.entity, self.condition, self.correlation, self.settle)
-        return blake2b(msgspec.json.encode(does), digest_size=8).hexdigest()
+        return fingerprint_of(self.id, self.entity, self.condition, self.correlation, self.settle)
 
     def conditions(self) -> tuple[Condition, ...]:
         """The conditions that are evaluated on an event."""
@@ -270,6 +278,18 @@ class Rule(msgspec.Struct, frozen=True):
         names = [name for c in self.conditions() for leaf in leaves(c) for name in leaf.reads()]
         names += [name for b in self.bases() for name in (*b.group, *b.values)]
         return tuple(dict.fromkeys(names))
+
+
+def fingerprint_of(
+    rule: str,
+    entity: EntityKind,
+    condition: Condition | None,
+    correlation: Correlation | None,
+    settle: Settle | None,
+) -> str:
+    """16 hex digits over what the rule with the id *rule* does."""
+    does = (rule, entity, condition, correlation, settle)
+    return blake2b(msgspec.json.encode(does), digest_size=8).hexdigest()
 
 
 def bases_of(correlation: Correlation) -> tuple[Base, ...]:

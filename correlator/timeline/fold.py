@@ -112,8 +112,8 @@ def _door(door: DoorState, event: Event) -> DoorState:
 
 def prune(live: Live, time_ms: int, program: Program) -> Live:
     """*live* without what cannot matter to events at or after *time_ms*: equal futures, equal states."""
-    windows = program.prune(live.windows, time_ms) if live.windows else live.windows
     asked_ms = min(time_ms, live.waiting[0].due_ms) if live.waiting else time_ms  # verdicts still look at it
+    windows = program.prune(live.windows, asked_ms) if live.windows else live.windows
     believed = presence.believed(live.presence, asked_ms, program.settings)
     door = live.door
     if door is not None and door.forced and time_ms - door.forced[0][0] > DAY_MS:

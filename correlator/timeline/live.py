@@ -31,13 +31,16 @@ class Match(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Entry(msgspec.Struct, frozen=True, array_like=True):
+    """An event that a rule of a correlation holds of; what *values* are, its type of correlation says."""
+
     time_ms: int
     id: str
-    values: tuple[Scalar, ...] = ()  # of a value_count, else ()
+    values: tuple[Scalar, ...] = ()
+    evidence: tuple[str, ...] = ()  # ids of earlier events, where the rule is itself a correlation
 
 
 class Window(msgspec.Struct, frozen=True, array_like=True):
-    """Newest entries of one correlation and group, oldest first, at most as many as decide it."""
+    """Newest entries of one correlation and group, at most as many as decide it."""
 
     rule: str
     group: tuple[Scalar, ...]  # values of group-by fields beyond the entity

@@ -92,10 +92,11 @@ class Partition:
             if self._idle.get(entity) != at_ms:  # asked by a timeline that was dropped since
                 return False
             del self._idle[entity]
-            is_idle = timeline.newest_ms + horizon_ms < self.now_ms
+            newest_ms = self._newest_ms(timeline)
+            is_idle = newest_ms + horizon_ms < self.now_ms
             if not is_idle:
                 self._ask_idle(timeline)
-            return is_idle and timeline.newest_ms > NEVER
+            return is_idle and newest_ms > NEVER
         matches = [match for match in timeline.matches(self.codes, self.program) if match.feed]
         if key == CLOCK:
             undecided = [match for match in matches if not self._is_complete(match)]
@@ -152,10 +153,16 @@ class Partition:
     def _is_complete(self, match: Match) -> bool:
         return not match.feed or self.marks.complete_ms(match.feed, match.site) >= match.decided_ms
 
+    def _newest_ms(self, timeline: Timeline) -> int:
+        """Of its history, its open alerts and the verdicts that it waits for; NEVER without any."""
+        edge_ms, waiting = timeline.tally.edge_ms, timeline.touch(self.codes).waiting
+        return max([timeline.newest_ms, *(w.due_ms for w in waiting if w.due_ms >= edge_ms)])
+
     def _ask_idle(self, timeline: Timeline) -> None:
         """Look again when all it holds is older than the horizon: one wake an entity, not one an event."""
-        when_ms = timeline.newest_ms + self.program.settings.horizon_ms + 1
-        if timeline.newest_ms > NEVER and when_ms < self._idle.get(timeline.entity, FOREVER):
+        newest_ms = self._newest_ms(timeline)
+        when_ms = newest_ms + self.program.settings.horizon_ms + 1
+        if newest_ms > NEVER and when_ms < self._idle.get(timeline.entity, FOREVER):
             self._idle[timeline.entity] = when_ms
             self.wakes.ask(IDLE, when_ms, timeline.entity)
 
@@ -169,7 +176,7 @@ class Partition:
             timeline.saturate(self.marks, self.codes, self.program)
             self._add("correlator_entities_saturated_total")
         self._ask_idle(timeline)
-        if timeline.newest_ms == NEVER and _is_worthless(timeline.touch(self.codes)):
+        if self._newest_ms(timeline) == NEVER and _is_worthless(timeline.touch(self.codes)):
             self.timelines.drop(entity)
             self._idle.pop(entity, None)
 

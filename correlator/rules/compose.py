@@ -1,0 +1,263 @@
+"""Correlations with the rules that they count: references, aliases, nesting, what a negated step waits for.
+
+A correlation may count correlations: what counts is where these become true, and their own group-by plays no
+part (DESIGN.md, decision 7: all are evaluated on the one entity kind of the outermost).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from correlator.event import EntityKind, Kind
+from correlator.problem import Path
+from correlator.rules.block import MAX_WAIT_MS
+from correlator.rules.check import check_name, kinds_of_base, leaf_problems, settle_problems
+from correlator.rules.correlation import ENTITY_FIELDS, TEMPORAL, Section, entity_of
+from correlator.rules.draft import Draft, find
+from correlator.rules.logic import BadLogic, clauses
+from correlator.rules.reading import Reader, nearest, spell
+from correlator.rules.rule import Base, Condition, Correlation, Settle, bases_of, leaves
+from correlator.rules.schema import FEEDS
+from correlator.timeline.fields import Field
+
+BASES_MAX = 200  # rules that a correlation counts, nested ones included
+NESTED_MAX = 10  # levels
+STEPS_MAX = 20  # of temporal_ordered, which remembers how far each step got
+
+
+class Known(msgspec.Struct, frozen=True):
+    """What a rule may refer to, and how long it may look."""
+
+    rules: Mapping[str, Draft]
+    fields: Mapping[str, Field]
+    horizon_ms: int
+
+
+def check_condition(
+    draft: Draft, condition: Condition, settle: Settle | None, entity: EntityKind, known: Known
+) -> None:
+    """Fields, types and conclusions of *condition*, evaluated on *entity*; problems go to *draft*."""
+    found = [(leaf, text) for leaf in leaves(condition) for text in leaf_problems(leaf, entity, known.fields)]
+    found += settle_problems(condition, settle, known.fields)
+    for leaf, message in found:
+        lines, path = draft.place(leaf)
+        problem = lines.problem(path, message)
+        if problem not in draft.problems:
+            draft.problems.append(problem)
+
+
+def mark_counted(drafts: list[Draft], targets: Mapping[str, Draft]) -> None:
+    """Note which rules are counted by a correlation, also by one that has other errors."""
+    for draft in drafts:
+        section = draft.document.get("correlation") if draft.is_correlation else None
+        found = section.get("rules") if isinstance(section, dict) else None
+        for reference in found if isinstance(found, list) else [found]:
+            base = find(reference, targets) if isinstance(reference, str) else None
+            if base is not None:
+                base.is_counted = True
+                base.generates |= draft.section.generates if draft.section else False
+
+
+def correlate(
+    reader: Reader, draft: Draft, said: EntityKind | None, known: Known, depth: int = 1
+) -> tuple[EntityKind, Correlation | None]:
+    """The correlation of *draft* on the entity kind *said*, else on that of its group-by."""
+    section = draft.section
+    assert section is not None
+    path: Path = ("correlation",)
+    entity, message = entity_of(section, said)
+    if section.timespan_ms > known.horizon_ms:
+        longer = f"is longer than the horizon of {spell(known.horizon_ms)}: nothing older is looked at"
+        reader.say((*path, "timespan"), longer)
+    drafts = _drafts(reader, draft, section, known, depth)
+    if entity is None:
+        reader.say((*path, "group-by"), message)
+        return "identity", None
+    _check_aliases(reader, section, known)
+    bases = tuple(
+        base for d in drafts if (base := _base(reader, d, section, entity, known, depth)) is not None
+    )
+    if len(bases) != len(section.rules):
+        return entity, None
+    correlation = _with_clauses(reader, section, drafts, bases, known)
+    most = STEPS_MAX if section.type == "temporal_ordered" else BASES_MAX
+    if len(bases) > most or (correlation is not None and len(bases_of(correlation)) > BASES_MAX):
+        reader.say((*path, "rules"), f"are more than {most}, nested ones included")
+        return entity, None
+    return entity, correlation
+
+
+def _drafts(reader: Reader, draft: Draft, section: Section, known: Known, depth: int) -> list[Draft]:
+    """The rules that *section* counts. A reference to nothing, in a circle or twice to one is a problem."""
+    found: list[Draft] = []
+    for at, reference in enumerate(section.rules):
+        path: Path = ("correlation", "rules", at)
+        base = find(reference, known.rules)
+        if base is None:
+            reader.say(path, f"there is no rule {reference!r}{nearest(reference, known.rules)}")
+        elif _leads_to(base, draft, known.rules):
+            reader.say(path, f"{reference!r} leads back to this rule: a circle")
+        elif depth >= NESTED_MAX and base.is_correlation:
+            reader.say(path, f"{reference!r} is nested deeper than {NESTED_MAX} levels")
+        elif base in found:
+            reader.say(path, f"{reference!r} is here twice, by id and by name")
+        elif base.condition is None and base.section is None:
+            reader.say(path, f"the rule {reference!r} has errors")
+        elif base.block.settle is not None and base.section is None:
+            reader.say(path, f"{reference!r} settles: a correlation cannot count what is decided later")
+        else:
+            found.append(base)
+    return found
+
+
+def _leads_to(start: Draft, goal: Draft, targets: Mapping[str, Draft]) -> bool:
+    pending, seen = [start], set[int]()
+    while pending:
+        draft = pending.pop()
+        if draft is goal:
+            return True
+        if id(draft) in seen or draft.section is None:
+            continue
+        seen.add(id(draft))
+        pending += [base for r in draft.section.rules if (base := find(r, targets)) is not None]
+    return False
+
+
+def _check_aliases(reader: Reader, section: Section, known: Known) -> None:
+    named = [find(reference, known.rules) for reference in section.rules]
+    for alias, mapping in section.aliases.items():
+        for reference in mapping:
+            if (found := find(reference, known.rules)) is None or found not in named:
+                path = ("correlation", "aliases", alias, reference)
+                reader.say(path, f"{reference!r} is not one of the rules of this correlation")
+
+
+def _base(  # noqa: PLR0917
+    reader: Reader, base: Draft, section: Section, entity: EntityKind, known: Known, depth: int
+) -> Base | None:
+    """*base* as counted by *section*, its fields checked for the entity of the correlation."""
+    nested = None
+    if base.section is not None:
+        nested = _nested(reader, base, section, entity, known, depth)
+        if nested is None:
+            return None
+    elif base.condition is not None:
+        before = len(base.problems)
+        check_condition(base, base.condition, None, entity, known)
+        if len(base.problems) > before or base.has_errors:
+            return None
+
+    def named(name: str, path: Path) -> str:
+        for reference, field in section.aliases.get(name, {}).items():
+            if find(reference, known.rules) is base:
+                name, path = field, ("correlation", "aliases", name, reference)
+        check_name(reader, name, path, entity, known.fields)
+        return name
+
+    beyond = [n for n in section.group_by if ENTITY_FIELDS.get(n) != entity]
+    group = tuple(named(n, ("correlation", "group-by", section.group_by.index(n))) for n in beyond)
+    values = tuple(named(n, ("correlation", "condition", "field")) for n in section.fields)
+    if section.type in {"value_sum", "value_avg"}:
+        for name in values:
+            if name in known.fields and known.fields[name].value_type not in {"int", "float"}:
+                reader.say(
+                    ("correlation", "condition", "field"), f"{name} is not a number: nothing to add up"
+                )
+    return Base(base.id, base.condition, group, values, nested)
+
+
+def _nested(  # noqa: PLR0917
+    reader: Reader, base: Draft, section: Section, entity: EntityKind, known: Known, depth: int
+) -> Correlation | None:
+    """The correlation *base*, evaluated on *entity*. Its own mistakes are its own."""
+    assert base.section is not None
+    at = next(n for n, r in enumerate(section.rules) if find(r, known.rules) is base)
+    path: Path = ("correlation", "rules", at)
+    if entity_of(base.section, entity)[0] is None:
+        field = next(name for name, kind in ENTITY_FIELDS.items() if kind == entity)
+        reader.say(path, f"{base.name!r} is not grouped by {field}: it cannot be counted per {entity}")
+        return None
+    inner = Reader(base.lines)
+    _, nested = correlate(inner, base, entity, known, depth + 1)
+    if nested is None or inner.problems:
+        reader.say(path, f"the rule {base.name!r} has errors")
+        return None
+    if nested.denied:
+        reader.say(path, f"{base.name!r} waits for what does not happen: it cannot be counted")
+        return None
+    return nested
+
+
+# --------------------------------------------------------- temporal conditions
+
+
+def _with_clauses(
+    reader: Reader, section: Section, drafts: list[Draft], bases: tuple[Base, ...], known: Known
+) -> Correlation | None:
+    """The correlation, with the steps that a temporal one needs."""
+    steps: tuple[tuple[int, ...], ...] = ()
+    if section.logic:
+        path: Path = ("correlation", "condition")
+        try:
+            steps = clauses(section.logic, lambda name: _index(name, drafts, known.rules))
+        except BadLogic as error:
+            reader.say(path, str(error))
+            return None
+        if message := _wrong_steps(section, steps, len(bases)):
+            reader.say(path, message)
+            return None
+    elif section.type == "temporal_ordered" or (section.type in TEMPORAL and not section.thresholds):
+        steps = (tuple(range(len(bases))),)
+    thresholds = () if steps else section.thresholds
+    return Correlation(section.type, bases, section.timespan_ms, thresholds, steps)
+
+
+def _index(name: str, drafts: list[Draft], targets: Mapping[str, Draft]) -> int | None:
+    found = find(name, targets)
+    return next((at for at, draft in enumerate(drafts) if draft is found), None)
+
+
+def _wrong_steps(section: Section, steps: tuple[tuple[int, ...], ...], count: int) -> str:
+    """What is wrong with a condition's steps, or nothing."""
+    named = {step if step >= 0 else ~step for clause in steps for step in clause}
+    for at in range(count):
+        if at not in named:
+            return f"does not say anything of {section.rules[at]!r}, which is one of the rules"
+    if any(all(step < 0 for step in clause) for clause in steps):
+        return "needs a rule that must happen: what never happens never begins"
+    if section.type == "temporal_ordered":
+        if len(steps) > 1:
+            return "of temporal_ordered joins its steps with and"
+        if steps[0][0] < 0:
+            return (
+                f"cannot begin with what did not happen ({section.rules[0]!r}): put it after a step, or ask "
+                "the context of the event, such as last_badge.age_s"
+            )
+    return ""
+
+
+def settle_of(reader: Reader, draft: Draft, correlation: Correlation) -> Settle | None:
+    """What a correlation with a negated step waits for: the feed of that step, at the site of the event."""
+    said, path = draft.block.settle, ("correlator", "settle")
+    if not correlation.denied:
+        if said is not None:
+            reader.say(path, "is for detection rules and negated steps: a correlation counts what was seen")
+        return None
+    kinds = frozenset[str]().union(*(kinds_of_base(correlation.bases[at]) for at in correlation.denied))
+    feed: Kind | None = next((kind for kind in FEEDS if kinds == {kind}), None)
+    if feed is None:
+        told = ", ".join(sorted(kinds)) or "none"
+        reader.say(
+            ("correlation", "condition"),
+            f"the rules that must not happen are of one feed, and say event.kind: theirs are {told}",
+        )
+        return None
+    if said is None:
+        return Settle(feed, "place.site", 0, MAX_WAIT_MS, draft.block.fires_incomplete)
+    if said.feed not in {None, feed}:
+        reader.say((*path, "feed"), f"the rules that must not happen are {feed} events")
+    if said.grace_ms:
+        reader.say((*path, "grace"), "is not for correlations: the verdict is taken where the window closes")
+    return Settle(feed, said.at or "place.site", 0, said.max_wait_ms, draft.block.fires_incomplete)

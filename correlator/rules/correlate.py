@@ -1,0 +1,207 @@
+"""Evaluates correlations on one event: which rules hold, what their windows say then.
+
+A correlation that others count is evaluated once an event, however many count it. For those it happens where
+it becomes true: of `temporal_ordered` wherever it is completed, of others when it did not hold just before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+from correlator.event import EntityKind
+from correlator.rules.check import kinds_of_base
+from correlator.rules.rule import Base, Condition, Correlation, Rule, fingerprint_of
+from correlator.rules.windows import SUMS, enter, enter_steps, is_over, is_reached, meets, recent
+from correlator.timeline.fields import value
+from correlator.timeline.live import Entry, Scalar, Waiting, Window
+from correlator.timeline.observation import Observation
+
+CARRIED_MAX = 20  # ids that an entry carries of a correlation that is counted
+EVIDENCE_MAX = 1_000  # ids that a match names
+
+Group = tuple[Scalar, ...]
+Holds = Callable[[Rule, Condition, Observation], bool]
+Windows = dict[tuple[str, Group], Window]
+
+
+class Plan(NamedTuple):
+    """A correlation, prepared for one kind of event, or for all where *bases* are not asked."""
+
+    rule: Rule  # the outermost, which skipped events are counted for
+    key: str  # of its windows
+    correlation: Correlation
+    bases: tuple[tuple[int, Base, Plan | None], ...]  # those that can hold; position, base, nested plan
+
+    @property
+    def waits(self) -> bool:
+        """Is the verdict taken where the window closes?"""
+        asked = self.correlation.clauses
+        if self.correlation.type == "temporal_ordered":
+            return asked[0][-1] < 0
+        return any(step < 0 for clause in asked for step in clause)
+
+
+class Firing(NamedTuple):
+    """*start_ms*: of the window in which it was decided, or is to be."""
+
+    group: Group
+    evidence: tuple[str, ...]  # ids, oldest first, without the event's own
+    events: int  # how many decided it
+    is_edge: bool
+    start_ms: int
+
+
+def plan_of(rule: Rule, kind: str | None) -> Plan:
+    """The plan of *rule* for events of *kind*, or of all kinds."""
+    assert rule.correlation is not None
+    return _plan(rule, rule.fingerprint, rule.correlation, rule.entity, kind)
+
+
+def _plan(rule: Rule, key: str, correlation: Correlation, entity: EntityKind, kind: str | None) -> Plan:
+    bases: list[tuple[int, Base, Plan | None]] = []
+    for at, base in enumerate(correlation.bases):
+        if kind is not None and kind not in kinds_of_base(base):
+            continue
+        nested = None
+        if base.correlation is not None:
+            inner = fingerprint_of(base.rule, entity, None, base.correlation, None)
+            nested = _plan(rule, inner, base.correlation, entity, kind)
+        bases.append((at, base, nested))
+    return Plan(rule, key, correlation, tuple(bases))
+
+
+def plans_in(plan: Plan) -> list[Plan]:
+    """*plan* and the plans of the correlations that it counts."""
+    return [plan, *(found for _, _, nested in plan.bases if nested for found in plans_in(nested))]
+
+
+class Evaluation:
+    """One event against any number of plans. *windows* are what they were, and then what they are."""
+
+    def __init__(self, holds: Holds, observation: Observation, windows: tuple[Window, ...]) -> None:
+        self._holds = holds
+        self._observation = observation
+        self._given = windows
+        self._windows: Windows | None = None
+        self._fired: dict[str, list[Firing]] = {}
+        self.skipped: list[tuple[str, str]] = []  # (rule id, why): "group" or "type"
+
+    @property
+    def windows(self) -> tuple[Window, ...]:
+        if self._windows is None:
+            return self._given
+        return tuple(sorted(self._windows.values(), key=_window_order))
+
+    def fire(self, plan: Plan) -> list[Firing]:
+        """Where *plan* is reached by this event: at most once a group."""
+        if plan.key not in self._fired:
+            self._fired[plan.key] = self._fire(plan)
+        return self._fired[plan.key]
+
+    def _fire(self, plan: Plan) -> list[Firing]:
+        is_temporal = plan.correlation.type in {"temporal", "temporal_ordered"}
+        entered: dict[Group, list[tuple[int, Entry]]] = {}
+        for at, base, nested in plan.bases:
+            carried = self._happened(plan, base, nested)
+            if carried is None:
+                continue
+            found = self._entry(plan, at, base, carried)
+            if found is not None:
+                entered.setdefault(found[0], []).append((at, found[1]))
+            if not is_temporal:  # an event counts once, for the first rule that holds
+                break
+        fired = [self._enter(plan, group, entries) for group, entries in entered.items()]
+        return [firing for firing in fired if firing is not None]
+
+    def _happened(self, plan: Plan, base: Base, nested: Plan | None) -> tuple[str, ...] | None:
+        """Ids of earlier events by which *base* holds of this one; None when it does not."""
+        if nested is not None:
+            edges = [firing for firing in self.fire(nested) if firing.is_edge]
+            ids = dict.fromkeys(i for firing in edges for i in firing.evidence)
+            return tuple(ids)[-CARRIED_MAX:] if edges else None
+        is_met = base.condition is not None and self._holds(plan.rule, base.condition, self._observation)
+        return () if is_met else None
+
+    def _entry(self, plan: Plan, at: int, base: Base, carried: tuple[str, ...]) -> tuple[Group, Entry] | None:
+        """Group and entry of the event; None when a field is absent that it is counted by."""
+        group = tuple(value(self._observation, name) for name in base.group)
+        values: Group = tuple(value(self._observation, name) for name in base.values)
+        if None in group:
+            self.skipped.append((plan.rule.id, "group"))
+            return None
+        if None in values:
+            return None
+        if plan.correlation.type in SUMS and not _is_number(values[0]):
+            self.skipped.append((plan.rule.id, "type"))
+            return None
+        event = self._observation.event
+        is_temporal = plan.correlation.type in {"temporal", "temporal_ordered"}
+        return group, Entry(event.time_ms, event.id, (at,) if is_temporal else values, carried)
+
+    def _enter(self, plan: Plan, group: Group, entries: list[tuple[int, Entry]]) -> Firing | None:
+        if self._windows is None:
+            self._windows = {(w.rule, w.group): w for w in self._given}
+        key, correlation, time_ms = (plan.key, group), plan.correlation, self._observation.event.time_ms
+        window = self._windows.get(key) or Window(plan.key, group, ())
+        if correlation.type == "temporal_ordered":
+            steps, entry = [at for at, _ in entries], entries[0][1]
+            self._windows[key], chain = enter_steps(window, steps, entry, correlation)
+            return _firing(group, chain, time_ms) if chain else None
+        before = recent(window, correlation, time_ms)
+        for _, entry in entries:
+            window = enter(window, entry, correlation)
+        self._windows[key] = window
+        if plan.waits:
+            begins = not correlation.denied.issuperset(at for at, _ in entries)
+            return Firing(group, (), 1, is_edge=True, start_ms=time_ms) if begins else None
+        if not is_reached(window.entries, correlation):
+            return None
+        return _firing(group, window.entries, time_ms, is_edge=not is_reached(before, correlation))
+
+
+def _is_number(found: Scalar) -> bool:
+    return isinstance(found, int | float) and not isinstance(found, bool)
+
+
+def _firing(group: Group, entries: tuple[Entry, ...], time_ms: int, *, is_edge: bool = True) -> Firing:
+    ids = dict.fromkeys(i for entry in entries for i in (*entry.evidence, entry.id))
+    start_ms = min((entry.time_ms for entry in entries), default=time_ms)
+    return Firing(group, tuple(ids)[-EVIDENCE_MAX:], len({e.id for e in entries}), is_edge, start_ms)
+
+
+# --------------------------------------------------------- where windows close
+
+
+def wait_for(firing: Firing, seen: Mapping[str, Scalar]) -> tuple[tuple[str, Scalar], ...]:
+    """What `closed` must know of *firing*, and the fields *seen* at its event. `#` begins no field's name."""
+    noted: dict[str, Scalar] = {"#from": firing.start_ms}
+    noted |= {f"#group{at}": part for at, part in enumerate(firing.group)}
+    noted |= {f"#id{at}": i for at, i in enumerate(firing.evidence)}
+    return tuple({**noted, **seen}.items())
+
+
+def closed(plan: Plan, waiting: Waiting, windows: tuple[Window, ...]) -> Firing | None:
+    """What happened in the window of *waiting*, when it has closed; None when its condition does not hold.
+
+    *windows* are those after all events to its end, so all they hold is within.
+    """
+    seen = dict(waiting.seen)
+    group = tuple(seen[f"#group{at}"] for at in range(sum(name.startswith("#group") for name in seen)))
+    window = next(
+        (w for w in windows if w.rule == plan.key and w.group == group), Window(plan.key, group, ())
+    )
+    start_ms = seen["#from"]
+    assert isinstance(start_ms, int)
+    if plan.correlation.type == "temporal_ordered":
+        ids = tuple(str(i) for name, i in seen.items() if name.startswith("#id"))
+        return None if is_over(window, waiting.event.order) else Firing(group, ids, len(ids), True, start_ms)
+    within = tuple(entry for entry in window.entries if entry.time_ms >= start_ms)
+    if not meets(plan.correlation, {entry.values[0] for entry in within}):
+        return None
+    denied = plan.correlation.denied
+    return _firing(group, tuple(e for e in within if e.values[0] not in denied), start_ms)
+
+
+def _window_order(window: Window) -> tuple[str, tuple[tuple[str, str], ...]]:
+    return (window.rule, tuple((type(part).__name__, str(part)) for part in window.group))

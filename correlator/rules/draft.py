@@ -1,0 +1,147 @@
+"""One document of a rule file while it is read: what can be said without knowing the others.
+
+Pure: documents come parsed, with their `Lines` (adapters/yaml_lines). Any document gives a draft.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+from sigma.exceptions import SigmaError
+from sigma.rule import SigmaRule
+
+from correlator.problem import Lines, Path, Problem
+from correlator.rules.block import Block, read_block
+from correlator.rules.correlation import Section, read_correlation
+from correlator.rules.detection import Detection
+from correlator.rules.reading import nearest
+from correlator.rules.rule import Condition, Leaf
+from correlator.rules.values import Lists
+
+Document = tuple[object, Lines]
+
+_META = {
+    "Identifier": "id",
+    "Type": "name",
+    "FalsePositives": "falsepositives",
+    "Value": "tags",
+    "Tag": "tags",
+}
+_SECTIONS = {"correlation", "correlator", "generate", "filter", "detection"}
+
+
+class Draft(msgspec.Struct, eq=False):
+    """*problems* that are errors keep it from becoming a rule. *places*: where leaves were written, those of
+    filters in other files.
+    """
+
+    document: dict[str, object]
+    lines: Lines
+    id: str = ""
+    name: str = ""
+    block: Block = msgspec.field(default_factory=Block)
+    condition: Condition | None = None
+    section: Section | None = None
+    places: dict[Leaf, tuple[Lines, Path]] = {}
+    problems: list[Problem] = []
+    is_counted: bool = False  # a correlation refers to it
+    generates: bool = False  # and wants it to alert as well
+
+    @property
+    def is_filter(self) -> bool:
+        return "filter" in self.document
+
+    @property
+    def is_correlation(self) -> bool:
+        return "correlation" in self.document and not self.is_filter
+
+    @property
+    def has_errors(self) -> bool:
+        return any(problem.severity == "error" for problem in self.problems)
+
+    def text(self, key: str) -> str:
+        found = self.document.get(key)
+        return found if isinstance(found, str) else ""
+
+    def texts(self, key: str) -> tuple[str, ...]:
+        found = self.document.get(key)
+        return tuple(t for t in found if isinstance(t, str)) if isinstance(found, list) else ()
+
+    def place(self, leaf: Leaf) -> tuple[Lines, Path]:
+        return self.places.get(leaf, (self.lines, ("detection",)))
+
+    def say(self, path: Path, message: str) -> None:
+        self.problems.append(self.lines.problem(path, message))
+
+    def warn(self, path: Path, message: str) -> None:
+        self.problems.append(self.lines.problem(path, message, "warning"))
+
+
+def read_draft(document: object, lines: Lines, lists: Lists) -> Draft:
+    """What *document* says, and what is wrong with it alone."""
+    if not isinstance(document, dict):
+        message = "must be a rule: a mapping with title, id, detection"
+        return Draft({}, lines, problems=[lines.problem((), message)])
+    draft = Draft(document, lines, problems=_check_meta(document, lines))
+    draft.id, draft.name = draft.text("id").lower(), draft.text("name")
+    if not draft.name:
+        draft.name = draft.id
+    draft.id = draft.id or draft.name
+    if "correlator" in document:
+        draft.block, problems = read_block(document["correlator"], lines)
+        draft.problems += problems
+    if draft.is_correlation:
+        draft.section, problems = read_correlation(document, lines)
+        draft.problems += problems
+        return draft
+    key, besides = ("filter", ("rules",)) if draft.is_filter else ("detection", ())
+    detection = Detection(lines, lists)
+    draft.condition = detection.read(document.get(key), (key,), besides)
+    draft.problems += detection.problems
+    draft.places = {leaf: (lines, path) for leaf, path in detection.places.items()}
+    return draft
+
+
+def _check_meta(document: dict[str, object], lines: Lines) -> list[Problem]:
+    """What Sigma says of every rule, as pySigma checks it."""
+    problems = [
+        lines.problem((key,), f"unknown key {key!r}: did you mean correlator?")
+        for key in document
+        if key not in {"correlation", "correlator"} and nearest(key, ["correlator"])
+    ]
+    meta: dict[str, object] = {key: v for key, v in document.items() if key not in _SECTIONS}
+    meta["detection"] = {"any": {"field": "value"}, "condition": "any"}
+    if "correlation" in document:
+        meta["logsource"] = {"product": "correlator"}
+    try:
+        errors: Sequence[Exception] = SigmaRule.from_dict(meta, collect_errors=True).errors
+    except Exception as error:  # noqa: BLE001 - pySigma raises whatever a wrong type leads to
+        errors = [error]
+    return problems + [_of_sigma(error, lines) for error in errors]
+
+
+def _of_sigma(error: Exception, lines: Lines) -> Problem:
+    if not isinstance(error, SigmaError):
+        return lines.problem((), f"is no Sigma rule: {error}")
+    kind = type(error).__name__.removeprefix("Sigma").removesuffix("Error")
+    key = _META.get(kind, kind.lower())
+    return lines.problem((key,), str(error))
+
+
+# ------------------------------------------------------------------ references
+
+
+def targets_of(drafts: Sequence[Draft]) -> dict[str, Draft]:
+    """Drafts by id and by name; the first of two. Filters cannot be referred to."""
+    targets: dict[str, Draft] = {}
+    for draft in drafts:
+        for key in (draft.id, draft.name):
+            if key and not draft.is_filter:
+                targets.setdefault(key, draft)
+    return targets
+
+
+def find(reference: str, targets: Mapping[str, Draft]) -> Draft | None:
+    """The rule with this name or id, which may be written in any case."""
+    return targets.get(reference) or targets.get(reference.lower())

@@ -1,0 +1,110 @@
+"""Filters: conditions that are ANDed, as written, to rules of others.
+
+A filter names rules, or `any`: every detection rule of its logsource. One that expires holds for events to
+the end of that day, UTC, by event time: so a replay decides as the live run did, whenever it is made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+
+from correlator.event import DAY_MS
+from correlator.problem import Path
+from correlator.rules.check import TIME
+from correlator.rules.draft import Draft, find
+from correlator.rules.reading import nearest
+from correlator.rules.rule import And, Compare, Condition, Leaf, Or
+
+_KEYS = ("expires", "owner", "review_by")  # of the correlator block of a filter
+_LOGSOURCE = ("category", "product", "service")
+
+
+def apply_filters(drafts: Sequence[Draft], targets: Mapping[str, Draft], today: date | None) -> None:
+    """Put every filter's condition into the rules that it is for. With *today*, warn about expired ones."""
+    for draft in drafts:
+        if not draft.is_filter:
+            continue
+        _check_block(draft, today)
+        meant = _meant(draft, drafts, targets)
+        if not meant and not draft.has_errors:
+            draft.warn(("filter", "rules"), "is for no rule: none has its logsource")
+        if draft.has_errors or draft.condition is None:
+            continue
+        condition = _in_time(draft, draft.condition)
+        for rule in meant:
+            if rule.condition is not None:
+                rule.condition = And((rule.condition, condition))
+                rule.places = {**draft.places, **rule.places}
+
+
+def _check_block(draft: Draft, today: date | None) -> None:
+    for key in sorted(draft.block.keys - set(_KEYS)):
+        draft.say(("correlator", key), f"{key} is for rules; a filter has {', '.join(_KEYS)}")
+    section = draft.document["filter"]
+    said = section.get("condition") if isinstance(section, dict) else None
+    if isinstance(said, str) and not said.strip(" (").lower().startswith("not "):
+        message = (
+            "lets through only what it matches, for it is ANDed as written: an exception begins with not"
+        )
+        draft.warn(("filter", "condition"), message)
+    elif said is not None and not isinstance(said, str):
+        draft.say(("filter", "condition"), "of a filter is one text")
+    expires = draft.block.expires
+    if expires is not None and today is not None and expires.on < today:
+        message = (
+            f"expired on {expires.on}: it holds no longer for events after that day. "
+            f"Remove it, or let {expires.owner} renew it ({expires.reason})"
+        )
+        draft.warn(("correlator", "expires"), message)
+
+
+def _meant(draft: Draft, drafts: Sequence[Draft], targets: Mapping[str, Draft]) -> list[Draft]:
+    section, path = draft.document["filter"], ("filter", "rules")
+    said = section.get("rules") if isinstance(section, dict) else None
+    if isinstance(said, str) and said.lower() == "any":
+        return [rule for rule in drafts if _is_for(draft, rule)]
+    named = [said] if isinstance(said, str) else said
+    if not isinstance(named, list) or not named or not all(isinstance(name, str) for name in named):
+        draft.say(path, "names the rules that the filter is for: a list of names or ids, or any")
+        return []
+    found: list[Draft] = []
+    for at, name in enumerate(named):
+        rule = _named(draft, name, (*path, at) if isinstance(said, list) else path, targets)
+        if rule is not None and rule in found:
+            draft.say((*path, at), f"{name!r} is here twice")
+        elif rule is not None:
+            found.append(rule)
+    return found
+
+
+def _named(draft: Draft, name: str, path: Path, targets: Mapping[str, Draft]) -> Draft | None:
+    rule = find(name, targets)
+    if rule is None:
+        draft.say(path, f"there is no rule {name!r}{nearest(name, targets)}")
+    elif rule.is_correlation:
+        draft.say(path, f"{name!r} is a correlation: filter the rules that it counts")
+    elif not _is_for(draft, rule):
+        draft.say(path, f"the filter's logsource is not that of {name!r}: it would never be applied")
+    else:
+        return rule
+    return None
+
+
+def _is_for(draft: Draft, rule: Draft) -> bool:
+    """Is *rule* a detection rule, of a logsource that says all that the filter's says?"""
+    if rule.is_filter or rule.is_correlation or not rule.document:
+        return False
+    wanted, has = draft.document.get("logsource"), rule.document.get("logsource")
+    if not isinstance(wanted, dict) or not isinstance(has, dict):
+        return False
+    return all(wanted[key] == has.get(key) for key in _LOGSOURCE if wanted.get(key) is not None)
+
+
+def _in_time(draft: Draft, condition: Condition) -> Condition:
+    expires = draft.block.expires
+    if expires is None:
+        return condition
+    end_ms = (expires.on.toordinal() + 1 - date(1970, 1, 1).toordinal()) * DAY_MS
+    is_over = Leaf(TIME, (Compare("gte", end_ms),))
+    return Or((condition, is_over))

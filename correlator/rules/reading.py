@@ -1,0 +1,103 @@
+"""Reading mappings that somebody wrote: each value as what it should be, or a problem with its place."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from datetime import date
+from difflib import get_close_matches
+
+from correlator.event import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS
+from correlator.problem import Lines, Path, Problem
+
+_DURATION = re.compile(r"([+-]?)([0-9]{1,9})(ms|s|m|h|d|w)")
+_UNITS = {"ms": 1, "s": SECOND_MS, "m": MINUTE_MS, "h": HOUR_MS, "d": DAY_MS, "w": 7 * DAY_MS}
+
+
+class Reader:
+    """Collects problems while mappings of one document are read."""
+
+    def __init__(self, lines: Lines) -> None:
+        self.lines = lines
+        self.problems: list[Problem] = []
+
+    def say(self, path: Path, message: str) -> None:
+        self.problems.append(self.lines.problem(path, message))
+
+    def warn(self, path: Path, message: str) -> None:
+        self.problems.append(self.lines.problem(path, message, "warning"))
+
+    def mapping(self, found: object, path: Path, keys: Sequence[str]) -> dict[str, object]:
+        """*found* as a mapping with no other keys than *keys*; {} where it is none."""
+        if not isinstance(found, dict):
+            self.say(path, f"must be a mapping of: {', '.join(keys)}")
+            return {}
+        for key in found:
+            if key not in keys:
+                self.say((*path, key), f"unknown key {key!r}{nearest(key, keys)}")
+        return found
+
+    def choice(self, found: object, path: Path, choices: Sequence[str]) -> str | None:
+        if isinstance(found, str) and found in choices:
+            return found
+        self.say(path, f"must be one of: {', '.join(choices)}")
+        return None
+
+    def duration(self, found: object, path: Path, at_least_ms: int | None = 0) -> int | None:
+        """Milliseconds of *found*, such as 30s, 5m, 8h, 2d, -1h (None for *at_least_ms* allows the past)."""
+        parsed = _DURATION.fullmatch(found) if isinstance(found, str) else None
+        if parsed is None:
+            self.say(path, "must be a duration such as 30s, 5m, 8h or 2d")
+            return None
+        sign, number, unit = parsed.groups()
+        duration_ms = int(number) * _UNITS[unit] * (-1 if sign == "-" else 1)
+        if at_least_ms is not None and duration_ms < at_least_ms:
+            self.say(path, "must not be negative" if at_least_ms == 0 else "is too short")
+            return None
+        return duration_ms
+
+    def truth(self, found: object, path: Path) -> bool:
+        if isinstance(found, bool):
+            return found
+        self.say(path, "must be true or false")
+        return False
+
+    def text(self, found: object, path: Path) -> str:
+        if isinstance(found, str) and found.strip():
+            return found
+        self.say(path, "must be text")
+        return ""
+
+    def number(self, found: object, path: Path, low: int, high: int) -> int | None:
+        """A whole number from *low* to *high*."""
+        if isinstance(found, int) and not isinstance(found, bool) and low <= found <= high:
+            return found
+        self.say(path, f"must be a whole number from {low} to {high}")
+        return None
+
+    def day(self, found: object, path: Path) -> date | None:
+        try:
+            return date.fromisoformat(found if isinstance(found, str) else "")
+        except ValueError:
+            self.say(path, "must be a day such as 2027-01-31")
+            return None
+
+    def texts(self, found: object, path: Path) -> tuple[str, ...]:
+        if isinstance(found, list) and all(isinstance(text, str) for text in found):
+            return tuple(found)
+        self.say(path, "must be a list of texts")
+        return ()
+
+
+def spell(duration_ms: int) -> str:
+    """*duration_ms* as it is written in rules: 90s, 5m, 2d."""
+    for unit in ("w", "d", "h", "m", "s"):
+        if duration_ms and duration_ms % _UNITS[unit] == 0:
+            return f"{duration_ms // _UNITS[unit]}{unit}"
+    return f"{duration_ms}ms"
+
+
+def nearest(name: str, names: Sequence[str] | Mapping[str, object]) -> str:
+    """`: did you mean X?`, or nothing."""
+    found = get_close_matches(name, list(names), n=1, cutoff=0.6)
+    return f": did you mean {found[0]}?" if found else ""

@@ -1,0 +1,272 @@
+"""One line of a detection, `field|modifiers: values`, to leaves of our condition.
+
+pySigma parses values and modifiers; what a value *means* is ours (`interpret`). What pySigma lacks is added
+here: `utf16le`, text beyond ASCII before `base64`, all five characters of `|windash` in any number, field
+references with `lt lte gt gte`, and `|expand`, which puts the values of a list in before anything else.
+"""
+
+from __future__ import annotations
+
+import re
+from base64 import b64encode
+from collections.abc import Mapping, Sequence
+from itertools import product
+from typing import Literal
+
+from sigma.conditions import ConditionAND
+from sigma.rule.detection import SigmaDetectionItem
+from sigma.types import (
+    SigmaBool,
+    SigmaCasedString,
+    SigmaCIDRExpression,
+    SigmaCompareExpression,
+    SigmaExists,
+    SigmaExpansion,
+    SigmaFieldReference,
+    SigmaNull,
+    SigmaNumber,
+    SigmaRegularExpression,
+    SigmaString,
+    SigmaTimestampPart,
+    SigmaType,
+    SpecialChars,
+)
+
+from correlator.rules.reading import nearest
+from correlator.rules.rule import (
+    DASH,
+    KEYWORDS,
+    MANY,
+    ONE,
+    And,
+    Cidr,
+    Compare,
+    Condition,
+    Exists,
+    Leaf,
+    Null,
+    Part,
+    Refers,
+    Regex,
+    Relation,
+    Same,
+    Test,
+    Text,
+    TimePart,
+)
+
+Value = str | int | float | bool | None
+Lists = Mapping[str, Sequence[str | int | float]]  # of `|expand`, by name
+
+VALUES_MAX = 10_000  # of one field, lists put in
+
+_DASH = re.compile(r"\B[-/–—―]\b")
+_PLACEHOLDER = re.compile(r"(?<!\\)%(\w+)%")
+_ENCODINGS = {"wide": "utf-16le", "utf16le": "utf-16le", "utf16be": "utf-16be", "utf16": "utf-16le"}
+_ORDERS: dict[str, Relation] = {"lt": "lt", "lte": "lte", "gt": "gt", "gte": "gte"}
+_PARTS: tuple[Part, ...] = ("minute", "hour", "day", "week", "month", "year")
+_PLACED = {"startswith", "endswith", "contains"}  # modifiers that say where in a text
+
+
+class Unsupported(Exception):
+    """A value of Sigma that is not evaluated; says what to do instead."""
+
+
+def plain(error: Exception) -> str:
+    """What *error* says, without pySigma's own places."""
+    return str(error).split(" in /", maxsplit=1)[0] or type(error).__name__
+
+
+def read_item(key: str, values: object, lists: Lists) -> Condition:
+    """The condition that `key: values` means. *key* without a field means keywords.
+
+    Raises Unsupported, SigmaError, and whatever pySigma raises of odd values.
+    """
+    field, *modifiers = key.split("|")
+    listed: list[Value] = list(values) if isinstance(values, list) else [values]  # type: ignore[list-item] # checked
+    if "expand" in modifiers:
+        listed = [v for value in listed for v in _expanded(value, lists)]
+        modifiers = [m for m in modifiers if m != "expand"]
+    order = None
+    if "fieldref" in modifiers:
+        order = next((_ORDERS[m] for m in modifiers if m in _ORDERS), None)
+        modifiers = [m for m in modifiers if m not in _ORDERS]
+    groups = _encoded(listed, modifiers)
+    if len(groups) == 1:
+        return _leaf(field, modifiers, groups[0], order)
+    if "neq" in modifiers:
+        raise Unsupported("|all with base64offset and neq: write one search per value")
+    rest = [m for m in modifiers if m != "all"]
+    return And(tuple(_leaf(field, rest, group, order) for group in groups))
+
+
+def _leaf(field: str, modifiers: Sequence[str], values: Sequence[Value], order: Relation | None) -> Leaf:
+    has_dashes = "windash" in modifiers
+    named = ["wide" if m == "utf16le" else m for m in modifiers if m != "windash"]
+    _check_parts(named, values)
+    item = SigmaDetectionItem.from_mapping("|".join([field, *named]), list(values))
+    if not item.value:
+        return Leaf(field, (Null(),), is_negated=item.negated)
+    tests = tuple(test for v in item.value for test in _tests(v, has_dashes))
+    if order is not None:
+        tests = tuple(_ordered(test, order) for test in tests)
+    if field == KEYWORDS:
+        tests = tuple(_keyword(test, is_placed=not _PLACED.isdisjoint(named)) for test in tests)
+    needs_all = item.value_linking is ConditionAND and len(tests) > 1
+    return Leaf(field, tests, needs_all, item.negated)
+
+
+def _expanded(value: Value, lists: Lists) -> list[Value]:
+    """*value* with every `%name%` replaced by each value of the list of that name."""
+    names = _PLACEHOLDER.findall(value) if isinstance(value, str) else []
+    for name in names:
+        if name not in lists:
+            raise Unsupported(f"there is no value list {name!r}{nearest(name, lists)}")
+        if not lists[name]:
+            raise Unsupported(f"the value list {name!r} is empty: it would match nothing")
+    if not names or not isinstance(value, str):
+        raise Unsupported("|expand: write the name of a value list between percent signs, such as %guards%")
+    if value == f"%{names[0]}%":
+        return list(lists[names[0]])
+    count = 1
+    for name in names:
+        count *= len(lists[name])
+    if count > VALUES_MAX:
+        raise Unsupported(f"stands for more than {VALUES_MAX} values")
+    pieces = _PLACEHOLDER.split(value)  # text, name, text, name, text
+    texts: list[Value] = []
+    for found in product(*(lists[name] for name in names)):
+        between = [str(v) for v in found] + [""]
+        texts.append("".join(piece + put for piece, put in zip(pieces[::2], between, strict=True)))
+    return texts
+
+
+def _encoded(values: list[Value], modifiers: list[str]) -> list[list[Value]]:
+    """*values* as base64 says, in groups of which all are needed; takes the modifiers that it did away.
+
+    Text is encoded as UTF-8, or as the modifier before says; `utf16` begins with a byte order mark.
+    """
+    name = next((m for m in modifiers if m in {"base64", "base64offset"}), None)
+    if name is None:
+        return [values]
+    before = modifiers[: modifiers.index(name)]
+    encoding = next((_ENCODINGS[m] for m in before if m in _ENCODINGS), "utf-8")
+    if any(m not in _ENCODINGS for m in before):
+        raise Unsupported(f"|{name} comes first, or after wide or utf16")
+    groups: list[list[Value]] = []
+    for value in values:
+        text = SigmaString(
+            str(value) if isinstance(value, str | int) and not isinstance(value, bool) else None
+        )
+        if text.contains_special() or not text.s:
+            raise Unsupported(f"|{name} is for text without wildcards")
+        raw = (b"\xff\xfe" if "utf16" in before else b"") + "".join(map(str, text.s)).encode(encoding)
+        groups.append([b64encode(raw).decode()] if name == "base64" else _at_offsets(raw))
+    modifiers[:] = [m for m in modifiers if m not in {name, *before}]
+    if "all" in modifiers and name == "base64offset" and len(groups) > 1:
+        return groups
+    return [[v for group in groups for v in group]]
+
+
+def _at_offsets(raw: bytes) -> list[Value]:
+    """What is sure of *raw* in base64 when zero, one or two bytes stand before it."""
+    starts, ends = (0, 2, 3), (None, -3, -2)
+    return [b64encode(b" " * i + raw)[starts[i] : ends[(len(raw) + i) % 3]].decode() for i in range(3)]
+
+
+def _check_parts(modifiers: Sequence[str], values: Sequence[Value]) -> None:
+    """Parts of times are whole numbers; pySigma would cut the rest off."""
+    part = next((m for m in modifiers if m in _PARTS), None)
+    if part is not None and not all(isinstance(v, int) and not isinstance(v, bool) for v in values):
+        raise Unsupported(f"|{part} is compared with whole numbers")
+
+
+def _keyword(test: Test, *, is_placed: bool) -> Test:
+    """A keyword is looked for anywhere in a text, unless it says where."""
+    if isinstance(test, Same) and not isinstance(test.value, bool):
+        test = Text((str(test.value),))
+    if isinstance(test, Regex):
+        return test
+    if not isinstance(test, Text) or not test.parts:
+        raise Unsupported("keywords are texts or regular expressions: name a field for anything else")
+    parts = test.parts
+    if not is_placed:
+        parts = (*([MANY] if parts[0] != MANY else []), *parts, *([MANY] if parts[-1] != MANY else []))
+    return Text(parts, test.is_cased)
+
+
+def _ordered(test: Test, order: Relation) -> Test:
+    if not isinstance(test, Refers) or test.relation != "equal":
+        raise Unsupported(f"|fieldref with {order} takes no other modifier")
+    return Refers(test.field, order)
+
+
+def _tests(value: SigmaType, has_dashes: bool) -> list[Test]:
+    """Tests of one value: several, any of which will do, where a modifier expanded it."""
+    if isinstance(value, SigmaExpansion):
+        return [test for v in value.values for test in _tests(v, has_dashes)]
+    return [_test(value, has_dashes)]
+
+
+def _test(value: SigmaType, has_dashes: bool) -> Test:
+    match value:
+        case SigmaString():
+            return Text(_parts(value, has_dashes), isinstance(value, SigmaCasedString))
+        case SigmaTimestampPart():
+            return TimePart(_part(value), "eq", int(value.number))
+        case SigmaNumber():
+            return Same(value.number)
+        case SigmaBool():
+            return Same(value.boolean)
+        case SigmaNull():
+            return Null()
+        case SigmaExists():
+            return Exists(value.exists)
+        case SigmaCIDRExpression():
+            return Cidr(str(value.network))
+        case SigmaRegularExpression():
+            flags = "".join(sorted(SigmaRegularExpression.sigma_to_re_flag[f] for f in value.flags))
+            return Regex(str(value.regexp), flags)
+        case SigmaFieldReference():
+            return Refers(value.field, _relation(value))
+        case SigmaCompareExpression():
+            return _compare(value)
+    raise Unsupported(f"values of type {type(value).__name__} are not supported")
+
+
+def _relation(value: SigmaFieldReference) -> Relation:
+    if value.starts_with:
+        return "contains" if value.ends_with else "starts"
+    return "ends" if value.ends_with else "equal"
+
+
+def _part(value: SigmaTimestampPart) -> Part:
+    return next(part for part in _PARTS if part == value.timestamp_part.name.lower())
+
+
+def _compare(value: SigmaCompareExpression) -> Compare | TimePart:
+    operators: dict[str, Literal["lt", "lte", "gt", "gte"]] = {
+        "LT": "lt",
+        "LTE": "lte",
+        "GT": "gt",
+        "GTE": "gte",
+    }
+    if value.op.name not in operators:
+        raise Unsupported("this comparison is not supported: use lt, lte, gt or gte with a number")
+    if isinstance(value.number, SigmaTimestampPart):
+        return TimePart(_part(value.number), operators[value.op.name], int(value.number.number))
+    return Compare(operators[value.op.name], value.number.number)
+
+
+def _parts(value: SigmaString, has_dashes: bool) -> tuple[str | int, ...]:
+    parts: list[str | int] = []
+    for part in value.s:
+        if isinstance(part, SpecialChars):
+            parts.append(MANY if part is SpecialChars.WILDCARD_MULTI else ONE)
+        elif has_dashes:
+            pieces = _DASH.split(str(part))
+            for at, piece in enumerate(pieces):
+                parts += ([DASH] if at else []) + ([piece] if piece else [])
+        elif part:
+            parts.append(str(part))
+    return tuple(parts)
