@@ -9,18 +9,33 @@ May not know: topics, timelines. Invariant: `unpack(pack(e, codes), codes) == e`
 
 from __future__ import annotations
 
-from typing import cast
+from typing import TypeVar, cast
 
 import msgspec
 
 from correlator.event import Event, Kind, Network, Person, Place, Score
+
+T = TypeVar("T")
+
+
+class _Table(dict[T, int]):
+    """Codes by value; a value that is asked for the first time gets the next one."""
+
+    def __init__(self, values: list[T]) -> None:
+        super().__init__((value, code) for code, value in enumerate(values))
+        self._values = values
+
+    def __missing__(self, value: T) -> int:
+        code = self[value] = len(self._values)
+        self._values.append(value)
+        return code
 
 
 class Codes:
     """Words, places and networks by code. Grows only; bounded by configuration, since addresses, devices and
     sessions are never coded."""
 
-    __slots__ = ("_network_codes", "_place_codes", "_word_codes", "networks", "places", "words")
+    __slots__ = ("network_codes", "networks", "place_codes", "places", "word_codes", "words")
 
     def __init__(
         self,
@@ -31,34 +46,9 @@ class Codes:
         self.words = words if words is not None else []
         self.places = places if places is not None else []
         self.networks = networks if networks is not None else []
-        self._word_codes = {w: i for i, w in enumerate(self.words)}
-        self._place_codes = {p: i for i, p in enumerate(self.places)}
-        self._network_codes = {n: i for i, n in enumerate(self.networks)}
-
-    def word(self, word: str) -> int:
-        code = self._word_codes.get(word)
-        if code is None:
-            code = self._word_codes[word] = len(self.words)
-            self.words.append(word)
-        return code
-
-    def place(self, place: Place | None) -> int | None:
-        if place is None:
-            return None
-        code = self._place_codes.get(place)
-        if code is None:
-            code = self._place_codes[place] = len(self.places)
-            self.places.append(place)
-        return code
-
-    def network(self, network: Network | None) -> int | None:
-        if network is None:
-            return None
-        code = self._network_codes.get(network)
-        if code is None:
-            code = self._network_codes[network] = len(self.networks)
-            self.networks.append(network)
-        return code
+        self.word_codes = _Table(self.words)
+        self.place_codes = _Table(self.places)
+        self.network_codes = _Table(self.networks)
 
 
 class PackedEvent(msgspec.Struct, frozen=True, array_like=True):
@@ -98,31 +88,31 @@ class PackedEvent(msgspec.Struct, frozen=True, array_like=True):
 
 
 def pack(e: Event, codes: Codes) -> PackedEvent:
-    word = codes.word
+    word = codes.word_codes
     return PackedEvent(
         e.time_ms,
         e.id,
-        word(e.kind),
-        word(e.source),
-        word(e.feed),
+        word[e.kind],
+        word[e.source],
+        word[e.feed],
         e.identity_id,
         e.credential,
-        codes.place(e.place),
-        word(e.outcome),
-        word(e.reason),
-        word(e.reason_native),
-        word(e.taken),
-        word(e.direction),
+        None if e.place is None else codes.place_codes[e.place],
+        word[e.outcome],
+        word[e.reason],
+        word[e.reason_native],
+        word[e.taken],
+        word[e.direction],
         e.duress,
-        word(e.activity),
+        word[e.activity],
         e.ip,
-        codes.network(e.network),
-        word(e.logon_type),
+        None if e.network is None else codes.network_codes[e.network],
+        word[e.logon_type],
         e.is_interactive,
-        word(e.mfa),
+        word[e.mfa],
         e.device,
         e.session,
-        word(e.application),
+        word[e.application],
         e.offset_min,
         e.is_business_hours,
         e.sequence,

@@ -67,8 +67,7 @@ def dump_timeline(timeline: Timeline, codes: Codes) -> bytes:
 
 
 def load_timeline(entity: str, raw: bytes) -> Timeline:
-    """Raises `StateError` for bytes of another format."""
-    _check(raw)
+    """The timeline in a record of this format, see `check`."""
     packed = _timeline(raw)
     timeline = Timeline(entity)
     timeline.packed = packed.live
@@ -91,7 +90,7 @@ def dump_rest(number: int, codes: Codes, any_age: dict[str, int], marks: bytes, 
 
 def load_rest(raw: bytes) -> Rest:
     """Raises `StateError` for bytes of another format."""
-    _check(raw)
+    check(raw)
     return _rest(raw)
 
 
@@ -102,7 +101,8 @@ class _Head(msgspec.Struct, array_like=True):
 _head = msgspec.msgpack.Decoder(_Head).decode
 
 
-def _check(raw: bytes) -> None:
+def check(raw: bytes) -> None:
+    """Raises `StateError` for bytes of another format."""
     try:
         found = _head(raw).format
     except msgspec.DecodeError as error:

@@ -1,7 +1,7 @@
 """The timelines of a partition by entity: at rest the bytes of their checkpoint record, a few of them open.
 
 Most entities do nothing most of the time, and a timeline as objects takes twice the memory of its record. So
-only those touched last stay open; `rest` packs the others. Whether a timeline is open changes nothing about it.
+only those touched last stay open; `rest` packs the others. Whether one is open changes nothing about it.
 """
 
 from __future__ import annotations
@@ -48,7 +48,8 @@ class Timelines(Mapping[str, Timeline]):
         return self[entity]
 
     def put(self, entity: str, record: bytes) -> None:
-        """A timeline at rest."""
+        """A timeline at rest. Raises `StateError` for a record of another format."""
+        state.check(record)
         self._records[entity] = record
 
     def drop(self, entity: str) -> None:
