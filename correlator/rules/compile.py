@@ -136,7 +136,7 @@ class _Function:
         self._all(wanted, 2)
         emitter, body = self._emitter, self._lines or ["        pass"]
         reads = ["    event, live = observation.event, observation.live"]
-        sources = {field: GUARDED[field].source for field in emitter.guarded}
+        sources = {field: self._source(field) for field in emitter.guarded}
         if any("place." in source for source in sources.values()):
             reads.append("    place = event.place or NO_PLACE")
         if any("network." in source for source in sources.values()):
@@ -168,6 +168,13 @@ class _Function:
         }
         exec(compile(source, "<rules>", "exec"), names)  # noqa: S102 (no word of it is a rule author's)
         return Compiled(cast(Ask, names["ask"]), source)
+
+    def _source(self, field: str) -> str:
+        """What a guarded field is read from; events of another kind than it belongs to do not have it."""
+        load = GUARDED[field]
+        if load.kind in {None, self._any.event.kind}:
+            return load.source
+        return "''" if load.holds == "text" else "None"
 
     def _guard(self, field: str, source: str) -> Iterable[str]:
         """Lines that read a guarded field, and leave by an exception if its value is of another type."""

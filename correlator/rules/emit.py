@@ -9,7 +9,7 @@ can have an unexpected type, so no count depends on it. Only steady conditions a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import lru_cache, partial
 from ipaddress import ip_address, ip_network
 from itertools import groupby
@@ -18,6 +18,7 @@ from typing import Literal, NamedTuple
 from correlator.rules.interpret import compile_regex, holds, text_matches
 from correlator.rules.keywords import KEYWORD_FIELDS
 from correlator.rules.loads import EASY, GUARDED, Holds, holds_of, sort_of
+from correlator.rules.needle import needle_of
 from correlator.rules.rule import (
     KEYWORDS,
     MANY,
@@ -39,8 +40,9 @@ from correlator.timeline.fields import FIELDS
 from correlator.timeline.observation import Observation
 
 CHEAP = 2  # a test that is worth doing first, and once for all rules that share it
-_EASY_COST, _GETTER_COST, _REGEX_COST, _INTERPRETED_COST = 2, 12, 10, 30
+_EASY_COST, _GETTER_COST, _REGEX_COST, _NEEDLE_COST, _INTERPRETED_COST = 2, 12, 40, 4, 60
 _OPERATORS = {"lt": "<", "lte": "<=", "gt": ">", "gte": ">="}
+_VERSION_6 = 1 << 32
 _RELATIONS = {
     "equal": "{0} == {1}",
     "starts": "{0}.startswith({1})",
@@ -137,8 +139,8 @@ class Emitter:
     def _guarded(self, leaf: Leaf, holds: Holds) -> Piece:
         name = self.variable(leaf.field)
         typed = self._tests(leaf, _Words(name, self._written(leaf)), holds)
-        if equal_to(leaf):
-            return typed  # "" is none of these
+        if equal_to(leaf) or (not leaf.is_negated and leaf.tests and all(map(_says_present, leaf.tests))):
+            return typed  # what is absent is none of these
         present = name if holds == "text" else f"{name} is not None"
         if leaf.is_negated:
             present = " and ".join((present, *map(self.variable, leaf.reads()[1:])))
@@ -148,11 +150,13 @@ class Emitter:
         """A test of networks: what is no address is of an unexpected type."""
         if leaf.field not in GUARDED or not all(isinstance(test, Cidr) for test in leaf.tests):
             return None
-        self.variable(leaf.field)
-        name, within = self._written(leaf, is_needed=True), self.constant(_within(leaf))
+        written = self._written(leaf, is_needed=True)
+        first, name = self._once(f"{leaf.field} as an address", f"{self.constant(_address)}({written})")
+        within = " and " if leaf.needs_all else " or "
+        within = within.join(_within(test.network, name) for test in leaf.tests if isinstance(test, Cidr))
+        result = f"not ({within})" if leaf.is_negated else f"({within})"
         odd = self.interpreted(leaf, number).source
-        result = "not is_in" if leaf.is_negated else "is_in"
-        source = f"({name} and ({result} if (is_in := {within}({name})) is not None else {odd}))"
+        source = f"({written} and ({odd} if {first} is None else {result}))"
         return Piece(source, CHEAP, is_steady=False)
 
     # -------------------------------------------------------------------- variables
@@ -169,13 +173,14 @@ class Emitter:
 
     def _read_late(self, field: str) -> tuple[str, str, int]:
         """(expression that reads *field* unless that has been done, its variable after that, cost)."""
-        if field not in self._late:
-            self._late[field] = f"v{len(self.guarded) + len(self._late)}"
-        name, cost = self._late[field], _EASY_COST
-        source = EASY.get(field)
-        if source is None:
-            source, cost = f"{self.constant(FIELDS[field].get)}(observation)", _GETTER_COST
-        return f"({name} if {name} is not ... else ({name} := {source}))", name, cost
+        if field in EASY:
+            return *self._once(field, f"({EASY[field]})"), _EASY_COST
+        return *self._once(field, f"{self.constant(FIELDS[field].get)}(observation)"), _GETTER_COST
+
+    def _once(self, key: str, source: str) -> tuple[str, str]:
+        """(expression that is *source* when first evaluated, its variable after that)."""
+        name = self._late.setdefault(key, f"v{len(self.guarded) + len(self._late)}")
+        return f"({name} if {name} is not ... else ({name} := {source}))", name
 
     @property
     def late(self) -> list[str]:
@@ -219,9 +224,10 @@ class Emitter:
 
     def _any_of(self, subject: str, shape: str, texts: list[str]) -> Piece:
         if shape == "whole":
-            operator, them = ("==", texts[0]) if len(texts) == 1 else ("in", frozenset(texts))
-            return Piece(f"({subject} {operator} {self.constant(them)})", 1, is_steady=True)
-        return _if_sound(f"{subject}.{shape}with({self.constant(tuple(texts))})", subject)
+            operator, whole = ("==", texts[0]) if len(texts) == 1 else ("in", frozenset(texts))
+            return Piece(f"({subject} {operator} {self.constant(whole)})", 1, is_steady=True)
+        ends = texts[0] if len(texts) == 1 else tuple(texts)
+        return _if_sound(f"{subject}.{shape}with({self.constant(ends)})", subject)
 
     def _text(self, test: Test, words: _Words) -> Piece:
         match test:
@@ -232,8 +238,12 @@ class Emitter:
                 source = _RELATIONS[relation].format(words.lower, other)
                 return Piece(f"({other} != '' and {source})", CHEAP, is_steady=True)
             case Regex(pattern, flags):
-                search = self.constant(compile_regex(pattern, flags).search)
-                return Piece(f"({search}({words.written}) is not None)", _REGEX_COST, is_steady=True)
+                search = f"{self.constant(compile_regex(pattern, flags).search)}({words.written}) is not None"
+                needle = needle_of(pattern, flags)
+                if not needle:
+                    return Piece(f"({search})", _REGEX_COST, is_steady=True)
+                source = f"({self.constant(needle)} in {words.lower} and {search})"
+                return Piece(source, _NEEDLE_COST, is_steady=True)
             case Text():
                 shape = shape_of(test)
                 if shape is None:
@@ -327,6 +337,14 @@ def _keeps_case(test: Test) -> bool:
     return isinstance(test, Regex) or (isinstance(test, Text) and (test.is_cased or shape_of(test) is None))
 
 
+def _says_present(test: Test) -> bool:
+    """Is the generated test false of an absent value, which is "" or None, by itself?"""
+    if isinstance(test, Text):
+        shape = shape_of(test)
+        return shape is not None and shape[1] != ""
+    return isinstance(test, Same)
+
+
 def _absent(leaf: Leaf) -> bool:
     """What *leaf* says of a field that is absent."""
     results = [isinstance(t, Null) or (isinstance(t, Exists) and not t.is_present) for t in leaf.tests]
@@ -339,17 +357,17 @@ def _or_absent(leaf: Leaf, present: str, typed: str) -> str:
     return f"(not ({present}) or {typed})" if _absent(leaf) else f"({present} and {typed})"
 
 
-def _within(leaf: Leaf) -> Callable[[str], bool | None]:
-    """Is the address in any (or all) of the networks? None for what is no address."""
-    networks = [ip_network(test.network) for test in leaf.tests if isinstance(test, Cidr)]
-    enough = all if leaf.needs_all else any
+@lru_cache(maxsize=4096)
+def _address(text: str) -> int | None:
+    """The address as a number; those of version 6 lie above those of version 4. None: it is none."""
+    try:
+        address = ip_address(text)
+    except ValueError:
+        return None
+    return int(address) + (_VERSION_6 if address.version == 6 else 0)
 
-    @lru_cache(maxsize=4096)
-    def within(text: str) -> bool | None:
-        try:
-            address = ip_address(text)
-        except ValueError:
-            return None
-        return enough(address in network for network in networks)
 
-    return within
+def _within(network: str, name: str) -> str:
+    parsed = ip_network(network)
+    above = _VERSION_6 if parsed.version == 6 else 0
+    return f"{int(parsed[0]) + above} <= {name} <= {int(parsed[-1]) + above}"

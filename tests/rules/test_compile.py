@@ -6,13 +6,15 @@ from collections import Counter
 from collections.abc import Sequence
 
 import pytest
+import re2
 from hypothesis import given
 from hypothesis import strategies as st
 
 from correlator.event import KINDS, Credential, Event, Kind, Network, Person, Place, Score
 from correlator.rules.compile import compiled
-from correlator.rules.interpret import holds
+from correlator.rules.interpret import compile_regex, holds
 from correlator.rules.loads import EASY, GUARDED, NO_NETWORK, NO_PLACE, sort_of
+from correlator.rules.needle import needle_of
 from correlator.rules.rule import (
     DASH,
     KEYWORDS,
@@ -265,6 +267,47 @@ def test_a_dear_field_is_read_once_and_only_if_it_matters(monkeypatch: pytest.Mo
     assert calls == []
     assert ask(observe(access(outcome="denied")), []) == [0]
     assert len(calls) == 1
+
+
+pieces = st.sampled_from(
+    ("abc", "Ks", "s", "ſk", "K", "a b", "x?", "y*", "z+", "q{0,2}", "[a-c]", "[]x]", "[^]a]b", "[[:alpha:]]",
+     ".", "(de)?", "(?:f|g)", "(?i:hij)", "|", "^", "$", r"\d", r"\.", r"\]", r"\x41", r"\pN", r"\Qa.b\E")
+)  # fmt: skip
+haystacks = st.lists(
+    st.sampled_from(["abc", "ABC", "K", "ſ", "s", "ks", "a b", "de", "hij", "1", "A", ".", "-", "é"])
+)
+
+
+@given(st.lists(pieces, max_size=6).map("".join), st.sampled_from(("", "i", "s")), haystacks.map("".join))
+def test_no_regex_matches_without_its_needle(pattern: str, flags: str, found: str) -> None:
+    try:
+        matches = compile_regex(pattern, flags).search(found) is not None
+    except re2.error:
+        return
+    assert not matches or needle_of(pattern, flags) in found.lower()
+
+
+def test_needles() -> None:
+    assert needle_of(r"^adm[0-9]+-root$", "") == "-root"
+    assert needle_of(r"Program Files\\(a|b)", "i") == "program file"
+    assert needle_of("colou?r of", "") == "colo"
+    assert needle_of("colou?r of|x", "") == ""
+
+
+def test_fields_of_another_kind_of_event_are_absent_wherever_they_are_named() -> None:
+    wanted = (
+        Leaf(KEYWORDS, (Text(("granted",)),)),
+        Leaf(KEYWORDS, (Text(("not_taken",)),)),
+        Leaf("access.outcome", (Refers("login.outcome"),)),
+        Leaf("access.outcome", (Refers("login.outcome"),), is_negated=True),
+        Leaf("device.id", (Refers("access.taken"),)),
+        Leaf("door.activity", (Refers("access.taken"),)),
+    )
+    for kind in KINDS:
+        event = Event(
+            0, "x", kind, outcome="granted", taken="not_taken", activity="not_taken", device="not_taken"
+        )
+        assert generated(wanted, observe(event)) == interpreted(wanted, observe(event))
 
 
 @pytest.mark.parametrize("kind", KINDS)
