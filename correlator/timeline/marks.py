@@ -12,6 +12,7 @@ a running maximum.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
 import msgspec
 
@@ -36,6 +37,15 @@ class SourceState(msgspec.Struct, array_like=True):
     count: int = 0
 
 
+class _Belief(NamedTuple):
+    """What is believed of a feed at a site: how long its sources may be quiet, and whether it is alive."""
+
+    where: SiteTiming | None
+    arrived_ms: int
+    quiet_ms: int
+    is_alive: bool
+
+
 class Marks:
     """State: see `dump` and `load`. Fold frames' marks in log order with `fold`."""
 
@@ -48,30 +58,47 @@ class Marks:
         self.sources: dict[SourceKey, SourceState] = {}
         self.complete: dict[tuple[str, str], int] = {}
         self.went_back = 0
+        self._groups: dict[tuple[str, str], list[SourceState]] = {}  # sources by feed and site
         self._timing = {feed.feed: feed for feed in settings.feeds}
         self._sites = {site.site: site for site in settings.sites}
 
     # ------------------------------------------------------------------- folding
 
     def fold(self, arrivals: Iterable[Arrival], sources: Iterable[SourceMark]) -> None:
+        is_news = False
         for arrival in arrivals:
-            self._arrive(arrival)
+            is_news |= self._arrive(arrival)
         for mark in sources:
             self._hear(mark)
-        self._count_pending()
-        self._advance()
+            is_news = True
+        if is_news:
+            self._advance()
 
-    def _arrive(self, arrival: Arrival) -> None:
+    def _arrive(self, arrival: Arrival) -> bool:
+        """Whether it says anything that was not known."""
         known = self.arrivals.setdefault(arrival.topic, {})
-        if arrival.arrival_ms < known.get(arrival.q, NEVER):
+        before_ms = known.get(arrival.q)
+        if before_ms is not None and arrival.arrival_ms < before_ms:
             self.went_back += 1  # an intake that lost its partition wrote on: what was said stays said
-            return
+            return False
+        where, partitions = (arrival.topic, arrival.q), self.partitions.get(arrival.topic, 0)
+        if (
+            arrival.arrival_ms == before_ms
+            and arrival.partitions <= partitions
+            and arrival.is_paused == (where in self.paused)
+        ):
+            return False
         known[arrival.q] = arrival.arrival_ms
-        self.partitions[arrival.topic] = max(arrival.partitions, self.partitions.get(arrival.topic, 0))
-        (self.paused.add if arrival.is_paused else self.paused.discard)((arrival.topic, arrival.q))
+        self.partitions[arrival.topic] = max(arrival.partitions, partitions)
+        (self.paused.add if arrival.is_paused else self.paused.discard)(where)
+        return True
 
     def _hear(self, mark: SourceMark) -> None:
-        state = self.sources.setdefault((mark.feed, mark.source, mark.site), SourceState())
+        key = (mark.feed, mark.source, mark.site)
+        state = self.sources.get(key)
+        if state is None:
+            state = self.sources[key] = SourceState()
+            self._groups.setdefault((mark.feed, mark.site), []).append(state)
         state.heard_ms = max(state.heard_ms, mark.heard_ms)
         state.count += mark.count
         state.lag_min_ms = (
@@ -84,26 +111,21 @@ class Marks:
             else:
                 state.pending.append((mark.event_max_ms, mark.heard_ms))
 
-    def _count_pending(self) -> None:
-        for (feed, _, _), state in self.sources.items():
-            if state.pending and feed in self._timing:
-                arrived_ms = self.arrived_to(self._timing[feed].topic)
-                while state.pending and state.pending[0][1] < arrived_ms:
-                    state.counted_ms = max(state.counted_ms, state.pending.pop(0)[0])
-
     def _advance(self) -> None:
         arrivals = [a for topic in self._topics() for a in self._stated(topic)]
         if arrivals:
             self.now_ms = max(self.now_ms, min(arrivals))
         lowest: dict[tuple[str, str], int] = {}
-        alive: dict[tuple[str, str], bool] = {}
-        for (feed, _, site), state in self.sources.items():
+        for (feed, site), group in self._groups.items():
             timing = self._timing.get(feed)
             if timing is None:
                 continue
-            complete_ms = self._source_complete(timing, site, state, alive)
+            belief = self._belief(timing, site)
             key = (str(timing.kind), site)
-            lowest[key] = min(complete_ms, lowest.get(key, complete_ms))
+            for state in group:
+                _count_pending(state, belief.arrived_ms)
+                complete_ms = _complete_ms(timing, belief, state)
+                lowest[key] = min(complete_ms, lowest.get(key, complete_ms))
         for key, complete_ms in lowest.items():
             if complete_ms > self.complete.get(key, NEVER):
                 self.complete[key] = complete_ms
@@ -152,39 +174,24 @@ class Marks:
 
     def missing(self, feed: str, site: str, to_ms: int) -> list[tuple[str, int]]:
         """(source, heard last) of the sources that keep *site* from being complete to *to_ms*."""
-        alive: dict[tuple[str, str], bool] = {}
         return [
             (source, state.heard_ms)
             for (name, source, where), state in sorted(self.sources.items())
             if where == site and name in self._timing and self._timing[name].kind == feed
-            if self._source_complete(self._timing[name], site, state, alive) < to_ms
+            if _complete_ms(self._timing[name], self._belief(self._timing[name], site), state) < to_ms
         ]
 
-    def _source_complete(
-        self, timing: FeedTiming, site: str, state: SourceState, alive: dict[tuple[str, str], bool]
-    ) -> int:
+    def _belief(self, timing: FeedTiming, site: str) -> _Belief:
         arrived_ms = self.arrived_to(timing.topic)
-        if arrived_ms == NEVER:
-            return NEVER
-        complete_ms = state.counted_ms - timing.bound_ms if state.counted_ms > NEVER else NEVER
         where, quiet_ms = self._sites.get(site), timing.quiet_ms
+        if arrived_ms == NEVER:
+            return _Belief(where, arrived_ms, quiet_ms, is_alive=False)
         if where is not None and week.is_within(where.business_hours, where.time_zone, arrived_ms):
             quiet_ms = max(quiet_ms, timing.site_silence_max_business_hours_ms)
-        key = (timing.feed, site)
-        if key not in alive:
-            heard = [s.heard_ms for (f, _, w), s in self.sources.items() if f == timing.feed and w == site]
-            alive[key] = _is_quiet(
-                where,
-                max(heard),
-                arrived_ms,
-                timing.site_silence_max_ms,
-                timing.site_silence_max_business_hours_ms,
-            )
-        if alive[key] and _is_quiet(
-            where, state.heard_ms, arrived_ms, timing.silence_max_ms, timing.silence_max_business_hours_ms
-        ):
-            complete_ms = max(complete_ms, arrived_ms - quiet_ms)
-        return min(complete_ms, arrived_ms)
+        heard_ms = max(state.heard_ms for state in self._groups[timing.feed, site])
+        most_ms, most_business_ms = timing.site_silence_max_ms, timing.site_silence_max_business_hours_ms
+        is_alive = _is_quiet(where, heard_ms, arrived_ms, most_ms, most_business_ms)
+        return _Belief(where, arrived_ms, quiet_ms, is_alive)
 
     # -------------------------------------------------------------------- state
 
@@ -210,6 +217,8 @@ class Marks:
         marks.partitions = dict(state.partitions)
         marks.paused = set(state.paused)
         marks.sources = dict(state.sources)
+        for (feed, _, site), source in state.sources:
+            marks._groups.setdefault((feed, site), []).append(source)
         marks.complete = dict(state.complete)
         return marks
 
@@ -228,11 +237,30 @@ _encode = msgspec.msgpack.Encoder().encode
 _state = msgspec.msgpack.Decoder(_State).decode
 
 
+def _count_pending(state: SourceState, arrived_ms: int) -> None:
+    while state.pending and state.pending[0][1] < arrived_ms:
+        state.counted_ms = max(state.counted_ms, state.pending.pop(0)[0])
+
+
+def _complete_ms(timing: FeedTiming, belief: _Belief, state: SourceState) -> int:
+    """Up to which event time everything that the source will say is in the log."""
+    arrived_ms = belief.arrived_ms
+    if arrived_ms == NEVER:
+        return NEVER
+    complete_ms = state.counted_ms - timing.bound_ms if state.counted_ms > NEVER else NEVER
+    most_ms, most_business_ms = timing.silence_max_ms, timing.silence_max_business_hours_ms
+    if belief.is_alive and _is_quiet(belief.where, state.heard_ms, arrived_ms, most_ms, most_business_ms):
+        complete_ms = max(complete_ms, arrived_ms - belief.quiet_ms)
+    return min(complete_ms, arrived_ms)
+
+
 def _is_quiet(
     site: SiteTiming | None, heard_ms: int, arrived_ms: int, most_ms: int, most_business_ms: int
 ) -> bool:
     """Is the silence since *heard_ms* short enough to believe that there was nothing to say?"""
     silence_ms = max(0, arrived_ms - heard_ms)
+    if silence_ms <= min(most_ms, most_business_ms):  # whichever hours it falls into
+        return True
     hours = site.business_hours if site is not None else ()
     within_ms = (
         week.business_ms(hours, site.time_zone, heard_ms, arrived_ms) if site is not None and hours else 0
