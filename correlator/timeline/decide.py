@@ -159,5 +159,5 @@ def _kin(alerts: Mapping[str, Alert]) -> dict[tuple[str, str], str]:
 
 def _relative(alert: Alert, others: Mapping[tuple[str, str], str]) -> str:
     """Uid of the alert among *others* that speaks of an event of *alert*, else ""."""
-    named = (others.get((alert.rule, i)) for i in (alert.event_id, *alert.evidence))
+    named = (others.get((alert.rule, i)) for i in (alert.event_id, *alert.repeats, *alert.evidence))
     return next((uid for uid in named if uid), "")

@@ -109,7 +109,8 @@ class Timeline:
         if len(self.blocks) <= KNOWN_BLOCKS:
             self.known = None
             raw = event_id.encode()
-            return any(raw in block.packed for block in self.blocks)
+            blocks = [block for block in self.blocks if raw in block.packed]  # perhaps in another field
+            return any(event_id in pack.load_ids(block.packed, block.count) for block in blocks)
         if self.known is None:
             self.known = {i for block in self.blocks for i in pack.load_ids(block.packed, block.count)}
         return event_id in self.known

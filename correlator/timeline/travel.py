@@ -81,7 +81,7 @@ def leg(start: Event | None, event: Event, settings: Settings) -> Leg | None:
     minimum_ms = _minimum_ms(start.place, event.place, distance_km, settings)
     if minimum_ms is None:
         return None
-    return Leg(start, distance_km, event.time_ms - start.time_ms, minimum_ms, settings.travel_margin_ms)
+    return Leg(start, distance_km, abs(event.time_ms - start.time_ms), minimum_ms, settings.travel_margin_ms)
 
 
 def apart_km(a: Place, b: Place) -> float | None:

@@ -43,7 +43,8 @@ def is_within(hours: Hours, time_zone: str, time_ms: int) -> bool:
 
 def business_ms(hours: Hours, time_zone: str, start_ms: int, end_ms: int) -> int:
     """How much of [start, end) lies within *hours*."""
-    span_min = max(0, end_ms - start_ms) // MINUTE_MS
+    shift_min = offset_min(time_zone, end_ms) - offset_min(time_zone, start_ms)  # clocks changed in between
+    span_min = max(0, (end_ms - start_ms) // MINUTE_MS + shift_min)
     if not hours or not span_min:
         return 0
     weeks, rest = divmod(span_min, WEEK_MIN)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from random import Random
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -11,6 +13,7 @@ from correlator.event import DAY_MS, HOUR_MS, MINUTE_MS, NEVER
 from correlator.frame import Arrival, SourceMark
 from correlator.timeline.marks import Marks
 from correlator.timeline.settings import FeedTiming, Settings, SiteTiming
+from correlator.timeline.week import business_ms
 
 PARTITIONS, SOURCES = 3, ("c1", "c2")
 MONDAY_MS = 1_767_571_200_000  # 2026-01-05 00:00 UTC
@@ -88,6 +91,17 @@ def test_a_weekend_is_quiet_too() -> None:
     marks.fold([Arrival("raw", 0, 1, friday + 59 * MINUTE_MS)], [heard("c7", friday + 58 * MINUTE_MS)])
     marks.fold([Arrival("raw", 0, 1, monday)], [])
     assert marks.complete_ms("access", "lis") == monday - MINUTE_MS
+
+
+@pytest.mark.parametrize(("sunday", "utc_offset"), [((2026, 3, 29), 2), ((2026, 10, 25), 1)])
+def test_business_hours_are_kept_by_the_clock_on_the_wall(
+    sunday: tuple[int, int, int], utc_offset: int
+) -> None:
+    """The clocks change on the Sunday: from Friday 18:00 to Monday 08:00 are one hour and one hour."""
+    midnight_ms = int(datetime(*sunday, tzinfo=UTC).timestamp() * 1000)
+    friday_ms = midnight_ms - 2 * DAY_MS + (18 - (3 - utc_offset)) * HOUR_MS
+    monday_ms = midnight_ms + DAY_MS + (8 - utc_offset) * HOUR_MS
+    assert business_ms(OFFICE, "Europe/Berlin", friday_ms, monday_ms) == 2 * HOUR_MS
 
 
 def test_a_connector_that_died_at_nine_does_not_make_everybody_absent_at_ten() -> None:
