@@ -39,14 +39,16 @@ class Partition:
         self.marks = Marks(program.settings)
         self.codes = Codes()
         self.timelines = Timelines(self.codes)
-        self.any_age: dict[str, int] = {}  # uid of an alert on a too-late event -> now when it was told
+        self.any_age: dict[str, int] = {}  # uid of a match of a rule for any age -> now when it was told
         self.counters: dict[tuple[str, ...], int] = {}
         self.wakes = Wakes()
         self._before_ms = NEVER  # now of the frame before
         self._idle: dict[str, int] = {}  # entity -> when to look whether it can be dropped
+        self._alone: dict[tuple[str, str], Event] = {}  # (entity, id): refused by the last frame, but told of
         self._dirty: set[str] = set()
         self._frozen: set[str] = set()
         self._thawed: list[tuple[str, bytes | None]] = []
+        self._given: set[str] = set()  # entities of the cut that were taken already
         self._frozen_rest: bytes | None = None
 
     # ------------------------------------------------------------------- folding
@@ -66,19 +68,26 @@ class Partition:
         }
         woken = set(inbox)
         changes: list[Change] = []
+        self._alone.clear()
         for entity, event in frame.rows:
-            if event.time_ms < final_ms:  # a frame may span hours: its own marks are held against later ones
-                changes += self._too_late(entity, event)
-            else:
+            if event.time_ms >= final_ms:  # a frame may span hours: its own marks are held against later ones
                 inbox.setdefault(entity, []).append(event)
+            elif event.kind == "person":  # what is known of a person holds from now on, however late it comes
+                inbox.setdefault(entity, []).append(replace(event, time_ms=final_ms))
+            else:
+                changes += self._refuse(entity, event, "too_late")
         for entity, events in inbox.items():
             changes += self._visit(entity, events, entity in woken, final_ms, edge_ms)
         self._before_ms = self.now_ms
+        self._forget_any_age()
         self.timelines.rest()
         return changes
 
     def _woken(self) -> list[tuple[str, Key, int]]:
-        return self.wakes.woken(lambda key: self.marks.complete_ms(*key) if key[0] else self.now_ms)
+        woken = self.wakes.woken(lambda key: self.marks.complete_ms(*key) if key[0] else self.now_ms)
+        if self.now_ms > NEVER:
+            self.wakes.forget(self.now_ms - self.program.settings.horizon_ms)
+        return woken
 
     def _is_awaited(self, entity: str, key: Key, at_ms: int) -> bool:
         """Is what was asked for still there? A visit for nothing would move the base at another frame than
@@ -108,37 +117,47 @@ class Partition:
     ) -> list[Change]:
         timeline = self._touch(entity)
         learnt: list[Learnt] = []
-        scored = [self._score(timeline, event, learnt) for event in self._fresh(timeline, events)]
+        matches: list[Match] = []
+        changes: list[Change] = []
+        fresh = self._fresh(timeline, events, changes)
+        scored = [self._score(timeline, event, learnt) for event in fresh]
         scored.sort(key=lambda event: event.order)
         moved, late = timeline.insert(scored, self.codes, self.program) if scored else (False, ())
-        changes: list[Change] = []
         if late:
             self._add("correlator_records_late_total", count=len(late))
         if moved or is_woken:
             matches = timeline.matches(self.codes, self.program)
-            changes = timeline.publish(matches, self.marks, self.program, final_ms, late)
+            changes += timeline.publish(matches, self.marks, self.program, final_ms, late)
             for match in matches:
                 if not self._is_complete(match):
                     self._wait(entity, match)
-        self._learn(timeline, learnt, changes)
+                rule = self.program.rules.get(match.rule)
+                if rule is not None and rule.is_any_age:
+                    self.any_age.setdefault(alert_uid(match.rule, entity, match.event_id), self.now_ms)
+        self._learn(timeline, learnt, matches)
         self._tidy(timeline, moved or is_woken, edge_ms)
         return changes
 
-    def _fresh(self, timeline: Timeline, events: Iterable[Event]) -> list[Event]:
-        """Events that the entity does not hold yet and may still take; of two with one id the first wins."""
+    def _fresh(self, timeline: Timeline, events: Iterable[Event], changes: list[Change]) -> list[Event]:
+        """Events that the entity does not hold yet and may still take; of two with one id the first wins.
+
+        Those that a saturated entity refuses may be told of all the same, in *changes*.
+        """
         fresh: dict[str, Event] = {}
+        edge_ms = timeline.tally.edge_ms
         for event in events:
             if event.id in fresh or timeline.holds(event.id):
                 self._add("correlator_duplicates_total", event.feed)
-            elif event.time_ms < timeline.tally.edge_ms:
-                self._add("correlator_events_refused_total", "saturated")
+            elif event.time_ms < edge_ms and event.kind == "person":
+                fresh[event.id] = replace(event, time_ms=edge_ms)
+            elif event.time_ms < edge_ms:
+                changes += self._refuse(timeline.entity, event, "saturated")
             else:
                 fresh[event.id] = event
         return list(fresh.values())
 
     def _wait(self, entity: str, match: Match) -> None:
         """Come back when a mark can change what is believed of *match*."""
-        self.wakes.ask((match.feed, match.site), match.decided_ms, entity)
         due_ms, end_ms = (
             match.decided_ms + match.max_wait_ms,
             match.decided_ms + self.program.settings.horizon_ms,
@@ -148,15 +167,22 @@ class Partition:
         elif self._before_ms < due_ms <= end_ms:
             self._add("correlator_rule_inconclusive_total", match.rule)
         if self.now_ms <= end_ms:
+            self.wakes.ask((match.feed, match.site), match.decided_ms, entity)
             self.wakes.ask(CLOCK, end_ms + 1, entity)
 
     def _is_complete(self, match: Match) -> bool:
         return not match.feed or self.marks.complete_ms(match.feed, match.site) >= match.decided_ms
 
     def _newest_ms(self, timeline: Timeline) -> int:
-        """Of its history, its open alerts and the verdicts that it waits for; NEVER without any."""
-        edge_ms, waiting = timeline.tally.edge_ms, timeline.touch(self.codes).waiting
-        return max([timeline.newest_ms, *(w.due_ms for w in waiting if w.due_ms >= edge_ms)])
+        """Of its history, its open alerts and the verdicts that it waits for; NEVER without any.
+
+        Late events may add to what has no person, but left windows or an episode: for a horizon more.
+        """
+        edge_ms, live = timeline.tally.edge_ms, timeline.touch(self.codes)
+        newest_ms = max([timeline.newest_ms, *(w.due_ms for w in live.waiting if w.due_ms >= edge_ms)])
+        if newest_ms == NEVER < edge_ms and _is_worthless(live) and _leaves_something(timeline, live):
+            return edge_ms + self.program.settings.horizon_ms
+        return newest_ms
 
     def _ask_idle(self, timeline: Timeline) -> None:
         """Look again when all it holds is older than the horizon: one wake an entity, not one an event."""
@@ -170,15 +196,24 @@ class Partition:
         """Move the base, hold the cap, and drop what is not worth keeping."""
         settings, entity = self.program.settings, timeline.entity
         blocks = timeline.blocks
+        rested_ms = 0 if blocks else edge_ms - timeline.tally.edge_ms
         if edge_ms > NEVER and (was_published or (len(blocks) > 1 and blocks[1].first[0] < edge_ms)):
             timeline.forget(edge_ms, self.marks, self.codes, self.program)
         if timeline.count > settings.events_max and len(blocks) > 1:
             timeline.saturate(self.marks, self.codes, self.program)
             self._add("correlator_entities_saturated_total")
-        self._ask_idle(timeline)
-        if self._newest_ms(timeline) == NEVER and _is_worthless(timeline.touch(self.codes)):
+        if timeline.newest_ms == NEVER and self._is_spent(timeline, rested_ms):
             self.timelines.drop(entity)
             self._idle.pop(entity, None)
+        else:
+            self._ask_idle(timeline)
+
+    def _is_spent(self, timeline: Timeline, rested_ms: int) -> bool:
+        """Can nothing that is still to come tell whether the timeline, empty for *rested_ms*, was kept?"""
+        live = timeline.touch(self.codes)
+        if not _is_worthless(live) or any(w.due_ms >= timeline.tally.edge_ms for w in live.waiting):
+            return False
+        return rested_ms > self.program.settings.horizon_ms or not _leaves_something(timeline, live)
 
     # ------------------------------------------------------------ scores, any age
 
@@ -193,27 +228,25 @@ class Partition:
         learnt.append((event, identity_type, features))
         return replace(event, score=score)
 
-    def _learn(self, timeline: Timeline, learnt: Iterable[Learnt], changes: Iterable[Change]) -> None:
-        """Models and the identity's statistics learn what was not alerted on."""
-        alerted = {i for change in changes for i in (change.alert.event_id, *change.alert.evidence)}
+    def _learn(self, timeline: Timeline, learnt: Iterable[Learnt], matches: Iterable[Match]) -> None:
+        """Models and the identity's statistics learn what no rule matched, told or a repeat of what was."""
+        matched = {i for match in matches for i in match.evidence} if learnt else ()
         for event, identity_type, features in learnt:
-            if event.id not in alerted:
+            if event.id not in matched:
                 timeline.profile = learn_profile(timeline.profile or Profile(), event)
                 self.scorer.learn(identity_type, features)
 
-    def _too_late(self, entity: str, event: Event) -> list[Change]:
+    def _refuse(self, entity: str, event: Event, reason: str) -> list[Change]:
         """Rules with `any_age` are evaluated on an event beyond the horizon alone; it is not inserted."""
-        self._add("correlator_events_refused_total", "too_late")
-        timeline = self.timelines.get(entity)
-        person = None
-        if timeline is not None:
-            person = timeline.touch(self.codes).person
+        self._add("correlator_events_refused_total", reason)
         changes = []
-        for match in self.program.on_too_late(observe(entity, Live(person=person), event, self.program)):
+        live = Live(person=self.person(entity))
+        for match in self.program.on_too_late(observe(entity, live, event, self.program)):
             uid = alert_uid(match.rule, entity, match.event_id)
-            if uid in self.any_age or (timeline is not None and uid in timeline.open):
+            if uid in self.any_age:
                 continue
             self.any_age[uid] = self.now_ms
+            self._alone[entity, event.id] = event
             alert = Alert(
                 uid,
                 match.rule,
@@ -225,20 +258,27 @@ class Partition:
                 match.values,
             )
             changes.append(Change("create", alert, uid))
-        oldest_ms = self.now_ms - self.program.settings.any_age_ms
-        for uid in [u for u, told_ms in self.any_age.items() if told_ms < oldest_ms]:
-            del self.any_age[uid]
         return changes
+
+    def _forget_any_age(self) -> None:
+        """Uids that were told too long ago; the dict is in order of telling."""
+        oldest_ms = self.now_ms - self.program.settings.any_age_ms
+        while self.any_age:
+            uid, told_ms = next(iter(self.any_age.items()))
+            if told_ms >= oldest_ms:
+                return
+            del self.any_age[uid]
 
     # ----------------------------------------------------------------- asking
 
     def events(self, entity: str, ids: Sequence[str]) -> list[Event]:
         """Those of *ids* that the entity still holds, in order of time: the evidence of an alert."""
         timeline = self.timelines.get(entity)
-        if timeline is None or not ids:
-            return []
         wanted = set(ids)
-        held = {event.id: event for event in timeline.events(self.codes) if event.id in wanted}
+        held = {i: self._alone[entity, i] for i in wanted if (entity, i) in self._alone}
+        if timeline is None or not wanted - held.keys():
+            return sorted(held.values(), key=lambda event: event.order)
+        held |= {event.id: event for event in timeline.events(self.codes) if event.id in wanted}
         live = timeline.touch(self.codes)
         for event in (live.last_badge, live.card_place, live.badge_place, live.last_login, live.login_place):
             if event is not None and event.id in wanted:
@@ -278,7 +318,7 @@ class Partition:
         """Cut here, between two frames. What was frozen before must have been taken whole."""
         assert not self._frozen, "the last cut was not taken whole"
         assert not self._thawed, "the last cut was not taken whole"
-        self._frozen, self._dirty = self._dirty, set()
+        self._frozen, self._dirty, self._given = self._dirty, set(), set()
         marks, scorer = self.marks.dump(), self.scorer.encode()
         self._frozen_rest = state.dump_rest(self.number, self.codes, self.any_age, marks, scorer)
 
@@ -288,12 +328,13 @@ class Partition:
         for entity in sorted(self._frozen)[: max(0, count - len(taken))] if self._frozen else ():
             self._frozen.discard(entity)
             taken.append((entity, self._encode(entity)))
+        self._given.update(entity for entity, _ in taken)
         return taken
 
     def unfreeze(self) -> None:
-        """Give a cut up: what it held is dirty again."""
-        self._dirty |= self._frozen | {entity for entity, _ in self._thawed}
-        self._frozen, self._thawed, self._frozen_rest = set(), [], None
+        """Give a cut up, also one that was taken whole: what it held is dirty again."""
+        self._dirty |= self._frozen | self._given | {entity for entity, _ in self._thawed}
+        self._frozen, self._given, self._thawed, self._frozen_rest = set(), set(), [], None
 
     def frozen_rest(self) -> bytes:
         """Marks, codes, models and the rest of the state, as of the cut."""
@@ -314,7 +355,7 @@ class Partition:
         partition.codes = Codes(known.words, known.places, known.networks)
         partition.timelines = Timelines(partition.codes)
         partition.marks = Marks.load(program.settings, known.marks)
-        partition.any_age = dict(known.any_age)
+        partition.any_age = dict(sorted(known.any_age, key=lambda told: told[1]))
         partition._before_ms = partition.now_ms
         for entity, raw in entities:
             partition.timelines.put(entity, raw)
@@ -332,6 +373,11 @@ class Partition:
 def _is_worthless(live: Live) -> bool:
     """Nothing that a later event could see: an address or a stray card must not be kept for ever."""
     return live == Live() or (live.person is None and live.door is None and live.badge_place is None)
+
+
+def _leaves_something(timeline: Timeline, live: Live) -> bool:
+    """Windows or an episode that a late event may add to."""
+    return bool(live.windows or timeline.tally.episodes)
 
 
 def stamp(crc: int, changes: Iterable[Change]) -> int:

@@ -41,6 +41,13 @@ class Wakes:
                 woken.append((entity, key, when_ms))
         return sorted(woken)
 
+    def forget(self, edge_ms: int) -> None:
+        """Nobody waits any more for what a feed says of the time before *edge_ms*: it would be refused."""
+        for key, heap in self._heaps.items():
+            while key[0] and heap and heap[0][0] < edge_ms:
+                when_ms, entity = heappop(heap)
+                self._asked.discard((key, when_ms, entity))
+
     def count(self) -> dict[Key, int]:
         """How many decisions wait, by feed and site."""
         return {key: len(heap) for key, heap in self._heaps.items() if heap and key[0]}

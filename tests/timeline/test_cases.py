@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
-from correlator.event import DAY_MS, HOUR_MS, MINUTE_MS, Event, Person, Place
+from correlator.event import DAY_MS, HOUR_MS, MINUTE_MS, Event, Person, Place, Score
 from correlator.frame import Arrival, Frame
 from correlator.timeline import entity as entity_module
 from correlator.timeline import fold
 from correlator.timeline.live import Live, Match
 from correlator.timeline.partition import Partition, stamp
+from correlator.timeline.profile import Profile
 from correlator.timeline.program import Program
 from correlator.timeline.state import StateError, load_rest
-from tests.timeline.streams import START_MS, arrivals
+from tests.timeline.streams import START_MS, arrivals, everybody
 from tests.timeline.toy import NoScorer, Toy, ToyProgram
 
 WHO = "identity:u"
@@ -69,7 +71,7 @@ def test_an_event_older_than_the_horizon_is_refused_and_counted() -> None:
 
 
 def test_a_frame_that_spans_more_than_the_horizon_refuses_nothing_that_came_in_time() -> None:
-    """Each event is held against what was known before its frame: it may have arrived hours before the last one."""
+    """Each event is held against what was known before its frame: it may have arrived hours ago."""
     p = partition(Toy(horizon_ms=HOUR_MS))
     p.step(frame(0))
     p.step(frame(180, read(1, "1"), read(175, "2")))
@@ -83,6 +85,103 @@ def test_rules_for_any_age_look_at_a_refused_event_once() -> None:
     told = p.step(frame(91, read(10, "1"), read(10, "1")))
     assert [(c.activity, c.alert.rule) for c in told] == [("create", "leaver")]
     assert p.step(frame(92, read(10, "1"))) == [], "a redelivery does not raise it again"
+
+
+def test_a_match_that_was_told_is_not_told_again_when_its_event_comes_back_beyond_the_horizon() -> None:
+    """A controller sends its memory again: neither the alert nor a repeat of it becomes a new alert."""
+    p = partition(Toy(horizon_ms=HOUR_MS))
+    p.step(frame(0, person(0, "9", (-600, "terminated"))))
+    assert len(p.step(frame(2, read(1, "1"), read(2, "2")))) == 1
+    p.step(frame(90))
+    assert p.step(frame(91, read(1, "1"), read(2, "2"))) == []
+
+
+def test_an_alert_on_a_refused_event_comes_with_it() -> None:
+    p = partition(Toy(horizon_ms=HOUR_MS))
+    p.step(frame(0, person(0, "9", (-600, "terminated"))))
+    p.step(frame(90))
+    told = p.step(frame(91, read(10, "1")))
+    assert p.events(WHO, told[0].alert.evidence) == [read(10, "1")]
+
+
+def test_rules_for_any_age_look_at_what_a_saturated_entity_refuses() -> None:
+    p = partition(Toy(events_max=40, block_size=8))
+    p.step(frame(0, person(0, "9", (30, "terminated"))))
+    for minute in range(60):
+        p.step(
+            frame(minute, Event(START_MS + minute * MINUTE_MS, f"{minute:016}", "login", outcome="failure"))
+        )
+    told = p.step(frame(60, read(31, "e")))
+    assert p.take_counters()["correlator_events_refused_total", "saturated"] == 1
+    assert [(c.activity, c.alert.rule) for c in told] == [("create", "leaver")]
+
+
+def test_what_is_known_of_a_person_is_never_too_late() -> None:
+    """An intake that was down reads an old record of HR's after *now* went on."""
+    p = partition(Toy(horizon_ms=HOUR_MS))
+    p.step(frame(62, read(1, "1"), read(3, "2")))
+    told = p.step(frame(62, person(0, "9", (-600, "terminated"))))
+    assert [(c.activity, c.alert.event_id) for c in told] == [("create", "2" * 16)], (
+        "it holds from the horizon on"
+    )
+
+
+def test_an_id_that_stands_in_another_field_is_no_duplicate() -> None:
+    p = partition()
+    p.step(frame(1, replace(read(0, "1"), device="\u0430" + "2" * 16)))
+    p.step(frame(2, read(1, "2")))
+    assert [e.id for e in p.events(WHO, ["2" * 16])] == ["2" * 16]
+
+
+def test_nothing_is_learnt_from_a_repeat() -> None:
+    class Memory(NoScorer):
+        learnt: tuple[float, ...] = ()
+
+        def wants(self, event: Event) -> bool:
+            return event.kind == "access"
+
+        def score(self, event: Event, identity_type: str, profile: Profile) -> tuple[Score, dict[str, float]]:
+            return Score(0.0, is_warm=False), {"at": float(event.time_ms - START_MS)}
+
+        def learn(self, identity_type: str, features: dict[str, float]) -> None:
+            self.learnt += (features["at"],)
+
+    scorer = Memory()
+    p = Partition(ToyProgram(Toy()), scorer, 3)
+    p.step(frame(0, person(0, "9", (-600, "active"), (5, "terminated"))))
+    for minute in (3, 6, 7):
+        p.step(frame(minute, read(minute, str(minute))))
+    assert scorer.learnt == (3 * MINUTE_MS,)
+
+
+def test_nobody_waits_for_what_would_be_refused() -> None:
+    """A site whose feed was never heard: its undecided verdicts stay so, and leave nothing behind."""
+    p = partition(Toy(horizon_ms=HOUR_MS))
+    for minute in range(0, 300, 10):
+        where = Place("nobody-badges-here")
+        login = Event(START_MS + minute * MINUTE_MS, f"{minute:016}", "login", outcome="success", place=where)
+        p.step(frame(minute, login))
+    assert 0 < p.wakes.count()["access", "nobody-badges-here"] <= 7
+
+
+@pytest.mark.parametrize("may_retract", [True, False])
+def test_an_alert_whose_first_match_goes_is_superseded_by_what_it_repeated(may_retract: bool) -> None:
+    program = ToyProgram(Toy(presence_full_ms=0, presence_half_life_ms=MINUTE_MS, grace_ms=0))
+    program.rules["unbadged"] = replace(program.rules["unbadged"], may_retract=may_retract)
+    p = Partition(program, NoScorer(), 3)
+    logins = [
+        Event(START_MS + m * MINUTE_MS, f"{m:016}", "login", outcome="success", place=Place("a"))
+        for m in (0, 30)
+    ]
+    end_ms = START_MS + HOUR_MS
+    created = p.step(Frame("", tuple((WHO, e) for e in logins), arrivals(end_ms), everybody(end_ms, end_ms)))
+    assert [c.alert.repeats for c in created] == [(logins[1].id,)]
+    closed, fresh = p.step(frame(61, read(-1, "3")))  # explains the first login
+    assert (closed.reason, closed.superseded_by) == ("superseded", fresh.alert.uid)
+    assert (fresh.supersedes, fresh.correlation_uid) == (created[0].alert.uid, created[0].alert.uid)
+    back, again = p.step(frame(62, replace(logins[0], time_ms=START_MS + 20 * MINUTE_MS, id="4" * 16)))
+    assert (back.superseded_by, again.supersedes) == (again.alert.uid, fresh.alert.uid)
+    assert again.correlation_uid == created[0].alert.uid
 
 
 def test_a_late_change_of_a_person_applies_to_what_is_not_final() -> None:
@@ -110,12 +209,26 @@ def test_what_must_not_be_retracted_stays_open() -> None:
 def test_an_unresolved_credential_is_dropped_when_it_was_quiet_for_the_horizon() -> None:
     p = partition(Toy(horizon_ms=HOUR_MS))
     stray = "unresolved:badge:4711"
-    p.step(frame(0, read(0, "1", outcome="denied"), entity=stray))
+    p.step(frame(0, Event(START_MS, "1" * 16, "login", outcome="failure"), entity=stray))
     assert stray in p.timelines
-    p.step(frame(62))
+    p.step(frame(61))
     assert stray not in p.timelines
     p.freeze()
     assert p.slice(10) == [(stray, None)], "a checkpoint has to say that it is gone"
+
+
+def test_an_unresolved_credential_is_kept_while_late_events_may_add_to_what_it_left() -> None:
+    p = partition(Toy(horizon_ms=HOUR_MS, burst_min=3))
+    stray = "unresolved:badge:4711"
+    p.step(frame(1, read(0, "1", outcome="denied"), read(1, "2", outcome="denied"), entity=stray))
+    p.step(frame(62))
+    assert p.timelines[stray].count == 0
+    told = p.step(frame(62, read(2, "3", outcome="denied"), entity=stray))
+    assert [(c.activity, c.alert.rule) for c in told] == [("create", "burst")]
+    p.step(frame(63))
+    p.step(frame(200))
+    p.step(frame(262))
+    assert stray not in p.timelines
 
 
 def test_an_entity_above_its_cap_gets_a_shorter_horizon() -> None:

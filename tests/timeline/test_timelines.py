@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from correlator.event import HOUR_MS, Event
+from correlator.event import HOUR_MS, MINUTE_MS, Event
 from correlator.timeline import timelines
-from tests.timeline.streams import live_frames, some_toys, streams
-from tests.timeline.test_cases import frame, partition, read
+from tests.timeline.streams import START_MS, live_frames, some_toys, streams
+from tests.timeline.test_cases import frame, partition
 from tests.timeline.test_promise import new_partition, state_of
 from tests.timeline.toy import Toy
 
@@ -38,7 +38,8 @@ def test_one_that_comes_back_after_it_was_dropped_is_dropped_again() -> None:
     """Its first life asked to be looked at; that must not stand in the way of its second life's asking."""
     p, stray = partition(Toy(horizon_ms=HOUR_MS)), "unresolved:badge:4711"
     for start in (0, 90):
-        p.step(frame(start, read(start, "1", outcome="denied"), entity=stray))
+        failure = Event(START_MS + start * MINUTE_MS, "1" * 16, "login", outcome="failure")
+        p.step(frame(start, failure, entity=stray))
         assert stray in p.timelines
         p.step(frame(start + 62))
         assert stray not in p.timelines
