@@ -50,6 +50,7 @@ class Firing(NamedTuple):
     events: int  # how many decided it
     is_edge: bool
     start_ms: int
+    bases: tuple[int, ...] = ()  # positions of the rules that hold of the event, where a window begins
 
 
 def plan_of(rule: Rule, kind: str | None) -> Plan:
@@ -154,7 +155,8 @@ class Evaluation:
         self._windows[key] = window
         if plan.waits:
             begins = not correlation.denied.issuperset(at for at, _ in entries)
-            return Firing(group, (), 1, is_edge=True, start_ms=time_ms) if begins else None
+            held = tuple(at for at, _ in entries)
+            return Firing(group, (), 1, True, time_ms, held) if begins else None
         if not is_reached(window.entries, correlation):
             return None
         return _firing(group, window.entries, time_ms, is_edge=not is_reached(before, correlation))
@@ -178,6 +180,7 @@ def wait_for(firing: Firing, seen: Mapping[str, Scalar]) -> tuple[tuple[str, Sca
     noted: dict[str, Scalar] = {"#from": firing.start_ms}
     noted |= {f"#group{at}": part for at, part in enumerate(firing.group)}
     noted |= {f"#id{at}": i for at, i in enumerate(firing.evidence)}
+    noted |= {f"#base{base}": True for base in firing.bases}
     return tuple({**noted, **seen}.items())
 
 
@@ -199,8 +202,10 @@ def closed(plan: Plan, waiting: Waiting, windows: tuple[Window, ...]) -> Firing 
     within = tuple(entry for entry in window.entries if entry.time_ms >= start_ms)
     if not meets(plan.correlation, {entry.values[0] for entry in within}):
         return None
-    denied = plan.correlation.denied
-    return _firing(group, tuple(e for e in within if e.values[0] not in denied), start_ms)
+    own = plan.correlation.denied.union(
+        at for at in range(len(plan.correlation.bases)) if f"#base{at}" in seen
+    )
+    return _firing(group, tuple(e for e in within if e.values[0] not in own), start_ms)
 
 
 def _window_order(window: Window) -> tuple[str, tuple[tuple[str, str], ...]]:

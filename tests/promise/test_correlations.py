@@ -1,0 +1,114 @@
+"""Correlations of every type hold the promise about order: sums, steps in any and in given order, steps that
+do not happen, correlations of correlations. The oracle looks at the sorted whole (`counted`).
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from random import Random
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from correlator.adapters.yaml_lines import load_yaml_all
+from correlator.event import DAY_MS, HOUR_MS, MINUTE_MS, Event, Person, Place
+from correlator.frame import Arrival, Frame, SourceMark
+from correlator.rules.load import load_rules
+from correlator.rules.program import RuleProgram
+from correlator.timeline.alert import Alert
+from correlator.timeline.partition import Partition
+from correlator.timeline.settings import FeedTiming, Settings
+from tests.promise import counted
+from tests.timeline.toy import NoScorer
+
+START_MS = 20_000 * DAY_MS + 22 * HOUR_MS  # over midnight
+END_MS = START_MS + 6 * HOUR_MS
+WHO = "identity:e1"
+SITES = ("lis", "opo")
+FEEDS = (
+    FeedTiming("badge", "access", "badge-events", bound_ms=0),
+    FeedTiming("login", "login", "login-events", bound_ms=0),
+)
+
+
+@cache
+def program(block_size: int) -> RuleProgram:
+    documents, problems = load_yaml_all(counted.written(), "rules.yml")
+    rules, wrong = load_rules(documents)
+    assert not problems + wrong, problems + wrong
+    return RuleProgram(rules, Settings(feeds=FEEDS, block_size=block_size))
+
+
+def some_event(random: Random, time_ms: int, name: str, spread: int) -> Event:
+    door = f"d{random.randrange(2)}"
+    site = random.choice([*SITES, ""]) if random.random() < 0.2 else SITES[0]
+    place = Place(site, door=random.choice([door, door, ""]), criticality=random.randrange(5))
+    where = None if random.random() < 0.1 else place
+    if random.randrange(spread) == 0:
+        return Event(time_ms, name, "login", identity_id="e1", outcome="success", device=door, place=where)
+    outcome = random.choice(["granted", "denied"])
+    direction = random.choice(["in", "in", "out", "unknown"])
+    return Event(time_ms, name, "access", identity_id="e1", outcome=outcome, direction=direction, place=where)
+
+
+@st.composite
+def mails(draw: st.DrawFn) -> list[Event]:
+    random = draw(st.randoms(use_true_random=False))
+    grain_ms = draw(st.sampled_from([MINUTE_MS, 5 * MINUTE_MS, 10 * MINUTE_MS]))
+    starts = [random.randrange(5 * 60) * MINUTE_MS for _ in range(draw(st.integers(1, 3)))]
+    spread = draw(st.sampled_from([2, 4, 8]))
+    out = []
+    for number in range(draw(st.integers(0, 40))):
+        time_ms = START_MS + min(random.choice(starts) + random.randrange(8) * grain_ms, 5 * HOUR_MS)
+        out.append(some_event(random, time_ms, f"{random.randrange(1 << 30):08x}{number:08x}", spread))
+    return out
+
+
+def arrivals(now_ms: int) -> tuple[Arrival, ...]:
+    return (Arrival("badge-events", 0, 1, now_ms), Arrival("login-events", 0, 1, now_ms))
+
+
+def marks(random: Random, now_ms: int, share: float) -> tuple[SourceMark, ...]:
+    return tuple(
+        SourceMark(
+            f"{site}-c", "badge", site, "badge-events", 0, random.randint(START_MS, now_ms), 0, 1, now_ms - 1
+        )
+        for site in SITES
+        if random.random() < share
+    )
+
+
+def saved(partition: Partition, using: RuleProgram) -> Partition:
+    partition._dirty |= set(partition.timelines)
+    partition.freeze()
+    entities = [(key, raw) for key, raw in partition.slice(1_000) if raw is not None]
+    return Partition.restore(using, lambda _: NoScorer(), partition.frozen_rest(), entities)
+
+
+@given(mails(), st.randoms(use_true_random=False), st.integers(1, 8), st.sampled_from([1, 3, 32]))
+def test_open_alerts_are_those_of_the_definitions(
+    mail: list[Event], random: Random, count: int, block_size: int
+) -> None:
+    using = program(block_size)
+    sent = [*mail, *random.sample(mail, len(mail) // 3)]
+    random.shuffle(sent)
+    rows = [(WHO, event) for event in sent]
+    known = Event(START_MS - HOUR_MS, "f" * 16, "person", person=Person("e1", 1))
+    frames = [Frame("", ((WHO, known),), arrivals(START_MS))]
+    frames += [
+        Frame("", tuple(rows[i::count]), arrivals(END_MS), marks(random, END_MS, 0.3)) for i in range(count)
+    ]
+    everybody = marks(random, END_MS + HOUR_MS, 1.0)
+    frames.append(Frame("", (), arrivals(END_MS + 2 * HOUR_MS), everybody))
+    partition, held = Partition(using, NoScorer(), 0), dict[str, Alert]()
+    for frame in frames:
+        for change in partition.step(frame):
+            assert (change.alert.uid in held) == (change.activity != "create")
+            if change.activity == "close":
+                del held[change.alert.uid]
+            else:
+                held[change.alert.uid] = change.alert
+        if random.random() < 0.3:
+            partition = saved(partition, using)
+    got = {(a.uid, a.rule, a.entity, frozenset(a.evidence)) for a in held.values()}
+    assert got == counted.found(sorted(mail, key=lambda e: e.order), WHO)
