@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -14,7 +14,7 @@ from correlator.engine.ports import AssignmentChange, Committed, LogUnavailable,
 from tests.broker.broker import Broker
 from tests.broker.proxy import Api, Proxy
 from tests.kafka.logs import SESSION_MS, KafkaLog
-from tests.log_conformance import Member, fill, joined, until
+from tests.log_conformance import Member, fill, joined, record, until
 
 
 @pytest.fixture
@@ -65,6 +65,31 @@ def test_a_read_that_nothing_moves_says_so(log: KafkaLog) -> None:
             list(reader.read(tp, 0, 1))
     finally:
         reader.close()
+
+
+def test_a_partition_paused_in_the_middle_of_a_batch_goes_on_when_it_is_resumed(log: KafkaLog) -> None:
+    """H7: the client parks the rest of the batch, and must find it again though nothing else is fetched."""
+    topic = log.topic(2)
+    for number in range(40):
+        log.append(record(topic, b"%d" % number, partition=number % 2))
+    member, tps = joined(log, log.name("group"), topic), [TopicPartition(topic, q) for q in range(2)]
+    read = {0: 0, 1: 0}
+
+    def reads(count: int, done: Callable[[], bool]) -> Callable[[], bool]:
+        def poll() -> bool:
+            for found in member.reader.poll(0, count):
+                read[found.partition] += 1
+            return done()
+
+        return poll
+
+    member.reader.resume(tps)
+    until(reads(5, lambda: any(0 < count < 20 for count in read.values())))
+    half = next(q for q, count in read.items() if 0 < count < 20)
+    member.reader.pause([tps[half]])
+    until(reads(50, lambda: read[1 - half] == 20))  # the other one to its end, while the rest is parked
+    member.reader.resume([tps[half]])
+    until(reads(50, lambda: read == {0: 20, 1: 20}))
 
 
 def test_a_poll_with_everything_paused_does_not_hold_up_a_restore(log: KafkaLog) -> None:

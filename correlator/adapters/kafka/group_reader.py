@@ -6,6 +6,11 @@ heartbeats; so what they hear is kept for the engine, which asks after each poll
 H6: the client throws a join away that finishes between two polls and joins again; two members can chase each
 other so for ever. Hence a finished join is handed to the next poll, a poll lasts at least 500 ms unless there
 is data, and a member that has had no stable assignment for 30 s is built anew.
+
+H7: the client parks what it holds of a partition that is paused in the middle of a batch, and goes on with it
+only when no other batch is in line; one that was read to its end still counts. Where nothing else is to be
+fetched, the partition is silent for ever after it was resumed. Hence a batch that was read to its end is put
+away before each poll.
 """
 
 from __future__ import annotations
@@ -81,6 +86,7 @@ class KafkaGroupReader:
         if timeout_ms == 0 and self._may_skip():
             return []
         consumer = self._joined()
+        _put_read_batch_away(consumer._fetcher)
         try:
             batches = consumer.poll(timeout_ms=max(timeout_ms, POLL_MS), max_records=records_max)
         except kafka_errors.NoOffsetForPartitionError as error:  # first start: from the beginning
@@ -193,6 +199,12 @@ class KafkaGroupReader:
     def _owned(self, partitions: Iterable[TopicPartition]) -> list[KafkaPartition]:
         assigned = self._joined().assignment()
         return [tp for tp in map(to_kafka, partitions) if tp in assigned]
+
+
+def _put_read_batch_away(fetcher: Any) -> None:
+    """So that batches of partitions that were paused and resumed get their turn (H7)."""
+    if fetcher._next_partition_records is not None and not fetcher._next_partition_records:
+        fetcher._next_partition_records = None
 
 
 class _PauseAndRecord(ConsumerRebalanceListener):
