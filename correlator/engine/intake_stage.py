@@ -29,7 +29,7 @@ from correlator.record import Record
 
 CLOSED = " closed"  # in an offset's metadata: a bounded read has stated its end
 LEARN_RECORDS = 2_000
-SPANS = 24
+SPANS = 4  # steps to a horizon of arrival, at least: `now` moves in steps that a person can follow
 
 _json = msgspec.json.Encoder(order="deterministic").encode
 
