@@ -164,7 +164,7 @@ class MemoryTransactionalWriter:
         producer = self._held()
         try:
             self._patiently(lambda: self._log.send_offsets(producer, offsets, membership))
-            self._log.end(producer, is_commit=True)
+            self._patiently(lambda: self._log.end(producer, is_commit=True))
         except Fenced as error:
             self.abort()
             raise CommitFenced(str(error)) from error
@@ -173,7 +173,7 @@ class MemoryTransactionalWriter:
         producer, self._producer = self._producer, None
         if producer is not None:
             try:
-                self._log.end(producer, is_commit=False)
+                self._patiently(lambda: self._log.end(producer, is_commit=False))
             except Fenced:
                 return  # whoever fenced us has aborted it
 

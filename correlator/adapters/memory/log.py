@@ -52,6 +52,7 @@ class MemoryLog:
         self.clock = clock
         self.has_delayed_markers = has_delayed_markers
         self.on_effect: Callable[[str], None] = lambda _name: None
+        self.choose: Callable[[int], int] = lambda _count: 0  # which of so many outstanding markers is next
         self._topics: dict[str, list[PartitionLog]] = {}
         self._append_time: set[str] = set()
         self._groups: dict[str, Group] = {}
@@ -152,12 +153,13 @@ class MemoryLog:
         self.on_effect("ended")
 
     def write_marker(self) -> bool:
-        """Write one outstanding marker, if there is any: of the oldest ended transaction."""
-        for transaction in sorted(self._transactions.values(), key=lambda t: t.number):
-            if transaction.state in ("commit", "abort"):
-                self._mark_one(transaction)
-                return True
-        return False
+        """Write one outstanding marker, if there is any: of the oldest ended transaction, or as chosen."""
+        ended = [t for t in self._transactions.values() if t.state in ("commit", "abort")]
+        if not ended:
+            return False
+        ended.sort(key=lambda t: t.number)
+        self._mark_one(ended[self.choose(len(ended))])
+        return True
 
     def expire_transactions(self) -> None:
         """Abort what has been open for longer than the transaction timeout, and fence its producer."""
@@ -221,15 +223,17 @@ class MemoryLog:
             transaction.state = outcome
 
     def _mark_one(self, transaction: _Transaction) -> bool:
-        """Write one marker of an ended transaction; False when none was left."""
-        is_commit = transaction.state == "commit"
-        if transaction.partitions:
-            self.partition(transaction.partitions.pop(0)).mark(transaction.number, is_commit=is_commit)
-        elif transaction.offsets:
-            group, offsets = transaction.offsets.popitem()
-            if is_commit:
-                self.group(group).committed.update(offsets)
-        else:
+        """Write one marker of an ended transaction, in any order; False when none was left."""
+        partitions, groups = transaction.partitions, sorted(transaction.offsets)
+        if not partitions and not groups:
             transaction.state = "done"
             return False
+        is_commit, index = transaction.state == "commit", self.choose(len(partitions) + len(groups))
+        if index < len(partitions):
+            self.partition(partitions.pop(index)).mark(transaction.number, is_commit=is_commit)
+            return True
+        group = groups[index - len(partitions)]
+        offsets = transaction.offsets.pop(group)
+        if is_commit:
+            self.group(group).committed.update(offsets)
         return True
