@@ -1,13 +1,17 @@
-"""What rules mean: a test for each decided row of the table in docs/rules.md."""
+"""What conditions mean: a test for each decided row of docs/rules-semantics.md."""
 
 from __future__ import annotations
+
+from base64 import b64encode
 
 import pytest
 from msgspec.structs import replace
 
-from correlator.event import Place
+from correlator.event import Event, Place
+from correlator.rules.detection import Detection
 from correlator.rules.interpret import holds
-from tests.rules.writing import ISP, LISBON, access, condition, login, matches, observe
+from correlator.rules.rule import Condition
+from tests.rules.writing import ISP, LISBON, access, condition, documents, login, matches, observe
 
 ABSENT = access()  # says nothing of a place, a reason, a device
 PRESENT = access(device="Reader-7", place=LISBON, reason="no_access_rights")
@@ -163,3 +167,120 @@ def test_utf16le_is_what_other_engines_call_wide() -> None:
 
 def test_unicode_is_compared_in_lower_case() -> None:
     assert matches(one("place.site: ZÜRICH*"), access(place=Place(site="zürich-süd")))
+
+
+def test_keywords_are_looked_for_in_every_text_of_the_event_itself() -> None:
+    event = access(device="Reader-7 north", place=LISBON, reason_native="KEIN Zutritt")
+    assert matches("s: [nowhere, zutritt]\ncondition: s", event)
+    assert matches("s: LISB\ncondition: s", event)
+    assert matches("s: {'|all': [zutritt, reader]}\ncondition: s", event), "each in another text"
+    assert not matches("s: {'|all': [zutritt, window]}\ncondition: s", event)
+    assert matches("s: {'|re': 'KEIN .utritt$'}\ncondition: s", event)
+    assert not matches("s: {'|startswith': north}\ncondition: s", event)
+    assert matches("s: [4711]\ncondition: s", event), "a number as text"
+    assert not matches("s: [person]\ncondition: s", event)
+
+
+def test_a_list_may_mix_keywords_and_mappings() -> None:
+    mixed = "s:\n  - {access.outcome: denied}\n  - reader\ncondition: s"
+    assert matches(mixed, access(device="reader"))
+    assert matches(mixed, access(outcome="denied"))
+    assert not matches(mixed, access())
+
+
+def test_fieldref_with_an_order_compares_numbers() -> None:
+    event = access(place=Place("x", lat=10.0, lon=20.0))
+    assert matches(one("place.lat|fieldref|lt: place.lon"), event)
+    assert matches(one("place.lon|fieldref|gte: place.lat"), event)
+    assert not matches(one("place.lat|fieldref|gt: place.lon"), event)
+    assert not matches(one("place.lat|fieldref|lte: place.lon"), access(place=Place("x", lat=10.0)))
+    assert not matches(one("place.lat|fieldref|gt|neq: place.lon"), access(place=Place("x", lat=10.0)))
+
+
+def test_parts_of_a_time_are_in_utc() -> None:
+    event = access(1_798_761_599_000)  # 2026-12-31T23:59:59Z, a Thursday in ISO week 53
+    for line, expected in {
+        "event.time_ms|hour: 23": True,
+        "event.time_ms|hour: [1, 2]": False,
+        "event.time_ms|hour|gte: 22": True,
+        "event.time_ms|minute|lt: 59": False,
+        "event.time_ms|day: 31": True,
+        "event.time_ms|month: 12": True,
+        "event.time_ms|year: 2026": True,
+        "event.time_ms|week: 53": True,
+        "event.time_ms|week|neq: 53": False,
+    }.items():
+        assert matches(one(line), event) is expected, line
+
+
+@pytest.mark.parametrize(
+    ("modifiers", "encoded"),
+    [
+        ("base64", "w7xi"),
+        ("wide|base64", "/ABiAA=="),
+        ("utf16le|base64", "/ABiAA=="),
+        ("utf16be|base64", "APwAYg=="),
+        ("utf16|base64", "//78AGIA"),
+    ],
+)
+def test_the_base64_family_encodes_as_the_modifier_before_says(modifiers: str, encoded: str) -> None:
+    assert matches(one(f"device.id|{modifiers}: üb"), access(device=encoded))
+
+
+def test_base64offset_finds_text_wherever_it_stands() -> None:
+    for before in ("", "x", "xy", "xyz"):
+        whole = b64encode(f"{before}secret words{before}".encode()).decode()
+        assert matches(one("device.id|base64offset|contains: secret"), access(device=whole))
+        assert matches(one("device.id|base64offset|contains|all: [secret, words]"), access(device=whole))
+        assert not matches(one("device.id|base64offset|contains|all: [secret, sword]"), access(device=whole))
+
+
+def test_wide_text_without_base64_has_zero_bytes() -> None:
+    assert matches(one("device.id|wide: ab"), access(device="a\0b\0"))
+    assert matches(one("device.id|utf16be|contains: ab"), access(device="x\0a\0b"))
+
+
+LISTS: dict[str, list[str | int | float]] = {
+    "guards": ["4711", "47*"],
+    "levels": [2, 3],
+    "nets": ["10.0.0.0/8", "2001:db8::/32"],
+    "none": [],
+}
+
+
+def expanded(line: str) -> Condition:
+    document, lines = documents(f"detection:\n  s:\n    {line}\n  condition: s\n")[0]
+    assert isinstance(document, dict)
+    reader = Detection(lines, LISTS)
+    found = reader.read(document["detection"])
+    assert found is not None, reader.problems
+    return found
+
+
+def test_expand_puts_the_values_of_a_list_in() -> None:
+    def hits(line: str, event: Event) -> bool:
+        return holds(expanded(line), observe(event), [])
+
+    assert hits("credential.id|expand: '%guards%'", access(credential="4799"))
+    assert not hits("credential.id|expand: '%guards%'", access(credential="x4711"))
+    assert hits("credential.id|contains|expand: '%guards%'", access(credential="x4711"))
+    assert hits("device.id|expand: 'r-%guards%-%levels%'", access(device="r-4711-3"))
+    assert hits("place.criticality|expand: '%levels%'", access(place=LISBON))
+    assert hits("source.ip|cidr|expand: '%nets%'", login(ip="2001:db8::1"))
+    assert hits("credential.id|expand|neq: '%guards%'", access(credential="1"))
+
+
+def test_an_empty_value_list_is_an_error() -> None:
+    document, lines = documents("detection:\n  s: {device.id|expand: '%none%'}\n  condition: s\n")[0]
+    assert isinstance(document, dict)
+    reader = Detection(lines, LISTS)
+    assert reader.read(document["detection"]) is None
+    assert "is empty" in reader.problems[0].message
+
+
+def test_flags_of_a_regular_expression() -> None:
+    event = access(device="first\nSECOND line")
+    assert not matches(one("device.id|re: ^second"), event)
+    assert matches(one("device.id|re|i|m: ^second"), event)
+    assert matches(one("device.id|re|s: first.SECOND"), event)
+    assert not matches(one("device.id|re: first.SECOND"), event)

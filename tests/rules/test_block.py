@@ -1,0 +1,179 @@
+"""The `correlator:` block: every key read, every mistake said, and what is not acted on yet refused."""
+
+from __future__ import annotations
+
+import json
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from correlator.event import Event, Place
+from correlator.rules.load import load_rules
+from correlator.rules.program import RuleProgram
+from correlator.rules.schema import TABLE, block_schema
+from tests.rules.writing import ID, SETTINGS, access, documents, load, observe, rule
+
+SCHEMA = Path(__file__).parents[2] / "schemas" / "correlator-block.schema.json"
+ANY = "s: {event.kind: access}\ncondition: s"
+TODAY = date(2026, 11, 24)
+
+
+def messages(block: str, detection: str = ANY) -> list[str]:
+    return [p.message for p in load(rule(detection, f"correlator:\n  {block}\n"))[1]]
+
+
+def advice(text: str, today: date = TODAY) -> list[str]:
+    problems = load_rules(documents(text), today=today)[1]
+    assert all(p.severity == "warning" for p in problems), problems
+    return [f"{p.field}: {p.message}" for p in problems]
+
+
+def test_the_published_schema_is_that_of_the_code() -> None:
+    assert json.loads(SCHEMA.read_text(encoding="utf-8")) == block_schema()
+
+
+def test_every_key_says_what_it_means() -> None:
+    assert all(key.doc.endswith(".") and key.schema for key in TABLE.values())
+
+
+@pytest.mark.parametrize(
+    ("block", "message"),
+    [
+        ("mode: shadow", "shadow is not supported by this version"),
+        ("mode: loud", "must be one of: alert, shadow, off"),
+        ("budget: {entities: 20, per: 1h}", "budgets are not kept by this version"),
+        ("budget: {entities: 0, per: 1h}", "must be a whole number from 1"),
+        ("risk: 20", "risk is not added up by this version"),
+        ("risk: 200", "must be a whole number from 0 to 100"),
+        ("requires: {feeds: [access]}", "is not looked at by this version"),
+        ("requires: {feeds: [badge]}", "must be one of: access, door, login"),
+        ("requires: {warm_model: maybe}", "must be true or false"),
+        ("review_by: soon", "must be a day such as 2027-01-31"),
+        ("owner: ''", "must be text"),
+        ("expires: {on: 2027-01-01, reason: x, owner: y}", "is for filters"),
+        ("on_incomplete: fire", "is for rules that settle"),
+        ("severity: {by: place.criticality}", "says a field and levels"),
+        ("severity: {by: place.criticality, levels: {4: severe}}", "must be one of: informational, low"),
+        ("severity: {by: place.criticality, levels: {four: high}}", "is no value of place.criticality"),
+        ("severity: {by: place.crit, levels: {4: high}}", "unknown field 'place.crit'"),
+        ("severity: {by: presence.here, levels: {1: high}}", "concludes from access events"),
+        ("suppres: {for: 1h}", "unknown key 'suppres': did you mean suppress?"),
+        ("settle: {feed: access, at: place.site, grace: 30h}", "is longer than the horizon of 1d"),
+    ],
+)
+def test_what_cannot_be_said(block: str, message: str) -> None:
+    assert any(message in said for said in messages(block)), messages(block)
+
+
+def test_on_incomplete_stands_in_the_block_or_in_settle() -> None:
+    detection = "s: {event.kind: login, presence.here|lt: 0.2}\ncondition: s"
+    settle = "settle: {feed: access, at: place.site, grace: 2m%s}"
+    for block in (settle % "" + "\n  on_incomplete: fire", settle % ", on_incomplete: fire"):
+        (loaded,), problems = load(rule(detection, f"correlator:\n  {block}\n"))
+        assert problems == []
+        assert RuleProgram([loaded], SETTINGS).rules[loaded.id].fires_incomplete
+    both = settle % ", on_incomplete: inconclusive" + "\n  on_incomplete: fire"
+    assert messages(both, detection) == ["differs from settle.on_incomplete: say it once"]
+
+
+def test_a_rule_that_is_off_is_read_and_not_evaluated() -> None:
+    rules, problems = load(rule(ANY, "correlator: {mode: off}\n"))
+    assert problems == []
+    assert RuleProgram(rules, SETTINGS).on_event(observe(access()), ()).matches == []
+
+
+@pytest.mark.parametrize(("criticality", "level"), [(0, "low"), (3, "medium"), (4, "high"), (9, "high")])
+def test_the_level_goes_by_the_number_that_is_reached(criticality: int, level: str) -> None:
+    block = "correlator: {severity: {by: place.criticality, levels: {4: high, 3: medium}}}\n"
+    using = RuleProgram(load(rule(ANY, block))[0], SETTINGS)
+    (match,) = using.on_event(observe(access(place=Place("x", criticality=criticality))), ()).matches
+    assert match.severity == level
+
+
+def test_the_level_goes_by_text_or_truth_and_else_is_that_of_the_rule() -> None:
+    def level(block: str, event: Event) -> str:
+        using = RuleProgram(load(rule(ANY, f"correlator: {{severity: {block}}}\n"))[0], SETTINGS)
+        return using.on_event(observe(event), ()).matches[0].severity
+
+    by_text = "{by: access.direction, levels: {In: high}}"
+    assert [level(by_text, access(direction=d)) for d in ("in", "out")] == ["high", "low"]
+    by_truth = "{by: access.duress, levels: {true: critical}}"
+    assert [level(by_truth, access(duress=d)) for d in (True, False)] == ["critical", "low"]
+
+
+# ------------------------------------------------------------------------ advice
+
+TEST = "tests: [{name: a, expect: match, events: [{event.kind: access}]}]"
+
+
+def test_advice_is_given_only_when_asked_for() -> None:
+    assert load(rule(ANY, "correlator: {review_by: 2020-01-01}\n"))[1] == []
+
+
+def test_a_rule_without_tests_is_warned_about() -> None:
+    assert advice(rule(ANY)) == ["correlator: has no tests: write at least one, from events"]
+    assert advice(rule(ANY, f"correlator: {{{TEST}}}\n")) == []
+
+
+def test_a_late_review_is_warned_about() -> None:
+    text = rule(ANY, f"correlator: {{owner: soc, review_by: 2026-11-23, {TEST}}}\n")
+    assert advice(text) == ["correlator.review_by: was to be reviewed by soc until 2026-11-23"]
+    assert advice(text, date(2026, 11, 23)) == []
+
+
+def test_an_expired_exception_is_warned_about() -> None:
+    text = rule(ANY, f"correlator: {{{TEST}}}\n") + (
+        "---\ntitle: F\nlogsource: {product: x}\nfilter: {rules: [rule_1], s: {device.id: x}, condition: not s}\n"
+        "correlator: {expires: {on: 2026-11-23, reason: works at the gate, owner: soc}}\n"
+    )
+    (said,) = advice(text)
+    assert said.startswith("correlator.expires: expired on 2026-11-23")
+    assert "let soc renew it (works at the gate)" in said
+    assert advice(text, date(2026, 11, 23)) == []
+
+
+@pytest.mark.parametrize(
+    ("detection", "message"),
+    [
+        ("a: {event.kind: login}\nb: {event.kind: access}\ncondition: a and b", "one event.kind"),
+        (
+            "a: {event.kind: login, access.outcome: denied}\ncondition: a",
+            "login events have no access.outcome",
+        ),
+        (
+            "a: {device.id: x}\nb: {device.id: y}\ncondition: a and b",
+            "with the other lines on device.id",
+        ),
+        ("a: {place.criticality|gt: 4, place.criticality|lt: 3}\ncondition: a", "place.criticality"),
+        ("a: {device.id: x*}\nb: {device.id: y}\ncondition: a and b", "device.id"),
+        ("a: {event.kind: login}\nb: {event.kind: access}\ncondition: a or (a and b)", "one event.kind"),
+    ],
+)
+def test_conditions_that_can_never_hold_are_warned_about(detection: str, message: str) -> None:
+    assert any(message in said for said in advice(rule(detection, f"correlator: {{{TEST}}}\n")))
+
+
+@pytest.mark.parametrize(
+    "detection",
+    [
+        "a: {place.criticality|gte: 4, place.criticality|lte: 4}\ncondition: a",
+        "a: {device.id|startswith: x}\nb: {device.id|endswith: y}\ncondition: a and b",
+        "a: {device.id: [x, y]}\nb: {device.id: [y, z]}\ncondition: a and b",
+        "a: {event.kind: login, access.outcome: null}\ncondition: a",
+        "a: {event.kind: login}\nb: {access.outcome: denied}\ncondition: a and not b",
+    ],
+)
+def test_conditions_that_can_hold_are_not(detection: str) -> None:
+    assert advice(rule(detection, f"correlator: {{{TEST}}}\n")) == []
+
+
+def test_fingerprints_of_rules_survive_new_versions_of_the_language() -> None:
+    """State of windows belongs to them."""
+    counted = rule("s: {event.kind: access, device.id|contains: x}\ncondition: s", number=1)
+    section = (
+        f"---\ntitle: c\nid: {ID.format(2)}\nname: c\nlevel: low\ncorrelation:\n  type: event_count\n"
+        "  rules: [rule_1]\n  group-by: [identity.id]\n  timespan: 5m\n  condition: {gte: 3}\n"
+    )
+    rules, _ = load(counted + section)
+    assert [r.fingerprint for r in rules] == ["05820a2bc8ff5b82", "699117e79659fc96"]
