@@ -3,8 +3,9 @@
 Arrival is the only clock (decision 5). `arrival(q) = a` says: every record of input partition q that
 arrived *before* a is in this log. A quiet source is not a source that is behind (decision 6): a source is
 complete to its newest event less its bound, or, while it and its site's whole feed are believed alive, to
-what the feed has arrived to less its quiet time; never past what the feed has arrived to. Completeness is
-a running maximum.
+what the feed has arrived to less its quiet time; never past what the feed has arrived to. One that comes
+back and sends what it kept is not quiet before it has been silent for its quiet time. Completeness is a
+running maximum.
 
 *feed* is a kind (access, login, door): what rules settle on. Several feed files may be of one kind.
 """
@@ -57,7 +58,9 @@ class Marks:
         self.paused: set[tuple[str, int]] = set()
         self.sources: dict[SourceKey, SourceState] = {}
         self.complete: dict[tuple[str, str], int] = {}
+        self.returned: dict[tuple[str, str], int] = {}  # feed and site -> arrival of its newest old record
         self.went_back = 0
+        self._heard: dict[tuple[str, str], int] = {}  # newest arrival by feed and site
         self._groups: dict[tuple[str, str], list[SourceState]] = {}  # sources by feed and site
         self._timing = {feed.feed: feed for feed in settings.feeds}
         self._sites = {site.site: site for site in settings.sites}
@@ -94,11 +97,13 @@ class Marks:
         return True
 
     def _hear(self, mark: SourceMark) -> None:
-        key = (mark.feed, mark.source, mark.site)
+        key, group = (mark.feed, mark.source, mark.site), (mark.feed, mark.site)
         state = self.sources.get(key)
         if state is None:
             state = self.sources[key] = SourceState()
-            self._groups.setdefault((mark.feed, mark.site), []).append(state)
+            self._groups.setdefault(group, []).append(state)
+        self._return(group, mark)
+        self._heard[group] = max(mark.heard_ms, self._heard.get(group, NEVER))
         state.heard_ms = max(state.heard_ms, mark.heard_ms)
         state.count += mark.count
         state.lag_min_ms = (
@@ -110,6 +115,16 @@ class Marks:
                 state.pending[-1] = (mark.event_max_ms, max(mark.heard_ms, state.pending[-1][1]))
             else:
                 state.pending.append((mark.event_max_ms, mark.heard_ms))
+
+    def _return(self, group: tuple[str, str], mark: SourceMark) -> None:
+        """Note when a site that was silent for too long comes back with old records: more are to come."""
+        timing, where = self._timing.get(mark.feed), self._sites.get(mark.site)
+        heard_ms, at_ms = self._heard.get(group, mark.heard_ms), mark.heard_ms
+        if timing is None or at_ms - mark.event_max_ms <= (quiet_ms := _quiet_ms(timing, where, at_ms)):
+            return
+        is_under_way = at_ms - self.returned.get(group, NEVER) < quiet_ms
+        if is_under_way or not _is_site_quiet(timing, where, heard_ms, at_ms):
+            self.returned[group] = max(at_ms, self.returned.get(group, NEVER))
 
     def _advance(self) -> None:
         arrivals = [a for topic in self._topics() for a in self._stated(topic)]
@@ -183,14 +198,12 @@ class Marks:
 
     def _belief(self, timing: FeedTiming, site: str) -> _Belief:
         arrived_ms = self.arrived_to(timing.topic)
-        where, quiet_ms = self._sites.get(site), timing.quiet_ms
+        where, group = self._sites.get(site), (timing.feed, site)
         if arrived_ms == NEVER:
-            return _Belief(where, arrived_ms, quiet_ms, is_alive=False)
-        if where is not None and week.is_within(where.business_hours, where.time_zone, arrived_ms):
-            quiet_ms = max(quiet_ms, timing.site_silence_max_business_hours_ms)
-        heard_ms = max(state.heard_ms for state in self._groups[timing.feed, site])
-        most_ms, most_business_ms = timing.site_silence_max_ms, timing.site_silence_max_business_hours_ms
-        is_alive = _is_quiet(where, heard_ms, arrived_ms, most_ms, most_business_ms)
+            return _Belief(where, arrived_ms, timing.quiet_ms, is_alive=False)
+        quiet_ms = _quiet_ms(timing, where, arrived_ms)
+        is_returning = arrived_ms - self.returned.get(group, NEVER) < quiet_ms
+        is_alive = not is_returning and _is_site_quiet(timing, where, self._heard[group], arrived_ms)
         return _Belief(where, arrived_ms, quiet_ms, is_alive)
 
     # -------------------------------------------------------------------- state
@@ -205,6 +218,7 @@ class Marks:
                 sorted(self.sources.items(), key=lambda item: item[0]),
                 sorted(self.complete.items()),
                 self.went_back,
+                sorted(self.returned.items()),
             )
         )
 
@@ -219,7 +233,8 @@ class Marks:
         marks.sources = dict(state.sources)
         for (feed, _, site), source in state.sources:
             marks._groups.setdefault((feed, site), []).append(source)
-        marks.complete = dict(state.complete)
+            marks._heard[feed, site] = max(source.heard_ms, marks._heard.get((feed, site), NEVER))
+        marks.complete, marks.returned = dict(state.complete), dict(state.returned)
         return marks
 
 
@@ -231,6 +246,7 @@ class _State(msgspec.Struct, array_like=True):
     sources: list[tuple[SourceKey, SourceState]]
     complete: list[tuple[tuple[str, str], int]]
     went_back: int
+    returned: list[tuple[tuple[str, str], int]] = []
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -249,9 +265,33 @@ def _complete_ms(timing: FeedTiming, belief: _Belief, state: SourceState) -> int
         return NEVER
     complete_ms = state.counted_ms - timing.bound_ms if state.counted_ms > NEVER else NEVER
     most_ms, most_business_ms = timing.silence_max_ms, timing.silence_max_business_hours_ms
-    if belief.is_alive and _is_quiet(belief.where, state.heard_ms, arrived_ms, most_ms, most_business_ms):
+    if (
+        belief.is_alive
+        and _is_quiet(belief.where, state.heard_ms, arrived_ms, most_ms, most_business_ms)
+        and not _is_catching_up(state, arrived_ms, belief.quiet_ms)
+    ):
         complete_ms = max(complete_ms, arrived_ms - belief.quiet_ms)
     return min(complete_ms, arrived_ms)
+
+
+def _is_catching_up(state: SourceState, arrived_ms: int, quiet_ms: int) -> bool:
+    """Was its newest event old when it was heard just now? A source that sends what it kept is not quiet."""
+    if arrived_ms - state.heard_ms >= quiet_ms:
+        return False
+    newest_ms = max([state.counted_ms, *(event_ms for event_ms, _ in state.pending)])
+    return state.heard_ms - newest_ms > quiet_ms
+
+
+def _quiet_ms(timing: FeedTiming, where: SiteTiming | None, at_ms: int) -> int:
+    """How long after arrival a quiet source had nothing to say."""
+    if where is not None and week.is_within(where.business_hours, where.time_zone, at_ms):
+        return max(timing.quiet_ms, timing.site_silence_max_business_hours_ms)
+    return timing.quiet_ms
+
+
+def _is_site_quiet(timing: FeedTiming, where: SiteTiming | None, heard_ms: int, arrived_ms: int) -> bool:
+    most_ms, most_business_ms = timing.site_silence_max_ms, timing.site_silence_max_business_hours_ms
+    return _is_quiet(where, heard_ms, arrived_ms, most_ms, most_business_ms)
 
 
 def _is_quiet(

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from correlator.event import DAY_MS, HOUR_MS, MINUTE_MS, NEVER
+from correlator.event import DAY_MS, HOUR_MS, MINUTE_MS, NEVER, SECOND_MS
 from correlator.frame import Arrival, SourceMark
 from correlator.timeline.marks import Marks
 from correlator.timeline.settings import FeedTiming, Settings, SiteTiming
@@ -111,6 +111,38 @@ def test_a_connector_that_died_at_nine_does_not_make_everybody_absent_at_ten() -
     marks.fold([Arrival("raw", 0, 1, ten)], [])
     assert marks.complete_ms("access", "lis") < nine
     assert marks.missing("access", "lis", ten - HOUR_MS) == [("c1", nine), ("c2", nine - MINUTE_MS)]
+
+
+def test_a_connector_that_comes_back_is_not_believed_before_it_has_delivered() -> None:
+    """It was down from nine to twelve and sends what it kept, one controller after the other."""
+    marks = marks_of(office_feed(), SiteTiming("lis", "UTC", OFFICE))
+    nine, noon = MONDAY_MS + 9 * HOUR_MS, MONDAY_MS + 12 * HOUR_MS
+    marks.fold([Arrival("raw", 0, 1, nine + 1)], [heard("c1", nine), heard("c2", nine)])
+
+    def after_noon(seconds: int, source: str, event_ms: int) -> int:
+        now_ms = noon + seconds * SECOND_MS
+        told = SourceMark(source, "badge", "lis", "raw", 0, event_ms, 0, 1, now_ms)
+        marks.fold([Arrival("raw", 0, 1, now_ms + 1)], [told])
+        return marks.complete_ms("access", "lis")
+
+    assert after_noon(0, "c1", nine + MINUTE_MS) < nine, "its first record of three hours"
+    assert after_noon(9, "c1", noon) < nine, "c2 has said nothing yet"
+    assert after_noon(10, "c2", nine + HOUR_MS) < nine + HOUR_MS
+    assert after_noon(19, "c2", noon) < noon
+    marks.fold([Arrival("raw", 0, 1, noon + 16 * MINUTE_MS)], [heard("c1", noon + 15 * MINUTE_MS)])
+    assert marks.complete_ms("access", "lis") >= noon, "c2 is quiet"
+
+
+def test_a_source_that_sends_what_it_kept_is_not_quiet() -> None:
+    """One controller of a busy site was down since Friday, longer than a source may be silent."""
+    marks = marks_of(office_feed(), SiteTiming("lis", "UTC", OFFICE))
+    friday, monday = MONDAY_MS - 3 * DAY_MS + 12 * HOUR_MS, MONDAY_MS + 12 * HOUR_MS
+    marks.fold([Arrival("raw", 0, 1, friday + 1)], [heard("c1", friday), heard("c2", friday)])
+    marks.fold([Arrival("raw", 0, 1, monday)], [heard("c1", monday - 20 * MINUTE_MS)])
+    marks.fold([Arrival("raw", 0, 1, monday)], [heard("c1", monday - MINUTE_MS)])
+    kept = SourceMark("c2", "badge", "lis", "raw", 0, friday + HOUR_MS, 0, 1, monday + 1)
+    marks.fold([Arrival("raw", 0, 1, monday + 2)], [kept])
+    assert marks.complete_ms("access", "lis") <= friday + HOUR_MS
 
 
 def test_one_quiet_controller_does_not_hold_back_a_busy_site() -> None:
