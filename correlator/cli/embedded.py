@@ -20,7 +20,9 @@ from correlator.engine.worker import Worker, freeze_heap
 from correlator.pipeline import ALERT_PARTITIONS, Bundle
 from correlator.record import Record
 
-FAST = Options(poll_ms=0, pace_ms=0, look_ms=0)
+FAST = Options(
+    poll_ms=0, pace_ms=0, look_ms=0, spans=96
+)  # a quarter of an hour of arrival a step: nearly live
 INTAKE_GROUP, CORRELATE_GROUP = "correlator-intake", "correlator-correlate"
 
 

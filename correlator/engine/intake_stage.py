@@ -29,7 +29,6 @@ from correlator.record import Record
 
 CLOSED = " closed"  # in an offset's metadata: a bounded read has stated its end
 LEARN_RECORDS = 2_000
-SPANS = 4  # steps to a horizon of arrival, at least: `now` moves in steps that a person can follow
 
 _json = msgspec.json.Encoder(order="deterministic").encode
 
@@ -212,7 +211,7 @@ class IntakeStage:
         if not self._knows_people:
             return self._take_people(intake, clock_ms)
         now_ms = self._ports.steady.now_ms()
-        span_ms = self._bundle.settings.horizon_ms // SPANS  # of one step: `now` must not jump over a horizon
+        span_ms = self._bundle.settings.horizon_ms // self._options.spans
         records = self.inputs.take(self._options.records_max, span_ms, clock_ms, now_ms)
         people = [r for r in records if r.topic == self._people.topic]
         rest = [r for r in records if r.topic != self._people.topic]

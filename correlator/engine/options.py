@@ -22,6 +22,7 @@ class Options(msgspec.Struct, frozen=True):
     tick_ms: int = 1_000
     look_ms: int = 500  # how old the known end of an input may be when none of its records wait
     records_max: int = 2_000  # raw records a transaction
+    spans: int = 4  # steps to a horizon of arrival, at least: one step must not make too much of history old
     frames_max: int = 48
     restore_ms: int = 200  # of restoring between two polls
     restore_alone_ms: int = 2_000  # the same while nothing else is live
