@@ -73,7 +73,7 @@ def run_case(rule: Rule, case: Case, settings: Settings | None = None) -> CaseRe
     partition = Partition(program, _Presets(presets), 0)
     alerts: dict[str, Alert] = {}
     closed: list[Change] = []
-    for frame in _frames(case, events, program.settings.horizon_ms // 2):
+    for frame in _frames(case, events, _tail_ms(rule, program.settings)):
         for change in partition.step(frame):
             if change.activity == "close":
                 alerts.pop(change.alert.uid, None)
@@ -84,6 +84,12 @@ def run_case(rule: Rule, case: Case, settings: Settings | None = None) -> CaseRe
     counted = (alert for alert in alerts.values() if alert.decided_ms >= from_ms)
     found = tuple(sorted(counted, key=lambda a: (a.decided_ms, a.uid)))
     return CaseResult(rule.name, case, found, _difference(case, found, closed))
+
+
+def _tail_ms(rule: Rule, settings: Settings) -> int:
+    """How long after the last arrival all is delivered: late enough that every window has closed."""
+    waits = rule.correlation is not None and rule.correlation.denied
+    return max(settings.horizon_ms // 2, rule.correlation.timespan_ms if rule.correlation and waits else 0)
 
 
 class _Presets:

@@ -12,6 +12,7 @@ from correlator.event import Event, Place
 from correlator.rules.load import load_rules
 from correlator.rules.program import RuleProgram
 from correlator.rules.schema import TABLE, block_schema
+from correlator.rules.testing import run_cases
 from tests.rules.writing import ID, SETTINGS, access, documents, load, observe, rule
 
 SCHEMA = Path(__file__).parents[2] / "schemas" / "correlator-block.schema.json"
@@ -124,7 +125,8 @@ def test_a_late_review_is_warned_about() -> None:
 
 def test_an_expired_exception_is_warned_about() -> None:
     text = rule(ANY, f"correlator: {{{TEST}}}\n") + (
-        "---\ntitle: F\nlogsource: {product: x}\nfilter: {rules: [rule_1], s: {device.id: x}, condition: not s}\n"
+        "---\ntitle: F\nlogsource: {product: x}\n"
+        "filter: {rules: [rule_1], s: {device.id: x}, condition: not s}\n"
         "correlator: {expires: {on: 2026-11-23, reason: works at the gate, owner: soc}}\n"
     )
     (said,) = advice(text)
@@ -166,6 +168,61 @@ def test_conditions_that_can_never_hold_are_warned_about(detection: str, message
 )
 def test_conditions_that_can_hold_are_not(detection: str) -> None:
     assert advice(rule(detection, f"correlator: {{{TEST}}}\n")) == []
+
+
+ABSENCE = """title: In
+name: came
+logsource: {product: x}
+detection: {s: {event.kind: access, access.direction: in}, condition: s}
+---
+title: Out
+name: left
+logsource: {product: x}
+detection: {s: {event.kind: access, access.direction: out}, condition: s}
+---
+title: Did not leave within fourteen hours
+id: 00000000-0000-4000-8000-000000000001
+name: stayed
+level: low
+correlation:
+    {type: temporal, rules: [came, left], group-by: [identity.id], timespan: 14h,
+     condition: came and not left}
+correlator:
+    tests:
+        - name: never left
+          expect: match
+          events: [&in {event.kind: access, access.direction: in, place.site: lisbon}]
+        - name: left at the last moment
+          expect: no-match
+          events: [*in, {offset: 14h, event.kind: access, access.direction: out}]
+        - name: left later
+          expect: match
+          events: [*in, {offset: 841m, event.kind: access, access.direction: out}]
+        - name: the read at the exit is delivered late
+          expect: no-match
+          events: [*in, {offset: 13h, arrives: 20h, event.kind: access, access.direction: out}]
+        - name: time alone says nothing
+          expect: no-match
+          expect_at: 20h
+          events: [*in]
+          marks: [{offset: 15h, feed: access, site: lisbon, complete_to: 839m}]
+        - name: nor is it said before
+          expect: no-match
+          expect_at: 13h
+          events: [*in]
+          marks: [{offset: 13h, feed: access, site: lisbon, complete_to: 13h}]
+        - name: said when the readers have delivered to the end
+          expect: match
+          expect_at: 20h
+          events: [*in]
+          marks: [{offset: 15h, feed: access, site: lisbon, complete_to: 14h}]
+"""
+
+
+def test_absence_is_shown_when_the_feed_is_complete_to_the_end_of_the_window() -> None:
+    rules, problems = load(ABSENCE)
+    assert problems == []
+    assert [(r.case.name, r.message) for r in run_cases(rules) if r.message] == []
 
 
 def test_fingerprints_of_rules_survive_new_versions_of_the_language() -> None:
