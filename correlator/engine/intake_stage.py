@@ -18,7 +18,7 @@ from correlator.engine.inputs import Input, Inputs, Key
 from correlator.engine.lag import Lag
 from correlator.engine.metrics import labelled
 from correlator.engine.options import Options, Ports
-from correlator.engine.ports import AssignmentChange, Committed, Membership, TopicPartition
+from correlator.engine.ports import AssignmentChange, Committed, LogUnavailable, Membership, TopicPartition
 from correlator.engine.topics import Topics
 from correlator.event import FOREVER
 from correlator.frame import encode_frame
@@ -76,7 +76,11 @@ class IntakeStage:
             return 0
         self._look_ahead()
         self._lag.tell((found.where, found.next_offset) for found in self.inputs.by_key.values())
-        taken, count = self._take(self._intake, clock_ms)
+        try:
+            taken, count = self._take(self._intake, clock_ms)
+        except LogUnavailable:
+            self._begin_again()  # what was taken is in no transaction: read it again
+            raise
         outbox = self._outbox(taken)
         if outbox.sends or outbox.offsets:
             self._committer.put(outbox)
