@@ -2,8 +2,10 @@
 BIN := .venv/bin
 ARGS ?=
 PYTEST_ARGS ?=
+SEEDS ?= 1000
+FROM ?= 0
 
-.PHONY: run test bench lint fmt lock clean
+.PHONY: run test sim bench lint fmt lock clean
 .SILENT:
 
 run: ## the main job on the embedded log, fed by a simulated company
@@ -12,6 +14,10 @@ run: ## the main job on the embedded log, fed by a simulated company
 
 test: lint ## everything that continuous integration checks; the last line is pytest's summary
 	$(BIN)/pytest $(PYTEST_ARGS)
+
+sim: ## the workers under simulated faults: make sim SEEDS=100000 [FROM=0]; a seed that fails says how to replay it
+	scripts/setup test
+	$(BIN)/python -m tests.simulation --seeds $(SEEDS) --from $(FROM)
 
 lint:
 	scripts/setup test

@@ -1,0 +1,146 @@
+"""Known ways to get exactly-once wrong, planted one at a time: the simulation must find each of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+import msgspec
+import pytest
+
+from correlator.adapters.memory.clients import MemoryLogReader
+from correlator.alerts.ocsf import Source
+from correlator.engine import restore
+from correlator.engine.commit import Action, Committer, Outbox, Send
+from correlator.engine.correlate_stage import CorrelateStage
+from correlator.engine.ports import CommitAborted, CommitFenced, Committed, Membership, TopicPartition
+from correlator.frame import decode_frame, encode_frame
+from correlator.pipeline import _alert, alert_partition
+from correlator.record import Record
+from correlator.timeline.alert import Change
+from correlator.timeline.partition import Partition, stamp
+from correlator.timeline.timelines import Timelines
+from tests.simulation.ports import SimulatedWriter
+from tests.simulation.small import bundle
+
+Patch = pytest.MonkeyPatch
+
+
+def restore_reads_to_the_stable_offset(patch: Patch) -> None:
+    """The end of a restore is asked of a read_committed consumer: a checkpoint is missed."""
+
+    def stable(self: MemoryLogReader, partition: TopicPartition) -> int:
+        return self._log.partition(partition).stable_offset
+
+    patch.setattr("tests.simulation.ports.SimulatedLogReader.high_watermark", stable)
+
+
+def membership_is_asked_at_commit(patch: Patch) -> None:
+    """After an eviction the client says generation -1, which the broker does not check (H3)."""
+    attempt = Committer.attempt
+
+    def late(self: Committer, membership: Membership) -> Action:
+        return attempt(self, self._reader.membership())
+
+    patch.setattr(Committer, "attempt", late)
+    patch.setattr(Membership, "is_joined", True)  # nor does anybody else
+
+
+def a_checkpoint_has_several_cuts(patch: Patch) -> None:
+    """An entity that is touched between two slices is encoded as it is then, not as it was at the cut."""
+
+    def touch(self: Partition, entity: str) -> object:
+        self._dirty.add(entity)
+        return Timelines.touch(self.timelines, entity)
+
+    patch.setattr(Partition, "_touch", touch)
+
+
+def frames_are_folded_per_poll(patch: Patch) -> None:
+    """One fold and one difference for all that a poll brought: publishes less than a replay by frame."""
+    fold = CorrelateStage._fold
+
+    def merged(
+        self: CorrelateStage, records: Sequence[Record], positions: Mapping[TopicPartition, int]
+    ) -> Outbox:
+        by_partition: dict[int, list[Record]] = {}
+        for record in records:
+            by_partition.setdefault(record.partition, []).append(record)
+        return fold(self, [_merge(some) for some in by_partition.values()], positions)
+
+    patch.setattr(CorrelateStage, "_fold", merged)
+
+
+def _merge(records: Sequence[Record]) -> Record:
+    frames = [decode_frame(record.value or b"") for record in records]
+    whole = msgspec.structs.replace(
+        frames[-1],
+        rows=tuple(row for frame in frames for row in frame.rows),
+        arrivals=tuple(mark for frame in frames for mark in frame.arrivals),
+        sources=tuple(mark for frame in frames for mark in frame.sources),
+    )
+    return msgspec.structs.replace(records[-1], value=encode_frame(whole))
+
+
+def offsets_of_an_aborted_transaction_stay(patch: Patch) -> None:
+    """The client's pending offsets outlive an abort and go out with the next transaction (H2)."""
+    commit = SimulatedWriter.commit
+    stale: dict[int, dict[TopicPartition, Committed]] = {}
+
+    def pending(
+        self: SimulatedWriter, offsets: Mapping[TopicPartition, Committed], membership: Membership
+    ) -> None:
+        every = {**stale.pop(id(self), {}), **offsets}
+        try:
+            commit(self, every, membership)
+        except CommitFenced:
+            raise
+        except CommitAborted:
+            stale[id(self)] = every
+            raise
+
+    patch.setattr(SimulatedWriter, "commit", pending)
+
+
+def an_expired_batch_counts_as_sent(patch: Patch) -> None:
+    """Futures of sends are not looked at before the commit (H1)."""
+    patch.setattr(SimulatedWriter, "flush", lambda self: None)
+
+
+def a_replay_publishes(patch: Patch) -> None:
+    """What a restore folds again is told again."""
+    replayed: list[Change] = []
+    fold = CorrelateStage._fold
+
+    def noted(crc: int, changes: Iterable[Change]) -> int:
+        changes = list(changes)
+        replayed.extend(changes)
+        return stamp(crc, changes)
+
+    def loud(
+        self: CorrelateStage, records: Sequence[Record], positions: Mapping[TopicPartition, int]
+    ) -> Outbox:
+        outbox = fold(self, records, positions)
+        again = [_send(self, change) for change in replayed]
+        replayed.clear()
+        return msgspec.structs.replace(outbox, sends=[*again, *outbox.sends])
+
+    patch.setattr(restore, "stamp", noted)
+    patch.setattr(CorrelateStage, "_fold", loud)
+
+
+def _send(stage: CorrelateStage, change: Change) -> Send:
+    partition = next(iter(stage.tasks.live.values())).partition
+    made = _alert(change, partition, bundle(), Source(bundle().hash, partition.now_ms))
+    where = alert_partition(change.alert.entity)
+    return Send(stage._topics.alerts, where, made.key, made.value, made.headers)
+
+
+BUGS: tuple[Callable[[Patch], None], ...] = (
+    restore_reads_to_the_stable_offset,
+    membership_is_asked_at_commit,
+    a_checkpoint_has_several_cuts,
+    frames_are_folded_per_poll,
+    offsets_of_an_aborted_transaction_stay,
+    an_expired_batch_counts_as_sent,
+    a_replay_publishes,
+)
