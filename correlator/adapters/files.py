@@ -35,11 +35,14 @@ from correlator.intake.places import Sites, parse_sites
 from correlator.pipeline import Bundle
 from correlator.problem import BadConfiguration, Lines, Problem
 from correlator.record import Record, Reject
+from correlator.rules.lists import read_lists
 from correlator.rules.load import load_rules
 from correlator.rules.program import RuleProgram
 from correlator.rules.rule import Rule
+from correlator.rules.values import Lists
 
 GENERAL, SITES, NETWORKS, IDENTITIES = "correlator.yml", "sites.yml", "networks.yml", "identities.jsonl"
+LISTS = "lists.yml"
 T = TypeVar("T")
 
 _PARTS = ("settings", "partitions")  # of correlator.yml: what can change an alert
@@ -71,11 +74,17 @@ def read_bundle(directory: Path) -> tuple[Bundle | None, list[Problem]]:
     networks = reading.part(
         NETWORKS, lambda found, lines: parse_networks(found, lines, sites), is_needed=False
     )
-    rules = reading.rules()
+    rules = reading.rules(general.settings().horizon_ms)
     if reading.has_errors or sites is None:
         return None, sorted(reading.problems)
     stamp = reading.hash()
     return _bundle(stamp, general, feeds, (sites, networks or Networks()), rules), sorted(reading.problems)
+
+
+def read_value_lists(directory: Path) -> tuple[Lists, list[Problem]]:
+    """The value lists of *directory*, none if it has no lists.yml, and what is wrong with them."""
+    reading = _Reading(directory)
+    return reading.part(LISTS, read_lists, is_needed=False) or {}, reading.problems
 
 
 def load_general(directory: Path) -> General:
@@ -214,7 +223,8 @@ class _Reading:
         self._said.setdefault("feeds", []).append(document)
         return feed
 
-    def rules(self) -> list[Rule]:
+    def rules(self, horizon_ms: int) -> list[Rule]:
+        lists = self.part(LISTS, read_lists, is_needed=False)
         documents: list[tuple[object, Lines]] = []
         for path in sorted(self._folder("rules").glob("*.yml")):
             text = self._text(path)
@@ -222,7 +232,7 @@ class _Reading:
                 found, problems = load_yaml_all(text, str(path))
                 self.problems += problems
                 documents += found
-        rules, problems = load_rules(documents)
+        rules, problems = load_rules(documents, lists=lists, horizon_ms=horizon_ms)
         self.problems += problems
         self._said["rules"] = [document for document, _ in documents]
         return rules

@@ -51,10 +51,20 @@ def rule_text(rule: Rule) -> RuleText:
 def _asks(correlation: Correlation) -> str:
     """`at least 3 different place.door within 15 min`."""
     limits = " and ".join(f"{_OPERATORS[op]} {number:g}" for op, number in correlation.thresholds)
-    counted = "events"
-    if correlation.type == "value_count":
-        counted = "different " + ", ".join(dict.fromkeys(v for b in correlation.bases for v in b.values))
-    return f"{limits} {counted} within {duration(correlation.timespan_ms)}"
+    named = ", ".join(dict.fromkeys(v for b in correlation.bases for v in b.values))
+    asked = {
+        "event_count": f"{limits} events",
+        "value_count": f"{limits} different {named}",
+        "value_sum": f"a sum of {named} of {limits}",
+        "value_avg": f"an average {named} of {limits}",
+        "temporal": f"{limits} of {len(correlation.bases)} kinds of events",
+        "temporal_ordered": "certain events in this order",
+    }[correlation.type]
+    if correlation.denied:
+        asked = "certain events, and others not to happen,"
+    elif correlation.clauses and correlation.type == "temporal":
+        asked = "certain events together"
+    return f"{asked} within {duration(correlation.timespan_ms)}"
 
 
 def _sentence(text: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -12,7 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from correlator.adapters.files import load_bundle, shipped
+from correlator.adapters.files import load_bundle, read_value_lists, shipped
 from correlator.adapters.yaml_lines import load_yaml_all
 from correlator.problem import BadConfiguration, Problem
 from correlator.rules.load import Document, load_rules
@@ -41,9 +42,9 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON."
 def check_command(paths: Paths = None, config: Config = None, as_json: AsJson = False) -> None:
     """Say everything that is wrong with rule files, with file, line and column.
 
-    Exit codes: 0 nothing is wrong, 2 there are errors.
+    Exit codes: 0 nothing is wrong or there are only warnings, 2 there are errors.
     """
-    rules, problems = read_rules(rule_files(paths, config))
+    rules, problems = read_rules(rule_files(paths, config), config, datetime.now(UTC).date())
     if as_json:
         typer.echo(json.dumps({"rules": [_rule(r) for r in rules], "problems": _problems(problems)}))
     else:
@@ -64,7 +65,7 @@ def run_tests(
 
     Exit codes: 0 all passed, 1 a test failed, 2 a file has errors and nothing was run.
     """
-    rules, problems = read_rules(rule_files(paths, config))
+    rules, problems = read_rules(rule_files(paths, config), config)
     if _is_wrong(problems):
         if as_json:
             typer.echo(json.dumps({"problems": _problems(problems)}))
@@ -123,10 +124,15 @@ def _rules_of(config: Path | None) -> Path:
     return own if own is not None and own.is_dir() else shipped("rules")
 
 
-def read_rules(files: Sequence[Path]) -> tuple[list[Rule], list[Problem]]:
-    """The rules in *files*, and everything that is wrong with them."""
+def read_rules(
+    files: Sequence[Path], config: Path | None = None, today: date | None = None
+) -> tuple[list[Rule], list[Problem]]:
+    """The rules in *files*, with the value lists of *config*, and everything that is wrong with them.
+
+    With *today* also what a reviewer would say then.
+    """
     documents: list[Document] = []
-    problems: list[Problem] = []
+    lists, problems = read_value_lists(config) if config is not None else ({}, [])
     for file in files:
         try:
             text = file.read_text(encoding="utf-8")
@@ -137,7 +143,7 @@ def read_rules(files: Sequence[Path]) -> tuple[list[Rule], list[Problem]]:
         problems += wrong
         if not any(p.severity == "error" for p in wrong):
             documents += read
-    rules, wrong = load_rules(documents)
+    rules, wrong = load_rules(documents, lists=lists, today=today)
     return rules, sorted({*problems, *wrong})
 
 
