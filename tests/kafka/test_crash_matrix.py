@@ -11,11 +11,11 @@ from tests.kafka.deployment import Deployment
 
 # One after the other on one log: each process starts from what the one before left behind.
 POINTS = (
-    "intake-after-offsets-sent:4",
-    "correlate-after-flush:3",
-    "correlate-after-offsets-sent:3",
-    "correlate-after-commit-sent:3",
-    "intake-after-commit-sent:4",
+    "intake-after-offsets-sent:2",
+    "correlate-after-flush:2",
+    "intake-after-commit-sent:2",
+    "correlate-after-offsets-sent:2",
+    "correlate-after-commit-sent:2",
     "during-checkpoint:2",
 )
 
