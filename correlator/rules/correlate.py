@@ -48,8 +48,8 @@ class Firing(NamedTuple):
     group: Group
     evidence: tuple[str, ...]  # ids, oldest first, without the event's own
     events: int  # how many decided it
-    is_edge: bool
     start_ms: int
+    before: Window | None = None  # the window just before, where it tells whether this is new
     bases: tuple[int, ...] = ()  # positions of the rules that hold of the event, where a window begins
 
 
@@ -118,11 +118,18 @@ class Evaluation:
     def _happened(self, plan: Plan, base: Base, nested: Plan | None) -> tuple[str, ...] | None:
         """Ids of earlier events by which *base* holds of this one; None when it does not."""
         if nested is not None:
-            edges = [firing for firing in self.fire(nested) if firing.is_edge]
+            edges = [firing for firing in self.fire(nested) if self._is_new(nested, firing)]
             ids = dict.fromkeys(i for firing in edges for i in firing.evidence)
             return tuple(ids)[-CARRIED_MAX:] if edges else None
         is_met = base.condition is not None and self._holds(plan.rule, base.condition, self._observation)
         return () if is_met else None
+
+    def _is_new(self, plan: Plan, firing: Firing) -> bool:
+        """Did *plan* not hold just before this event?"""
+        if firing.before is None:
+            return True
+        entries = recent(firing.before, plan.correlation, self._observation.event.time_ms)
+        return not is_reached(entries, plan.correlation)
 
     def _entry(self, plan: Plan, at: int, base: Base, carried: tuple[str, ...]) -> tuple[Group, Entry] | None:
         """Group and entry of the event; None when a field is absent that it is counted by."""
@@ -147,29 +154,35 @@ class Evaluation:
         window = self._windows.get(key) or Window(plan.key, group, ())
         if correlation.type == "temporal_ordered":
             steps, entry = [at for at, _ in entries], entries[0][1]
-            self._windows[key], chain = enter_steps(window, steps, entry, correlation)
-            return _firing(group, chain, time_ms) if chain else None
-        before = recent(window, correlation, time_ms)
+            after, chain = enter_steps(window, steps, entry, correlation)
+            if after.entries:
+                self._windows[key] = after
+            else:
+                self._windows.pop(key, None)
+            return _firing(group, chain) if chain else None
+        before = window
         for _, entry in entries:
             window = enter(window, entry, correlation)
         self._windows[key] = window
         if plan.waits:
             begins = not correlation.denied.issuperset(at for at, _ in entries)
             held = tuple(at for at, _ in entries)
-            return Firing(group, (), 1, True, time_ms, held) if begins else None
-        if not is_reached(window.entries, correlation):
-            return None
-        return _firing(group, window.entries, time_ms, is_edge=not is_reached(before, correlation))
+            return Firing(group, (), 1, time_ms, bases=held) if begins else None
+        return _firing(group, window.entries, before) if is_reached(window.entries, correlation) else None
 
 
 def _is_number(found: Scalar) -> bool:
     return isinstance(found, int | float) and not isinstance(found, bool)
 
 
-def _firing(group: Group, entries: tuple[Entry, ...], time_ms: int, *, is_edge: bool = True) -> Firing:
-    ids = dict.fromkeys(i for entry in entries for i in (*entry.evidence, entry.id))
-    start_ms = min((entry.time_ms for entry in entries), default=time_ms)
-    return Firing(group, tuple(ids)[-EVIDENCE_MAX:], len({e.id for e in entries}), is_edge, start_ms)
+def _firing(group: Group, entries: tuple[Entry, ...], before: Window | None = None) -> Firing:
+    """*entries*, at least one, oldest first."""
+    ids: dict[str, None] = {}
+    for entry in entries:
+        ids |= dict.fromkeys(entry.evidence)
+        ids[entry.id] = None
+    events = len({entry.id for entry in entries})
+    return Firing(group, tuple(ids)[-EVIDENCE_MAX:], events, entries[0].time_ms, before)
 
 
 # --------------------------------------------------------- where windows close
@@ -198,14 +211,18 @@ def closed(plan: Plan, waiting: Waiting, windows: tuple[Window, ...]) -> Firing 
     assert isinstance(start_ms, int)
     if plan.correlation.type == "temporal_ordered":
         ids = tuple(str(i) for name, i in seen.items() if name.startswith("#id"))
-        return None if is_over(window, waiting.event.order) else Firing(group, ids, len(ids), True, start_ms)
+        return None if is_over(window, waiting.event.order) else Firing(group, ids, len(ids), start_ms)
     within = tuple(entry for entry in window.entries if entry.time_ms >= start_ms)
     if not meets(plan.correlation, {entry.values[0] for entry in within}):
         return None
     own = plan.correlation.denied.union(
         at for at in range(len(plan.correlation.bases)) if f"#base{at}" in seen
     )
-    return _firing(group, tuple(e for e in within if e.values[0] not in own), start_ms)
+    others = tuple(entry for entry in within if entry.values[0] not in own)
+    if not others:
+        return Firing(group, (), 1, start_ms)
+    firing = _firing(group, others)
+    return firing._replace(events=firing.events + 1)  # and the event that the window begins with
 
 
 def _window_order(window: Window) -> tuple[str, tuple[tuple[str, str], ...]]:
