@@ -134,7 +134,8 @@ def live_frames(events: list[Event], toy: Toy, random: Random) -> list[Frame]:
         if rows and random.random() < 0.5:  # a tick: time passes and nothing is heard
             now_ms = random.randint(now_ms, max(now_ms, rows[0][0]))
             frames.append(Frame("", (), arrivals(now_ms)))
-    end_ms = now_ms + toy.grace_ms + 2 * MINUTE_MS
+    newest_ms = max([now_ms, *(event.time_ms for event in events)])  # a clock may have been ahead
+    end_ms = newest_ms + toy.grace_ms + 2 * MINUTE_MS
     return [*frames, last_frame(end_ms)]
 
 
