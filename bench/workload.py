@@ -32,7 +32,7 @@ END_MS = 1_780_000_000_000 // DAY_MS * DAY_MS + 18 * HOUR_MS
 SITES, DOORS, CONTROLLERS = 10, 40, 4  # the last two a site
 RAW_PARTITIONS = KEYED_PARTITIONS = 4
 FEEDS = ("badge", "login")
-HISTORY_DAYS = 13
+HISTORY_DAYS = 12
 WARM_SHARE = 0.26  # of the identities: of their events what they did and were let do is scored, 80 %
 LEFT_SHARE = 0.02  # of the identities: their reads, half of their events, alert
 LATE_SHARE = 0.01
@@ -66,8 +66,9 @@ class Workload(msgspec.Struct, frozen=True):
 class Maker:
     """Makes records one after the other; also used live, with the clock's times."""
 
-    def __init__(self, shape: Shape) -> None:
-        self._shape, self._random, self._number = shape, Random(1), 0
+    def __init__(self, shape: Shape, number: int = 0) -> None:
+        """*number*: of events made before, since an id is not to come twice."""
+        self._shape, self._random, self._number = shape, Random(1), number
 
     def any_event(self, arrival_ms: int) -> Record:
         random = self._random
@@ -125,7 +126,7 @@ def make_workload(shape: Shape) -> Workload:
     history = [
         (maker.access if (person + day) % 2 else maker.login)(person, at_ms - TRAVEL_MS, at_ms)
         for day in range(HISTORY_DAYS, 0, -1)
-        for person, at_ms in _spread(warm, start_ms - day * DAY_MS, HOUR_MS)
+        for person, at_ms in _spread(warm, start_ms - day * DAY_MS, 10 * MINUTE_MS)
     ]
     everybody = range(shape.identities)
     morning = [

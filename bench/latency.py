@@ -1,0 +1,136 @@
+"""How long an alert takes on Kafka: from the append of the raw record to a reader of committed alerts.
+
+Events of W are written live, at half of the rate that the run before them reached; one in a hundred is the
+first read of a badge whose holder has left, and completes an alert.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from statistics import median, quantiles
+from tempfile import TemporaryDirectory
+from threading import Event as Signal
+from threading import Thread
+
+import msgspec
+from kafka import KafkaConsumer
+
+from bench.cluster import Cluster, bootstrap, now_ms, watch
+from bench.report import Cell, Report
+from bench.workload import DIFFERS, TRAVEL_MS, Maker, Shape, identity_row, topic_of
+from correlator.adapters.kafka.client import consumer_settings, to_kafka
+from correlator.adapters.kafka.log_reader import KafkaLogReader
+from correlator.adapters.kafka.publisher import KafkaPublisher
+from correlator.engine.ports import TopicPartition
+from correlator.event import DAY_MS, MINUTE_MS, event_id
+from correlator.pipeline import ALERT_PARTITIONS
+from correlator.record import Record
+
+LIVE_S = 30.0
+SLICE_S = 0.02
+FILLING = 20_000  # events as fast as possible, which say what full load is
+ALERT_EVERY = 100
+
+
+def run(shape: Shape) -> list[Report]:
+    with bootstrap() as servers, TemporaryDirectory() as name:
+        dated = msgspec.structs.replace(shape, end_ms=now_ms())
+        cluster = Cluster(servers, Path(name), dated, "LogAppendTime")
+        rate, latencies = _measure(cluster)
+    cuts = quantiles(latencies, n=100)
+    rows: list[list[Cell]] = [["p50", median(latencies)], ["p99", cuts[98]], ["largest", max(latencies)]]
+    rows.append(["alerts", len(latencies)])
+    where = f"both stages in one process, {rate:,.0f} events/s, half of what it can"
+    note = f"ms from the append of the raw record to the read_committed reader; {where}. {DIFFERS}."
+    return [Report("latency", "Latency of alerts at half load", ["what", "value"], rows, [note])]
+
+
+def _measure(cluster: Cluster) -> tuple[float, list[float]]:
+    shape, maker = cluster.shape, Maker(cluster.shape)
+    first_ms = shape.end_ms - DAY_MS
+    everybody = [identity_row(person, first_ms, shape) for person in range(shape.identities)]
+    staying = round(shape.identities * 0.9)  # nobody else is seen before the live part
+    calm = [maker.access(p % staying, shape.end_ms - MINUTE_MS, shape.end_ms) for p in range(FILLING)]
+    cluster.publish([], everybody)
+    alerts = _Alerts(cluster)
+    with cluster.processes([""]) as processes:
+        watch(processes, lambda seen: seen[0].taken >= len(everybody))
+        began_s = time.monotonic()
+        cluster.publish(calm)
+        filled_ms = now_ms()
+        looks = watch(processes, lambda seen: seen[0].now_ms > filled_ms)
+        rate = FILLING / (looks[-1][0].at_s - began_s) / 2
+        alerts.start()
+        _live(cluster, maker, rate)
+        sent_ms = now_ms()
+        watch(processes, lambda seen: seen[0].now_ms > sent_ms)
+        heard = alerts.stop()
+    appended = dict(_appended(cluster))
+    return rate, [heard[i] - appended[i] for i in heard.keys() & appended.keys()]
+
+
+def _live(cluster: Cluster, maker: Maker, rate: float) -> None:
+    """Each slice of time its events, whoever is slow."""
+    shape, publisher = cluster.shape, KafkaPublisher(cluster.kafka)
+    leavers = iter(range(round(shape.identities * 0.98), shape.identities))
+    began_s, sent = time.monotonic(), 0
+    while (elapsed_s := time.monotonic() - began_s) < LIVE_S:
+        while sent < elapsed_s * rate:
+            at_ms, sent = now_ms(), sent + 1
+            leaver = next(leavers, None) if sent % ALERT_EVERY == 0 else None
+            if leaver is None:
+                record = maker.event(sent % round(shape.identities * 0.9), at_ms - TRAVEL_MS, at_ms)
+            else:
+                record = maker.access(leaver, at_ms - TRAVEL_MS, at_ms)
+            publisher.send(record.topic, record.partition, record.key, record.value)
+        time.sleep(SLICE_S)
+    publisher.flush()
+    publisher.close()
+
+
+def _appended(cluster: Cluster) -> Iterator[tuple[str, int]]:
+    """Event id and broker's time of every read."""
+    reader, topic = KafkaLogReader(cluster.kafka), topic_of("badge", cluster.shape.prefix)
+    for number in range(reader.partitions(topic)):
+        where = TopicPartition(topic, number)
+        for record in reader.read(where, reader.begin_offset(where), reader.high_watermark(where)):
+            yield _id_of(record), record.timestamp_ms
+    reader.close()
+
+
+def _id_of(record: Record) -> str:
+    value = json.loads(record.value or b"")
+    return event_id(value["controller_id"], value["event_id"])
+
+
+class _Alerts:
+    """Reads committed alerts on a thread: the last event of each alert's evidence, and when it was heard."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._consumer = KafkaConsumer(**consumer_settings(cluster.kafka))
+        where = [to_kafka(TopicPartition(cluster.topics.alerts, n)) for n in range(ALERT_PARTITIONS)]
+        self._consumer.assign(where)
+        self._consumer.seek_to_end(*where)
+        self._heard: dict[str, int] = {}
+        self._is_over = Signal()
+        self._thread = Thread(target=self._read, name="alerts")
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> dict[str, int]:
+        self._is_over.set()
+        self._thread.join()
+        self._consumer.close()
+        return self._heard
+
+    def _read(self) -> None:
+        while not self._is_over.is_set():
+            for records in self._consumer.poll(timeout_ms=50).values():
+                heard_ms = now_ms()
+                for record in records:
+                    ours = json.loads(record.value)["unmapped"]["correlator"]
+                    self._heard.setdefault(ours["evidence"][-1], heard_ms)
