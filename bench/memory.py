@@ -24,7 +24,7 @@ from correlator.pipeline import Bundle
 from correlator.record import Record
 from correlator.timeline.entity import Timeline
 from correlator.timeline.partition import Partition
-from correlator.timeline.profile import Profile, learn_profile
+from correlator.timeline.profile import dump_profile, learn_profile, load_profile
 
 IDENTITIES, EVENTS = 1_000, 40
 BEFORE = 32  # events before those: the base is as full as it gets
@@ -45,11 +45,11 @@ def run(shape: Shape) -> list[Report]:
     records, total = _restored(partition, bundle)
     parts = {
         "history: packed events": fmean(_history(t) for t in timelines),
-        "live: state after it": fmean(len(t.packed) for t in timelines),
+        "live: state after it": fmean(len(t.at_rest(partition.codes)) for t in timelines),
         "blocks: states before each, and matches": fmean(
             len(_encode(t.blocks)) - _history(t) for t in timelines
         ),
-        "profile": fmean(len(_encode(t.profile)) for t in timelines),
+        "profile": fmean(len(t.profile) for t in timelines),
     }
     parts["alerts and the rest of the record"] = records - sum(parts.values())
     parts["objects: keys, dictionaries, wakes"] = total - records
@@ -96,7 +96,8 @@ def _learn_more(timeline: Timeline, partition: Partition) -> None:
     events = timeline.events(partition.codes)
     for day in range(DAYS_BEFORE):
         for event in events[day::4]:
-            timeline.profile = learn_profile(timeline.profile or Profile(), _moved(event, day))
+            profile = learn_profile(load_profile(timeline.profile), _moved(event, day))
+            timeline.profile = dump_profile(profile)
 
 
 def _moved(event: Event, day: int) -> Event:

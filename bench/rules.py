@@ -18,7 +18,7 @@ from time import process_time, process_time_ns
 from bench.measure import own_collector
 from bench.report import Report
 from bench.workload import Shape
-from correlator.event import HOUR_MS, MINUTE_MS, Event, Kind, Network, Person, Place
+from correlator.event import HOUR_MS, MINUTE_MS, Event, Kind, Network, Person, Place, make_event
 from correlator.rules.check import kinds_of
 from correlator.rules.compile import compiled
 from correlator.rules.interpret import holds
@@ -69,7 +69,7 @@ def _observation(random: Random, number: int) -> Observation:
         random.choice(SITES),
     )
     event = _read(random, number, time_ms, place) if number % 2 else _login(random, number, time_ms, place)
-    before = Event(time_ms - HOUR_MS, "before", "access", place=random.choice(SITES), outcome="granted")
+    before = make_event(time_ms - HOUR_MS, "before", "access", place=random.choice(SITES), outcome="granted")
     here = SitePresence(place.site, place.zone, time_ms - HOUR_MS, time_ms - 50 * MINUTE_MS, 0.9, ("before",))
     live = Live(
         before, before, before, before, before, here, Person(person, 1, department="it", home_site="s1")
@@ -81,9 +81,10 @@ def _read(random: Random, number: int, time_ms: int, place: Place) -> Event:
     is_denied = random.random() < 0.05
     outcome, reason = ("denied", "no_access_rights") if is_denied else ("granted", "")
     taken = "not_taken" if is_denied else "taken"
-    return Event(
-        time_ms, f"b{number}", "access", "ctl-1", "badge", "e1", f"{number:07}", place, outcome, reason,
-        "text of a panel", taken, random.choice(("in", "out")), is_business_hours=random.random() < 0.8,
+    return make_event(
+        time_ms, f"b{number}", "access", "ctl-1", "badge", identity_id="e1", credential=f"{number:07}",
+        place=place, outcome=outcome, reason=reason, reason_native="text of a panel", taken=taken,
+        direction=random.choice(("in", "out")), is_business_hours=random.random() < 0.8,
     )  # fmt: skip
 
 
@@ -91,9 +92,10 @@ def _login(random: Random, number: int, time_ms: int, place: Place) -> Event:
     outcome, reason = ("failure", "bad_password") if random.random() < 0.05 else ("success", "")
     logon_type = random.choice(("console", "network", "web", "unlock", "vpn"))
     ip = f"10.{random.randrange(20)}.{random.randrange(250)}.7"
-    return Event(
-        time_ms, f"l{number}", "login", "dc-1", "login", "e1", f"user.{number}", place, outcome, reason,
-        ip=ip, network=Network("office", "corporate", 0), logon_type=logon_type, is_interactive=True,
+    return make_event(
+        time_ms, f"l{number}", "login", "dc-1", "login", identity_id="e1", credential=f"user.{number}",
+        place=place, outcome=outcome, reason=reason, ip=ip, network=Network("office", "corporate", 0),
+        logon_type=logon_type, is_interactive=True,
         mfa=random.choice(("none", "push")), device=f"LT-{number}", session=f"0x{number:x}",
         application=f"app{random.randrange(20)}", is_business_hours=random.random() < 0.8,
     )  # fmt: skip

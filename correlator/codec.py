@@ -1,25 +1,28 @@
-"""Events as small bytes: words, places and networks that recur become codes of a table.
+"""Events as small bytes: a shape is a number, an id is another, the entity's own identity is left out.
 
 A history of 40 events must fit a few KiB, and a frame must not repeat the coordinates of a door a thousand
-times. The table belongs to whoever holds the bytes: a frame carries its own, a partition's is part of its
-state. Codes are given in order of first use and never change, so the bytes written earlier stay readable.
+times. The table of shapes belongs to whoever holds the bytes: a frame carries its own, a partition's is part
+of its state. Numbers are given in order of first use and never change: bytes written earlier stay readable.
 
-May not know: topics, timelines. Invariant: `unpack(pack(e, codes), codes) == e`.
+May not know: topics, timelines. Invariant: `unpack(pack(e, codes, owner), codes.shapes, owner) == e`.
 """
 
 from __future__ import annotations
 
-from typing import TypeVar, cast
+from collections.abc import Sequence
+from typing import Annotated, TypeVar, cast
 
 import msgspec
 
-from correlator.event import Event, Kind, Network, Person, Place, Score
+from correlator.event import Event, Kind, Network, Person, Place, Score, Shape
 
 T = TypeVar("T")
 
+_ID_SIZE = 16  # hex digits of an id that is kept as a number
+
 
 class _Table(dict[T, int]):
-    """Codes by value; a value that is asked for the first time gets the next one."""
+    """Numbers by value; a value that is asked for the first time gets the next one."""
 
     def __init__(self, values: list[T]) -> None:
         super().__init__((value, code) for code, value in enumerate(values))
@@ -32,37 +35,116 @@ class _Table(dict[T, int]):
 
 
 class Codes:
-    """Words, places and networks by code. Grows only; bounded by configuration, since addresses, devices and
-    sessions are never coded."""
+    """Shapes by number. Grows only; bounded by configuration, since addresses, devices and sessions are
+    no part of a shape.
+    """
 
-    __slots__ = ("network_codes", "networks", "place_codes", "places", "word_codes", "words")
+    __slots__ = ("shape_codes", "shapes")
 
-    def __init__(
-        self,
-        words: list[str] | None = None,
-        places: list[Place] | None = None,
-        networks: list[Network] | None = None,
-    ) -> None:
-        self.words = words if words is not None else []
-        self.places = places if places is not None else []
-        self.networks = networks if networks is not None else []
-        self.word_codes = _Table(self.words)
-        self.place_codes = _Table(self.places)
-        self.network_codes = _Table(self.networks)
+    def __init__(self, shapes: list[Shape] | None = None) -> None:
+        self.shapes = shapes if shapes is not None else []
+        self.shape_codes = _Table(self.shapes)
+
+    def known(self, shape: Shape) -> Shape:
+        """The one of our shapes that equals *shape*: what is looked up by shape is found faster by it."""
+        return self.shapes[self.shape_codes[shape]]
 
 
-class PackedEvent(msgspec.Struct, frozen=True, array_like=True):
-    """An `Event` whose recurring values are codes. Same order of fields as `Event`: part of the state
-    format.
+class PackedEvent(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """An `Event` in the order of its fields: part of the state format.
+
+    *id*: a number where it is 16 hex digits. *identity_id*: True for that of the entity whose event it is.
     """
 
     time_ms: int
-    id: str
+    id: int | str
+    shape: Annotated[int, msgspec.Meta(ge=0)]
+    identity_id: str | bool
+    credential: str
+    ip: str
+    device: str
+    session: str
+    sequence: int | None
+    time_claimed_ms: int | None
+    person: Person | None
+    score: Score | None
+
+
+def owner_of(entity: str) -> str:
+    """Identity whose timeline *entity* is, else "": what `pack` leaves out."""
+    return entity[9:] if entity.startswith("identity:") else ""
+
+
+def pack(e: Event, codes: Codes, owner: str) -> PackedEvent:
+    identity: str | bool = e.identity_id
+    return PackedEvent(
+        e.time_ms,
+        pack_id(e.id),
+        codes.shape_codes[e.shape],
+        True if identity and identity == owner else identity,
+        e.credential,
+        e.ip,
+        e.device,
+        e.session,
+        e.sequence,
+        e.time_claimed_ms,
+        e.person,
+        e.score,
+    )
+
+
+def unpack(p: PackedEvent, shapes: Sequence[Shape], owner: str) -> Event:
+    """Raises IndexError for a shape that the table does not have."""
+    identity = p.identity_id
+    return Event(
+        p.time_ms,
+        unpack_id(p.id),
+        shapes[p.shape],
+        owner if identity is True else cast("str", identity),
+        p.credential,
+        p.ip,
+        p.device,
+        p.session,
+        p.sequence,
+        p.time_claimed_ms,
+        p.person,
+        p.score,
+    )
+
+
+def pack_id(id: str) -> int | str:
+    """A number for 16 hex digits as `event_id` writes them, any other id as it is."""
+    if len(id) != _ID_SIZE:
+        return id
+    try:
+        number = int(id, 16)
+    except ValueError:
+        return id
+    return number if f"{number:016x}" == id else id  # capitals, signs and underscores are read too
+
+
+def unpack_id(packed: int | str) -> str:
+    return f"{packed:016x}" if isinstance(packed, int) else packed
+
+
+# ------------------------------------------------------- the table of a partition as bytes
+
+
+class _Words(msgspec.Struct, array_like=True):
+    """Shapes by their words: some ten bytes a shape instead of two hundred."""
+
+    words: list[str]
+    places: list[Place]
+    networks: list[Network]
+    shapes: list[_PackedShape]
+
+
+class _PackedShape(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A `Shape` in the order of its fields, words and places by number."""
+
     kind: int
     source: int
     feed: int
-    identity_id: str
-    credential: str
     place: int | None
     outcome: int
     reason: int
@@ -71,87 +153,72 @@ class PackedEvent(msgspec.Struct, frozen=True, array_like=True):
     direction: int
     duress: bool
     activity: int
-    ip: str
     network: int | None
     logon_type: int
     is_interactive: bool
     mfa: int
-    device: str
-    session: str
     application: int
     offset_min: int
     is_business_hours: bool | None
-    sequence: int | None
-    time_claimed_ms: int | None
-    person: Person | None
-    score: Score | None
 
 
-def pack(e: Event, codes: Codes) -> PackedEvent:
-    word = codes.word_codes
-    return PackedEvent(
-        e.time_ms,
-        e.id,
-        word[e.kind],
-        word[e.source],
-        word[e.feed],
-        e.identity_id,
-        e.credential,
-        None if e.place is None else codes.place_codes[e.place],
-        word[e.outcome],
-        word[e.reason],
-        word[e.reason_native],
-        word[e.taken],
-        word[e.direction],
-        e.duress,
-        word[e.activity],
-        e.ip,
-        None if e.network is None else codes.network_codes[e.network],
-        word[e.logon_type],
-        e.is_interactive,
-        word[e.mfa],
-        e.device,
-        e.session,
-        word[e.application],
-        e.offset_min,
-        e.is_business_hours,
-        e.sequence,
-        e.time_claimed_ms,
-        e.person,
-        e.score,
-    )
+_encode = msgspec.msgpack.Encoder().encode
+_words = msgspec.msgpack.Decoder(_Words).decode
 
 
-def unpack(p: PackedEvent, codes: Codes) -> Event:
-    words = codes.words
-    return Event(
-        p.time_ms,
-        p.id,
-        cast("Kind", words[p.kind]),
-        words[p.source],
-        words[p.feed],
-        p.identity_id,
-        p.credential,
-        None if p.place is None else codes.places[p.place],
-        words[p.outcome],
-        words[p.reason],
-        words[p.reason_native],
-        words[p.taken],
-        words[p.direction],
-        p.duress,
-        words[p.activity],
-        p.ip,
-        None if p.network is None else codes.networks[p.network],
-        words[p.logon_type],
-        p.is_interactive,
-        words[p.mfa],
-        p.device,
-        p.session,
-        words[p.application],
-        p.offset_min,
-        p.is_business_hours,
-        p.sequence,
-        p.time_claimed_ms,
-        p.person,
-        p.score,
-    )
+def dump_shapes(shapes: list[Shape]) -> bytes:
+    words, places, networks = list[str](), list[Place](), list[Network]()
+    word, place, network = _Table(words), _Table(places), _Table(networks)
+    packed = [
+        _PackedShape(
+            word[s.kind],
+            word[s.source],
+            word[s.feed],
+            None if s.place is None else place[s.place],
+            word[s.outcome],
+            word[s.reason],
+            word[s.reason_native],
+            word[s.taken],
+            word[s.direction],
+            s.duress,
+            word[s.activity],
+            None if s.network is None else network[s.network],
+            word[s.logon_type],
+            s.is_interactive,
+            word[s.mfa],
+            word[s.application],
+            s.offset_min,
+            s.is_business_hours,
+        )
+        for s in shapes
+    ]
+    return _encode(_Words(words, places, networks, packed))
+
+
+def load_shapes(raw: bytes) -> list[Shape]:
+    """What `dump_shapes` was given. Raises `msgspec.DecodeError`, IndexError for numbers without words."""
+    table = _words(raw)
+    words = table.words
+    return [
+        Shape(
+            cast("Kind", words[s.kind]),
+            words[s.source],
+            words[s.feed],
+            None if s.place is None else table.places[s.place],
+            words[s.outcome],
+            words[s.reason],
+            words[s.reason_native],
+            words[s.taken],
+            words[s.direction],
+            s.duress,
+            words[s.activity],
+            None if s.network is None else table.networks[s.network],
+            words[s.logon_type],
+            s.is_interactive,
+            words[s.mfa],
+            words[s.application],
+            s.offset_min,
+            s.is_business_hours,
+        )
+        for s in table.shapes
+    ]

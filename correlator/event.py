@@ -11,7 +11,7 @@ is equal to its first copy.
 from __future__ import annotations
 
 from hashlib import blake2b
-from typing import Literal
+from typing import Any, Literal, TypedDict, Unpack
 from zlib import crc32
 
 import msgspec
@@ -29,7 +29,7 @@ KINDS: tuple[Kind, ...] = ("access", "door", "login", "person")
 Order = tuple[int, str]  # (event time, event id): the order of a fold, whatever the arrival
 
 
-class Place(msgspec.Struct, frozen=True, array_like=True):
+class Place(msgspec.Struct, frozen=True, array_like=True, gc=False, cache_hash=True):
     """Where a reader, a door or a host stands. From the sites file; "" where a level is unknown."""
 
     site: str = ""
@@ -48,7 +48,7 @@ class Place(msgspec.Struct, frozen=True, array_like=True):
 NetworkClass = Literal["", "isp", "mobile", "hosting", "vpn", "relay", "corporate"]
 
 
-class Network(msgspec.Struct, frozen=True, array_like=True):
+class Network(msgspec.Struct, frozen=True, array_like=True, gc=False, cache_hash=True):
     """What the networks file says of an address. A vpn, relay or hosting address is never a location."""
 
     name: str = ""
@@ -56,7 +56,7 @@ class Network(msgspec.Struct, frozen=True, array_like=True):
     asn: int = 0
 
 
-class Credential(msgspec.Struct, frozen=True, array_like=True):
+class Credential(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A badge or an account that a person held. Half-open interval [from_ms, to_ms)."""
 
     id: str
@@ -66,7 +66,7 @@ class Credential(msgspec.Struct, frozen=True, array_like=True):
     states: tuple[tuple[int, str], ...] = ()  # (since, active | lost | stolen | disabled), by time
 
 
-class Person(msgspec.Struct, frozen=True, array_like=True):
+class Person(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One version of an identity, with its whole schedule of status: what the identities feed knew then."""
 
     identity_id: str
@@ -81,19 +81,17 @@ class Person(msgspec.Struct, frozen=True, array_like=True):
     credentials: tuple[Credential, ...] = ()
 
 
-class Event(msgspec.Struct, frozen=True, array_like=True):
-    """One normalised event. Fields that do not apply to its kind keep their default.
+class Shape(msgspec.Struct, frozen=True, array_like=True, gc=False, cache_hash=True):
+    """What many events have in common: what happened where, and who reports such things.
 
-    Rules see these under the names of the field reference (`timeline/fields.py`), never the raw record.
+    A busy door gives thousands of reads a day and a handful of shapes. So a shape is made once and shared by
+    all events that have it: a history keeps a number for it, and what rules ask of it is asked once.
+    Fields that do not apply to its kind keep their default.
     """
 
-    time_ms: int
-    id: str  # 16 hex digits; made of what the feed declares, see `event_id`
     kind: Kind
     source: str = ""  # controller, gateway or connector that reported it
     feed: str = ""  # name of the feed file
-    identity_id: str = ""  # "" while unresolved
-    credential: str = ""  # badge number or account name, as the source says it
     place: Place | None = None
     outcome: str = ""  # access: granted | denied; login: success | failure; door: see `activity`
     reason: str = ""  # lower-cased BACnet name; login: bad_password, no_such_user, disabled, locked, …
@@ -102,18 +100,31 @@ class Event(msgspec.Struct, frozen=True, array_like=True):
     direction: str = "unknown"  # in | out | unknown
     duress: bool = False
     activity: str = ""  # door: forced | held | opened | closed | rex | tamper; login: logon
-    ip: str = ""
     network: Network | None = None
     logon_type: str = (
         ""  # console | network | unlock | remote_interactive | cached | vpn | web | service | batch
     )
     is_interactive: bool = False
     mfa: str = ""  # none | push | otp | fido | …
-    device: str = ""
-    session: str = ""
     application: str = ""
     offset_min: int = 0  # of local time at the place (or the person's home site) from UTC
     is_business_hours: bool | None = None  # None: no site known
+
+
+class Event(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """One normalised event: its shape, and what is its own.
+
+    Rules see these under the names of the field reference (`timeline/fields.py`), never the raw record.
+    """
+
+    time_ms: int
+    id: str  # 16 hex digits; made of what the feed declares, see `event_id`
+    shape: Shape
+    identity_id: str = ""  # "" while unresolved
+    credential: str = ""  # badge number or account name, as the source says it
+    ip: str = ""
+    device: str = ""
+    session: str = ""
     sequence: int | None = None  # the source's own counter
     time_claimed_ms: int | None = None  # original time where it was ahead of arrival and clamped
     person: Person | None = None  # kind person only
@@ -123,13 +134,126 @@ class Event(msgspec.Struct, frozen=True, array_like=True):
     def order(self) -> Order:
         return (self.time_ms, self.id)
 
+    @property
+    def kind(self) -> Kind:
+        return self.shape.kind
 
-class Score(msgspec.Struct, frozen=True, array_like=True):
+    @property
+    def source(self) -> str:
+        return self.shape.source
+
+    @property
+    def feed(self) -> str:
+        return self.shape.feed
+
+    @property
+    def place(self) -> Place | None:
+        return self.shape.place
+
+    @property
+    def outcome(self) -> str:
+        return self.shape.outcome
+
+    @property
+    def reason(self) -> str:
+        return self.shape.reason
+
+    @property
+    def reason_native(self) -> str:
+        return self.shape.reason_native
+
+    @property
+    def taken(self) -> str:
+        return self.shape.taken
+
+    @property
+    def direction(self) -> str:
+        return self.shape.direction
+
+    @property
+    def duress(self) -> bool:
+        return self.shape.duress
+
+    @property
+    def activity(self) -> str:
+        return self.shape.activity
+
+    @property
+    def network(self) -> Network | None:
+        return self.shape.network
+
+    @property
+    def logon_type(self) -> str:
+        return self.shape.logon_type
+
+    @property
+    def is_interactive(self) -> bool:
+        return self.shape.is_interactive
+
+    @property
+    def mfa(self) -> str:
+        return self.shape.mfa
+
+    @property
+    def application(self) -> str:
+        return self.shape.application
+
+    @property
+    def offset_min(self) -> int:
+        return self.shape.offset_min
+
+    @property
+    def is_business_hours(self) -> bool | None:
+        return self.shape.is_business_hours
+
+
+class Score(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What the online model said when the event arrived. Never retaken."""
 
     percentile: float  # share of earlier scores of the same model that were lower, 0..1
     is_warm: bool
     pushing: tuple[str, ...] = ()  # features that pushed it, strongest first
+
+
+class Fields(TypedDict, total=False):
+    """Fields of an event, its own and those of its shape, by name."""
+
+    identity_id: str
+    credential: str
+    place: Place | None
+    outcome: str
+    reason: str
+    reason_native: str
+    taken: str
+    direction: str
+    duress: bool
+    activity: str
+    ip: str
+    network: Network | None
+    logon_type: str
+    is_interactive: bool
+    mfa: str
+    device: str
+    session: str
+    application: str
+    offset_min: int
+    is_business_hours: bool | None
+    sequence: int | None
+    time_claimed_ms: int | None
+    person: Person | None
+    score: Score | None
+
+
+_SHAPED = frozenset(Shape.__struct_fields__)
+
+
+def make_event(
+    time_ms: int, id: str, kind: Kind, source: str = "", feed: str = "", **fields: Unpack[Fields]
+) -> Event:
+    """An event whose shape is not at hand: what is not given keeps its default."""
+    shaped: dict[str, Any] = {name: value for name, value in fields.items() if name in _SHAPED}
+    own: dict[str, Any] = {name: value for name, value in fields.items() if name not in _SHAPED}
+    return Event(time_ms, id, Shape(kind, source, feed, **shaped), **own)
 
 
 def event_id(source: str, native: str) -> str:

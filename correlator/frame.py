@@ -1,9 +1,9 @@
 """The record of *keyed*: what one step of the correlating stage folds.
 
 A frame holds at most `EVENTS_MAX` events for one partition, each with the entity it is routed to, and what
-is known about time. Words, places and networks travel once per frame, in its own table (`codec`).
+is known about time. What many events share travels once per frame, in its own table (`codec`).
 
-Format 1, msgpack array: format, bundle, rows, words, places, networks, arrivals, sources, facts, activate.
+Format 2, msgpack array: format, bundle, rows, shapes, arrivals, sources, facts, activate.
 `facts` (asserts and retracts between entities) and `activate` (a rule bundle) are reserved.
 """
 
@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import msgspec
 
-from correlator.codec import Codes, PackedEvent, pack, unpack
-from correlator.event import Event, Network, Place
+from correlator.codec import Codes, PackedEvent, owner_of, pack, unpack
+from correlator.event import Event, Shape
 
-FORMAT = 1
+FORMAT = 2
 EVENTS_MAX = 1_000
 
 
@@ -59,47 +59,42 @@ class _Wire(msgspec.Struct, array_like=True):
     format: int
     bundle: str
     rows: list[tuple[str, PackedEvent]]
-    words: list[str]
-    places: list[Place]
-    networks: list[Network]
+    shapes: list[Shape]
     arrivals: tuple[Arrival, ...]
     sources: tuple[SourceMark, ...]
     facts: list[msgspec.Raw] = []
     activate: str = ""
 
 
+class _Head(msgspec.Struct, array_like=True):
+    format: int
+
+
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(_Wire).decode
+_head = msgspec.msgpack.Decoder(_Head).decode
 
 
 def encode_frame(frame: Frame) -> bytes:
     codes = Codes()
-    rows = [(key, pack(event, codes)) for key, event in frame.rows]
-    return _encode(
-        _Wire(
-            FORMAT,
-            frame.bundle,
-            rows,
-            codes.words,
-            codes.places,
-            codes.networks,
-            frame.arrivals,
-            frame.sources,
-        )
-    )
+    rows = [(key, pack(event, codes, owner_of(key))) for key, event in frame.rows]
+    return _encode(_Wire(FORMAT, frame.bundle, rows, codes.shapes, frame.arrivals, frame.sources))
 
 
-def decode_frame(raw: bytes) -> Frame:
-    """The frame in *raw*. Raises `FrameError`, and nothing else, whatever the bytes."""
+def decode_frame(raw: bytes, codes: Codes | None = None) -> Frame:
+    """The frame in *raw*. Raises `FrameError`, and nothing else, whatever the bytes.
+
+    With *codes* its events have their shapes: those who fold it do not compare shapes again.
+    """
     try:
+        if (found := _head(raw).format) != FORMAT:
+            raise FrameError(f"frame format {found}, this version reads {FORMAT}: upgrade correlator")
         wire = _decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise FrameError(f"not a frame: {error}") from error
-    if wire.format != FORMAT:
-        raise FrameError(f"frame format {wire.format}, this version reads {FORMAT}: upgrade correlator")
-    codes = Codes(wire.words, wire.places, wire.networks)
+    shapes = wire.shapes if codes is None else [codes.known(shape) for shape in wire.shapes]
     try:
-        rows = tuple((key, unpack(packed, codes)) for key, packed in wire.rows)
+        rows = tuple((key, unpack(packed, shapes, owner_of(key))) for key, packed in wire.rows)
     except IndexError as error:
-        raise FrameError("a row names a code that the frame's table does not have") from error
+        raise FrameError("a row names a shape that the frame's table does not have") from error
     return Frame(wire.bundle, rows, wire.arrivals, wire.sources)

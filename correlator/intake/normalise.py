@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from correlator.event import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS, Event, Network, Place, event_id
+from correlator.event import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS, Event, Network, Place, Shape, event_id
 from correlator.intake.mapped import Mapped
 from correlator.intake.networks import NOWHERE, Networks, located_km
 from correlator.intake.people import People, canonical, namespace
@@ -56,14 +56,10 @@ def normalise(
     identity = people.resolve(space, credential, time_ms) if credential and mapped.kind != "door" else ""
     site = sites.site(place.site) if place is not None and place.site else people.home(identity)
     offset_min, is_business_hours = (0, None) if site is None else site.local(time_ms)
-    return Event(
-        time_ms,
-        event_id(mapped.source, mapped.native_id),
+    shape = Shape(
         mapped.kind,
         mapped.source,
         mapped.feed,
-        identity,
-        credential,
         place,
         mapped.outcome,
         mapped.reason,
@@ -72,16 +68,23 @@ def normalise(
         direction,
         mapped.duress,
         mapped.activity,
-        mapped.ip,
         network,
         mapped.logon_type,
         mapped.is_interactive,
         mapped.mfa,
-        mapped.device,
-        mapped.session,
         mapped.application,
         offset_min,
         is_business_hours,
+    )
+    return Event(
+        time_ms,
+        event_id(mapped.source, mapped.native_id),
+        shape,
+        identity,
+        credential,
+        mapped.ip,
+        mapped.device,
+        mapped.session,
         mapped.sequence,
         claimed_ms,
     )

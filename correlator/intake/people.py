@@ -32,6 +32,7 @@ from correlator.event import (
     Person,
     entity_key,
     event_id,
+    make_event,
 )
 from correlator.intake.places import Site, Sites
 from correlator.record import Reject
@@ -336,7 +337,7 @@ def _told(person: Person, before: Person | None, arrival_ms: int, horizon_ms: in
     """The event of a version: as early as its schedule matters, not in the future, not beyond the horizon."""
     time_ms = max(arrival_ms - horizon_ms + MINUTE_MS, min(arrival_ms, differs_from_ms(before, person)))
     native = f"{person.identity_id}:{person.version}"
-    event = Event(
+    event = make_event(
         time_ms,
         event_id(SOURCE, native),
         "person",

@@ -1,4 +1,4 @@
-"""Conditions of many rules as one generated function per kind of event.
+"""Conditions of many rules as one generated function, for events of one kind or, better, of one shape.
 
     ask = compiled(conditions, "login").ask
     odd: list[int] = []
@@ -9,7 +9,7 @@ as often as `holds` would report a value of an unexpected type. Where a generate
 that, because one of the event's own values has another type than its field, it hands the event to the
 interpreter.
 
-What makes it fast: what the kind of event decides is decided here; a field is read once; conditions that
+What makes it fast: what the kind (or shape) decides is decided here; a field is read once; conditions that
 share a cheap test share it (`_Function._together`), and many that differ in one text are found by it
 (`_Function._by_text`); cheap tests come first. May not know: rules, windows, matches.
 """
@@ -20,10 +20,10 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple, cast
 
-from correlator.event import Event, Kind
+from correlator.event import Event, Kind, Shape
 from correlator.rules.emit import CHEAP, Emitter, equal_to
 from correlator.rules.interpret import holds, leaf_holds
-from correlator.rules.loads import GUARDED, NO_NETWORK, NO_PLACE
+from correlator.rules.loads import GUARDED, NO_NETWORK, NO_PLACE, SHAPED
 from correlator.rules.rule import And, Condition, Leaf, Not, Or
 from correlator.timeline.live import Live
 from correlator.timeline.observation import Observation
@@ -32,6 +32,10 @@ from correlator.timeline.settings import Settings
 DISPATCH_MIN = 12  # conditions that demand one of several texts of a field, for a dictionary to pay
 DISPATCH_TEXTS_MAX = 8  # that one condition may demand: its code is repeated for each
 DEPTH_MAX = 40  # of conditions and of code; what is deeper is interpreted, or not shared further
+
+FUNCTIONS_MAX = 1_000  # of a set of conditions, for its shapes; then one a kind must do
+
+_LIVE, _SETTINGS = Live(), Settings()
 
 Ask = Callable[[Observation, list[int]], list[int]]
 
@@ -50,9 +54,43 @@ class _Wanted(NamedTuple):
 
 def compiled(conditions: Sequence[Condition], kind: Kind) -> Compiled:
     """The function for events of *kind*; of others its answer means nothing."""
+    function = _Function(Shape(kind), _decided_by(kind))
+    return function.finished(_wanted(function, conditions), interpreted(conditions))
+
+
+class ByShape:
+    """Functions for events of one shape. Shapes that leave the same to be asked share one."""
+
+    def __init__(self, conditions: Sequence[Condition]) -> None:
+        self._conditions = conditions
+        self._interpreted = interpreted(conditions)
+        self._made: dict[tuple[Kind, tuple[_Wanted, ...]], Ask] = {}
+        self._by_kind: dict[Kind, Ask] = {}
+
+    def ask(self, shape: Shape) -> Ask | None:
+        """The function for events of *shape*; None if no condition can hold of any."""
+        function = _Function(shape, SHAPED | _decided_by(shape.kind))
+        wanted = _wanted(function, self._conditions)
+        if not wanted:
+            return None
+        key = (shape.kind, tuple(wanted))
+        if key not in self._made:
+            if len(self._made) >= FUNCTIONS_MAX:
+                return self._of_kind(shape.kind)
+            self._made[key] = function.finished(wanted, self._interpreted).ask
+        return self._made[key]
+
+    def _of_kind(self, kind: Kind) -> Ask:
+        if kind not in self._by_kind:
+            self._by_kind[kind] = compiled(self._conditions, kind).ask
+        return self._by_kind[kind]
+
+
+def interpreted(conditions: Sequence[Condition]) -> Ask:
+    """The authority, in the form of a generated function."""
     numbered = list(enumerate(conditions))
 
-    def interpreted(observation: Observation, odd: list[int]) -> list[int]:
+    def ask(observation: Observation, odd: list[int]) -> list[int]:
         odd.clear()
         found = []
         for number, condition in numbered:
@@ -62,33 +100,37 @@ def compiled(conditions: Sequence[Condition], kind: Kind) -> Compiled:
             odd.extend([number] * len(mismatched))
         return found
 
-    function = _Function(kind)
-    wanted = []
-    for number, condition in numbered:
-        args = function.simplified(condition)
-        if args is not None:
-            wanted.append(_Wanted(number, args))
-    return function.finished(wanted, interpreted)
+    return ask
+
+
+def _decided_by(kind: Kind) -> frozenset[str]:
+    """Fields that an event of *kind* has no value of, or always the same."""
+    others = [name for name, load in GUARDED.items() if load.kind not in {None, kind}]
+    return frozenset(["event.kind", *others])
+
+
+def _wanted(function: _Function, conditions: Sequence[Condition]) -> list[_Wanted]:
+    """What is left to be asked of each condition that can hold."""
+    left = ((number, function.simplified(condition)) for number, condition in enumerate(conditions))
+    return [_Wanted(number, args) for number, args in left if args is not None]
 
 
 class _Function:
     """The source of one function while it is written."""
 
-    def __init__(self, kind: Kind) -> None:
+    def __init__(self, shape: Shape, decided: frozenset[str]) -> None:
+        """*decided*: fields that are what they are of an event of *shape*, whatever else it says."""
         self._emitter = Emitter()
         self._lines: list[str] = []
         self._is_sorted = True
         self._known: dict[Condition, tuple[bool, int]] = {}
-        event = Event(0, "", kind)
-        self._any = Observation("", event, Live(), Settings(), 0)  # stands for all events of the kind
-        self._decided = {name for name, load in GUARDED.items() if load.kind not in {None, kind}} | {
-            "event.kind"
-        }
+        self._any = Observation("", Event(0, "", shape), _LIVE, _SETTINGS, 0)  # stands for all of them
+        self._decided = decided
 
     # ------------------------------------------------------------ before any event
 
     def simplified(self, condition: Condition) -> tuple[Condition, ...] | None:
-        """What is left of *condition* for events of the kind: conditions that all must hold, in an order that
+        """What is left of *condition* for these events: conditions that all must hold, in an order that
         is as good. None: it never holds.
         """
         if _depth(condition) > DEPTH_MAX:
@@ -135,12 +177,12 @@ class _Function:
     def finished(self, wanted: list[_Wanted], interpreted: Ask) -> Compiled:
         self._all(wanted, 2)
         emitter, body = self._emitter, self._lines or ["        pass"]
-        reads = ["    event, live = observation.event, observation.live"]
+        reads = ["    event, live = observation.event, observation.live", "    shape = event.shape"]
         sources = {field: self._source(field) for field in emitter.guarded}
         if any("place." in source for source in sources.values()):
-            reads.append("    place = event.place or NO_PLACE")
+            reads.append("    place = shape.place or NO_PLACE")
         if any("network." in source for source in sources.values()):
-            reads.append("    network = event.network or NO_NETWORK")
+            reads.append("    network = shape.network or NO_NETWORK")
         if emitter.late:
             reads.append(f"    {' = '.join(emitter.late)} = ...")
         guards = [line for field, source in sources.items() for line in self._guard(field, source)]
@@ -172,7 +214,7 @@ class _Function:
     def _source(self, field: str) -> str:
         """What a guarded field is read from; events of another kind than it belongs to do not have it."""
         load = GUARDED[field]
-        if load.kind in {None, self._any.event.kind}:
+        if load.kind in {None, self._any.event.shape.kind}:
             return load.source
         return "''" if load.holds == "text" else "None"
 

@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from correlator.event import EntityKind
-from correlator.rules.check import kinds_of_base
 from correlator.rules.rule import Base, Condition, Correlation, Rule, fingerprint_of
 from correlator.rules.windows import SUMS, enter, enter_steps, is_over, is_reached, meets, recent
 from correlator.timeline.fields import value
@@ -21,17 +20,17 @@ CARRIED_MAX = 20  # ids that an entry carries of a correlation that is counted
 EVIDENCE_MAX = 1_000  # ids that a match names
 
 Group = tuple[Scalar, ...]
-Holds = Callable[[Rule, Condition, Observation], bool]
+Holds = Callable[[Condition], bool]  # of the event that is evaluated
 Windows = dict[tuple[str, Group], Window]
 
 
 class Plan(NamedTuple):
-    """A correlation, prepared for one kind of event, or for all where *bases* are not asked."""
+    """A correlation, prepared."""
 
     rule: Rule  # the outermost, which skipped events are counted for
     key: str  # of its windows
     correlation: Correlation
-    bases: tuple[tuple[int, Base, Plan | None], ...]  # those that can hold; position, base, nested plan
+    bases: tuple[tuple[int, Base, Plan | None], ...]  # position, base, nested plan
 
     @property
     def waits(self) -> bool:
@@ -53,21 +52,19 @@ class Firing(NamedTuple):
     bases: tuple[int, ...] = ()  # positions of the rules that hold of the event, where a window begins
 
 
-def plan_of(rule: Rule, kind: str | None) -> Plan:
-    """The plan of *rule* for events of *kind*, or of all kinds."""
+def plan_of(rule: Rule) -> Plan:
+    """The plan of *rule*, a correlation."""
     assert rule.correlation is not None
-    return _plan(rule, rule.fingerprint, rule.correlation, rule.entity, kind)
+    return _plan(rule, rule.fingerprint, rule.correlation, rule.entity)
 
 
-def _plan(rule: Rule, key: str, correlation: Correlation, entity: EntityKind, kind: str | None) -> Plan:
+def _plan(rule: Rule, key: str, correlation: Correlation, entity: EntityKind) -> Plan:
     bases: list[tuple[int, Base, Plan | None]] = []
     for at, base in enumerate(correlation.bases):
-        if kind is not None and kind not in kinds_of_base(base):
-            continue
         nested = None
         if base.correlation is not None:
             inner = fingerprint_of(base.rule, entity, None, base.correlation, None)
-            nested = _plan(rule, inner, base.correlation, entity, kind)
+            nested = _plan(rule, inner, base.correlation, entity)
         bases.append((at, base, nested))
     return Plan(rule, key, correlation, tuple(bases))
 
@@ -121,8 +118,7 @@ class Evaluation:
             edges = [firing for firing in self.fire(nested) if self._is_new(nested, firing)]
             ids = dict.fromkeys(i for firing in edges for i in firing.evidence)
             return tuple(ids)[-CARRIED_MAX:] if edges else None
-        is_met = base.condition is not None and self._holds(plan.rule, base.condition, self._observation)
-        return () if is_met else None
+        return () if base.condition is not None and self._holds(base.condition) else None
 
     def _is_new(self, plan: Plan, firing: Firing) -> bool:
         """Did *plan* not hold just before this event?"""

@@ -4,8 +4,8 @@
 The table says the same as `timeline.fields.FIELDS` does (a test compares them); a field that is not here is
 read by its getter. Expressions are ours, never a rule author's, over the names
 
-    event, live    of the observation
-    place, network of the event; `NO_PLACE`, `NO_NETWORK` where it has none
+    event, live           of the observation
+    shape, place, network of the event; `NO_PLACE`, `NO_NETWORK` where it has none
 
 Three sorts of fields, by what is known of a value's type:
 
@@ -43,21 +43,21 @@ NO_NETWORK = Network()
 
 
 def _of(kind: Kind, **names: str) -> dict[str, Load]:
-    return {f"{kind}.{name}": Load(f"event.{source}", "text", kind) for name, source in names.items()}
+    return {f"{kind}.{name}": Load(f"shape.{source}", "text", kind) for name, source in names.items()}
 
 
 GUARDED: dict[str, Load] = {
-    "event.kind": Load("event.kind", "text"),
-    "event.feed": Load("event.feed", "text"),
-    "event.source": Load("event.source", "text"),
+    "event.kind": Load("shape.kind", "text"),
+    "event.feed": Load("shape.feed", "text"),
+    "event.source": Load("shape.source", "text"),
     **_of("access", outcome="outcome", reason="reason", reason_native="reason_native", taken="taken",
           direction="direction"),
-    "access.duress": Load("event.duress", "flag", "access"),
+    "access.duress": Load("shape.duress", "flag", "access"),
     "credential.id": Load("event.credential", "text"),
     **_of("door", activity="activity"),
     **_of("login", outcome="outcome", reason="reason", logon_type="logon_type", mfa="mfa",
           application="application"),
-    "login.is_interactive": Load("event.is_interactive", "flag", "login"),
+    "login.is_interactive": Load("shape.is_interactive", "flag", "login"),
     "device.id": Load("event.device", "text"),
     "session.id": Load("event.session", "text"),
     "source.ip": Load("event.ip", "text"),
@@ -70,10 +70,14 @@ GUARDED: dict[str, Load] = {
        for name in ("criticality", "lat", "lon", "radius_km")},
     "place.is_perimeter": Load("place.is_perimeter", "flag"),
     "identity.id": Load("event.identity_id", "text"),
-    "time.is_business_hours": Load("event.is_business_hours", "flag"),
+    "time.is_business_hours": Load("shape.is_business_hours", "flag"),
 }  # fmt: skip
 
-_MINUTE = "(event.time_ms // 60000 + event.offset_min + 4320) % 10080"  # of the local week
+SHAPED = frozenset(  # fields that the shape of an event decides
+    name for name, load in GUARDED.items() if load.source.startswith(("shape.", "place.", "network."))
+)
+
+_MINUTE = "(event.time_ms // 60000 + shape.offset_min + 4320) % 10080"  # of the local week
 EASY: dict[str, str] = {  # sure or open, read where they are asked for
     "event.is_clamped": "event.time_claimed_ms is not None",
     "time.hour": f"{_MINUTE} // 60 % 24",

@@ -1,9 +1,9 @@
 """The rules of one bundle, ready to evaluate: what the timeline asks of rules
 (`timeline.program.Program`).
 
-Rules lie in buckets by entity kind and event kind, so a rule that requires `event.kind: login` is never
-tried on a badge read. State (windows, waiting verdicts) is received and given back, never held; what is
-counted here are only values of unexpected types.
+What rules ask of an event is asked by generated functions (`compile`), each condition once, however many
+rules ask it; which conditions can hold at all is known by the event's shape. State (windows, waiting
+verdicts) is received and given back, never held; what is counted here are only values of unexpected types.
 """
 
 from __future__ import annotations
@@ -11,14 +11,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple, get_args
 
-from correlator.event import KINDS, EntityKind, Kind, entity_kind
+from correlator.event import EntityKind, Event, Shape, entity_kind
 from correlator.rules.check import TIME, kinds_of
+from correlator.rules.compile import Ask, ByShape, interpreted
 from correlator.rules.correlate import Evaluation, Firing, Plan, closed, plan_of, plans_in, wait_for
 from correlator.rules.interpret import holds, witnesses
 from correlator.rules.rule import Condition, Rule, Settle, SeverityBy
 from correlator.rules.windows import prune_window
 from correlator.timeline.fields import FIELDS, value
-from correlator.timeline.live import Match, Scalar, Waiting, Window
+from correlator.timeline.live import Live, Match, Scalar, Waiting, Window
 from correlator.timeline.observation import Observation
 from correlator.timeline.program import Found, RuleFacts
 from correlator.timeline.settings import Settings
@@ -38,15 +39,48 @@ class _Single(NamedTuple):
     later: tuple[str, ...]  # fields that a settled rule takes again when it is due
 
 
-_Bucket = tuple[_Single | Plan, ...]
+class _Book:
+    """The rules of one kind of entity: what they ask of an event, each condition once, and who asks it.
+
+    *is_interpreted*: ask the authority instead of generated functions.
+    """
+
+    def __init__(self, entries: Sequence[_Single | Plan], *, is_interpreted: bool) -> None:
+        self.entries = tuple(entries)
+        self.asking: list[list[int]] = []  # by condition: which entries ask it, ascending
+        self.numbers: dict[Condition, int] = {}
+        for at, entry in enumerate(self.entries):
+            for condition in dict.fromkeys(_asked(entry)):
+                number = self.numbers.setdefault(condition, len(self.numbers))
+                if number == len(self.asking):
+                    self.asking.append([])
+                self.asking[number].append(at)
+        conditions = tuple(self.numbers)
+        self._functions = ByShape(conditions)
+        self._interpreted = interpreted(conditions) if is_interpreted else None
+        self._asks: dict[Shape, Ask | None] = {}
+
+    def ask(self, shape: Shape) -> Ask | None:
+        """What finds the conditions that hold of an event of *shape*; None: none ever does."""
+        if self._interpreted is not None:
+            return self._interpreted
+        try:
+            return self._asks[shape]
+        except KeyError:
+            if len(self._asks) >= SHAPES_MAX:
+                self._asks.clear()
+            ask = self._asks[shape] = self._functions.ask(shape)
+            return ask
+
 
 PENDING_MAX = 64  # windows of one rule whose close an entity waits for at a time
+SHAPES_MAX = 100_000  # whose function is remembered
 
 
 class RuleProgram:
     """Implements `timeline.program.Program`. Total: no method raises, whatever the observation."""
 
-    def __init__(self, rules: Sequence[Rule], settings: Settings) -> None:
+    def __init__(self, rules: Sequence[Rule], settings: Settings, *, is_interpreted: bool = False) -> None:
         alerting = sorted((r for r in rules if r.is_alerting), key=lambda r: r.id)
         self.settings = settings
         self.rules = {rule.id: _facts(rule) for rule in alerting}
@@ -54,56 +88,65 @@ class RuleProgram:
         self.mismatches: dict[str, int] = {}  # rule id -> tests of values of an unexpected type
         self.groupless: dict[str, int] = {}  # rule id -> events without a field that they are counted by
         self.crowded: dict[str, int] = {}  # rule id -> windows not opened, for too many were open
-        self._plans = {rule.id: plan_of(rule, None) for rule in alerting if rule.correlation is not None}
+        self._plans = {rule.id: plan_of(rule) for rule in alerting if rule.correlation is not None}
         self._counted = {p.key: p.correlation for plan in self._plans.values() for p in plans_in(plan)}
         self._quoted = {rule.id: _quoted(rule) for rule in alerting}
         self._singles = {rule.id: _single(rule) for rule in alerting if rule.condition is not None}
-        self._buckets: dict[tuple[EntityKind, Kind], _Bucket] = {
-            (entity, kind): self._bucket(alerting, entity, kind)
+        entries: dict[str, _Single | Plan] = {**self._plans, **self._singles}
+        self._books = {
+            entity: _Book(
+                [entries[rule.id] for rule in alerting if rule.entity == entity],
+                is_interpreted=is_interpreted,
+            )
             for entity in get_args(EntityKind)
-            for kind in KINDS
         }
         self._too_late = tuple(s for s in self._singles.values() if s.rule.is_any_age)
 
-    def _bucket(self, rules: Sequence[Rule], entity: EntityKind, kind: Kind) -> _Bucket:
-        bucket: list[_Single | Plan] = []
-        for rule in rules:
-            if rule.entity != entity:
-                continue
-            if rule.condition is not None and kind in kinds_of(rule.condition):
-                bucket.append(self._singles[rule.id])
-            elif rule.correlation is not None and (plan := plan_of(rule, kind)).bases:
-                bucket.append(plan)
-        return tuple(bucket)
-
     # -------------------------------------------------------------- evaluation
 
-    def on_event(self, observation: Observation, windows: tuple[Window, ...]) -> Found:
-        """Evaluate every rule of the observation's entity kind. Matches in order of rule id."""
-        found = Found([], windows, [])
-        event = observation.event
-        evaluation = Evaluation(self._holds, observation, windows)
-        for candidate in self._buckets[entity_kind(observation.entity), event.kind]:
-            if isinstance(candidate, Plan):
-                for firing in evaluation.fire(candidate):
-                    self._fired(candidate, firing, observation, found)
-            elif not self._holds(candidate.rule, candidate.condition, observation):
-                continue
-            elif candidate.settle is None:
-                found.matches.append(self._match(candidate.rule, observation))
-            elif value(observation, candidate.settle.at) is not None:
-                seen = tuple(
-                    (name, value(observation, name))
-                    for name in (*candidate.rule.reads(), candidate.settle.at)
-                    if name not in candidate.later
-                )
-                due_ms = event.time_ms + candidate.settle.grace_ms
-                found.waiting.append(Waiting(due_ms, candidate.rule.id, event, tuple(dict(seen).items())))
+    def on_event(self, entity: str, event: Event, live: Live) -> Found | None:
+        """Evaluate every rule of the entity's kind on *event*; *live* is the state before it."""
+        book = self._books[entity_kind(entity)]
+        ask = book.ask(event.shape)
+        if ask is None:
+            return None
+        observation, odd = Observation(entity, event, live, self.settings, event.time_ms), list[int]()
+        held = ask(observation, odd)
+        if odd:
+            self._count_odd(book, odd)
+        return self._found(book, held, observation) if held else None
+
+    def _found(self, book: _Book, held: Sequence[int], observation: Observation) -> Found:
+        found = Found([], observation.live.windows, [])
+        holding, numbers = frozenset(held), book.numbers
+        evaluation = Evaluation(lambda condition: numbers[condition] in holding, observation, found.windows)
+        for at in sorted({at for number in held for at in book.asking[number]}):
+            entry = book.entries[at]
+            if isinstance(entry, Plan):
+                for firing in evaluation.fire(entry):
+                    self._fired(entry, firing, observation, found)
+            elif entry.settle is None:
+                found.matches.append(self._match(entry.rule, observation))
+            else:
+                self._await(entry, entry.settle, observation, found)
         found.windows = evaluation.windows
         for rule, why in evaluation.skipped:
-            counts = self.groupless if why == "group" else self.mismatches
-            counts[rule] = counts.get(rule, 0) + 1
+            _count(self.groupless if why == "group" else self.mismatches, rule)
         return found
+
+    def _await(self, single: _Single, settle: Settle, observation: Observation, found: Found) -> None:
+        """A settled rule holds at its event; an event without a site cannot be decided."""
+        if value(observation, settle.at) is None:
+            return
+        named = (*single.rule.reads(), settle.at)
+        seen = {name: value(observation, name) for name in named if name not in single.later}
+        due_ms = observation.event.time_ms + settle.grace_ms
+        found.waiting.append(Waiting(due_ms, single.rule.id, observation.event, tuple(seen.items())))
+
+    def _count_odd(self, book: _Book, odd: Sequence[int]) -> None:
+        for number in odd:
+            for at in book.asking[number]:
+                _count(self.mismatches, book.entries[at].rule.id)
 
     def verdict(self, waiting: Waiting, observation: Observation) -> Match | None:
         """Does the settled rule still hold as of the observation's *as_of_ms*?"""
@@ -146,7 +189,7 @@ class RuleProgram:
         elif site is not None:
             open_now = (*observation.live.waiting, *found.waiting)
             if sum(w.rule == rule.id and w.due_ms >= event.time_ms for w in open_now) >= PENDING_MAX:
-                self.crowded[rule.id] = self.crowded.get(rule.id, 0) + 1
+                _count(self.crowded, rule.id)
                 return
             due_ms = firing.start_ms + plan.correlation.timespan_ms
             seen = wait_for(firing, {rule.settle.at: site})
@@ -203,6 +246,18 @@ class RuleProgram:
             max_wait_ms=settle.max_wait_ms if settle is not None else 0,
             count=firing.events if firing is not None else 1,
         )
+
+
+def _asked(entry: _Single | Plan) -> Iterable[Condition]:
+    """Conditions that decide whether *entry* has anything to do with an event."""
+    if isinstance(entry, _Single):
+        return (entry.condition,)
+    bases = (base for plan in plans_in(entry) for _, base, _ in plan.bases)
+    return [base.condition for base in bases if base.condition is not None]
+
+
+def _count(counts: dict[str, int], rule: str) -> None:
+    counts[rule] = counts.get(rule, 0) + 1
 
 
 def _severity(rule: Rule, observation: Observation) -> str:

@@ -32,6 +32,7 @@ from correlator.event import (
     Score,
     entity_key,
     event_id,
+    make_event,
 )
 from correlator.frame import Arrival, Frame, SourceMark
 from correlator.rules.cases import SETTABLE
@@ -159,7 +160,7 @@ def _event(case: Case, index: int) -> Event:
     for part, make in _PARTS.items():
         if named[part]:
             values[part] = make(**named[part])
-    return Event(time_ms=case.start_ms + written.offset_ms, **values)
+    return make_event(time_ms=case.start_ms + written.offset_ms, **values)
 
 
 def _person_event(case: Case, person: CasePerson, identity: str, time_ms: int) -> Event:
@@ -179,7 +180,7 @@ def _person_event(case: Case, person: CasePerson, identity: str, time_ms: int) -
         credentials,
     )
     key = event_id("identities", f"{identity}:0")
-    return Event(time_ms, key, "person", identity_id=identity, person=version)
+    return make_event(time_ms, key, "person", identity_id=identity, person=version)
 
 
 def _schedule(start_ms: int, steps: Iterable[tuple[int, str]]) -> tuple[tuple[int, str], ...]:

@@ -10,7 +10,7 @@ import msgspec
 from correlator.timeline.live import Scalar
 
 
-class Alert(msgspec.Struct, frozen=True, array_like=True):
+class Alert(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One episode of one rule and entity. Equal alerts are told once."""
 
     uid: str
@@ -33,7 +33,7 @@ class Alert(msgspec.Struct, frozen=True, array_like=True):
 Activity = Literal["create", "update", "close"]
 
 
-class Change(msgspec.Struct, frozen=True, array_like=True):
+class Change(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What readers must be told so that they hold what is believed now."""
 
     activity: Activity

@@ -36,7 +36,7 @@ class Completeness(Protocol):
         """What completeness to *to_ms* rests on, for the evidence."""
 
 
-class Episode(msgspec.Struct, frozen=True, array_like=True):
+class Episode(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Matches of one rule until it has been quiet for the suppression time, at most to the end of the UTC
     day.
     """
@@ -46,7 +46,7 @@ class Episode(msgspec.Struct, frozen=True, array_like=True):
     uid: str
 
 
-class Tally(msgspec.Struct, frozen=True, array_like=True):
+class Tally(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What `decide` knows of everything decided before *edge_ms*: the other half of the base."""
 
     edge_ms: int = NEVER

@@ -12,42 +12,55 @@ entity is touched (`open`, `close`), packed otherwise. May not know: frames, oth
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Never
 
 import msgspec
 
-from correlator.codec import Codes
+from correlator.codec import Codes, owner_of
 from correlator.event import FOREVER, NEVER, Event, Order
 from correlator.timeline import pack
 from correlator.timeline.alert import Alert, Change
 from correlator.timeline.decide import Completeness, Tally, decide, difference
 from correlator.timeline.fold import fold, prune, step, verdicts
 from correlator.timeline.live import Live, Match
-from correlator.timeline.profile import Profile
 from correlator.timeline.program import Program
 
 KNOWN_BLOCKS = 4  # an entity with more blocks keeps a set of its event ids
 
+NO_EVENT: Order = (NEVER, "")
+NO_TALLY = Tally()
+NO_LIVE = Live()
+NOTHING: Mapping[str, Never] = MappingProxyType({})  # most entities have no open alert, and share this
 
-class Block(msgspec.Struct, array_like=True):
+
+class Block(msgspec.Struct, array_like=True, gc=False):
     """*entry*: the live state before the first event. *packed*: the events, one after the other."""
 
     entry: bytes
-    first: Order
-    last: Order
+    first_ms: int
+    first_id: str
     count: int
     packed: bytes
-    matches: list[Match]
+    matches: tuple[Match, ...] = ()
+
+    @property
+    def first(self) -> Order:
+        return (self.first_ms, self.first_id)
 
 
 class Timeline:
-    """One entity. *live* is None while packed."""
+    """One entity. *live* is None while packed; *last* is the newest event of its history."""
 
     __slots__ = (
         "blocks",
+        "count",
         "entity",
+        "is_recent",
         "is_saturated",
         "known",
+        "last",
         "live",
         "open",
         "packed",
@@ -61,11 +74,14 @@ class Timeline:
         self.live: Live | None = None
         self.packed = b""
         self.blocks: list[Block] = []
-        self.tally = Tally()
-        self.open: dict[str, Alert] = {}
-        self.threads: dict[str, str] = {}
-        self.profile: Profile | None = None
+        self.count = 0  # events in the blocks
+        self.last: Order = NO_EVENT
+        self.tally = NO_TALLY
+        self.open: Mapping[str, Alert] = NOTHING
+        self.threads: Mapping[str, str] = NOTHING
+        self.profile = b""  # packed; b"" before anything was learned
         self.is_saturated = False
+        self.is_recent = True  # touched since somebody looked who may be packed
         self.known: set[str] | None = None  # ids, only for large histories; derived
 
     # ------------------------------------------------------------- live state
@@ -73,47 +89,51 @@ class Timeline:
     def touch(self, codes: Codes) -> Live:
         """The live state, decoded; stays so until `rest`."""
         if self.live is None:
-            self.live = pack.load_live(self.packed, codes) if self.packed else Live()
+            self.live = pack.load_live(self.packed, codes, owner_of(self.entity)) if self.packed else NO_LIVE
         return self.live
 
+    def at_rest(self, codes: Codes) -> bytes:
+        """The live state, packed."""
+        if self.live is None:
+            return self.packed
+        return pack.dump_live(self.live, codes, owner_of(self.entity))
+
     def rest(self, codes: Codes) -> None:
-        if self.live is not None:
-            self.packed = pack.dump_live(self.live, codes)
-            self.live = None
+        self.packed, self.live = self.at_rest(codes), None
 
     # ----------------------------------------------------------------- events
 
     @property
-    def count(self) -> int:
-        return sum(block.count for block in self.blocks)
-
-    @property
-    def last(self) -> Order:
-        return self.blocks[-1].last if self.blocks else (NEVER, "")
-
-    @property
     def newest_ms(self) -> int:
         """Of its history and its open alerts; NEVER when there is neither."""
-        newest_ms = self.blocks[-1].last[0] if self.blocks else NEVER
+        newest_ms = self.last[0]
         for alert in self.open.values():
             newest_ms = max(newest_ms, alert.decided_ms)
         return newest_ms
 
     def events(self, codes: Codes) -> list[Event]:
+        owner = owner_of(self.entity)
         return [
-            event for block in self.blocks for event in pack.load_events(block.packed, block.count, codes)
+            event
+            for block in self.blocks
+            for event in pack.load_events(block.packed, block.count, codes, owner)
         ]
 
     def holds(self, event_id: str) -> bool:
         """Is an event with this id in the history? Duplicates are known by id, whatever their times."""
-        if len(self.blocks) <= KNOWN_BLOCKS:
-            self.known = None
-            raw = event_id.encode()
-            blocks = [block for block in self.blocks if raw in block.packed]  # perhaps in another field
-            return any(event_id in pack.load_ids(block.packed, block.count) for block in blocks)
-        if self.known is None:
-            self.known = {i for block in self.blocks for i in pack.load_ids(block.packed, block.count)}
-        return event_id in self.known
+        if len(self.blocks) > KNOWN_BLOCKS:
+            if self.known is None:
+                self.known = {
+                    i for block in self.blocks for _, i in pack.load_orders(block.packed, block.count)
+                }
+            return event_id in self.known
+        self.known, needle = None, pack.needle(event_id)
+        for block in self.blocks:
+            if needle in block.packed and any(  # else it stands in another field
+                event_id == known for _, known in pack.load_orders(block.packed, block.count)
+            ):
+                return True
+        return False
 
     def insert(self, events: Sequence[Event], codes: Codes, program: Program) -> tuple[bool, tuple[str, ...]]:
         """Fold *events* in: new ones by id, sorted, whenever they happened.
@@ -128,24 +148,33 @@ class Timeline:
         if late:
             self._merge(list(late), codes, program)
         for event in events[split:]:
-            moved |= self._append(event, codes, program)
-        return moved, tuple(event.id for event in late)
+            moved |= self.append(event, codes, program)
+        return moved, tuple([event.id for event in late])
 
-    def _append(self, event: Event, codes: Codes, program: Program) -> bool:
-        before, block = self.touch(codes), self.blocks[-1] if self.blocks else None
-        self.live, matches = step(self.entity, before, event, program)
-        packed = pack.dump_event(event, codes)
-        if block is not None and block.count < program.settings.block_size:
-            block.last, block.count, block.packed = event.order, block.count + 1, block.packed + packed
-            block.matches += matches
+    def append(self, event: Event, codes: Codes, program: Program) -> bool:
+        """Fold *event*, later than all there is. Returns whether alerts may differ now."""
+        entity, before = self.entity, self.touch(codes)
+        self.live, matches = after, _ = step(entity, before, event, program)
+        owner = owner_of(entity)
+        packed = pack.dump_event(event, codes, owner)
+        blocks = self.blocks
+        if blocks and (block := blocks[-1]).count < program.settings.block_size:
+            block.count += 1
+            block.packed += packed
+            if matches:
+                block.matches += tuple(matches)
         else:  # the first block's entry is the base, which an event as old as the horizon may still see
-            entry = prune(before, event.time_ms, program) if block else before
-            raw = pack.dump_live(entry, codes)
-            self.blocks.append(Block(raw, event.order, event.order, 1, packed, matches))
-        return bool(matches or before.waiting or self.live.waiting)  # it may be what a verdict waits for
+            entry = prune(before, event.time_ms, program) if blocks else before
+            raw = pack.dump_live(entry, codes, owner)
+            blocks.append(Block(raw, event.time_ms, event.id, 1, packed, tuple(matches)))
+        self.last = (event.time_ms, event.id)
+        self.count += 1
+        return bool(matches or before.waiting or after.waiting)  # it may be what a verdict waits for
 
     def _merge(self, late: list[Event], codes: Codes, program: Program) -> None:
         """Fold late events into the blocks they belong to, and what follows until it makes no difference."""
+        owner = owner_of(self.entity)
+        self.count += len(late)
         at, flowing = self._find(late[0]), None  # None: what flows into block `at` is what it recorded
         while at < len(self.blocks):
             block = self.blocks[at]
@@ -153,14 +182,15 @@ class Timeline:
             split = bisect_left(late, end, key=_order)
             here, late = late[:split], late[split:]
             if flowing is not None:
-                flowing = prune(flowing, block.first[0], program)
-            if not here and (flowing is None or flowing == pack.load_live(block.entry, codes)):
+                flowing = prune(flowing, block.first_ms, program)
+            if not here and (flowing is None or flowing == pack.load_live(block.entry, codes, owner)):
                 if not late:
                     return
                 at, flowing = self._find(late[0]), None
                 continue
-            events = sorted([*pack.load_events(block.packed, block.count, codes), *here], key=_order)
-            entry = pack.load_live(block.entry, codes) if flowing is None else flowing
+            events = [*pack.load_events(block.packed, block.count, codes, owner), *here]
+            events.sort(key=_order)
+            entry = pack.load_live(block.entry, codes, owner) if flowing is None else flowing
             pieces, flowing = self._fold_blocks(entry, events, codes, program)
             self.blocks[at : at + 1] = pieces
             at += len(pieces)
@@ -171,16 +201,16 @@ class Timeline:
         self, live: Live, events: Sequence[Event], codes: Codes, program: Program
     ) -> tuple[list[Block], Live]:
         """*events* folded over *live*: one block, or several when one would be too long."""
-        most = program.settings.block_size
+        most, owner = program.settings.block_size, owner_of(self.entity)
         size = len(events) if len(events) <= 2 * most else most
         blocks: list[Block] = []
         for start in range(0, len(events), size):
             piece = events[start : start + size]
             entry = prune(live, piece[0].time_ms, program) if start else live
             live, matches = fold(self.entity, entry, piece, program)
-            packed = b"".join(pack.dump_event(event, codes) for event in piece)
-            raw = pack.dump_live(entry, codes)
-            blocks.append(Block(raw, piece[0].order, piece[-1].order, len(piece), packed, matches))
+            packed = b"".join([pack.dump_event(event, codes, owner) for event in piece])
+            raw = pack.dump_live(entry, codes, owner)
+            blocks.append(Block(raw, *piece[0].order, len(piece), packed, tuple(matches)))
         return blocks, live
 
     def _find(self, event: Event) -> int:
@@ -242,21 +272,22 @@ class Timeline:
         if self.open:
             self.open = {uid: alert for uid, alert in self.open.items() if alert.decided_ms >= edge_ms}
             self.threads = {uid: self.threads[uid] for uid in self.open}
-        keep = 0  # a block whose successor begins before the edge: no event to come belongs into it
-        while keep + 1 < len(self.blocks) and self.blocks[keep + 1].first[0] < edge_ms:
-            keep += 1
-        if keep:
-            del self.blocks[:keep]
+        drop = 0  # blocks whose successor begins before the edge: no event to come belongs into them
+        while drop + 1 < len(self.blocks) and self.blocks[drop + 1].first_ms < edge_ms:
+            drop += 1
+        if self.blocks and self.last[0] < edge_ms:
+            drop = len(self.blocks)
+            self.live, self.last = prune(self.touch(codes), edge_ms, program), NO_EVENT
+        if drop:
+            self.count -= sum(block.count for block in self.blocks[:drop])
+            del self.blocks[:drop]
             self.known = None
-        if self.blocks and self.blocks[-1].last[0] < edge_ms:
-            self.blocks.clear()
-            self.live = prune(self.touch(codes), edge_ms, program)
 
     def saturate(self, marks: Completeness, codes: Codes, program: Program) -> None:
         """Fold the oldest half into the base early: a shorter horizon for an entity above its cap."""
         half = len(self.blocks) // 2
         self.is_saturated = True
-        self.forget(self.blocks[half].first[0], marks, codes, program)
+        self.forget(self.blocks[half].first_ms, marks, codes, program)
 
 
 def _may_retract(alert: Alert, program: Program) -> bool:

@@ -30,13 +30,15 @@ def step(entity: str, live: Live, event: Event, program: Program) -> tuple[Live,
         due = [w for w in waiting if w.due_ms < event.time_ms]
         matches = verdicts(entity, live, due, program)
         waiting = waiting[len(due) :]
-    found = program.on_event(observe(entity, live, event, program), live.windows)
-    matches += found.matches
-    if found.waiting:
-        waiting = _merge(waiting, found.waiting)
+    found, windows = program.on_event(entity, event, live), live.windows
+    if found is not None:
+        matches += found.matches
+        windows = found.windows
+        if found.waiting:
+            waiting = _merge(waiting, found.waiting)
     after = remember(entity, live, event, program)
-    if found.windows is not live.windows or waiting is not live.waiting:
-        after = replace(after, windows=found.windows, waiting=waiting)
+    if windows is not live.windows or waiting is not live.waiting:
+        after = replace(after, windows=windows, waiting=waiting)
     return after, matches
 
 
@@ -70,11 +72,12 @@ def remember(entity: str, live: Live, event: Event, program: Program) -> Live:
     if entity_kind(entity) == "door":
         door = _door(live.door or DoorState(), event)
         return live if door is live.door else replace(live, door=door)
-    if event.kind == "access":
+    kind = event.shape.kind
+    if kind == "access":
         return _access(live, event, program)
-    if event.kind == "login":
+    if kind == "login":
         return _login(live, event)
-    if event.kind == "person" and event.person is not None:
+    if kind == "person" and event.person is not None:
         known = live.person
         if known is None or event.person.version > known.version:
             return replace(live, person=event.person)

@@ -13,7 +13,7 @@ from correlator.event import Event, Order, Person
 Scalar = str | int | float | bool | None
 
 
-class Match(msgspec.Struct, frozen=True, array_like=True):
+class Match(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A rule was satisfied as of *decided_ms*. With *feed*, believed once *feed* at *site* is complete to
     there.
     """
@@ -30,7 +30,7 @@ class Match(msgspec.Struct, frozen=True, array_like=True):
     count: int = 1  # events in the window, where there is one
 
 
-class Entry(msgspec.Struct, frozen=True, array_like=True):
+class Entry(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """An event that a rule of a correlation holds of; what *values* are, its type of correlation says."""
 
     time_ms: int
@@ -39,7 +39,7 @@ class Entry(msgspec.Struct, frozen=True, array_like=True):
     evidence: tuple[str, ...] = ()  # ids of earlier events, where the rule is itself a correlation
 
 
-class Window(msgspec.Struct, frozen=True, array_like=True):
+class Window(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Newest entries of one correlation and group, at most as many as decide it."""
 
     rule: str
@@ -47,7 +47,7 @@ class Window(msgspec.Struct, frozen=True, array_like=True):
     entries: tuple[Entry, ...]
 
 
-class Waiting(msgspec.Struct, frozen=True, array_like=True):
+class Waiting(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A settled rule held at its event; its verdict is taken at *due_ms* (event time + grace)."""
 
     due_ms: int
@@ -56,7 +56,7 @@ class Waiting(msgspec.Struct, frozen=True, array_like=True):
     seen: tuple[tuple[str, Scalar], ...] = ()  # fields that are not taken again at *due_ms*
 
 
-class SitePresence(msgspec.Struct, frozen=True, array_like=True):
+class SitePresence(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Believed to be at *site* since *since_ms*; *confidence* as of *newest_ms*, before decay; 0 after an
     exit.
     """
@@ -69,14 +69,14 @@ class SitePresence(msgspec.Struct, frozen=True, array_like=True):
     evidence: tuple[str, ...]  # event ids: the read that began it, the newest one
 
 
-class DoorState(msgspec.Struct, frozen=True, array_like=True):
+class DoorState(msgspec.Struct, frozen=True, array_like=True, gc=False):
     last_grant: Order | None = None
     last_rex: Order | None = None
     forced: tuple[Order, ...] = ()  # newest six within 24 h
     held: Order | None = None
 
 
-class Live(msgspec.Struct, frozen=True, array_like=True):
+class Live(msgspec.Struct, frozen=True, array_like=True, gc=False):
     last_badge: Event | None = None  # newest access event, granted or not
     last_login: Event | None = None  # newest successful login
     badge_place: Event | None = None  # newest granted, not not_taken access with coordinates or a place

@@ -1,6 +1,6 @@
 """Live states and events as bytes of a partition: what a timeline keeps while nobody touches it.
 
-Events inside a live state are packed with the same table of codes as the history. Part of the state format.
+Events inside a live state are packed with the same table of shapes as the history. Part of the state format.
 """
 
 from __future__ import annotations
@@ -9,18 +9,18 @@ import msgspec
 
 from correlator import codec
 from correlator.codec import Codes, PackedEvent
-from correlator.event import Event, Person
+from correlator.event import Event, Order, Person
 from correlator.timeline.live import DoorState, Live, Scalar, SitePresence, Waiting, Window
 
 
-class _Waiting(msgspec.Struct, array_like=True):
+class _Waiting(msgspec.Struct, array_like=True, gc=False):
     due_ms: int
     rule: str
     event: PackedEvent
     seen: tuple[tuple[str, Scalar], ...]
 
 
-class _Live(msgspec.Struct, array_like=True):
+class _Live(msgspec.Struct, array_like=True, gc=False):
     """*last_badge*, *card_place* and *last_login* are True where they equal the place of their kind."""
 
     last_badge: PackedEvent | bool | None = None
@@ -35,78 +35,89 @@ class _Live(msgspec.Struct, array_like=True):
     waiting: tuple[_Waiting, ...] = ()
 
 
-class _Id(msgspec.Struct, array_like=True):
+class _Head(msgspec.Struct, array_like=True, gc=False):
     """The head of a packed event: decoding stops there."""
 
     time_ms: int
-    id: str
+    id: int | str
 
 
 _encode = msgspec.msgpack.Encoder().encode
 _live = msgspec.msgpack.Decoder(_Live).decode
 _events = msgspec.msgpack.Decoder(list[PackedEvent]).decode
-_ids = msgspec.msgpack.Decoder(list[_Id]).decode
+_heads = msgspec.msgpack.Decoder(list[_Head]).decode
 
 
-def dump_event(event: Event, codes: Codes) -> bytes:
-    return _encode(codec.pack(event, codes))
+def dump_event(event: Event, codes: Codes, owner: str) -> bytes:
+    return _encode(codec.pack(event, codes, owner))
 
 
-def load_events(packed: bytes, count: int, codes: Codes) -> list[Event]:
+def load_events(packed: bytes, count: int, codes: Codes, owner: str) -> list[Event]:
     """Events that were dumped one after the other: appending needs no decoding."""
-    return [codec.unpack(p, codes) for p in _events(_array(packed, count))]
+    shapes = codes.shapes
+    return [codec.unpack(p, shapes, owner) for p in _events(_array(packed, count))]
 
 
-def load_ids(packed: bytes, count: int) -> list[str]:
-    return [head.id for head in _ids(_array(packed, count))]
+def load_orders(packed: bytes, count: int) -> list[Order]:
+    """(event time, event id) of each."""
+    return [(head.time_ms, codec.unpack_id(head.id)) for head in _heads(_array(packed, count))]
+
+
+def needle(event_id: str) -> bytes:
+    """Bytes that a packed event with this id contains."""
+    return _encode(codec.pack_id(event_id))
 
 
 def _array(packed: bytes, count: int) -> bytes:
     return b"\xdd" + count.to_bytes(4, "big") + packed  # array 32 of the msgpack specification
 
 
-def dump_live(live: Live, codes: Codes) -> bytes:
+def dump_live(live: Live, codes: Codes, owner: str) -> bytes:
+    def pack(event: Event | None) -> PackedEvent | None:
+        return None if event is None else codec.pack(event, codes, owner)
+
     return _encode(
         _Live(
-            True if _same(live.last_badge, live.badge_place) else _pack(live.last_badge, codes),
-            True if _same(live.last_login, live.login_place) else _pack(live.last_login, codes),
-            _pack(live.badge_place, codes),
-            True if _same(live.card_place, live.badge_place) else _pack(live.card_place, codes),
-            _pack(live.login_place, codes),
+            True if _same(live.last_badge, live.badge_place) else pack(live.last_badge),
+            True if _same(live.last_login, live.login_place) else pack(live.last_login),
+            pack(live.badge_place),
+            True if _same(live.card_place, live.badge_place) else pack(live.card_place),
+            pack(live.login_place),
             live.presence,
             live.person,
             live.door,
             live.windows,
-            tuple(_Waiting(w.due_ms, w.rule, codec.pack(w.event, codes), w.seen) for w in live.waiting),
+            tuple(
+                [_Waiting(w.due_ms, w.rule, codec.pack(w.event, codes, owner), w.seen) for w in live.waiting]
+            ),
         )
     )
 
 
-def load_live(raw: bytes, codes: Codes) -> Live:
+def load_live(raw: bytes, codes: Codes, owner: str) -> Live:
+    shapes = codes.shapes
+
+    def unpack(packed: PackedEvent | None) -> Event | None:
+        return None if packed is None else codec.unpack(packed, shapes, owner)
+
     packed = _live(raw)
-    badge_place, login_place = _unpack(packed.badge_place, codes), _unpack(packed.login_place, codes)
+    badge_place, login_place = unpack(packed.badge_place), unpack(packed.login_place)
     last_badge, card_place, last_login = packed.last_badge, packed.card_place, packed.last_login
     return Live(
-        badge_place if isinstance(last_badge, bool) else _unpack(last_badge, codes),
-        login_place if isinstance(last_login, bool) else _unpack(last_login, codes),
+        badge_place if isinstance(last_badge, bool) else unpack(last_badge),
+        login_place if isinstance(last_login, bool) else unpack(last_login),
         badge_place,
-        badge_place if isinstance(card_place, bool) else _unpack(card_place, codes),
+        badge_place if isinstance(card_place, bool) else unpack(card_place),
         login_place,
         packed.presence,
         packed.person,
         packed.door,
         packed.windows,
-        tuple(Waiting(w.due_ms, w.rule, codec.unpack(w.event, codes), w.seen) for w in packed.waiting),
+        tuple(
+            [Waiting(w.due_ms, w.rule, codec.unpack(w.event, shapes, owner), w.seen) for w in packed.waiting]
+        ),
     )
 
 
 def _same(a: Event | None, b: Event | None) -> bool:
-    return a is not None and a == b
-
-
-def _pack(event: Event | None, codes: Codes) -> PackedEvent | None:
-    return None if event is None else codec.pack(event, codes)
-
-
-def _unpack(packed: PackedEvent | None, codes: Codes) -> Event | None:
-    return None if packed is None else codec.unpack(packed, codes)
+    return a is not None and (a is b or a == b)

@@ -12,7 +12,7 @@ from zlib import crc32
 
 from msgspec.structs import replace
 
-from correlator.codec import Codes
+from correlator.codec import Codes, load_shapes
 from correlator.event import FOREVER, NEVER, Event, Person, entity_kind
 from correlator.frame import Frame
 from correlator.timeline import state
@@ -21,7 +21,7 @@ from correlator.timeline.entity import Timeline
 from correlator.timeline.fold import observe
 from correlator.timeline.live import Live, Match
 from correlator.timeline.marks import Marks
-from correlator.timeline.profile import Profile, learn_profile
+from correlator.timeline.profile import dump_profile, learn_profile, load_profile
 from correlator.timeline.program import Program, Scorer
 from correlator.timeline.timelines import Timelines
 from correlator.timeline.wakes import CLOCK, IDLE, Key, Wakes
@@ -197,7 +197,7 @@ class Partition:
         settings, entity = self.program.settings, timeline.entity
         blocks = timeline.blocks
         rested_ms = 0 if blocks else edge_ms - timeline.tally.edge_ms
-        if edge_ms > NEVER and (was_published or (len(blocks) > 1 and blocks[1].first[0] < edge_ms)):
+        if edge_ms > NEVER and (was_published or (len(blocks) > 1 and blocks[1].first_ms < edge_ms)):
             timeline.forget(edge_ms, self.marks, self.codes, self.program)
         if timeline.count > settings.events_max and len(blocks) > 1:
             timeline.saturate(self.marks, self.codes, self.program)
@@ -221,7 +221,7 @@ class Partition:
         """*event* with its score, taken once, on arrival."""
         if not self.scorer.wants(event) or entity_kind(timeline.entity) != "identity":
             return event
-        profile = timeline.profile or Profile()
+        profile = load_profile(timeline.profile)
         person = timeline.touch(self.codes).person
         identity_type = person.identity_type if person is not None else ""
         score, features = self.scorer.score(event, identity_type, profile)
@@ -233,7 +233,7 @@ class Partition:
         matched = {i for match in matches for i in match.evidence} if learnt else ()
         for event, identity_type, features in learnt:
             if event.id not in matched:
-                timeline.profile = learn_profile(timeline.profile or Profile(), event)
+                timeline.profile = dump_profile(learn_profile(load_profile(timeline.profile), event))
                 self.scorer.learn(identity_type, features)
 
     def _refuse(self, entity: str, event: Event, reason: str) -> list[Change]:
@@ -352,7 +352,7 @@ class Partition:
         """The partition as of the cut that *rest* and *entities* belong to. Raises `StateError`."""
         known = state.load_rest(rest)
         partition = cls(program, decode_scorer(known.scorer), known.number)
-        partition.codes = Codes(known.words, known.places, known.networks)
+        partition.codes = Codes(load_shapes(known.shapes))
         partition.timelines = Timelines(partition.codes)
         partition.marks = Marks.load(program.settings, known.marks)
         partition.any_age = dict(sorted(known.any_age, key=lambda told: told[1]))

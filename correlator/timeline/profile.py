@@ -27,7 +27,7 @@ _DAY_MIN = 24 * 60
 Count = tuple[int, int]  # (16-bit hash of the name, times seen, aged)
 
 
-class Habit(msgspec.Struct, frozen=True, array_like=True):
+class Habit(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Local hours of one kind of activity: on how many of *days* each hour saw some."""
 
     days: int = 0  # active days counted, aged; at most DAYS_MAX
@@ -35,7 +35,7 @@ class Habit(msgspec.Struct, frozen=True, array_like=True):
     hours: bytes = bytes(24)  # days with activity in that local hour, aged; each at most *days*
 
 
-class Profile(msgspec.Struct, frozen=True, array_like=True):
+class Profile(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What one identity usually does. Days and hours are local to the place of each event."""
 
     first_s: int = 0  # event time of the earliest learned event, seconds since the epoch; 0: none yet
@@ -48,6 +48,21 @@ class Profile(msgspec.Struct, frozen=True, array_like=True):
     doors: tuple[Count, ...] = ()
     devices: tuple[Count, ...] = ()
     networks: tuple[Count, ...] = ()
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(Profile).decode
+NOBODY = Profile()
+
+
+def dump_profile(profile: Profile) -> bytes:
+    """*profile* as part of a timeline's record."""
+    return _encode(profile)
+
+
+def load_profile(raw: bytes) -> Profile:
+    """What `dump_profile` was given; an empty profile for b""."""
+    return _decode(raw) if raw else NOBODY
 
 
 def shows_habit(event: Event) -> bool:

@@ -10,7 +10,7 @@ from typing import Protocol
 import msgspec
 
 from correlator.event import EntityKind, Event, Score
-from correlator.timeline.live import Match, Waiting, Window
+from correlator.timeline.live import Live, Match, Waiting, Window
 from correlator.timeline.observation import Observation
 from correlator.timeline.profile import Profile
 from correlator.timeline.settings import Settings
@@ -30,7 +30,7 @@ class RuleFacts(msgspec.Struct, frozen=True):
 
 
 class Found(msgspec.Struct):
-    """What rules make of one observation. *windows* replaces the live ones."""
+    """What rules make of one event. *windows* replaces the live ones."""
 
     matches: list[Match]
     windows: tuple[Window, ...]
@@ -43,8 +43,11 @@ class Program(Protocol):
     settings: Settings
     rules: dict[str, RuleFacts]  # by id
 
-    def on_event(self, observation: Observation, windows: tuple[Window, ...]) -> Found:
-        """Evaluate every rule of the observation's entity kind. Matches in order of rule id."""
+    def on_event(self, entity: str, event: Event, live: Live) -> Found | None:
+        """Evaluate every rule of the entity's kind on *event*; *live* is the state before it.
+
+        Matches in order of rule id; None where nothing matches or waits, and the windows stay what they are.
+        """
 
     def verdict(self, waiting: Waiting, observation: Observation) -> Match | None:
         """Does the settled rule still hold as of the observation's *as_of_ms*?"""

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import msgspec
 
-from correlator.codec import Codes
-from correlator.event import Network, Place
+from correlator.codec import Codes, dump_shapes
+from correlator.event import Order
 from correlator.timeline.alert import Alert
 from correlator.timeline.decide import Tally
-from correlator.timeline.entity import Block, Timeline
-from correlator.timeline.profile import Profile
+from correlator.timeline.entity import NOTHING, Block, Timeline
 
-FORMAT = 1  # of both records; part of the manifest
+FORMAT = 2  # of both records; part of the manifest
 
 
 class StateError(Exception):
@@ -27,19 +26,18 @@ class _Timeline(msgspec.Struct, array_like=True):
     format: int
     live: bytes
     blocks: list[Block]
+    last: Order
     tally: Tally
     open: list[Alert]
     threads: list[tuple[str, str]]
-    profile: Profile | None
+    profile: bytes
     is_saturated: bool
 
 
 class Rest(msgspec.Struct, array_like=True):
     format: int
     number: int
-    words: list[str]
-    places: list[Place]
-    networks: list[Network]
+    shapes: bytes  # `codec.load_shapes`
     any_age: list[tuple[str, int]]
     marks: bytes
     scorer: bytes
@@ -51,12 +49,12 @@ _rest = msgspec.msgpack.Decoder(Rest).decode
 
 
 def dump_timeline(timeline: Timeline, codes: Codes) -> bytes:
-    timeline.rest(codes)
     return _encode(
         _Timeline(
             FORMAT,
-            timeline.packed,
+            timeline.at_rest(codes),
             timeline.blocks,
+            timeline.last,
             timeline.tally,
             [timeline.open[uid] for uid in sorted(timeline.open)],
             sorted(timeline.threads.items()),
@@ -71,21 +69,18 @@ def load_timeline(entity: str, raw: bytes) -> Timeline:
     packed = _timeline(raw)
     timeline = Timeline(entity)
     timeline.packed = packed.live
-    timeline.blocks = packed.blocks
+    timeline.blocks, timeline.last = packed.blocks, packed.last
+    timeline.count = sum(block.count for block in packed.blocks)
     timeline.tally = packed.tally
-    timeline.open = {alert.uid: alert for alert in packed.open}
-    timeline.threads = dict(packed.threads)
+    timeline.open = {alert.uid: alert for alert in packed.open} or NOTHING
+    timeline.threads = dict(packed.threads) or NOTHING
     timeline.profile = packed.profile
     timeline.is_saturated = packed.is_saturated
     return timeline
 
 
 def dump_rest(number: int, codes: Codes, any_age: dict[str, int], marks: bytes, scorer: bytes) -> bytes:
-    return _encode(
-        Rest(
-            FORMAT, number, codes.words, codes.places, codes.networks, sorted(any_age.items()), marks, scorer
-        )
-    )
+    return _encode(Rest(FORMAT, number, dump_shapes(codes.shapes), sorted(any_age.items()), marks, scorer))
 
 
 def load_rest(raw: bytes) -> Rest:

@@ -1,7 +1,7 @@
-"""The timelines of a partition by entity: at rest the bytes of their checkpoint record, a few of them open.
+"""The timelines of a partition by entity: those restored and not asked for yet are the bytes of their record.
 
-Most entities do nothing most of the time, and a timeline as objects takes twice the memory of its record. So
-only those touched last stay open; `rest` packs the others. Whether one is open changes nothing about it.
+Most entities do nothing most of the time. Their live state, as objects, takes several times the memory of
+its bytes: only that of those touched lately stays decoded, `rest` packs the others. It changes nothing.
 """
 
 from __future__ import annotations
@@ -12,60 +12,64 @@ from correlator.codec import Codes
 from correlator.timeline import state
 from correlator.timeline.entity import Timeline
 
-OPEN_MAX = 500  # that stay open, the ones touched last
+OPEN_MAX = 10_000  # of a partition that stay decoded
 
 
 class Timelines(Mapping[str, Timeline]):
-    """Asking for a timeline opens it; what is done to it then is kept."""
+    """Asking for a timeline makes it one; what is done to it then is kept."""
 
     def __init__(self, codes: Codes) -> None:
         self._codes = codes
-        self._records: dict[str, bytes] = {}  # b"" of an open one
-        self._open: dict[str, Timeline] = {}  # touched last at the end
+        self._held: dict[str, Timeline | bytes] = {}
+        self._open: dict[str, Timeline] = {}  # whose live state may be decoded; the one opened first is first
 
     def __getitem__(self, entity: str) -> Timeline:
-        timeline = self._open.pop(entity, None)
-        if timeline is None:
-            timeline = state.load_timeline(entity, self._records[entity])
-            self._records[entity] = b""
+        timeline = self._held[entity]
+        if isinstance(timeline, bytes):
+            timeline = self._held[entity] = state.load_timeline(entity, timeline)
         self._open[entity] = timeline
+        timeline.is_recent = True
         return timeline
 
     def __contains__(self, entity: object) -> bool:
-        return entity in self._records
+        return entity in self._held
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._records)
+        return iter(self._held)
 
     def __len__(self) -> int:
-        return len(self._records)
+        return len(self._held)
 
     def touch(self, entity: str) -> Timeline:
         """The timeline of *entity*, a new one if it has none."""
-        if entity not in self._records:
-            self._records[entity] = b""
-            self._open[entity] = Timeline(entity)
+        if entity not in self._held:
+            self._held[entity] = Timeline(entity)
         return self[entity]
 
     def put(self, entity: str, record: bytes) -> None:
         """A timeline at rest. Raises `StateError` for a record of another format."""
         state.check(record)
-        self._records[entity] = record
+        self._held[entity] = record
 
     def drop(self, entity: str) -> None:
-        del self._records[entity]
+        del self._held[entity]
         self._open.pop(entity, None)
 
     def record(self, entity: str) -> bytes | None:
         """The checkpoint record of *entity*; None where there is no timeline."""
-        timeline = self._open.get(entity)
-        if timeline is None:
-            return self._records.get(entity)
-        return state.dump_timeline(timeline, self._codes)
+        held = self._held.get(entity)
+        return held if held is None or isinstance(held, bytes) else state.dump_timeline(held, self._codes)
 
     def rest(self) -> None:
-        """Pack those that were touched longest ago, so that no more than `OPEN_MAX` stay open."""
+        """Pack those that were not touched for longest, about, so that no more than `OPEN_MAX` stay open.
+
+        One that was touched since it was looked at last gets another round.
+        """
         while len(self._open) > OPEN_MAX:
             entity = next(iter(self._open))
             timeline = self._open.pop(entity)
-            self._records[entity] = state.dump_timeline(timeline, self._codes)
+            if timeline.is_recent:
+                timeline.is_recent = False
+                self._open[entity] = timeline
+            else:
+                timeline.rest(self._codes)

@@ -20,9 +20,11 @@ from correlator.event import (
     Place,
     Score,
     event_id,
+    make_event,
 )
 from correlator.timeline.alert import Alert, Change, alert_uid
 from correlator.timeline.live import Scalar
+from tests.events import changed
 
 T0 = round(datetime(2026, 3, 2, 8, 14, 5, tzinfo=UTC).timestamp() * 1000)  # a Monday
 NOW_MS = T0 + 20 * MINUTE_MS
@@ -61,18 +63,41 @@ class Shape(msgspec.Struct, frozen=True):
 
 def badge(native: str, at_ms: int, place: Place, **more: object) -> Event:
     """A badge read of e1001 that was let through, unless *more* says otherwise."""
-    said = Event(
-        at_ms, event_id("acc", native), "access", "acc-lis", "badge", "e1001", "4711", place, "granted"
+    said = make_event(
+        at_ms,
+        event_id("acc", native),
+        "access",
+        "acc-lis",
+        "badge",
+        identity_id="e1001",
+        credential="4711",
+        place=place,
+        outcome="granted",
+        taken="taken",
+        direction="in",
+        is_business_hours=True,
     )
-    said = msgspec.structs.replace(said, taken="taken", direction="in", is_business_hours=True)
-    return msgspec.structs.replace(said, **more)
+    return changed(said, **more)
 
 
 def login(native: str, at_ms: int, place: Place | None, **more: object) -> Event:
     """A successful interactive login of e1001."""
-    said = Event(at_ms, event_id("idp", native), "login", "idp", "login", "e1001", "alice", place, "success")
-    said = msgspec.structs.replace(said, activity="logon", is_interactive=True, logon_type="web", mfa="push")
-    return msgspec.structs.replace(said, **more)
+    said = make_event(
+        at_ms,
+        event_id("idp", native),
+        "login",
+        "idp",
+        "login",
+        identity_id="e1001",
+        credential="alice",
+        place=place,
+        outcome="success",
+        activity="logon",
+        is_interactive=True,
+        logon_type="web",
+        mfa="push",
+    )
+    return changed(said, **more)
 
 
 def shape(name: str, rule: RuleText, events: list[Event], values: dict[str, Scalar], **more: object) -> Shape:
@@ -253,7 +278,7 @@ def d26() -> Shape:
 
 
 def d28() -> Shape:
-    at = Event(T0, event_id("acc", "28"), "door", "acc-lis", "door", place=LAB, activity="forced")
+    at = make_event(T0, event_id("acc", "28"), "door", "acc-lis", "door", place=LAB, activity="forced")
     return shape(
         "d28",
         rule("28", "d28_door_forced", "Door forced"),

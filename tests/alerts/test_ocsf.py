@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from correlator.alerts.ocsf import Source, alert_record, render
 from correlator.alerts.text import RuleText
-from correlator.event import Event, Person
+from correlator.event import Person, make_event
 from correlator.timeline.alert import Alert, Change
 from tests.alerts import shapes
 from tests.alerts.schema import errors, finding_schema
@@ -173,7 +173,7 @@ def test_smallest_possible() -> None:
 
 
 def test_ipv6_and_unknown_kinds_of_people() -> None:
-    event = Event(0, "e", "login", identity_id="p", ip="2001:db8::1", outcome="failure")
+    event = make_event(0, "e", "login", identity_id="p", ip="2001:db8::1", outcome="failure")
     alert = Alert("u", "r", "identity:p", "unheard", 0, "e", ("e",))
     person = Person("p", 0, identity_type="robot")
     finding = render(Change("create", alert, "u"), (event,), RuleText("r", "r", "T"), person, Source("", 0))

@@ -6,7 +6,7 @@ import json
 
 from correlator.engine.commit import Send
 from correlator.engine.feed_notices import FeedNotices
-from correlator.event import HOUR_MS, MINUTE_MS, Event, Place
+from correlator.event import HOUR_MS, MINUTE_MS, Event, Place, make_event
 from correlator.frame import Arrival, Frame, SourceMark
 from correlator.timeline.partition import Partition
 from tests.timeline.streams import START_MS, arrivals
@@ -23,7 +23,7 @@ def heard(minute: int) -> SourceMark:
 
 
 def login(minute: int) -> tuple[tuple[str, Event], ...]:
-    event = Event(START_MS + minute * MINUTE_MS, "1" * 16, "login", outcome="success", place=Place("a"))
+    event = make_event(START_MS + minute * MINUTE_MS, "1" * 16, "login", outcome="success", place=Place("a"))
     return (("identity:u", event),)
 
 

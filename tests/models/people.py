@@ -8,7 +8,7 @@ from typing import Literal
 
 import msgspec
 
-from correlator.event import DAY_MS, HOUR_MS, MINUTE_MS, Event, Network, Place
+from correlator.event import DAY_MS, HOUR_MS, MINUTE_MS, Event, Network, Place, make_event
 
 MONDAY_MS = 1_790_553_600_000  # 2026-09-28 00:00 UTC
 OFFICE = Network("office", "corporate", 64500)
@@ -37,7 +37,7 @@ def workers(count: int, random: Random) -> list[Worker]:
 
 
 def access(worker: Worker, time_ms: int, place: Place) -> Event:
-    return Event(
+    return make_event(
         time_ms,
         f"{worker.id}-{time_ms}-a",
         "access",
@@ -50,7 +50,7 @@ def access(worker: Worker, time_ms: int, place: Place) -> Event:
 
 
 def login(worker: Worker, time_ms: int, network: Network) -> Event:
-    return Event(
+    return make_event(
         time_ms,
         f"{worker.id}-{time_ms}-l",
         "login",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from correlator.event import DAY_MS, HOUR_MS, Event, Network, Place
+from correlator.event import DAY_MS, HOUR_MS, Event, Network, Place, make_event
 from correlator.models.features import AXES, FEATURES, axes, features
 from correlator.timeline.profile import Profile, learn_profile
 from tests.models.people import HOME, MONDAY_MS, OFFICE
@@ -10,7 +10,7 @@ from tests.models.people import HOME, MONDAY_MS, OFFICE
 
 def access(day: int, hour: float, zone: str = "lab", door: str = "d1") -> Event:
     time_ms = MONDAY_MS + day * DAY_MS + int(hour * HOUR_MS)
-    return Event(
+    return make_event(
         time_ms,
         f"{time_ms}",
         "access",
@@ -22,7 +22,7 @@ def access(day: int, hour: float, zone: str = "lab", door: str = "d1") -> Event:
 
 def login(day: int, hour: float, network: Network = OFFICE, device: str = "laptop") -> Event:
     time_ms = MONDAY_MS + day * DAY_MS + int(hour * HOUR_MS)
-    return Event(
+    return make_event(
         time_ms, f"{time_ms}", "login", identity_id="e1", outcome="success", is_interactive=True,
         network=network, device=device,
     )  # fmt: skip

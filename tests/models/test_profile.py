@@ -6,14 +6,14 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from correlator.event import DAY_MS, HOUR_MS, Event, Place
+from correlator.event import DAY_MS, HOUR_MS, Event, Place, make_event
 from correlator.timeline.profile import DAYS_MAX, Profile, learn_profile, times_seen, zone_key
 
 MONDAY_MS = 1_790_553_600_000  # 2026-09-28 00:00 UTC
 
 
 def access(day: int, hour: float, zone: str = "lab", *, offset_min: int = 0, taken: str = "taken") -> Event:
-    return Event(
+    return make_event(
         MONDAY_MS + day * DAY_MS + int(hour * HOUR_MS),
         f"{day}-{hour}-{zone}",
         "access",
@@ -26,7 +26,7 @@ def access(day: int, hour: float, zone: str = "lab", *, offset_min: int = 0, tak
 
 
 def login(day: int, hour: float, *, is_interactive: bool = True, outcome: str = "success") -> Event:
-    return Event(
+    return make_event(
         MONDAY_MS + day * DAY_MS + int(hour * HOUR_MS),
         f"{day}-{hour}-login",
         "login",

@@ -12,6 +12,7 @@ from correlator.event import DAY_MS, HOUR_MS, Event, Place, Score
 from correlator.models.scorer import STATE_FORMAT, Scorer, decode
 from correlator.models.state import StateFormatError
 from correlator.timeline.profile import Profile, learn_profile
+from tests.events import changed
 from tests.models.people import HOME, MONDAY_MS, Worker, access, day_of, login, workers
 
 PEOPLE = 120
@@ -65,9 +66,9 @@ def test_only_what_a_known_person_was_let_do_is_wanted(company: Company) -> None
     assert scorer.wants(entered)
     assert scorer.wants(logged_in)
     for changes in ({"outcome": "denied"}, {"taken": "not_taken"}, {"identity_id": ""}, {"kind": "door"}):
-        assert not scorer.wants(msgspec.structs.replace(entered, **changes))
+        assert not scorer.wants(changed(entered, **changes))
     for more in ({"outcome": "failure"}, {"is_interactive": False}):
-        assert not scorer.wants(msgspec.structs.replace(logged_in, **more))
+        assert not scorer.wants(changed(logged_in, **more))
 
 
 def test_a_person_of_office_hours_who_enters_at_night_stands_out(company: Company) -> None:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from correlator.adapters.yaml_lines import load_yaml_all
-from correlator.event import DAY_MS, HOUR_MS, MINUTE_MS, Event, Person, Place
+from correlator.event import DAY_MS, HOUR_MS, MINUTE_MS, Event, Person, Place, make_event
 from correlator.frame import Arrival, Frame, SourceMark
 from correlator.rules.load import load_rules
 from correlator.rules.program import RuleProgram
@@ -45,10 +45,14 @@ def some_event(random: Random, time_ms: int, name: str, spread: int) -> Event:
     place = Place(site, door=random.choice([door, door, ""]), criticality=random.randrange(5))
     where = None if random.random() < 0.1 else place
     if random.randrange(spread) == 0:
-        return Event(time_ms, name, "login", identity_id="e1", outcome="success", device=door, place=where)
+        return make_event(
+            time_ms, name, "login", identity_id="e1", outcome="success", device=door, place=where
+        )
     outcome = random.choice(["granted", "denied"])
     direction = random.choice(["in", "in", "out", "unknown"])
-    return Event(time_ms, name, "access", identity_id="e1", outcome=outcome, direction=direction, place=where)
+    return make_event(
+        time_ms, name, "access", identity_id="e1", outcome=outcome, direction=direction, place=where
+    )
 
 
 @st.composite
@@ -93,7 +97,7 @@ def test_open_alerts_are_those_of_the_definitions(
     sent = [*mail, *random.sample(mail, len(mail) // 3)]
     random.shuffle(sent)
     rows = [(WHO, event) for event in sent]
-    known = Event(START_MS - HOUR_MS, "f" * 16, "person", person=Person("e1", 1))
+    known = make_event(START_MS - HOUR_MS, "f" * 16, "person", person=Person("e1", 1))
     frames = [Frame("", ((WHO, known),), arrivals(START_MS))]
     frames += [
         Frame("", tuple(rows[i::count]), arrivals(END_MS), marks(random, END_MS, 0.3)) for i in range(count)

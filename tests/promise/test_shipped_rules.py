@@ -15,7 +15,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from correlator.cli.rules import read_rules
-from correlator.event import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS, Credential, Event, Network, Person, Place
+from correlator.event import (
+    DAY_MS,
+    HOUR_MS,
+    MINUTE_MS,
+    SECOND_MS,
+    Credential,
+    Event,
+    Network,
+    Person,
+    Place,
+    make_event,
+)
 from correlator.frame import Arrival, Frame, SourceMark
 from correlator.rules.program import RuleProgram
 from correlator.timeline.alert import Alert
@@ -64,7 +75,7 @@ def place(random: Random) -> Place:
 
 
 def access(random: Random, time_ms: int, name: str) -> Event:
-    return Event(
+    return make_event(
         time_ms,
         name,
         "access",
@@ -81,7 +92,7 @@ def access(random: Random, time_ms: int, name: str) -> Event:
 
 
 def login(random: Random, time_ms: int, name: str) -> Event:
-    return Event(
+    return make_event(
         time_ms,
         name,
         "login",
@@ -99,9 +110,9 @@ def door(random: Random, time_ms: int, name: str) -> Event:
     lat, lon = SITES["lis"]
     where = Place("lis", door="lis-1", lat=lat, lon=lon)
     if random.random() < 0.2:
-        return Event(time_ms, name, "access", outcome=random.choice(["granted", "denied"]), place=where)
+        return make_event(time_ms, name, "access", outcome=random.choice(["granted", "denied"]), place=where)
     activity = random.choice(["forced", "forced", "forced", "rex", "opened"])
-    return Event(time_ms, name, "door", activity=activity, place=where)
+    return make_event(time_ms, name, "door", activity=activity, place=where)
 
 
 @st.composite
@@ -146,7 +157,7 @@ def saved(partition: Partition) -> Partition:
 def test_open_alerts_are_those_of_the_definitions(
     mail: list[tuple[str, Event]], person: Person, random: Random, count: int
 ) -> None:
-    first = Event(START_MS - HOUR_MS, "f" * 16, "person", person=person)
+    first = make_event(START_MS - HOUR_MS, "f" * 16, "person", person=person)
     sent = [(WHO, first), *mail, *random.sample(mail, len(mail) // 3)]
     random.shuffle(sent)
     frames = [Frame("", tuple(sent[i::count]), arrivals(END_MS), marks(random, END_MS)) for i in range(count)]

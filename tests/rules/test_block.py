@@ -13,7 +13,7 @@ from correlator.rules.load import load_rules
 from correlator.rules.program import RuleProgram
 from correlator.rules.schema import TABLE, block_schema
 from correlator.rules.testing import run_cases
-from tests.rules.writing import ID, SETTINGS, access, documents, load, observe, rule
+from tests.rules.writing import ID, SETTINGS, access, documents, found_by, load, observe, rule
 
 SCHEMA = Path(__file__).parents[2] / "schemas" / "correlator-block.schema.json"
 ANY = "s: {event.kind: access}\ncondition: s"
@@ -81,21 +81,21 @@ def test_on_incomplete_stands_in_the_block_or_in_settle() -> None:
 def test_a_rule_that_is_off_is_read_and_not_evaluated() -> None:
     rules, problems = load(rule(ANY, "correlator: {mode: off}\n"))
     assert problems == []
-    assert RuleProgram(rules, SETTINGS).on_event(observe(access()), ()).matches == []
+    assert found_by(RuleProgram(rules, SETTINGS), observe(access()), ()).matches == []
 
 
 @pytest.mark.parametrize(("criticality", "level"), [(0, "low"), (3, "medium"), (4, "high"), (9, "high")])
 def test_the_level_goes_by_the_number_that_is_reached(criticality: int, level: str) -> None:
     block = "correlator: {severity: {by: place.criticality, levels: {4: high, 3: medium}}}\n"
     using = RuleProgram(load(rule(ANY, block))[0], SETTINGS)
-    (match,) = using.on_event(observe(access(place=Place("x", criticality=criticality))), ()).matches
+    (match,) = found_by(using, observe(access(place=Place("x", criticality=criticality))), ()).matches
     assert match.severity == level
 
 
 def test_the_level_goes_by_text_or_truth_and_else_is_that_of_the_rule() -> None:
     def level(block: str, event: Event) -> str:
         using = RuleProgram(load(rule(ANY, f"correlator: {{severity: {block}}}\n"))[0], SETTINGS)
-        return using.on_event(observe(event), ()).matches[0].severity
+        return found_by(using, observe(event), ()).matches[0].severity
 
     by_text = "{by: access.direction, levels: {In: high}}"
     assert [level(by_text, access(direction=d)) for d in ("in", "out")] == ["high", "low"]

@@ -10,8 +10,8 @@ import re2
 from hypothesis import given
 from hypothesis import strategies as st
 
-from correlator.event import KINDS, Credential, Event, Kind, Network, Person, Place, Score
-from correlator.rules.compile import compiled
+from correlator.event import KINDS, Credential, Event, Kind, Network, Person, Place, Score, Shape, make_event
+from correlator.rules.compile import ByShape, compiled
 from correlator.rules.interpret import compile_regex, holds
 from correlator.rules.loads import EASY, GUARDED, NO_NETWORK, NO_PLACE, sort_of
 from correlator.rules.needle import needle_of
@@ -65,11 +65,14 @@ places = st.builds(
     lat=mostly(st.none() | st.floats(-80, 80)).filter(lambda lat: not isinstance(lat, str)),
     lon=st.none() | st.floats(-170, 170), is_perimeter=flag, country=text,
 )  # fmt: skip
+shapes = st.builds(
+    Shape, st.sampled_from(KINDS), text, text, st.none() | places, text, text, text, text, text, flag, text,
+    st.none() | st.builds(Network, text, text, number), text, flag, text, text,
+    st.sampled_from((0, 60, -300)), mostly(st.none() | st.booleans()),
+)  # fmt: skip
 events = st.builds(
-    Event, times, words, st.sampled_from(KINDS), text, text, text, text, st.none() | places, text, text, text,
-    text, text, flag, text, mostly(st.sampled_from(ADDRESSES)),
-    st.none() | st.builds(Network, text, text, number), text, flag, text, text, text, text,
-    st.sampled_from((0, 60, -300)), mostly(st.none() | st.booleans()), time_claimed_ms=st.none() | times,
+    Event, times, words, shapes, text, text, mostly(st.sampled_from(ADDRESSES)), text, text,
+    time_claimed_ms=st.none() | times,
     score=st.none() | st.builds(Score, number, flag, st.just(("a", "ab"))),
 )  # fmt: skip
 people = st.builds(
@@ -172,8 +175,13 @@ def interpreted(wanted: Sequence[Condition], observation: Observation) -> tuple[
 
 
 def generated(wanted: Sequence[Condition], observation: Observation) -> tuple[list[int], Counter[int]]:
+    """By the function for the kind, and by that for the shape, which say the same."""
     counted: list[int] = []
     found = compiled(wanted, observation.event.kind).ask(observation, counted)
+    by_shape: list[int] = []
+    ask = ByShape(wanted).ask(observation.event.shape)
+    assert (ask(observation, by_shape) if ask is not None else []) == found
+    assert sorted(by_shape) == sorted(counted)
     return found, Counter(counted)
 
 
@@ -216,6 +224,7 @@ def test_fields_are_read_as_the_table_of_fields_says(observation: Observation) -
     event, live = observation.event, observation.live
     scope = {
         "event": event,
+        "shape": event.shape,
         "live": live,
         "place": event.place or NO_PLACE,
         "network": event.network or NO_NETWORK,
@@ -304,7 +313,7 @@ def test_fields_of_another_kind_of_event_are_absent_wherever_they_are_named() ->
         Leaf("door.activity", (Refers("access.taken"),)),
     )
     for kind in KINDS:
-        event = Event(
+        event = make_event(
             0, "x", kind, outcome="granted", taken="not_taken", activity="not_taken", device="not_taken"
         )
         assert generated(wanted, observe(event)) == interpreted(wanted, observe(event))

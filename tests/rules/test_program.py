@@ -9,7 +9,18 @@ from correlator.rules.check import kinds_of
 from correlator.rules.program import RuleProgram
 from correlator.timeline.fold import fold
 from correlator.timeline.live import Live
-from tests.rules.writing import LISBON, SETTINGS, access, condition, counting, load, login, observe, rule
+from tests.rules.writing import (
+    LISBON,
+    SETTINGS,
+    access,
+    condition,
+    counting,
+    found_by,
+    load,
+    login,
+    observe,
+    rule,
+)
 
 SETTLED = rule(
     "s: {event.kind: login, presence.here|lt: 0.2, last_login.age_s|lt: 60}\ncondition: s",
@@ -39,14 +50,14 @@ def test_kinds_that_a_condition_requires() -> None:
 def test_a_rule_is_evaluated_on_its_entity_kind_only() -> None:
     using = program(rule("s: {event.kind: access}\ncondition: s", "correlator: {entity: door}\n"))
     event = access(place=LISBON)
-    assert using.on_event(observe(event, entity="door:lis-1"), ()).matches
-    assert not using.on_event(observe(event), ()).matches
-    assert not using.on_event(observe(event, entity="unresolved:badge:4711"), ()).matches
+    assert found_by(using, observe(event, entity="door:lis-1"), ()).matches
+    assert not found_by(using, observe(event), ()).matches
+    assert not found_by(using, observe(event, entity="unresolved:badge:4711"), ()).matches
 
 
 def test_matches_come_in_order_of_rule_id() -> None:
     using = program(*(rule("s: {event.kind: access}\ncondition: s", number=n) for n in (3, 1, 2)))
-    found = using.on_event(observe(access()), ()).matches
+    found = found_by(using, observe(access()), ()).matches
     assert [m.rule for m in found] == sorted(using.rules)
 
 
@@ -54,7 +65,7 @@ def test_a_settled_rule_waits_and_remembers_what_its_feed_does_not_say() -> None
     using = program(SETTLED)
     event = login(place=LISBON)
     live = Live(last_login=replace(event, id="before", time_ms=-30_000))
-    found = using.on_event(observe(event, live), ())
+    found = found_by(using, observe(event, live), ())
     assert found.matches == []
     (waiting,) = found.waiting
     assert waiting.due_ms == 2 * MINUTE_MS
@@ -80,8 +91,8 @@ def test_a_settled_rule_needs_a_site_to_settle_at() -> None:
             "correlator: {settle: {feed: access, at: place.site, grace: 1m}}\n",
         )
     )
-    assert not using.on_event(observe(login()), ()).waiting
-    assert using.on_event(observe(login(place=LISBON)), ()).waiting
+    assert not found_by(using, observe(login()), ()).waiting
+    assert found_by(using, observe(login(place=LISBON)), ()).waiting
 
 
 def test_evidence_names_the_earlier_events_that_the_context_comes_from() -> None:
@@ -92,7 +103,7 @@ def test_evidence_names_the_earlier_events_that_the_context_comes_from() -> None
     )
     here = login(place=Place(country="US", lat=40.7, lon=-74.0), is_interactive=True)
     before = access(-HOUR_MS, "badge", place=LISBON)
-    (match,) = using.on_event(observe(here, Live(badge_place=before, last_badge=before)), ()).matches
+    (match,) = found_by(using, observe(here, Live(badge_place=before, last_badge=before)), ()).matches
     assert match.evidence == ("badge", "l")
     values = dict(match.values)
     assert values["last_badge.age_s"] == 3600.0
@@ -102,7 +113,7 @@ def test_evidence_names_the_earlier_events_that_the_context_comes_from() -> None
 def test_values_quote_the_rules_evidence_first_and_leave_out_what_is_absent() -> None:
     extra = "correlator: {evidence: [credential.id, place.zone]}\n"
     using = program(rule("s: {event.kind: access}\ncondition: s", extra))
-    (match,) = using.on_event(observe(access(place=LISBON)), ()).matches
+    (match,) = found_by(using, observe(access(place=LISBON)), ()).matches
     assert [name for name, _ in match.values] == [
         "credential.id", "event.kind", "place.site", "place.door", "access.outcome",
     ]  # fmt: skip
@@ -125,21 +136,21 @@ def test_what_publishing_must_know() -> None:
 def test_only_alerting_rules_are_in_force() -> None:
     section = "type: event_count\nrules: [base]\ngroup-by: [identity.id]\ntimespan: 10m\ncondition: {gte: 1}"
     using = program(counting(section))
-    assert [m.rule[-1] for m in using.on_event(observe(access()), ()).matches] == ["9"]
+    assert [m.rule[-1] for m in found_by(using, observe(access()), ()).matches] == ["9"]
 
 
 def test_windows_of_rules_that_are_gone_are_dropped() -> None:
     section = (
         "type: event_count\nrules: [base]\ngroup-by: [identity.id]\ntimespan: {}m\ncondition: {{gte: 2}}"
     )
-    windows = program(counting(section.format(10))).on_event(observe(access()), ()).windows
+    windows = found_by(program(counting(section.format(10))), observe(access()), ()).windows
     assert program(counting(section.format(20))).prune(windows, 0) == ()
 
 
 def test_unexpected_types_are_counted_and_match_nothing() -> None:
     using = program(rule("s: {event.kind: access, place.criticality|gte: 1}\ncondition: s"))
     odd = access(place=Place(criticality="high"))  # type: ignore[arg-type] # what a broken sites file would be
-    assert using.on_event(observe(odd), ()).matches == []
+    assert found_by(using, observe(odd), ()).matches == []
     assert sum(using.mismatches.values()) == 1
 
 
@@ -147,7 +158,7 @@ def test_events_in_order_do_not_change_what_was_received() -> None:
     section = "type: event_count\nrules: [base]\ngroup-by: [identity.id]\ntimespan: 10m\ncondition: {gte: 2}"
     using = program(counting(section))
     events: list[Event] = [access(at, str(at)) for at in range(3)]
-    windows = using.on_event(observe(events[0]), ()).windows
+    windows = found_by(using, observe(events[0]), ()).windows
     before = windows
-    using.on_event(observe(events[1]), windows)
+    found_by(using, observe(events[1]), windows)
     assert windows == before

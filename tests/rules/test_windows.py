@@ -13,7 +13,7 @@ from correlator.event import MINUTE_MS, Event, Place
 from correlator.rules.program import RuleProgram
 from correlator.rules.rule import Operator
 from correlator.timeline.live import Match, Window
-from tests.rules.writing import SETTINGS, access, counting, load, observe
+from tests.rules.writing import SETTINGS, access, counting, found_by, load, observe
 
 SPAN_MS = 10 * MINUTE_MS
 
@@ -32,7 +32,7 @@ def fold(using: RuleProgram, events: list[Event], *, is_pruned: bool = False) ->
     for event in events:
         if is_pruned:
             windows = using.prune(windows, event.time_ms)
-        result = using.on_event(observe(event), windows)
+        result = found_by(using, observe(event), windows)
         windows = result.windows
         found += result.matches
     return found
@@ -131,12 +131,12 @@ def test_windows_are_bounded_by_what_decides() -> None:
     using = program("event_count", "gt: 3")
     windows: tuple[Window, ...] = ()
     for event in reads(*[m / 100 for m in range(500)]):
-        windows = using.on_event(observe(event), windows).windows
+        windows = found_by(using, observe(event), windows).windows
     assert [len(w.entries) for w in windows] == [4]
 
 
 def test_pruned_windows_are_gone() -> None:
     using = program("event_count", "gte: 2")
-    windows = using.on_event(observe(reads(0)[0]), ()).windows
+    windows = found_by(using, observe(reads(0)[0]), ()).windows
     assert using.prune(windows, SPAN_MS) == windows
     assert using.prune(windows, SPAN_MS + 1) == ()

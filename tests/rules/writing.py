@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from textwrap import indent
 
+import msgspec
+
 from correlator.adapters.yaml_lines import load_yaml_all
-from correlator.event import Event, Network, Place
+from correlator.event import Event, Network, Place, make_event
 from correlator.problem import Problem
 from correlator.rules.detection import Detection
 from correlator.rules.interpret import holds
 from correlator.rules.load import Document, load_rules
+from correlator.rules.program import RuleProgram
 from correlator.rules.rule import Condition, Rule
-from correlator.timeline.live import Live
+from correlator.timeline.live import Live, Window
 from correlator.timeline.observation import Observation
+from correlator.timeline.program import Found
 from correlator.timeline.settings import Settings
 
 SETTINGS = Settings()
@@ -54,16 +58,23 @@ def condition(detection: str) -> Condition:
 
 def access(time_ms: int = 0, key: str = "a", **values: object) -> Event:
     fields: dict[str, object] = {"identity_id": "e1", "credential": "4711", "outcome": "granted"} | values
-    return Event(time_ms, key, "access", **fields)  # type: ignore[arg-type] # names are checked by the call
+    return make_event(time_ms, key, "access", **fields)  # type: ignore[arg-type] # names are checked by the call
 
 
 def login(**values: object) -> Event:
     fields: dict[str, object] = {"identity_id": "e1", "credential": "anna", "outcome": "success"} | values
-    return Event(0, "l", "login", **fields)  # type: ignore[arg-type] # names are checked by the call
+    return make_event(0, "l", "login", **fields)  # type: ignore[arg-type] # names are checked by the call
 
 
 def observe(event: Event, live: Live | None = None, entity: str = "identity:e1") -> Observation:
     return Observation(entity, event, live or Live(), SETTINGS, event.time_ms, {}, {})
+
+
+def found_by(using: RuleProgram, observation: Observation, windows: tuple[Window, ...] = ()) -> Found:
+    """What *using* makes of the observation's event, with *windows* in the state before it."""
+    live = msgspec.structs.replace(observation.live, windows=windows)
+    found = using.on_event(observation.entity, observation.event, live)
+    return found if found is not None else Found([], windows, [])
 
 
 def matches(detection: str, event: Event) -> bool:

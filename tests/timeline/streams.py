@@ -9,7 +9,7 @@ from typing import Literal
 
 from hypothesis import strategies as st
 
-from correlator.event import DAY_MS, HOUR_MS, MINUTE_MS, Event, Person, Place
+from correlator.event import DAY_MS, HOUR_MS, MINUTE_MS, Event, Person, Place, make_event
 from correlator.frame import Arrival, Frame, SourceMark
 from tests.timeline.toy import Toy
 
@@ -55,10 +55,10 @@ def some_event(
     name = f"{number:016}"
     if kind == "login":
         outcome = "success" if is_good else "failure"
-        return Event(
+        return make_event(
             time_ms, name, "login", outcome=outcome, place=place, is_interactive=random.random() < 0.5
         )
-    return Event(
+    return make_event(
         time_ms,
         name,
         "access",
@@ -74,7 +74,7 @@ def hired(now_ms: int) -> Frame:
     horizon.
     """
     rows = tuple(
-        (entity, Event(now_ms, f"{n:x}" * 16, "person", person=Person(entity, n)))
+        (entity, make_event(now_ms, f"{n:x}" * 16, "person", person=Person(entity, n)))
         for n, entity in enumerate(ENTITIES, 10)
     )
     return Frame("", rows, arrivals(now_ms))

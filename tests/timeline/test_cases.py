@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from correlator.event import DAY_MS, HOUR_MS, MINUTE_MS, Event, Person, Place, Score
+from correlator.event import DAY_MS, HOUR_MS, MINUTE_MS, Event, Person, Place, Score, make_event
 from correlator.frame import Arrival, Frame
 from correlator.timeline import entity as entity_module
 from correlator.timeline import fold
@@ -25,7 +25,7 @@ def partition(toy: Toy | None = None) -> Partition:
 
 
 def read(minute: int, name: str, site: str = "a", *, outcome: str = "granted") -> Event:
-    return Event(
+    return make_event(
         START_MS + minute * MINUTE_MS, name * 16, "access", outcome=outcome, taken="taken", place=Place(site)
     )
 
@@ -33,7 +33,7 @@ def read(minute: int, name: str, site: str = "a", *, outcome: str = "granted") -
 def person(minute: int, name: str, *statuses: tuple[int, str], version: int = 1) -> Event:
     terms = tuple((START_MS + at * MINUTE_MS, status) for at, status in statuses)
     who = Person("u", version, statuses=terms)
-    return Event(START_MS + minute * MINUTE_MS, name * 16, "person", person=who)
+    return make_event(START_MS + minute * MINUTE_MS, name * 16, "person", person=who)
 
 
 def frame(now: int, *events: Event, entity: str = WHO) -> Frame:
@@ -109,7 +109,9 @@ def test_rules_for_any_age_look_at_what_a_saturated_entity_refuses() -> None:
     p.step(frame(0, person(0, "9", (30, "terminated"))))
     for minute in range(60):
         p.step(
-            frame(minute, Event(START_MS + minute * MINUTE_MS, f"{minute:016}", "login", outcome="failure"))
+            frame(
+                minute, make_event(START_MS + minute * MINUTE_MS, f"{minute:016}", "login", outcome="failure")
+            )
         )
     told = p.step(frame(60, read(31, "e")))
     assert p.take_counters()["correlator_events_refused_total", "saturated"] == 1
@@ -159,7 +161,9 @@ def test_nobody_waits_for_what_would_be_refused() -> None:
     p = partition(Toy(horizon_ms=HOUR_MS))
     for minute in range(0, 300, 10):
         where = Place("nobody-badges-here")
-        login = Event(START_MS + minute * MINUTE_MS, f"{minute:016}", "login", outcome="success", place=where)
+        login = make_event(
+            START_MS + minute * MINUTE_MS, f"{minute:016}", "login", outcome="success", place=where
+        )
         p.step(frame(minute, login))
     assert 0 < p.wakes.count()["access", "nobody-badges-here"] <= 7
 
@@ -170,7 +174,7 @@ def test_an_alert_whose_first_match_goes_is_superseded_by_what_it_repeated(may_r
     program.rules["unbadged"] = replace(program.rules["unbadged"], may_retract=may_retract)
     p = Partition(program, NoScorer(), 3)
     logins = [
-        Event(START_MS + m * MINUTE_MS, f"{m:016}", "login", outcome="success", place=Place("a"))
+        make_event(START_MS + m * MINUTE_MS, f"{m:016}", "login", outcome="success", place=Place("a"))
         for m in (0, 30)
     ]
     end_ms = START_MS + HOUR_MS
@@ -209,7 +213,7 @@ def test_what_must_not_be_retracted_stays_open() -> None:
 def test_an_unresolved_credential_is_dropped_when_it_was_quiet_for_the_horizon() -> None:
     p = partition(Toy(horizon_ms=HOUR_MS))
     stray = "unresolved:badge:4711"
-    p.step(frame(0, Event(START_MS, "1" * 16, "login", outcome="failure"), entity=stray))
+    p.step(frame(0, make_event(START_MS, "1" * 16, "login", outcome="failure"), entity=stray))
     assert stray in p.timelines
     p.step(frame(61))
     assert stray not in p.timelines
@@ -239,7 +243,7 @@ def test_an_entity_above_its_cap_gets_a_shorter_horizon() -> None:
     assert timeline.is_saturated
     assert timeline.count <= 40
     p.take_counters()
-    p.step(frame(60, Event(START_MS, "late" * 4, "access", place=Place("a"))))
+    p.step(frame(60, make_event(START_MS, "late" * 4, "access", place=Place("a"))))
     assert p.take_counters()["correlator_events_refused_total", "saturated"] == 1
 
 
@@ -249,7 +253,7 @@ def test_a_late_insert_costs_its_neighbourhood(gap_ms: int, monkeypatch: pytest.
     toy = Toy(horizon_ms=60 * DAY_MS, events_max=10_000)
     p, steps = partition(toy), list[Event]()
     events = [
-        Event(
+        make_event(
             START_MS + i * gap_ms,
             f"{i:016}",
             "access",
@@ -276,7 +280,7 @@ def test_a_late_insert_costs_its_neighbourhood(gap_ms: int, monkeypatch: pytest.
         return live, matches
 
     monkeypatch.setattr(entity_module, "fold", fold_counted)
-    late = Event(START_MS + 1_500 * gap_ms + 1, "f" * 16, "access", outcome="denied", place=Place("a"))
+    late = make_event(START_MS + 1_500 * gap_ms + 1, "f" * 16, "access", outcome="denied", place=Place("a"))
     p.step(Frame("", ((WHO, late),), now))
     assert 0 < len(steps) <= 12 * toy.block_size
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from correlator.event import HOUR_MS, MINUTE_MS, Event, Place
+from correlator.event import HOUR_MS, MINUTE_MS, Event, Place, make_event
 from correlator.timeline import fold
 from correlator.timeline.fields import value
 from correlator.timeline.live import Live, Scalar
@@ -60,7 +60,7 @@ def days(draw: st.DrawFn) -> list[Event]:
         place = some_place(random) if random.random() < 0.9 else None
         if is_read:
             events.append(
-                Event(
+                make_event(
                     time_ms,
                     f"{number:016}",
                     "access",
@@ -73,7 +73,7 @@ def days(draw: st.DrawFn) -> list[Event]:
             )
         else:
             events.append(
-                Event(
+                make_event(
                     time_ms,
                     f"{number:016}",
                     "login",
@@ -232,9 +232,11 @@ def test_journeys_are_from_the_last_place_of_their_kind(events: list[Event]) -> 
 
 def test_a_settled_verdict_sees_a_read_after_its_event_as_a_journey_of_that_time() -> None:
     """Six minutes either way: whoever logs in at a and badges at b six minutes later cannot have gone."""
-    login = Event(HOUR_MS, "1" * 16, "login", outcome="success", is_interactive=True, place=Place("a"))
+    login = make_event(HOUR_MS, "1" * 16, "login", outcome="success", is_interactive=True, place=Place("a"))
     for minutes, is_impossible in ((6, True), (44, False), (42, True)):
-        read = Event(HOUR_MS + minutes * MINUTE_MS, "2" * 16, "access", outcome="granted", place=Place("b"))
+        read = make_event(
+            HOUR_MS + minutes * MINUTE_MS, "2" * 16, "access", outcome="granted", place=Place("b")
+        )
         o = Observation(WHO, login, Live(badge_place=read), SETTINGS, HOUR_MS + HOUR_MS)
         assert value(o, "travel.badge.elapsed_s") == minutes * 60
         assert value(o, "travel.badge.is_impossible") is is_impossible
@@ -242,7 +244,7 @@ def test_a_settled_verdict_sees_a_read_after_its_event_as_a_journey_of_that_time
 
 def test_of_two_badge_reads_at_one_moment_the_one_with_the_higher_id_is_later() -> None:
     reads = [
-        Event(
+        make_event(
             HOUR_MS,
             name * 16,
             "access",
@@ -252,5 +254,5 @@ def test_of_two_badge_reads_at_one_moment_the_one_with_the_higher_id_is_later() 
         )
         for name, site in (("1", "a"), ("2", "b"))
     ]
-    o = observed([*reads, Event(HOUR_MS, "3" * 16, "login", outcome="success", place=Place("b"))])[-1]
+    o = observed([*reads, make_event(HOUR_MS, "3" * 16, "login", outcome="success", place=Place("b"))])[-1]
     assert (value(o, "presence.site"), value(o, "presence.here")) == ("b", 0.95)

@@ -13,7 +13,7 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from correlator.event import HOUR_MS, MINUTE_MS, NEVER, Event
+from correlator.event import HOUR_MS, MINUTE_MS, NEVER, Event, make_event
 from correlator.frame import Frame
 from correlator.timeline import fold
 from correlator.timeline.alert import Alert, Change
@@ -256,7 +256,7 @@ def test_a_refold_that_changes_nothing_says_nothing(events: list[Event], toy: To
     partition, reader, _ = run(frames, toy, random)
     told = reader.told
     when_ms = START_MS + random.randrange(60) * MINUTE_MS
-    bystander = Event(when_ms, "f" * 16, "login", outcome="failure")
+    bystander = make_event(when_ms, "f" * 16, "login", outcome="failure")
     reader.take(partition.step(Frame("", ((ENTITIES[0], bystander),), arrivals(end_ms))))
     reader.take(partition.step(Frame("", rows, arrivals(end_ms))))
     assert reader.told == told

@@ -14,14 +14,14 @@ from typing import Literal
 import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
-from msgspec.structs import replace
 
-from correlator.event import HOUR_MS, MINUTE_MS, Event, Person, Place, Score
+from correlator.event import HOUR_MS, MINUTE_MS, Event, Person, Place, Score, make_event
 from correlator.frame import Arrival, Frame, SourceMark
 from correlator.timeline import state
 from correlator.timeline.alert import Change
 from correlator.timeline.partition import Partition
 from correlator.timeline.profile import Profile
+from tests.events import changed
 from tests.timeline.streams import START_MS, everybody, some_event, some_marks, some_toys
 from tests.timeline.toy import Toy, ToyProgram
 
@@ -117,15 +117,15 @@ def some_row(random: Random, now_ms: int, horizon_ms: int, number: int) -> tuple
     time_ms, name = now_ms - late_ms // MINUTE_MS * MINUTE_MS, f"{number:016}"
     if entity == "door:a-1":
         activity = random.choice(["forced", "rex", "held", "opened"])
-        return entity, Event(time_ms, name, "door", activity=activity, place=Place("a", door="a-1"))
+        return entity, make_event(time_ms, name, "door", activity=activity, place=Place("a", door="a-1"))
     if entity.startswith("identity") and random.random() < 0.1:
         since_ms = START_MS + random.randrange(5 * 60) * MINUTE_MS
         statuses = ((0, "active"), (since_ms, random.choice(["terminated", "leave"])))
         who = Person(entity, random.randrange(9), random.choice(["employee", "visitor"]), statuses=statuses)
-        return entity, Event(time_ms, name, "person", person=who)
+        return entity, make_event(time_ms, name, "person", person=who)
     kind: Literal["access", "login"] = "access" if random.random() < 0.6 else "login"
     event = some_event(random, time_ms, number, kind, random.random() < 0.5)
-    return entity, replace(event, reason_native=random.choice(["", "a", "b"]), device=f"{number % 7:016}")
+    return entity, changed(event, reason_native=random.choice(["", "a", "b"]), device=f"{number % 7:016}")
 
 
 def some_frames(random: Random, toy: Toy, count: int) -> list[Frame]:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from correlator.event import HOUR_MS, MINUTE_MS, Event
+from correlator.event import HOUR_MS, MINUTE_MS, Event, make_event
 from correlator.timeline import timelines
 from tests.timeline.streams import START_MS, live_frames, some_toys, streams
 from tests.timeline.test_cases import frame, partition
@@ -38,7 +38,7 @@ def test_one_that_comes_back_after_it_was_dropped_is_dropped_again() -> None:
     """Its first life asked to be looked at; that must not stand in the way of its second life's asking."""
     p, stray = partition(Toy(horizon_ms=HOUR_MS)), "unresolved:badge:4711"
     for start in (0, 90):
-        failure = Event(START_MS + start * MINUTE_MS, "1" * 16, "login", outcome="failure")
+        failure = make_event(START_MS + start * MINUTE_MS, "1" * 16, "login", outcome="failure")
         p.step(frame(start, failure, entity=stray))
         assert stray in p.timelines
         p.step(frame(start + 62))

@@ -13,7 +13,7 @@ import msgspec
 
 from correlator.event import HOUR_MS, MINUTE_MS, NEVER, Event, Score, entity_kind
 from correlator.timeline.fields import value
-from correlator.timeline.live import Entry, Match, Waiting, Window
+from correlator.timeline.live import Entry, Live, Match, Waiting, Window
 from correlator.timeline.observation import Observation
 from correlator.timeline.profile import Profile
 from correlator.timeline.program import Found, RuleFacts
@@ -69,10 +69,11 @@ class ToyProgram:
             for name in ("burst", "leaver", "travel", "unbadged")
         }
 
-    def on_event(self, observation: Observation, windows: tuple[Window, ...]) -> Found:
-        event, matches, waiting = observation.event, list[Match](), list[Waiting]()
-        if entity_kind(observation.entity) != "identity":
-            return Found([], windows, [])
+    def on_event(self, entity: str, event: Event, live: Live) -> Found | None:
+        observation = Observation(entity, event, live, self.settings, event.time_ms)
+        windows, matches, waiting = live.windows, list[Match](), list[Waiting]()
+        if entity_kind(entity) != "identity":
+            return None
         if event.kind == "access" and event.outcome == "denied":
             windows, found = self._burst(event, windows)
             matches += found
