@@ -140,8 +140,6 @@ class Timeline:
 
         Returns whether alerts may differ now, and the ids of those that came late.
         """
-        if self.known is not None:
-            self.known.update(event.id for event in events)
         split = bisect_right(events, self.last, key=_order)
         late = events[:split]
         moved = bool(late)
@@ -169,12 +167,16 @@ class Timeline:
             blocks.append(Block(raw, event.time_ms, event.id, 1, packed, tuple(matches)))
         self.last = (event.time_ms, event.id)
         self.count += 1
+        if self.known is not None:
+            self.known.add(event.id)
         return bool(matches or before.waiting or after.waiting)  # it may be what a verdict waits for
 
     def _merge(self, late: list[Event], codes: Codes, program: Program) -> None:
         """Fold late events into the blocks they belong to, and what follows until it makes no difference."""
         owner = owner_of(self.entity)
         self.count += len(late)
+        if self.known is not None:
+            self.known.update(event.id for event in late)
         at, flowing = self._find(late[0]), None  # None: what flows into block `at` is what it recorded
         while at < len(self.blocks):
             block = self.blocks[at]

@@ -65,7 +65,10 @@ def load_orders(packed: bytes, count: int) -> list[Order]:
 
 def needle(event_id: str) -> bytes:
     """Bytes that a packed event with this id contains."""
-    return _encode(codec.pack_id(event_id))
+    packed_id = codec.pack_id(event_id)
+    if isinstance(packed_id, int) and packed_id >> 32:
+        return packed_id.to_bytes(8, "big")  # what msgpack writes of a number that needs so many
+    return _encode(packed_id)
 
 
 def _array(packed: bytes, count: int) -> bytes:

@@ -13,7 +13,7 @@ from zlib import crc32
 from msgspec.structs import replace
 
 from correlator.codec import Codes, load_shapes
-from correlator.event import FOREVER, NEVER, Event, Person, entity_kind
+from correlator.event import FOREVER, NEVER, Event, Order, Person, entity_kind
 from correlator.frame import Frame
 from correlator.timeline import state
 from correlator.timeline.alert import Alert, Change, alert_uid
@@ -117,26 +117,37 @@ class Partition:
     ) -> list[Change]:
         timeline = self._touch(entity)
         learnt: list[Learnt] = []
-        matches: list[Match] = []
         changes: list[Change] = []
+        late: tuple[str, ...] = ()
         fresh = self._fresh(timeline, events, changes)
         scored = [self._score(timeline, event, learnt) for event in fresh]
-        scored.sort(key=lambda event: event.order)
-        moved, late = timeline.insert(scored, self.codes, self.program) if scored else (False, ())
+        if len(scored) == 1 and scored[0].order > timeline.last:
+            moved = timeline.append(scored[0], self.codes, self.program)
+        else:
+            scored.sort(key=_order)
+            moved, late = timeline.insert(scored, self.codes, self.program) if scored else (False, ())
         if late:
             self._add("correlator_records_late_total", count=len(late))
         if moved or is_woken:
             matches = timeline.matches(self.codes, self.program)
             changes += timeline.publish(matches, self.marks, self.program, final_ms, late)
-            for match in matches:
-                if not self._is_complete(match):
-                    self._wait(entity, match)
-                rule = self.program.rules.get(match.rule)
-                if rule is not None and rule.is_any_age:
-                    self.any_age.setdefault(alert_uid(match.rule, entity, match.event_id), self.now_ms)
-        self._learn(timeline, learnt, matches)
-        self._tidy(timeline, moved or is_woken, edge_ms)
+            self._follow(entity, matches)
+        else:
+            matches = []
+        if learnt:
+            self._learn(timeline, learnt, matches)
+        if moved or is_woken or not self._is_tidy(timeline, edge_ms):
+            self._tidy(timeline, moved or is_woken, edge_ms)
         return changes
+
+    def _follow(self, entity: str, matches: Iterable[Match]) -> None:
+        """Wait for what may still be believed of *matches*; remember the uids of rules for any age."""
+        for match in matches:
+            if not self._is_complete(match):
+                self._wait(entity, match)
+            rule = self.program.rules.get(match.rule)
+            if rule is not None and rule.is_any_age:
+                self.any_age.setdefault(alert_uid(match.rule, entity, match.event_id), self.now_ms)
 
     def _fresh(self, timeline: Timeline, events: Iterable[Event], changes: list[Change]) -> list[Event]:
         """Events that the entity does not hold yet and may still take; of two with one id the first wins.
@@ -144,9 +155,9 @@ class Partition:
         Those that a saturated entity refuses may be told of all the same, in *changes*.
         """
         fresh: dict[str, Event] = {}
-        edge_ms = timeline.tally.edge_ms
+        edge_ms, has_history = timeline.tally.edge_ms, bool(timeline.blocks)
         for event in events:
-            if event.id in fresh or timeline.holds(event.id):
+            if event.id in fresh or (has_history and timeline.holds(event.id)):
                 self._add("correlator_duplicates_total", event.feed)
             elif event.time_ms < edge_ms and event.kind == "person":
                 fresh[event.id] = replace(event, time_ms=edge_ms)
@@ -192,6 +203,16 @@ class Partition:
             self._idle[timeline.entity] = when_ms
             self.wakes.ask(IDLE, when_ms, timeline.entity)
 
+    def _is_tidy(self, timeline: Timeline, edge_ms: int) -> bool:
+        """Is there nothing for `_tidy` to do after a step that told nothing?"""
+        blocks = timeline.blocks
+        return (
+            bool(blocks)
+            and (len(blocks) == 1 or blocks[1].first_ms >= edge_ms)
+            and timeline.count <= self.program.settings.events_max
+            and timeline.entity in self._idle
+        )
+
     def _tidy(self, timeline: Timeline, was_published: bool, edge_ms: int) -> None:
         """Move the base, hold the cap, and drop what is not worth keeping."""
         settings, entity = self.program.settings, timeline.entity
@@ -230,7 +251,7 @@ class Partition:
 
     def _learn(self, timeline: Timeline, learnt: Iterable[Learnt], matches: Iterable[Match]) -> None:
         """Models and the identity's statistics learn what no rule matched, told or a repeat of what was."""
-        matched = {i for match in matches for i in match.evidence} if learnt else ()
+        matched = {i for match in matches for i in match.evidence}
         for event, identity_type, features in learnt:
             if event.id not in matched:
                 timeline.profile = dump_profile(learn_profile(load_profile(timeline.profile), event))
@@ -368,6 +389,10 @@ class Partition:
             if not self._is_complete(match):
                 self._wait(timeline.entity, match)
         self._ask_idle(timeline)
+
+
+def _order(event: Event) -> Order:
+    return event.order
 
 
 def _is_worthless(live: Live) -> bool:

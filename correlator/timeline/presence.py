@@ -35,24 +35,26 @@ def believed(presence: SitePresence | None, at_ms: int, settings: Settings) -> S
 
 def is_entry(event: Event) -> bool:
     """Did *event* let somebody through a door of a known site, as far as can be told?"""
+    shape = event.shape
     return (
-        event.kind == "access"
-        and event.outcome == "granted"
-        and event.taken != "not_taken"
-        and event.place is not None
-        and event.place.site != ""
+        shape.kind == "access"
+        and shape.outcome == "granted"
+        and shape.taken != "not_taken"
+        and shape.place is not None
+        and shape.place.site != ""
     )
 
 
 def after_access(presence: SitePresence | None, event: Event, settings: Settings) -> SitePresence | None:
     """Belief after an access event; unchanged unless it is an entry or an exit."""
-    if not is_entry(event) or event.place is None:
+    shape, time_ms = event.shape, event.time_ms
+    place = shape.place
+    if place is None or not is_entry(event):
         return presence
-    place, time_ms = event.place, event.time_ms
-    if event.direction == "out" and place.is_perimeter:
+    if shape.direction == "out" and place.is_perimeter:
         return SitePresence(place.site, "", time_ms, time_ms, 0.0, (event.id,))
-    sure = settings.presence_taken if event.taken == "taken" else settings.presence_granted
-    zone = "" if event.direction == "out" else place.zone
+    sure = settings.presence_taken if shape.taken == "taken" else settings.presence_granted
+    zone = "" if shape.direction == "out" else place.zone
     before = confidence(presence, time_ms, settings)
     if presence is None or presence.site != place.site or before == 0.0:
         return SitePresence(place.site, zone, time_ms, time_ms, sure, (event.id,))

@@ -70,9 +70,10 @@ def shows_habit(event: Event) -> bool:
 
     A granted access that was not left untaken, or an interactive login that succeeded.
     """
-    if event.kind == "access":
-        return event.outcome == "granted" and event.taken != "not_taken"
-    return event.kind == "login" and event.outcome == "success" and event.is_interactive
+    shape = event.shape
+    if shape.kind == "access":
+        return shape.outcome == "granted" and shape.taken != "not_taken"
+    return shape.kind == "login" and shape.outcome == "success" and shape.is_interactive
 
 
 def learn_profile(profile: Profile, event: Event) -> Profile:

@@ -19,11 +19,11 @@ from correlator.timeline.settings import Settings
 EARTH_RADIUS_KM = 6371.0088  # mean radius, IUGG
 
 
-class Leg(msgspec.Struct, frozen=True):
-    """From an earlier event's place to a later one's. *distance_km* is None where coordinates are missing."""
+class Leg(msgspec.Struct, frozen=True, gc=False):
+    """From an earlier event's place to a later one's."""
 
     start: Event
-    distance_km: float | None
+    end: Place
     elapsed_ms: int
     minimum_ms: int
     margin_ms: int
@@ -33,11 +33,17 @@ class Leg(msgspec.Struct, frozen=True):
         return self.elapsed_ms + self.margin_ms < self.minimum_ms
 
     @property
+    def distance_km(self) -> float | None:
+        """Less both accuracy radii; None where coordinates are missing."""
+        return apart_km(self.start.place, self.end) if self.start.place is not None else None
+
+    @property
     def speed_kmh(self) -> float | None:
         """Least speed that explains the leg: distance less radii, over elapsed time plus margin."""
-        if self.distance_km is None:
+        distance_km = self.distance_km
+        if distance_km is None:
             return None
-        return self.distance_km / max((self.elapsed_ms + self.margin_ms) / HOUR_MS, 1e-6)
+        return distance_km / max((self.elapsed_ms + self.margin_ms) / HOUR_MS, 1e-6)
 
 
 def is_badge_place(event: Event) -> bool:
@@ -52,19 +58,21 @@ def is_card_place(event: Event) -> bool:
     """A read that shows where a person's badge was: let in or not, unless the door is known not to have
     been opened after a grant (someone else's remote release) or the card may have been another.
     """
-    if event.kind != "access" or event.place is None or not event.place.site:
+    shape = event.shape
+    if shape.kind != "access" or shape.place is None or not shape.place.site:
         return False
-    return event.taken != "not_taken" if event.outcome == "granted" else event.reason not in NOT_OURS
+    return shape.taken != "not_taken" if shape.outcome == "granted" else shape.reason not in NOT_OURS
 
 
 def is_login_place(event: Event) -> bool:
     """A successful interactive login from somewhere that can be called a place."""
+    shape = event.shape
     return (
-        event.kind == "login"
-        and event.outcome == "success"
-        and event.is_interactive
-        and event.place is not None
-        and (event.place.lat is not None or event.place.site != "")
+        shape.kind == "login"
+        and shape.outcome == "success"
+        and shape.is_interactive
+        and shape.place is not None
+        and (shape.place.lat is not None or shape.place.site != "")
     )
 
 
@@ -73,15 +81,15 @@ def leg(start: Event | None, event: Event, settings: Settings) -> Leg | None:
 
     The caller has seen to it that both are places of a kind that may be compared.
     """
-    if start is None or start.place is None or event.place is None or start.id == event.id:
+    if start is None or start.id == event.id:
         return None
-    if event.ip and event.ip == start.ip:
+    here, there = start.shape.place, event.shape.place
+    if here is None or there is None or (event.ip and event.ip == start.ip):
         return None
-    distance_km = apart_km(start.place, event.place)
-    minimum_ms = _minimum_ms(start.place, event.place, distance_km, settings)
+    minimum_ms = _minimum_ms(here, there, settings)
     if minimum_ms is None:
         return None
-    return Leg(start, distance_km, abs(event.time_ms - start.time_ms), minimum_ms, settings.travel_margin_ms)
+    return Leg(start, there, abs(event.time_ms - start.time_ms), minimum_ms, settings.travel_margin_ms)
 
 
 def apart_km(a: Place, b: Place) -> float | None:
@@ -94,7 +102,7 @@ def apart_km(a: Place, b: Place) -> float | None:
     return max(0.0, 2 * EARTH_RADIUS_KM * asin(min(1.0, sqrt(h))) - a.radius_km - b.radius_km)
 
 
-def _minimum_ms(a: Place, b: Place, distance_km: float | None, settings: Settings) -> int | None:
+def _minimum_ms(a: Place, b: Place, settings: Settings) -> int | None:
     """The most exact configured time, else the straight line. None: nothing is known about the pair."""
     table = settings.travel_ms
     if table:
@@ -103,6 +111,7 @@ def _minimum_ms(a: Place, b: Place, distance_km: float | None, settings: Setting
                 return table[pair]
     if a.site and a.site == b.site:
         return 0  # within a site only a configured time says anything
+    distance_km = apart_km(a, b)
     if distance_km is None:
         return None
     return round(distance_km / settings.travel_speed_kmh * HOUR_MS)
