@@ -107,8 +107,8 @@ def _moved(event: Event, day: int) -> Event:
 def _restored(partition: Partition, bundle: Bundle) -> tuple[float, float]:
     """Bytes an identity of the records, and of all that the partition allocates for it, without models."""
     partition.freeze()
-    raw = [(key, value) for key, value in partition.slice(1 << 30) if value is not None]
-    rest = partition.frozen_rest()
+    raw = [(key, value) for key, value in partition.changed.slice(1 << 30) if value is not None]
+    rest = partition.changed.rest()
     gc.collect()
     tracemalloc.start()
     before = tracemalloc.get_traced_memory()[0]

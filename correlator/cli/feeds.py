@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -253,34 +253,30 @@ def _print_results(
     console.print(f"{len(results) - failed} passed, {failed} failed")
 
 
-def _counted_as(found: list[Mapped] | Reject) -> str:
+def _counted_as(found: Mapped | Reject | None) -> str:
     if isinstance(found, Reject):
         return found.reason
-    return "mapped" if found else "ignored"
+    return "ignored" if found is None else "mapped"
 
 
-def _print_found(number: int, found: list[Mapped] | Reject, *, as_json: bool) -> None:
+def _print_found(number: int, found: Mapped | Reject | None, *, as_json: bool) -> None:
     if as_json:
         told: dict[str, object] = {"record": number}
         if isinstance(found, Reject):
             told |= {"reject": found.reason, "stage": found.stage, "message": found.message}
         else:
-            told["events"] = [shown(mapped) for mapped in found]
+            told["events"] = [] if found is None else [shown(found)]
         typer.echo(json.dumps(told, ensure_ascii=False))
     elif isinstance(found, Reject):
         typer.secho(f"{number}: {found.reason}: {found.message}", fg=typer.colors.RED)
     else:
-        for line in _lines(found):
-            typer.echo(f"{number}: {line}")
+        typer.echo(f"{number}: {'ignored' if found is None else _line(found)}")
 
 
-def _lines(found: list[Mapped]) -> Iterator[str]:
-    if not found:
-        yield "ignored"
-    for mapped in found:
-        fields = shown(mapped)
-        time, kind = fields.pop("time"), fields.pop("kind")
-        yield " ".join([f"{time} {kind}", *(f"{name}={_value(value)}" for name, value in fields.items())])
+def _line(mapped: Mapped) -> str:
+    fields = shown(mapped)
+    time, kind = fields.pop("time"), fields.pop("kind")
+    return " ".join([f"{time} {kind}", *(f"{name}={_value(value)}" for name, value in fields.items())])
 
 
 def _value(value: object) -> str:

@@ -29,7 +29,7 @@ class Manifest(msgspec.Struct, frozen=True, array_like=True):
     crc: int  # running stamp of what was published up to *offset*
     bundle: str
     partitions: int  # of *keyed*: fixed for life
-    rest: bytes  # marks, codes, models: `Partition.frozen_rest`
+    rest: bytes  # marks, codes, models: `Partition.freeze`
 
 
 class _Head(msgspec.Struct, array_like=True):
@@ -68,14 +68,14 @@ class Cut:
 
     def advance(self, count: int) -> bool:
         """Encode about *count* more entities; True when the image is whole."""
-        some = self._partition.slice(count)
+        some = self._partition.changed.slice(count)
         self._entities += some
         return not some
 
     def sends(self, topics: Topics, bundle: str, partitions: int) -> list[Send]:
         """The records of the checkpoint, the manifest last."""
         number = self._partition.number
-        rest = self._partition.frozen_rest()
+        rest = self._partition.changed.rest()
         manifest = Manifest(FORMAT, self.offset, self.crc, bundle, partitions, rest)
         sends = [Send(topics.checkpoints, number, key.encode(), raw) for key, raw in self._entities]
         sends.append(Send(topics.checkpoints, number, MANIFEST_KEY, _encode(manifest)))

@@ -31,13 +31,23 @@ import re
 import msgspec
 
 from correlator.event import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS, Kind
-from correlator.intake.canonical import CANONICAL, REQUIRED, check_text, check_time
-from correlator.intake.decode import FORMATS, FRAMINGS, SIZE_MAX, Format, Framing, Schemas, Wire, make_decoder
+from correlator.intake.canonical import CANONICAL, REQUIRED, Check, check_text, check_time
+from correlator.intake.decode import (
+    FORMATS,
+    FRAMINGS,
+    SIZE_MAX,
+    Decode,
+    Format,
+    Framing,
+    Schemas,
+    Wire,
+    make_decoder,
+)
 from correlator.intake.document import Fields, Report, nearest
 from correlator.intake.mapped import Mapped
 from correlator.intake.mapping import FEED_KINDS, IGNORE, Map, Plan, Row, make_map
 from correlator.intake.samples import Sample, SampleResult, read_samples, run_samples
-from correlator.intake.values import Reading, make_take, read_value
+from correlator.intake.values import Reading, Value, make_take, read_value
 from correlator.problem import Lines, Path, Problem
 from correlator.record import Record, Reject
 from correlator.timeline.settings import FeedTiming
@@ -84,16 +94,19 @@ class Feed(msgspec.Struct, frozen=True):
     kind: Kind
     kinds: tuple[Kind, ...]
     timing: FeedTiming
-    mapper: Map
+    decode: Decode
+    plan: Plan
+    map_decoded: Map
     samples: tuple[Sample, ...] = ()
 
-    def map(self, record: Record) -> list[Mapped] | Reject:
-        """Events of *record*: one as a rule, none if it is ignored; or why it cannot be used. Total."""
-        return self.mapper(record)
+    def map(self, record: Record) -> Mapped | Reject | None:
+        """The event of *record*, None if it is ignored; or why it cannot be used. Total."""
+        decoded = self.decode(record)
+        return decoded if isinstance(decoded, Reject) else self.map_decoded(decoded, record)
 
     def test(self) -> list[SampleResult]:
         """What the feed's own samples say."""
-        return run_samples(self.samples, self.mapper)
+        return run_samples(self.samples, self.map)
 
 
 def parse_feed(
@@ -103,20 +116,21 @@ def parse_feed(
     report = Report(lines)
     if not isinstance(document, dict):
         return None, [Problem(file, 1, 1, "", "a feed file has fields: name, topic, format, kind, ...")]
-    feed = Fields(document, (), report, _KEYS)
-    name = _matching(feed, "name", _NAME, "lower-case letters, digits and hyphens, at most 40")
-    topic = _matching(feed, "topic", _TOPIC, "letters, digits, dot, hyphen and underscore, at most 249")
-    wire = _wire(feed, schemas)
-    kinds, kind = _kinds(feed, _reading(report, lines, wire, schemas))
-    plan = _plan(feed, name, (kinds, kind), _reading(report, lines, wire, schemas))
-    timing = _timing(feed, FeedTiming(name, kinds[0], topic))
-    samples = read_samples(feed, wire, topic, schemas)
+    fields = Fields(document, (), report, _KEYS)
+    name = _matching(fields, "name", _NAME, "lower-case letters, digits and hyphens, at most 40")
+    topic = _matching(fields, "topic", _TOPIC, "letters, digits, dot, hyphen and underscore, at most 249")
+    wire = _wire(fields, schemas)
+    kinds, kind = _kinds(fields, _reading(report, lines, wire, schemas))
+    plan = _plan(fields, name, (kinds, kind), _reading(report, lines, wire, schemas))
+    timing = _timing(fields, FeedTiming(name, kinds[0], topic))
+    samples = read_samples(fields, wire, topic, schemas)
     if not samples:
         report.problems.append(lines.problem((), "no samples: nothing tests this feed", "warning"))
     if plan is None or report.has_errors:
         return None, report.problems
-    mapper = make_map(make_decoder(wire, schemas), plan)
-    return Feed(name, topic, kinds[0], kinds, timing, mapper, samples), report.problems
+    decode = make_decoder(wire, schemas)
+    feed = Feed(name, topic, kinds[0], kinds, timing, decode, plan, make_map(plan), samples)
+    return feed, report.problems
 
 
 def _matching(fields: Fields, name: str, pattern: re.Pattern[str], what: str) -> str:
@@ -167,7 +181,9 @@ def _kinds(feed: Fields, reading: Reading) -> tuple[tuple[Kind, ...], Row | None
     if not isinstance(written, dict):
         chosen = feed.choice("kind", FEED_KINDS)
         kinds = tuple(kind for kind in FEED_KINDS if kind == chosen)
-        return kinds or FEED_KINDS[:1], Row("kind", lambda _: chosen, "kind") if kinds else None
+        return kinds or FEED_KINDS[:1], Row(
+            "kind", lambda _: chosen, "kind", lambda _: chosen
+        ) if kinds else None
     value = read_value(written, ("kind",), reading)
     if value is None:
         return FEED_KINDS[:1], None
@@ -180,7 +196,7 @@ def _kinds(feed: Fields, reading: Reading) -> tuple[tuple[Kind, ...], Row | None
         choices = ", ".join([*FEED_KINDS, IGNORE])
         feed.problem("kind", f"chosen by a value, the kind needs an enum that gives: {choices}")
         return FEED_KINDS[:1], None
-    return kinds, Row("kind", make_take(value, lambda found: found, feed.report), value.said)
+    return kinds, _row("kind", value, lambda found: found, reading)
 
 
 def _plan(
@@ -200,7 +216,11 @@ def _text_row(feed: Fields, name: str, reading: Reading) -> Row | None:
         feed.problem(name, f"{name} is missing")
         return None
     value = read_value(feed.value(name), (name,), reading)
-    return None if value is None else Row(name, make_take(value, check_text, reading.report), value.said)
+    return None if value is None else _row(name, value, check_text, reading)
+
+
+def _row(name: str, value: Value, check: Check, reading: Reading) -> Row:
+    return Row(name, make_take(value, check, reading.report), value.said, value.get, value.key)
 
 
 def _time_row(feed: Fields, reading: Reading) -> Row | None:
@@ -213,7 +233,7 @@ def _time_row(feed: Fields, reading: Reading) -> Row | None:
     if not value.gives_time or value.default is not None:
         feed.problem("time", "a time needs one of the converters epoch, iso and local, and has no default")
         return None
-    return Row("time", make_take(value, check_time, reading.report), value.said)
+    return _row("time", value, check_time, reading)
 
 
 def _id_rows(feed: Fields, reading: Reading) -> tuple[Row, ...] | None:
@@ -235,7 +255,7 @@ def _id_rows(feed: Fields, reading: Reading) -> tuple[Row, ...] | None:
     for index, part in parts:
         value = read_value(part, ("id",) if index < 0 else ("id", index), reading)
         if value is not None:
-            rows.append(Row("id", make_take(value, check_text, reading.report), value.said))
+            rows.append(_row("id", value, check_text, reading))
     return tuple(rows)
 
 
@@ -254,7 +274,7 @@ def _field_rows(feed: Fields, kinds: tuple[Kind, ...], reading: Reading) -> tupl
         else:
             value = read_value(fields.value(name) if fields is not None else None, path, reading)
             if value is not None:
-                rows.append(Row(name, make_take(value, row.check, reading.report), value.said))
+                rows.append(_row(name, value, row.check, reading))
     written = set(fields.keys()) if fields is not None else set()
     for kind in kinds:
         for group in REQUIRED[kind]:

@@ -18,7 +18,7 @@ epoch, UTC.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from operator import itemgetter
 from typing import Protocol
@@ -28,6 +28,8 @@ import msgspec
 from correlator.event import DAY_MS, NEVER, SECOND_MS, Event, partition_of
 from correlator.frame import EVENTS_MAX, Arrival, Frame, SourceMark
 from correlator.intake.arrival import NO_TIMESTAMP, Input, arrival, decode_arrival, encode_arrival
+from correlator.intake.familiar import Familiar
+from correlator.intake.feeds import Feed
 from correlator.intake.mapped import Mapped
 from correlator.intake.networks import Networks
 from correlator.intake.normalise import AHEAD_MS, normalise
@@ -39,6 +41,7 @@ from correlator.record import Record, Reject
 SOURCES_EVERY_MS = SECOND_MS  # of arrival, between two statements about the sources of one input
 
 Counters = dict[tuple[str, ...], int]  # (metric, label values in the order of the catalogue)
+Way = Callable[[Record, int], Event | Reject | None]
 _Row = tuple[int, str, Event]  # arrival, entity, event
 _SourceKey = tuple[str, str, str]  # source, feed, site
 
@@ -46,7 +49,7 @@ _SourceKey = tuple[str, str, str]  # source, feed, site
 class FeedMap(Protocol):
     """What intake needs of a feed (`feeds.Feed`): total, and pure."""
 
-    def map(self, record: Record) -> list[Mapped] | Reject: ...
+    def map(self, record: Record) -> Mapped | Reject | None: ...
 
 
 class IntakeConfig(msgspec.Struct, frozen=True):
@@ -105,6 +108,7 @@ class Intake:
         self.config = config
         self.people = people
         self._inputs: dict[Input, _State] = {}
+        self._ways = {topic: self._way(feed) for topic, feed in config.feeds.items()}
 
     # ------------------------------------------------------------------ ownership
 
@@ -190,29 +194,43 @@ class Intake:
 
     def _take(self, record: Record, clock_ms: int, rows: _Rows, taken: Taken) -> None:
         state = self._inputs[record.topic, record.partition]
-        feed = self.config.feeds.get(record.topic)
-        if feed is None:
-            return _refuse(record, Reject("map", "unknown_topic", f"no feed reads {record.topic!r}"), taken)
-        has_time = record.timestamp_ms != NO_TIMESTAMP
-        if has_time:
+        way = self._ways.get(record.topic)
+        found: Event | Reject | None
+        if way is None:
+            found = Reject("map", "unknown_topic", f"no feed reads {record.topic!r}")
+        elif record.timestamp_ms == NO_TIMESTAMP:
+            found = self._of_file(record, clock_ms, state)
+        else:
             state.stated_ms = arrival(record.timestamp_ms, clock_ms, state.stated_ms)
-        found = feed.map(record)
-        if isinstance(found, Reject):
-            return _refuse(record, found, taken)
-        refused: Reject | None = None
-        for mapped in found:
-            if not has_time:
-                state.stated_ms = arrival(mapped.time_ms, clock_ms, state.stated_ms)
-            refused = self._accept(mapped, state, rows, taken) or refused
-        return None if refused is None else _refuse(record, refused, taken)
+            found = way(record, state.stated_ms)
+        if isinstance(found, Event):
+            self._accept(found, state, rows, taken)
+        elif found is not None:
+            _refuse(record, found, taken)
 
-    def _accept(self, mapped: Mapped, state: _State, rows: _Rows, taken: Taken) -> Reject | None:
+    def _of_file(self, record: Record, clock_ms: int, state: _State) -> Event | Reject | None:
+        """A record that does not say when it arrived did so when its event happened."""
+        mapped = self.config.feeds[record.topic].map(record)
+        if isinstance(mapped, Mapped):
+            state.stated_ms = arrival(mapped.time_ms, clock_ms, state.stated_ms)
+        return self._normalised(mapped, state.stated_ms)
+
+    def _way(self, feed: FeedMap) -> Way:
+        """From a record and its arrival to its event: the short way where there is one."""
         config = self.config
-        event = normalise(
-            mapped, state.stated_ms, config.sites, config.networks, self.people, ahead_ms=config.ahead_ms
+        if isinstance(feed, Feed):
+            return Familiar(feed, config.sites, config.networks, self.people, config.ahead_ms).event
+        return lambda record, arrival_ms: self._normalised(feed.map(record), arrival_ms)
+
+    def _normalised(self, mapped: Mapped | Reject | None, arrival_ms: int) -> Event | Reject | None:
+        config = self.config
+        if not isinstance(mapped, Mapped):
+            return mapped
+        return normalise(
+            mapped, arrival_ms, config.sites, config.networks, self.people, ahead_ms=config.ahead_ms
         )
-        if isinstance(event, Reject):
-            return event
+
+    def _accept(self, event: Event, state: _State, rows: _Rows, taken: Taken) -> None:
         for entity in route(event):
             rows.add(state.stated_ms, entity, event)
             if entity.startswith("unresolved:"):
@@ -221,7 +239,6 @@ class Intake:
         if event.time_claimed_ms is not None:
             taken.count("correlator_events_clamped_total", event.feed)
         _hear(state, event)
-        return None
 
     # --------------------------------------------------------------------- frames
 

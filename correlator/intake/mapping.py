@@ -1,6 +1,6 @@
-"""From a decoded record to `Mapped`: the closure that a feed file becomes.
+"""From a decoded record to `Mapped`: the closure that a feed file becomes. `familiar` has a shorter way.
 
-Total: every record gives events (one as a rule, none if it is ignored) or a `Reject` that names the field.
+Total: every record gives an event, None if it is ignored, or a `Reject` that names the field.
 What a source need not say is concluded here: the class of a credential from the kind, whether a person was
 there from the logon type, duress from its BACnet reason.
 """
@@ -14,14 +14,14 @@ import msgspec
 from correlator.event import Kind
 from correlator.intake import canonical, convert, decode
 from correlator.intake.canonical import CANONICAL, REQUIRED
-from correlator.intake.decode import Decode, Decoded
+from correlator.intake.decode import Decoded
 from correlator.intake.instants import Unfit
 from correlator.intake.mapped import Mapped
 from correlator.intake.values import Take
 from correlator.intake.words import INTERACTIVE_LOGON_TYPES
 from correlator.record import Record, Reject
 
-Map = Callable[[Record], list[Mapped] | Reject]
+Map = Callable[[Decoded, Record], Mapped | Reject | None]
 
 REASONS = decode.REASONS | convert.REASONS | canonical.REASONS  # all that mapping can refuse for
 
@@ -31,11 +31,15 @@ SEPARATOR = "\x1f"  # between the parts of an id: no text that `check_text` lets
 
 
 class Row(msgspec.Struct, frozen=True):
-    """A field of the feed. *said*: where the file takes it from."""
+    """A field of the feed: how to take it, and where the file takes it from: in words, unconverted, and as
+    the name of a field of the record, "" for longer ways.
+    """
 
     name: str
     take: Take
     said: str
+    raw: Take
+    key: str = ""
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -52,32 +56,30 @@ class Plan(msgspec.Struct, frozen=True):
 _mapped: Callable[..., Mapped] = Mapped
 
 
-def make_map(decode_record: Decode, plan: Plan) -> Map:
-    """The mapping of one feed: decode, take, convert, check."""
+def make_map(plan: Plan) -> Map:
+    """The mapping of one feed's decoded records: take, convert, check."""
     finish: dict[object, Callable[[Decoded], dict[str, object]]] = {
         kind: _make_fields(kind, plan.fields) for kind in FEED_KINDS
     }
-    kind_of, time_of, source_of = _required(plan.kind), _required(plan.time), _required(plan.source)
-    id_of = _offset if plan.id is None else _make_id(plan.id)
+    kind_of, time_of, source_of = required(plan.kind), required(plan.time), required(plan.source)
+    id_of = make_id(plan.id)
     feed = plan.feed
 
-    def map_record(record: Record) -> list[Mapped] | Reject:
-        decoded = decode_record(record)
-        if isinstance(decoded, Reject):
-            return decoded
+    def map_decoded(decoded: Decoded, record: Record) -> Mapped | Reject | None:
         try:
             kind = kind_of(decoded)
             if kind == IGNORE:
-                return []
+                return None
             time_ms, native_id, source = time_of(decoded), id_of(decoded, record), source_of(decoded)
-            return [_mapped(time_ms, native_id, kind, source, feed, **finish[kind](decoded))]
+            return _mapped(time_ms, native_id, kind, source, feed, **finish[kind](decoded))
         except Unfit as unfit:
             return Reject("map", unfit.reason, str(unfit))
 
-    return map_record
+    return map_decoded
 
 
-def _required(row: Row) -> Take:
+def required(row: Row) -> Take:
+    """*row*, which has to give something."""
     take, name, said = row.take, row.name, row.said
 
     def take_required(decoded: Decoded) -> object:
@@ -92,8 +94,11 @@ def _required(row: Row) -> Take:
     return take_required
 
 
-def _make_id(rows: tuple[Row, ...]) -> Callable[[Decoded, Record], object]:
-    parts = [_required(row) for row in rows]
+def make_id(rows: tuple[Row, ...] | None) -> Callable[[Decoded, Record], object]:
+    """What the event's id is made of, joined."""
+    if rows is None:
+        return _offset
+    parts = [required(row) for row in rows]
     if len(parts) == 1:
         (only,) = parts
         return lambda decoded, _: only(decoded)

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from correlator.event import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS, Event, Network, Place, Shape, event_id
 from correlator.intake.mapped import Mapped
 from correlator.intake.networks import NOWHERE, Networks, located_km
-from correlator.intake.people import People, canonical, namespace
+from correlator.intake.people import Namespace, People, canonical, namespace
 from correlator.intake.places import Sites
 from correlator.record import Reject
 
@@ -44,11 +44,11 @@ def normalise(
     impossible = _impossible(mapped, arrival_ms)
     if impossible is not None:
         return impossible
-    where = _where(mapped, sites, networks)
+    where = where_of(mapped, sites, networks)
     if isinstance(where, Reject):
         return where
     place, network, direction = where
-    space = namespace(mapped.credential_class or ("account" if mapped.kind == "login" else ""))
+    space = space_of(mapped)
     credential = canonical(space, mapped.credential)
     unroutable = _unroutable(mapped, credential, place)
     if unroutable is not None:
@@ -90,19 +90,28 @@ def normalise(
     )
 
 
+def space_of(mapped: Mapped) -> Namespace:
+    """Where the credential is looked up."""
+    return namespace(mapped.credential_class or ("account" if mapped.kind == "login" else ""))
+
+
+def is_possible(time_ms: int, arrival_ms: int) -> bool:
+    """Can something that arrived at *arrival_ms* have the time *time_ms*?"""
+    return EARLIEST_MS <= time_ms < LATEST_MS and time_ms - arrival_ms <= AHEAD_MAX_MS
+
+
 def _impossible(mapped: Mapped, arrival_ms: int) -> Reject | None:
     """Why the time that the source says cannot be."""
-    if not EARLIEST_MS <= mapped.time_ms < LATEST_MS:
-        why = "which no source can mean: its clock is not set, or the unit is another"
-    elif mapped.time_ms - arrival_ms > AHEAD_MAX_MS:
-        why = f"more than {AHEAD_MAX_MS // HOUR_MS} h after it arrived at {_said(arrival_ms)}"
-    else:
+    if is_possible(mapped.time_ms, arrival_ms):
         return None
+    why = "which no source can mean: its clock is not set, or the unit is another"
+    if mapped.time_ms - arrival_ms > AHEAD_MAX_MS and mapped.time_ms < LATEST_MS:
+        why = f"more than {AHEAD_MAX_MS // HOUR_MS} h after it arrived at {_said(arrival_ms)}"
     message = f"{_named(mapped)} has the time {_said(mapped.time_ms)}, {why}"
     return Reject("normalise", "time_out_of_range", message)
 
 
-def _where(
+def where_of(
     mapped: Mapped, sites: Sites, networks: Networks
 ) -> tuple[Place | None, Network | None, str] | Reject:
     """Place, network, and the direction of a read: what the source says of it, else what its reader does."""

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from base64 import b64decode
 from binascii import Error as Base64Error
+from collections.abc import Callable
 from datetime import timedelta
 from io import BytesIO
 from typing import cast
@@ -28,7 +29,7 @@ from correlator.intake.decode import Schemas, Wire
 from correlator.intake.document import Fields, nearest
 from correlator.intake.instants import EPOCH, Unfit, of_iso
 from correlator.intake.mapped import Mapped
-from correlator.intake.mapping import REASONS, SEPARATOR, Map, canonical_fields
+from correlator.intake.mapping import REASONS, SEPARATOR, canonical_fields
 from correlator.record import Record, Reject
 
 _KEYS = ("name", "value", "base64", "key", "expect")
@@ -51,7 +52,9 @@ class SampleResult(msgspec.Struct, frozen=True):
     differences: tuple[str, ...]
 
 
-def run_samples(samples: tuple[Sample, ...], map_record: Map) -> list[SampleResult]:
+def run_samples(
+    samples: tuple[Sample, ...], map_record: Callable[[Record], Mapped | Reject | None]
+) -> list[SampleResult]:
     """Every sample through the feed's own mapping."""
     return [SampleResult(sample, _differences(sample, map_record(sample.record))) for sample in samples]
 
@@ -68,15 +71,15 @@ def shown(mapped: Mapped) -> dict[str, object]:
     }
 
 
-def _differences(sample: Sample, found: list[Mapped] | Reject) -> tuple[str, ...]:
+def _differences(sample: Sample, found: Mapped | Reject | None) -> tuple[str, ...]:
     if isinstance(found, Reject):
         outcome = f"rejected: {found.reason}: {found.message}"
         return () if sample.expect.get("reject") == found.reason else (outcome,)
-    if not found:
+    if found is None:
         return () if sample.expect.get("ignored") is True else ("the record was ignored",)
     if "reject" in sample.expect or "ignored" in sample.expect:
-        return (f"became an event: {shown(found[0])}",)
-    return tuple(_field_differences(sample.expect, found[0]))
+        return (f"became an event: {shown(found)}",)
+    return tuple(_field_differences(sample.expect, found))
 
 
 def _field_differences(expect: dict[str, object], mapped: Mapped) -> list[str]:

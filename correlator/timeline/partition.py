@@ -16,13 +16,14 @@ from correlator.codec import Codes, load_shapes
 from correlator.event import FOREVER, NEVER, Event, Order, Person, entity_kind
 from correlator.frame import Frame
 from correlator.timeline import state
-from correlator.timeline.alert import Alert, Change, alert_uid
+from correlator.timeline.alert import Change
+from correlator.timeline.changed import Changed
 from correlator.timeline.entity import Timeline
-from correlator.timeline.fold import observe
 from correlator.timeline.live import Live, Match
 from correlator.timeline.marks import Marks
 from correlator.timeline.profile import dump_profile, learn_profile, load_profile
 from correlator.timeline.program import Program, Scorer
+from correlator.timeline.refused import Refused
 from correlator.timeline.timelines import Timelines
 from correlator.timeline.wakes import CLOCK, IDLE, Key, Wakes
 
@@ -39,17 +40,12 @@ class Partition:
         self.marks = Marks(program.settings)
         self.codes = Codes()
         self.timelines = Timelines(self.codes)
-        self.any_age: dict[str, int] = {}  # uid of a match of a rule for any age -> now when it was told
+        self.changed = Changed(self.timelines.record)
+        self.refused = Refused()
         self.counters: dict[tuple[str, ...], int] = {}
         self.wakes = Wakes()
         self._before_ms = NEVER  # now of the frame before
         self._idle: dict[str, int] = {}  # entity -> when to look whether it can be dropped
-        self._alone: dict[tuple[str, str], Event] = {}  # (entity, id): refused by the last frame, but told of
-        self._dirty: set[str] = set()
-        self._frozen: set[str] = set()
-        self._thawed: list[tuple[str, bytes | None]] = []
-        self._given: set[str] = set()  # entities of the cut that were taken already
-        self._frozen_rest: bytes | None = None
 
     # ------------------------------------------------------------------- folding
 
@@ -68,7 +64,7 @@ class Partition:
         }
         woken = set(inbox)
         changes: list[Change] = []
-        self._alone.clear()
+        self.refused.begin()
         for entity, event in frame.rows:
             if event.time_ms >= final_ms:  # a frame may span hours: its own marks are held against later ones
                 inbox.setdefault(entity, []).append(event)
@@ -79,7 +75,7 @@ class Partition:
         for entity, events in inbox.items():
             changes += self._visit(entity, events, entity in woken, final_ms, edge_ms)
         self._before_ms = self.now_ms
-        self._forget_any_age()
+        self.refused.forget(self.now_ms - self.program.settings.any_age_ms)
         self.timelines.rest()
         return changes
 
@@ -115,7 +111,8 @@ class Partition:
     def _visit(
         self, entity: str, events: list[Event], is_woken: bool, final_ms: int, edge_ms: int
     ) -> list[Change]:
-        timeline = self._touch(entity)
+        self.changed.touch(entity)
+        timeline = self.timelines.touch(entity)
         learnt: list[Learnt] = []
         changes: list[Change] = []
         late: tuple[str, ...] = ()
@@ -140,14 +137,12 @@ class Partition:
             self._tidy(timeline, moved or is_woken, edge_ms)
         return changes
 
-    def _follow(self, entity: str, matches: Iterable[Match]) -> None:
-        """Wait for what may still be believed of *matches*; remember the uids of rules for any age."""
+    def _follow(self, entity: str, matches: Sequence[Match]) -> None:
+        """Wait for what may still be believed of *matches*."""
         for match in matches:
             if not self._is_complete(match):
                 self._wait(entity, match)
-            rule = self.program.rules.get(match.rule)
-            if rule is not None and rule.is_any_age:
-                self.any_age.setdefault(alert_uid(match.rule, entity, match.event_id), self.now_ms)
+        self.refused.remember(entity, matches, self.program, self.now_ms)
 
     def _fresh(self, timeline: Timeline, events: Iterable[Event], changes: list[Change]) -> list[Event]:
         """Events that the entity does not hold yet and may still take; of two with one id the first wins.
@@ -258,37 +253,8 @@ class Partition:
                 self.scorer.learn(identity_type, features)
 
     def _refuse(self, entity: str, event: Event, reason: str) -> list[Change]:
-        """Rules with `any_age` are evaluated on an event beyond the horizon alone; it is not inserted."""
         self._add("correlator_events_refused_total", reason)
-        changes = []
-        live = Live(person=self.person(entity))
-        for match in self.program.on_too_late(observe(entity, live, event, self.program)):
-            uid = alert_uid(match.rule, entity, match.event_id)
-            if uid in self.any_age:
-                continue
-            self.any_age[uid] = self.now_ms
-            self._alone[entity, event.id] = event
-            alert = Alert(
-                uid,
-                match.rule,
-                entity,
-                match.severity,
-                match.decided_ms,
-                match.event_id,
-                match.evidence,
-                match.values,
-            )
-            changes.append(Change("create", alert, uid))
-        return changes
-
-    def _forget_any_age(self) -> None:
-        """Uids that were told too long ago; the dict is in order of telling."""
-        oldest_ms = self.now_ms - self.program.settings.any_age_ms
-        while self.any_age:
-            uid, told_ms = next(iter(self.any_age.items()))
-            if told_ms >= oldest_ms:
-                return
-            del self.any_age[uid]
+        return self.refused.refuse(entity, event, self.person(entity), self.program, self.now_ms)
 
     # ----------------------------------------------------------------- asking
 
@@ -296,7 +262,7 @@ class Partition:
         """Those of *ids* that the entity still holds, in order of time: the evidence of an alert."""
         timeline = self.timelines.get(entity)
         wanted = set(ids)
-        held = {i: self._alone[entity, i] for i in wanted if (entity, i) in self._alone}
+        held = {i: found for i in wanted if (found := self.refused.event(entity, i)) is not None}
         if timeline is None or not wanted - held.keys():
             return sorted(held.values(), key=lambda event: event.order)
         held |= {event.id: event for event in timeline.events(self.codes) if event.id in wanted}
@@ -319,48 +285,10 @@ class Partition:
 
     # --------------------------------------------------------------- checkpoints
 
-    def _touch(self, entity: str) -> Timeline:
-        """The timeline, about to be changed: a frozen one is encoded first, as it was at the cut."""
-        if entity in self._frozen:
-            self._frozen.discard(entity)
-            self._thawed.append((entity, self._encode(entity)))
-        self._dirty.add(entity)
-        return self.timelines.touch(entity)
-
-    def _encode(self, entity: str) -> bytes | None:
-        return self.timelines.record(entity)
-
-    @property
-    def dirty(self) -> int:
-        """How many entities changed since the last freeze."""
-        return len(self._dirty)
-
     def freeze(self) -> None:
-        """Cut here, between two frames. What was frozen before must have been taken whole."""
-        assert not self._frozen, "the last cut was not taken whole"
-        assert not self._thawed, "the last cut was not taken whole"
-        self._frozen, self._dirty, self._given = self._dirty, set(), set()
+        """Cut here, between two frames. `changed` gives the cut."""
         marks, scorer = self.marks.dump(), self.scorer.encode()
-        self._frozen_rest = state.dump_rest(self.number, self.codes, self.any_age, marks, scorer)
-
-    def slice(self, count: int) -> list[tuple[str, bytes | None]]:
-        """At most about *count* entities of the cut, None for a dropped one; [] when all were given."""
-        taken, self._thawed = self._thawed, []
-        for entity in sorted(self._frozen)[: max(0, count - len(taken))] if self._frozen else ():
-            self._frozen.discard(entity)
-            taken.append((entity, self._encode(entity)))
-        self._given.update(entity for entity, _ in taken)
-        return taken
-
-    def unfreeze(self) -> None:
-        """Give a cut up, also one that was taken whole: what it held is dirty again."""
-        self._dirty |= self._frozen | self._given | {entity for entity, _ in self._thawed}
-        self._frozen, self._given, self._thawed, self._frozen_rest = set(), set(), [], None
-
-    def frozen_rest(self) -> bytes:
-        """Marks, codes, models and the rest of the state, as of the cut."""
-        assert self._frozen_rest is not None, "nothing is frozen"
-        return self._frozen_rest
+        self.changed.freeze(state.dump_rest(self.number, self.codes, self.refused.told, marks, scorer))
 
     @classmethod
     def restore(
@@ -375,8 +303,9 @@ class Partition:
         partition = cls(program, decode_scorer(known.scorer), known.number)
         partition.codes = Codes(load_shapes(known.shapes))
         partition.timelines = Timelines(partition.codes)
+        partition.changed = Changed(partition.timelines.record)
         partition.marks = Marks.load(program.settings, known.marks)
-        partition.any_age = dict(sorted(known.any_age, key=lambda told: told[1]))
+        partition.refused.told = dict(sorted(known.any_age, key=lambda told: told[1]))
         partition._before_ms = partition.now_ms
         for entity, raw in entities:
             partition.timelines.put(entity, raw)

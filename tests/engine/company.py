@@ -116,11 +116,11 @@ def state(*workers: Worker) -> State:
     found = {}
     for each in workers:
         for partition in each.partitions():
-            partition._dirty = set(partition.timelines)
-            partition.unfreeze()
+            partition.changed.add(partition.timelines)
+            partition.changed.unfreeze()
             partition.freeze()
             entities: dict[str, bytes | None] = {}
-            while some := partition.slice(1_000):
+            while some := partition.changed.slice(1_000):
                 entities.update(some)
-            found[partition.number] = (partition.frozen_rest(), entities)
+            found[partition.number] = (partition.changed.rest(), entities)
     return found

@@ -40,9 +40,9 @@ DOORS = {"lis-1": "lis-main", "bos-1": "bos-main"}
 class Plain:
     """A feed whose records are `Mapped` as JSON."""
 
-    def map(self, record: Record) -> list[Mapped] | Reject:
+    def map(self, record: Record) -> Mapped | Reject | None:
         try:
-            return [msgspec.json.decode(record.value or b"", type=Mapped)]
+            return msgspec.json.decode(record.value or b"", type=Mapped)
         except msgspec.DecodeError as error:
             return Reject("decode", "bad_json", str(error))
 

@@ -83,10 +83,10 @@ def marks(random: Random, now_ms: int, share: float) -> tuple[SourceMark, ...]:
 
 
 def saved(partition: Partition, using: RuleProgram) -> Partition:
-    partition._dirty |= set(partition.timelines)
+    partition.changed.add(set(partition.timelines))
     partition.freeze()
-    entities = [(key, raw) for key, raw in partition.slice(1_000) if raw is not None]
-    return Partition.restore(using, lambda _: NoScorer(), partition.frozen_rest(), entities)
+    entities = [(key, raw) for key, raw in partition.changed.slice(1_000) if raw is not None]
+    return Partition.restore(using, lambda _: NoScorer(), partition.changed.rest(), entities)
 
 
 @given(mails(), st.randoms(use_true_random=False), st.integers(1, 8), st.sampled_from([1, 3, 32]))

@@ -147,10 +147,10 @@ def marks(random: Random, now_ms: int) -> tuple[SourceMark, ...]:
 
 
 def saved(partition: Partition) -> Partition:
-    partition._dirty |= partition.timelines.keys()
+    partition.changed.add(partition.timelines.keys())
     partition.freeze()
-    entities = [(key, raw) for key, raw in partition.slice(1_000) if raw is not None]
-    return Partition.restore(program(), lambda _: NoScorer(), partition.frozen_rest(), entities)
+    entities = [(key, raw) for key, raw in partition.changed.slice(1_000) if raw is not None]
+    return Partition.restore(program(), lambda _: NoScorer(), partition.changed.rest(), entities)
 
 
 @given(mails(), people(), st.randoms(use_true_random=False), st.integers(1, 8))

@@ -17,8 +17,8 @@ from correlator.frame import decode_frame, encode_frame
 from correlator.pipeline import _alert, alert_partition
 from correlator.record import Record
 from correlator.timeline.alert import Change
-from correlator.timeline.partition import Partition, stamp
-from correlator.timeline.timelines import Timelines
+from correlator.timeline.changed import Changed
+from correlator.timeline.partition import stamp
 from tests.simulation.ports import SimulatedWriter
 from tests.simulation.small import bundle
 
@@ -48,11 +48,7 @@ def membership_is_asked_at_commit(patch: Patch) -> None:
 def a_checkpoint_has_several_cuts(patch: Patch) -> None:
     """An entity that is touched between two slices is encoded as it is then, not as it was at the cut."""
 
-    def touch(self: Partition, entity: str) -> object:
-        self._dirty.add(entity)
-        return Timelines.touch(self.timelines, entity)
-
-    patch.setattr(Partition, "_touch", touch)
+    patch.setattr(Changed, "touch", lambda self, entity: self.since.add(entity))
 
 
 def frames_are_folded_per_poll(patch: Patch) -> None:

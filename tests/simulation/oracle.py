@@ -164,10 +164,10 @@ def refolded(log: MemoryLog) -> tuple[MemoryLog, State]:
 
 def image(partition: Partition) -> tuple[int, bytes, dict[str, bytes | None]]:
     """All bytes of a partition: what a checkpoint of everything would hold."""
-    partition.unfreeze()
-    partition._dirty = set(partition.timelines)
+    partition.changed.unfreeze()
+    partition.changed.add(partition.timelines)
     partition.freeze()
     entities: dict[str, bytes | None] = {}
-    while some := partition.slice(1_000):
+    while some := partition.changed.slice(1_000):
         entities.update(some)
-    return partition.number, partition.frozen_rest(), entities
+    return partition.number, partition.changed.rest(), entities

@@ -25,9 +25,9 @@ HASH = "5eed5eed5eed5eed"
 class Plain:
     """A feed whose records are `Mapped` as JSON."""
 
-    def map(self, record: Record) -> list[Mapped] | Reject:
+    def map(self, record: Record) -> Mapped | Reject | None:
         try:
-            return [_mapped(record.value or b"")]
+            return _mapped(record.value or b"")
         except msgspec.DecodeError as error:
             return Reject("decode", "bad_json", str(error))
 

@@ -218,7 +218,7 @@ def test_an_unresolved_credential_is_dropped_when_it_was_quiet_for_the_horizon()
     p.step(frame(61))
     assert stray not in p.timelines
     p.freeze()
-    assert p.slice(10) == [(stray, None)], "a checkpoint has to say that it is gone"
+    assert p.changed.slice(10) == [(stray, None)], "a checkpoint has to say that it is gone"
 
 
 def test_an_unresolved_credential_is_kept_while_late_events_may_add_to_what_it_left() -> None:

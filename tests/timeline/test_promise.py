@@ -67,13 +67,15 @@ def new_partition(toy: Toy) -> Partition:
 
 def saved_and_loaded(partition: Partition, toy: Toy) -> Partition:
     """Through the bytes of a checkpoint of everything, in slices."""
-    partition.unfreeze()
-    partition._dirty |= partition.timelines.keys()
+    partition.changed.unfreeze()
+    partition.changed.add(partition.timelines.keys())
     partition.freeze()
     entities: dict[str, bytes] = {}
-    while piece := partition.slice(1):
+    while piece := partition.changed.slice(1):
         entities |= {key: raw for key, raw in piece if raw is not None}
-    return Partition.restore(ToyProgram(toy), lambda _: NoScorer(), partition.frozen_rest(), entities.items())
+    return Partition.restore(
+        ToyProgram(toy), lambda _: NoScorer(), partition.changed.rest(), entities.items()
+    )
 
 
 def essence(alerts: dict[str, Alert]) -> set[oracle.Essence]:
@@ -198,7 +200,7 @@ def test_a_restore_at_any_frame_publishes_the_same(
 
 
 def state_of(partition: Partition) -> dict[str, bytes | None]:
-    return {key: partition._encode(key) for key in partition.timelines}
+    return {key: partition.timelines.record(key) for key in partition.timelines}
 
 
 @given(streams(4, 40), some_toys, st.randoms(use_true_random=False))
@@ -219,8 +221,8 @@ def test_a_cut_is_of_one_frame_however_long_its_encoding_takes(
     for frame in frames[at:]:
         partition.step(frame)
         if random.random() < 0.3:
-            taken |= dict(partition.slice(1))
-    while piece := partition.slice(1):
+            taken |= dict(partition.changed.slice(1))
+    while piece := partition.changed.slice(1):
         taken |= dict(piece)
     assert {key: raw for key, raw in taken.items() if raw is not None} == frozen
 

@@ -74,10 +74,10 @@ class Stopped:
         if self._cut is None:
             self.partition.freeze()
             self._cut, self._after = {}, []
-        piece = self.partition.slice(count)
+        piece = self.partition.changed.slice(count)
         self._cut |= dict(piece)
         if not piece:
-            self.rest = self.partition.frozen_rest()
+            self.rest = self.partition.changed.rest()
             for key, raw in self._cut.items():
                 if raw is None:
                     self.store.pop(key, None)
@@ -89,7 +89,7 @@ class Stopped:
         """A checkpoint that could not be written: the next one holds what it held."""
         if self._cut is not None:
             self._cut = None
-            self.partition.unfreeze()
+            self.partition.changed.unfreeze()
 
     def crash(self) -> None:
         program = ToyProgram(self.toy)
@@ -103,12 +103,14 @@ class Stopped:
 
 
 def image(partition: Partition) -> dict[str, bytes | None]:
-    return {key: partition._encode(key) for key in sorted(partition.timelines)} | {"rest": rest_of(partition)}
+    return {key: partition.timelines.record(key) for key in sorted(partition.timelines)} | {
+        "rest": rest_of(partition)
+    }
 
 
 def rest_of(partition: Partition) -> bytes:
     marks, scorer = partition.marks.dump(), partition.scorer.encode()
-    return state.dump_rest(partition.number, partition.codes, partition.any_age, marks, scorer)
+    return state.dump_rest(partition.number, partition.codes, partition.refused.told, marks, scorer)
 
 
 def some_row(random: Random, now_ms: int, horizon_ms: int, number: int) -> tuple[str, Event]:
