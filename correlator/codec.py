@@ -75,11 +75,12 @@ def owner_of(entity: str) -> str:
     return entity[9:] if entity.startswith("identity:") else ""
 
 
-def pack(e: Event, codes: Codes, owner: str) -> PackedEvent:
+def pack(e: Event, codes: Codes, owner: str, packed_id: int | str | None = None) -> PackedEvent:
+    """*packed_id*: where it is known already."""
     identity: str | bool = e.identity_id
     return PackedEvent(
         e.time_ms,
-        pack_id(e.id),
+        pack_id(e.id) if packed_id is None else packed_id,
         codes.shape_codes[e.shape],
         True if identity and identity == owner else identity,
         e.credential,

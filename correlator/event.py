@@ -26,6 +26,8 @@ FOREVER = 1 << 62
 Kind = Literal["access", "door", "login", "person"]
 KINDS: tuple[Kind, ...] = ("access", "door", "login", "person")
 
+SHAPES_MAX = 65_536  # of which something is remembered: more than a company has
+
 Order = tuple[int, str]  # (event time, event id): the order of a fold, whatever the arrival
 
 

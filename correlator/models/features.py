@@ -1,7 +1,7 @@
 """How unusual an event is for its own identity: numbers in [0, 1] that compare between people.
 
 0 is usual or unknown (nothing can be held against the event), 1 was never seen of this person. Everything
-is relative to the person's own profile, never an hour or a count as such, so one model can learn a whole
+is relative to the person's own habits, never an hour or a count as such, so one model can learn a whole
 class of people, night guards and office workers alike. *Features* say what is unusual, in words that alerts
 use:
 
@@ -14,7 +14,7 @@ use:
     device     rarity of the device; login only
     network    rarity of the network; login only
 
-What was done earlier on the same day is no habit yet and does not count for hour, off_hours and weekday.
+What was done earlier on the same day is no habit yet: habits are those of the days before.
 
 *Axes* are what the trees cut. Cuts are drawn at random, so every axis that rarely matters takes cuts from the
 others: the four rarities of things share one axis, and time has three.
@@ -23,14 +23,24 @@ others: the four rarities of things share one axis, and time has three.
     outside                   hour x off_hours: rare and far from usual hours
     unfamiliar                the largest of zone, door, device, network
 
-May not know: models, what is alerted. Pure: a function of the event and its profile.
+May not know: models, what is alerted. Pure: a function of the event and the habits before it.
 """
 
 from __future__ import annotations
 
 from correlator.event import Event
-from correlator.timeline import profile as profiles
-from correlator.timeline.profile import Count, Habit, Profile
+from correlator.timeline.habits import (
+    Habits,
+    Hours,
+    Thing,
+    device_of,
+    door_of,
+    known,
+    local_day_hour,
+    network_of,
+    weekday_of,
+    zone_of,
+)
 
 FEATURES = ("hour", "off_hours", "weekday", "zone", "door", "device", "network")
 AXES = ("hour", "off_hours", "weekday", "outside", "unfamiliar")
@@ -40,19 +50,20 @@ _USUAL = 0.15  # share of days from which an hour is usual
 _FAR_HOURS = 6
 
 
-def features(event: Event, profile: Profile) -> dict[str, float]:
-    """FEATURES of an event that shows habit, against the profile *before* it."""
-    day, hour = profiles.local_day_hour(event)
-    is_access = event.kind == "access"
-    habit = _settled(profile, profile.access if is_access else profile.login, day)
+def features(event: Event, habits: Habits) -> dict[str, float]:
+    """FEATURES of an event that shows habit, against the habits *before* it (`habits.as_of`)."""
+    day, hour = local_day_hour(event)
+    shape = event.shape
+    is_access = shape.kind == "access"
+    hours = habits.access if is_access else habits.login
     return {
-        "hour": _hour(habit, hour),
-        "off_hours": _off_hours(habit, hour),
-        "weekday": _weekday(profile, day),
-        "zone": _unfamiliar(profile.zones, profiles.zone_key(event)) if is_access else 0.0,
-        "door": _unfamiliar(profile.doors, profiles.door_key(event)) if is_access else 0.0,
-        "device": 0.0 if is_access else _unfamiliar(profile.devices, profiles.device_key(event)),
-        "network": 0.0 if is_access else _unfamiliar(profile.networks, profiles.network_key(event)),
+        "hour": _hour(hours, hour),
+        "off_hours": _off_hours(hours, hour),
+        "weekday": _weekday(habits, day),
+        "zone": _unfamiliar(habits, zone_of(shape)) if is_access else 0.0,
+        "door": _unfamiliar(habits, door_of(shape)) if is_access else 0.0,
+        "device": 0.0 if is_access else _unfamiliar(habits, device_of(event)),
+        "network": 0.0 if is_access else _unfamiliar(habits, network_of(shape)),
     }
 
 
@@ -67,46 +78,34 @@ def axes(x: dict[str, float]) -> dict[str, float]:
     }
 
 
-def _settled(profile: Profile, habit: Habit, day: int) -> Habit:
-    """*habit* without what was done on *day* itself.
-
-    Who walks through the entrance at night and on to the vault must not make the hour a habit on the way.
-    """
-    today = habit.today
-    if not today or day > profile.last_day:
-        return habit
-    hours = bytes([count - (today >> hour & 1) for hour, count in enumerate(habit.hours)])
-    return Habit(habit.days - 1, 0, hours)
-
-
-def _hour(habit: Habit, hour: int) -> float:
-    if not habit.days:
+def _hour(seen: Hours, hour: int) -> float:
+    if not seen.days:
         return 0.0
-    hours = habit.hours
+    hours = seen.hours
     near = hours[hour] + 0.5 * (hours[hour - 1] + hours[(hour + 1) % 24])
-    return _rarity(near / habit.days)
+    return _rarity(near / seen.days)
 
 
-def _off_hours(habit: Habit, hour: int) -> float:
-    if not habit.days:
+def _off_hours(seen: Hours, hour: int) -> float:
+    if not seen.days:
         return 0.0
-    hours, usual = habit.hours, habit.days * _USUAL
+    hours, usual = seen.hours, seen.days * _USUAL
     for away in range(_FAR_HOURS):
         if hours[hour - away] >= usual or hours[(hour + away) % 24] >= usual:
             return away / _FAR_HOURS
     return 1.0
 
 
-def _weekday(profile: Profile, day: int) -> float:
-    is_counted = day <= profile.last_day and profile.active_days > 0
-    days = sum(profile.weekdays) - is_counted
-    weekday = profiles.weekday_of(day)
-    is_newest = is_counted and weekday == profiles.weekday_of(profile.last_day)
-    return _rarity(7 * (profile.weekdays[weekday] - is_newest) / days) if days else 0.0
+def _weekday(habits: Habits, day: int) -> float:
+    days = sum(habits.weekdays)
+    return _rarity(7 * habits.weekdays[weekday_of(day)] / days) if days else 0.0
 
 
-def _unfamiliar(counts: tuple[Count, ...], key: int) -> float:
-    return 1.0 / (1 + profiles.times_seen(counts, key)) if key and counts else 0.0
+def _unfamiliar(habits: Habits, what: Thing) -> float:
+    if not what or not habits.things:
+        return 0.0
+    found = known(habits, what)
+    return 1.0 / (1 + found.days) if found is not None else 1.0
 
 
 def _rarity(share: float) -> float:

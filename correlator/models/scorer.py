@@ -1,7 +1,7 @@
 """The online models of one partition: one Half-Space Trees per class of identity, each with its percentile.
 
-A class (identity type) is learned from those whose profile is old enough to tell what is unusual for them; a
-younger profile is neither scored nor learned from. Every score enters the percentile, also that of an event
+A class (identity type) is learned from those whose habits are old enough to tell what is unusual for them;
+others are neither scored nor learned from. Every score enters the percentile, also that of an event
 that is alerted on and so not learned: if the highest were left out, the bar would sink until usual events
 reached it.
 
@@ -20,7 +20,7 @@ from correlator.models.features import AXES, FEATURES, axes, features
 from correlator.models.percentile import Percentile, PercentileState, percentile_from
 from correlator.models.state import StateFormatError
 from correlator.models.trees import Trees, TreesState, trees_from
-from correlator.timeline.profile import WARM_DAYS, Profile, shows_habit
+from correlator.timeline.habits import Habits, shows_habit
 
 STATE_FORMAT = 1
 WARM_SCORES = 256  # earlier scores of a model before its percentile says anything
@@ -65,17 +65,17 @@ class Scorer:
 
         That is a granted access that was not left untaken, or an interactive login that succeeded.
         """
-        return bool(event.identity_id) and shows_habit(event)
+        return bool(event.identity_id) and shows_habit(event.shape)
 
-    def score(self, event: Event, identity_type: str, profile: Profile) -> tuple[Score, dict[str, float]]:
-        """Score *event* against *profile* before it, once, in log order; the score enters the percentile.
+    def score(self, event: Event, identity_type: str, habits: Habits) -> tuple[Score, dict[str, float]]:
+        """Score *event* against *habits* before it, once, in log order; the score enters the percentile.
 
         Gives the axes of its features back for `learn`. None for an identity of no class that is scored
-        (unknown, service, shared) or with fewer than WARM_DAYS active days: such a score is 0 and not warm.
+        (unknown, service, shared) or whose habits are not warm: such a score is 0 and not warm.
         """
-        if identity_type in _NOT_SCORED or profile.active_days < WARM_DAYS:
+        if identity_type in _NOT_SCORED or not habits.is_warm:
             return _NOT_WARM, {}
-        traits = features(event, profile)
+        traits = features(event, habits)
         x = axes(traits)
         model = self._class(identity_type)
         if not model.trees.is_warm:

@@ -3,7 +3,7 @@
 The state carries the trees themselves (features, thresholds, masses), not only their seed, so that a model
 restored years later scores as it did even where a newer River or Python would draw other trees.
 
-May not know: events, profiles, what a feature means. Invariants: `trees_from(m.state())` scores and encodes
+May not know: events, habits, what a feature means. Invariants: `trees_from(m.state())` scores and encodes
 as *m* does, now and after learning the same; the size is fixed by (trees, height).
 """
 

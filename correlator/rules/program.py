@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple, get_args
 
-from correlator.event import EntityKind, Event, Shape, entity_kind
+from correlator.event import SHAPES_MAX, EntityKind, Event, Shape, entity_kind
 from correlator.rules.check import TIME, kinds_of
 from correlator.rules.compile import Ask, ByShape, interpreted
 from correlator.rules.correlate import Evaluation, Firing, Plan, closed, plan_of, plans_in, wait_for
@@ -58,23 +58,17 @@ class _Book:
         conditions = tuple(self.numbers)
         self._functions = ByShape(conditions)
         self._interpreted = interpreted(conditions) if is_interpreted else None
-        self._asks: dict[Shape, Ask | None] = {}
+        self.asks: dict[Shape, Ask | None] = {}  # what `ask` has said
 
     def ask(self, shape: Shape) -> Ask | None:
         """What finds the conditions that hold of an event of *shape*; None: none ever does."""
-        if self._interpreted is not None:
-            return self._interpreted
-        try:
-            return self._asks[shape]
-        except KeyError:
-            if len(self._asks) >= SHAPES_MAX:
-                self._asks.clear()
-            ask = self._asks[shape] = self._functions.ask(shape)
-            return ask
+        if len(self.asks) >= SHAPES_MAX:
+            self.asks.clear()
+        ask = self.asks[shape] = self._interpreted or self._functions.ask(shape)
+        return ask
 
 
 PENDING_MAX = 64  # windows of one rule whose close an entity waits for at a time
-SHAPES_MAX = 100_000  # whose function is remembered
 
 
 class RuleProgram:
@@ -107,7 +101,7 @@ class RuleProgram:
     def on_event(self, entity: str, event: Event, live: Live) -> Found | None:
         """Evaluate every rule of the entity's kind on *event*; *live* is the state before it."""
         book = self._books[entity_kind(entity)]
-        ask = book.ask(event.shape)
+        ask = book.asks[event.shape] if event.shape in book.asks else book.ask(event.shape)
         if ask is None:
             return None
         observation, odd = Observation(entity, event, live, self.settings, event.time_ms), list[int]()

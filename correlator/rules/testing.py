@@ -39,8 +39,8 @@ from correlator.rules.cases import SETTABLE
 from correlator.rules.program import RuleProgram
 from correlator.rules.rule import Case, CaseEvent, CaseMark, CasePerson, Rule
 from correlator.timeline.alert import Alert, Change
+from correlator.timeline.habits import Habits
 from correlator.timeline.partition import Partition
-from correlator.timeline.profile import Profile
 from correlator.timeline.settings import FeedTiming, Settings
 
 FEEDS = KINDS[:3]
@@ -102,7 +102,7 @@ class _Presets:
     def wants(self, event: Event) -> bool:
         return event.id in self._scores
 
-    def score(self, event: Event, identity_type: str, profile: Profile) -> tuple[Score, dict[str, float]]:
+    def score(self, event: Event, identity_type: str, habits: Habits) -> tuple[Score, dict[str, float]]:
         return self._scores[event.id], {}
 
     def learn(self, identity_type: str, features: dict[str, float]) -> None:

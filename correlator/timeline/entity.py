@@ -57,6 +57,7 @@ class Timeline:
         "blocks",
         "count",
         "entity",
+        "is_open",
         "is_recent",
         "is_saturated",
         "known",
@@ -64,7 +65,6 @@ class Timeline:
         "live",
         "open",
         "packed",
-        "profile",
         "tally",
         "threads",
     )
@@ -79,8 +79,8 @@ class Timeline:
         self.tally = NO_TALLY
         self.open: Mapping[str, Alert] = NOTHING
         self.threads: Mapping[str, str] = NOTHING
-        self.profile = b""  # packed; b"" before anything was learned
         self.is_saturated = False
+        self.is_open = False  # its live state may be decoded (`timelines`)
         self.is_recent = True  # touched since somebody looked who may be packed
         self.known: set[str] | None = None  # ids, only for large histories; derived
 
@@ -119,7 +119,7 @@ class Timeline:
             for event in pack.load_events(block.packed, block.count, codes, owner)
         ]
 
-    def holds(self, event_id: str) -> bool:
+    def holds(self, event_id: str, packed_id: int | str) -> bool:
         """Is an event with this id in the history? Duplicates are known by id, whatever their times."""
         if len(self.blocks) > KNOWN_BLOCKS:
             if self.known is None:
@@ -127,7 +127,7 @@ class Timeline:
                     i for block in self.blocks for _, i in pack.load_orders(block.packed, block.count)
                 }
             return event_id in self.known
-        self.known, needle = None, pack.needle(event_id)
+        self.known, needle = None, pack.needle(packed_id)
         for block in self.blocks:
             if needle in block.packed and any(  # else it stands in another field
                 event_id == known for _, known in pack.load_orders(block.packed, block.count)
@@ -149,12 +149,14 @@ class Timeline:
             moved |= self.append(event, codes, program)
         return moved, tuple([event.id for event in late])
 
-    def append(self, event: Event, codes: Codes, program: Program) -> bool:
+    def append(
+        self, event: Event, codes: Codes, program: Program, packed_id: int | str | None = None
+    ) -> bool:
         """Fold *event*, later than all there is. Returns whether alerts may differ now."""
-        entity, before = self.entity, self.touch(codes)
-        self.live, matches = after, _ = step(entity, before, event, program)
-        owner = owner_of(entity)
-        packed = pack.dump_event(event, codes, owner)
+        entity, before = self.entity, self.live or self.touch(codes)
+        after, matches = step(entity, before, event, program)
+        self.live, owner = after, owner_of(entity)
+        packed = pack.dump_event(event, codes, owner, packed_id)
         blocks = self.blocks
         if blocks and (block := blocks[-1]).count < program.settings.block_size:
             block.count += 1

@@ -13,7 +13,7 @@ from typing import Literal
 
 import msgspec
 
-from correlator.event import DAY_MS, MINUTE_MS, SECOND_MS, Credential, EntityKind, Event, Place
+from correlator.event import DAY_MS, MINUTE_MS, SECOND_MS, Credential, EntityKind, Event, Place, Shape
 from correlator.timeline import presence, travel
 from correlator.timeline.live import Scalar, SitePresence
 from correlator.timeline.observation import Observation
@@ -171,24 +171,20 @@ Start = Callable[[Observation], Event | None]
 
 
 def _leg(
-    name: str, start: Start, is_place: Callable[[Event], bool]
+    name: str, start: Start, is_place: Callable[[Shape], bool]
 ) -> Callable[[Observation], travel.Leg | None]:
     def get(o: Observation) -> travel.Leg | None:
         if name not in o.cache:
-            o.cache[name] = travel.leg(start(o), o.event, o.settings) if is_place(o.event) else None
+            o.cache[name] = travel.leg(start(o), o.event, o.settings) if is_place(o.event.shape) else None
         found = o.cache[name]
         return found if isinstance(found, travel.Leg) else None
 
     return get
 
 
-def _is_body_place(event: Event) -> bool:
-    return travel.is_badge_place(event) or travel.is_login_place(event)
-
-
-_badge_leg = _leg("travel.badge", lambda o: o.live.badge_place, _is_body_place)
+_badge_leg = _leg("travel.badge", lambda o: o.live.badge_place, travel.is_body_place)
 _card_leg = _leg("travel.card", lambda o: o.live.card_place, travel.is_card_place)
-_login_leg = _leg("travel.login", lambda o: o.live.login_place, _is_body_place)
+_login_leg = _leg("travel.login", lambda o: o.live.login_place, travel.is_body_place)
 
 
 def _of_leg(leg: Callable[[Observation], travel.Leg | None], read: Callable[[travel.Leg], Scalar]) -> Get:

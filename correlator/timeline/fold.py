@@ -15,10 +15,12 @@ from msgspec.structs import replace
 
 from correlator.event import DAY_MS, Event, entity_kind
 from correlator.timeline import presence, travel
+from correlator.timeline.habits import learn, shows_habit
 from correlator.timeline.live import DoorState, Live, Match, Waiting
 from correlator.timeline.observation import Observation
 from correlator.timeline.program import Program
 
+ON_SITE_MIN = 0.5  # belief in a presence for which a VPN is used on site
 FORCED_MAX = 6  # newest forced reports of a door that are remembered
 
 
@@ -37,6 +39,8 @@ def step(entity: str, live: Live, event: Event, program: Program) -> tuple[Live,
         if found.waiting:
             waiting = _merge(waiting, found.waiting)
     after = remember(entity, live, event, program)
+    if event.identity_id and shows_habit(event.shape) and not (found is not None and found.matches):
+        after = _with_habit(entity, after, event, program)
     if windows is not live.windows or waiting is not live.waiting:
         after = replace(after, windows=windows, waiting=waiting)
     return after, matches
@@ -85,29 +89,39 @@ def remember(entity: str, live: Live, event: Event, program: Program) -> Live:
 
 
 def _access(live: Live, event: Event, program: Program) -> Live:
-    card_place = event if travel.is_card_place(event) else live.card_place
-    if not travel.is_badge_place(event):
+    card_place = event if travel.is_card_place(event.shape) else live.card_place
+    if not presence.is_entry(event.shape):
         return replace(live, last_badge=event, card_place=card_place)
     believed = presence.after_access(live.presence, event, program.settings)
     return replace(live, last_badge=event, badge_place=event, card_place=card_place, presence=believed)
 
 
 def _login(live: Live, event: Event) -> Live:
-    if event.outcome != "success":
+    if event.shape.outcome != "success":
         return live
-    if travel.is_login_place(event):
+    if travel.is_login_place(event.shape):
         return replace(live, last_login=event, login_place=event)
     return replace(live, last_login=event)
 
 
+def _with_habit(entity: str, live: Live, event: Event, program: Program) -> Live:
+    """*live* after a person did what no rule holds against them."""
+    if entity_kind(entity) != "identity":
+        return live
+    is_on_site = presence.confidence(live.presence, event.time_ms, program.settings) >= ON_SITE_MIN
+    habits, today = learn(live.habits, live.today, event, is_on_site=is_on_site)
+    return live if today is live.today else replace(live, habits=habits, today=today)
+
+
 def _door(door: DoorState, event: Event) -> DoorState:
-    if event.kind == "access":
-        return replace(door, last_grant=event.order) if event.outcome == "granted" else door
-    if event.activity == "rex":
+    shape = event.shape
+    if shape.kind == "access":
+        return replace(door, last_grant=event.order) if shape.outcome == "granted" else door
+    if shape.activity == "rex":
         return replace(door, last_rex=event.order)
-    if event.activity == "held":
+    if shape.activity == "held":
         return replace(door, held=event.order)
-    if event.activity == "forced":
+    if shape.activity == "forced":
         recent = [f for f in door.forced if event.time_ms - f[0] <= DAY_MS]
         return replace(door, forced=tuple([*recent, event.order][-FORCED_MAX:]))
     return door

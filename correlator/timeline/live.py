@@ -9,6 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from correlator.event import Event, Order, Person
+from correlator.timeline.habits import NO_HABITS, Day, Habits
 
 Scalar = str | int | float | bool | None
 
@@ -87,3 +88,5 @@ class Live(msgspec.Struct, frozen=True, array_like=True, gc=False):
     door: DoorState | None = None  # door entities only
     windows: tuple[Window, ...] = ()  # by (rule, group)
     waiting: tuple[Waiting, ...] = ()  # by (due, rule, event order)
+    habits: Habits = NO_HABITS  # of the days before `today`
+    today: Day | None = None  # the newest local day of the person

@@ -10,6 +10,7 @@ import msgspec
 from correlator import codec
 from correlator.codec import Codes, PackedEvent
 from correlator.event import Event, Order, Person
+from correlator.timeline.habits import NO_HABITS, Day, Habits
 from correlator.timeline.live import DoorState, Live, Scalar, SitePresence, Waiting, Window
 
 
@@ -33,6 +34,8 @@ class _Live(msgspec.Struct, array_like=True, gc=False):
     door: DoorState | None = None
     windows: tuple[Window, ...] = ()
     waiting: tuple[_Waiting, ...] = ()
+    habits: Habits = NO_HABITS
+    today: Day | None = None
 
 
 class _Head(msgspec.Struct, array_like=True, gc=False):
@@ -48,8 +51,9 @@ _events = msgspec.msgpack.Decoder(list[PackedEvent]).decode
 _heads = msgspec.msgpack.Decoder(list[_Head]).decode
 
 
-def dump_event(event: Event, codes: Codes, owner: str) -> bytes:
-    return _encode(codec.pack(event, codes, owner))
+def dump_event(event: Event, codes: Codes, owner: str, packed_id: int | str | None = None) -> bytes:
+    """*packed_id*: where it is known already."""
+    return _encode(codec.pack(event, codes, owner, packed_id))
 
 
 def load_events(packed: bytes, count: int, codes: Codes, owner: str) -> list[Event]:
@@ -63,9 +67,8 @@ def load_orders(packed: bytes, count: int) -> list[Order]:
     return [(head.time_ms, codec.unpack_id(head.id)) for head in _heads(_array(packed, count))]
 
 
-def needle(event_id: str) -> bytes:
+def needle(packed_id: int | str) -> bytes:
     """Bytes that a packed event with this id contains."""
-    packed_id = codec.pack_id(event_id)
     if isinstance(packed_id, int) and packed_id >> 32:
         return packed_id.to_bytes(8, "big")  # what msgpack writes of a number that needs so many
     return _encode(packed_id)
@@ -93,6 +96,8 @@ def dump_live(live: Live, codes: Codes, owner: str) -> bytes:
             tuple(
                 [_Waiting(w.due_ms, w.rule, codec.pack(w.event, codes, owner), w.seen) for w in live.waiting]
             ),
+            live.habits,
+            live.today,
         )
     )
 
@@ -119,6 +124,8 @@ def load_live(raw: bytes, codes: Codes, owner: str) -> Live:
         tuple(
             [Waiting(w.due_ms, w.rule, codec.unpack(w.event, shapes, owner), w.seen) for w in packed.waiting]
         ),
+        packed.habits,
+        packed.today,
     )
 
 

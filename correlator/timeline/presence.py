@@ -7,7 +7,9 @@ Starting values are those of the presence model in docs/detections; they are set
 
 from __future__ import annotations
 
-from correlator.event import Event
+from functools import lru_cache
+
+from correlator.event import SHAPES_MAX, Event, Shape
 from correlator.timeline.live import SitePresence
 from correlator.timeline.settings import Settings
 
@@ -33,9 +35,9 @@ def believed(presence: SitePresence | None, at_ms: int, settings: Settings) -> S
     return presence if at_ms - presence.newest_ms <= forget_ms else None
 
 
-def is_entry(event: Event) -> bool:
-    """Did *event* let somebody through a door of a known site, as far as can be told?"""
-    shape = event.shape
+@lru_cache(SHAPES_MAX)
+def is_entry(shape: Shape) -> bool:
+    """Does an event of *shape* let somebody through a door of a known site, as far as can be told?"""
     return (
         shape.kind == "access"
         and shape.outcome == "granted"
@@ -49,7 +51,7 @@ def after_access(presence: SitePresence | None, event: Event, settings: Settings
     """Belief after an access event; unchanged unless it is an entry or an exit."""
     shape, time_ms = event.shape, event.time_ms
     place = shape.place
-    if place is None or not is_entry(event):
+    if place is None or not is_entry(shape):
         return presence
     if shape.direction == "out" and place.is_perimeter:
         return SitePresence(place.site, "", time_ms, time_ms, 0.0, (event.id,))

@@ -10,9 +10,9 @@ from typing import Protocol
 import msgspec
 
 from correlator.event import EntityKind, Event, Score
+from correlator.timeline.habits import Habits
 from correlator.timeline.live import Live, Match, Waiting, Window
 from correlator.timeline.observation import Observation
-from correlator.timeline.profile import Profile
 from correlator.timeline.settings import Settings
 
 
@@ -64,7 +64,7 @@ class Scorer(Protocol):
 
     def wants(self, event: Event) -> bool: ...
 
-    def score(self, event: Event, identity_type: str, profile: Profile) -> tuple[Score, dict[str, float]]:
+    def score(self, event: Event, identity_type: str, habits: Habits) -> tuple[Score, dict[str, float]]:
         """Score first; the features are given back to `learn` unless the event was alerted on."""
 
     def learn(self, identity_type: str, features: dict[str, float]) -> None: ...

@@ -30,7 +30,6 @@ class _Timeline(msgspec.Struct, array_like=True):
     tally: Tally
     open: list[Alert]
     threads: list[tuple[str, str]]
-    profile: bytes
     is_saturated: bool
 
 
@@ -58,7 +57,6 @@ def dump_timeline(timeline: Timeline, codes: Codes) -> bytes:
             timeline.tally,
             [timeline.open[uid] for uid in sorted(timeline.open)],
             sorted(timeline.threads.items()),
-            timeline.profile,
             timeline.is_saturated,
         )
     )
@@ -74,7 +72,6 @@ def load_timeline(entity: str, raw: bytes) -> Timeline:
     timeline.tally = packed.tally
     timeline.open = {alert.uid: alert for alert in packed.open} or NOTHING
     timeline.threads = dict(packed.threads) or NOTHING
-    timeline.profile = packed.profile
     timeline.is_saturated = packed.is_saturated
     return timeline
 

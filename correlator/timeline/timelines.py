@@ -28,7 +28,7 @@ class Timelines(Mapping[str, Timeline]):
         if isinstance(timeline, bytes):
             timeline = self._held[entity] = state.load_timeline(entity, timeline)
         self._open[entity] = timeline
-        timeline.is_recent = True
+        timeline.is_open = timeline.is_recent = True
         return timeline
 
     def __contains__(self, entity: object) -> bool:
@@ -42,7 +42,11 @@ class Timelines(Mapping[str, Timeline]):
 
     def touch(self, entity: str) -> Timeline:
         """The timeline of *entity*, a new one if it has none."""
-        if entity not in self._held:
+        found = self._held.get(entity)
+        if isinstance(found, Timeline) and found.is_open:
+            found.is_recent = True
+            return found
+        if found is None:
             self._held[entity] = Timeline(entity)
         return self[entity]
 
@@ -72,4 +76,5 @@ class Timelines(Mapping[str, Timeline]):
                 timeline.is_recent = False
                 self._open[entity] = timeline
             else:
+                timeline.is_open = False
                 timeline.rest(self._codes)

@@ -8,11 +8,12 @@ none).
 
 from __future__ import annotations
 
+from functools import lru_cache
 from math import asin, cos, radians, sin, sqrt
 
 import msgspec
 
-from correlator.event import HOUR_MS, Event, Place
+from correlator.event import HOUR_MS, SHAPES_MAX, Event, Place, Shape
 from correlator.timeline.presence import is_entry
 from correlator.timeline.settings import Settings
 
@@ -46,27 +47,23 @@ class Leg(msgspec.Struct, frozen=True, gc=False):
         return distance_km / max((self.elapsed_ms + self.margin_ms) / HOUR_MS, 1e-6)
 
 
-def is_badge_place(event: Event) -> bool:
-    return is_entry(event)
-
-
 # Denied for these reasons, the card may be anybody's that has the same number, or was not read right.
 NOT_OURS = frozenset({"unknown_credential", "unassigned", "not_provisioned", "damaged", "factor_error"})
 
 
-def is_card_place(event: Event) -> bool:
+@lru_cache(SHAPES_MAX)
+def is_card_place(shape: Shape) -> bool:
     """A read that shows where a person's badge was: let in or not, unless the door is known not to have
     been opened after a grant (someone else's remote release) or the card may have been another.
     """
-    shape = event.shape
     if shape.kind != "access" or shape.place is None or not shape.place.site:
         return False
     return shape.taken != "not_taken" if shape.outcome == "granted" else shape.reason not in NOT_OURS
 
 
-def is_login_place(event: Event) -> bool:
+@lru_cache(SHAPES_MAX)
+def is_login_place(shape: Shape) -> bool:
     """A successful interactive login from somewhere that can be called a place."""
-    shape = event.shape
     return (
         shape.kind == "login"
         and shape.outcome == "success"
@@ -74,6 +71,11 @@ def is_login_place(event: Event) -> bool:
         and shape.place is not None
         and (shape.place.lat is not None or shape.place.site != "")
     )
+
+
+def is_body_place(shape: Shape) -> bool:
+    """Does an event of *shape* show where the person is?"""
+    return is_entry(shape) or is_login_place(shape)
 
 
 def leg(start: Event | None, event: Event, settings: Settings) -> Leg | None:

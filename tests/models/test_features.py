@@ -1,11 +1,12 @@
-"""Features against a profile of office hours: usual is low, never seen is 1, unknown is 0."""
+"""Features against habits of office hours: usual is low, never seen is 1, unknown is 0."""
 
 from __future__ import annotations
 
 from correlator.event import DAY_MS, HOUR_MS, Event, Network, Place, make_event
 from correlator.models.features import AXES, FEATURES, axes, features
-from correlator.timeline.profile import Profile, learn_profile
+from correlator.timeline.habits import NO_HABITS
 from tests.models.people import HOME, MONDAY_MS, OFFICE
+from tests.timeline.learned import Learned
 
 
 def access(day: int, hour: float, zone: str = "lab", door: str = "d1") -> Event:
@@ -28,65 +29,66 @@ def login(day: int, hour: float, network: Network = OFFICE, device: str = "lapto
     )  # fmt: skip
 
 
-def office() -> Profile:
-    profile = Profile()
+def office() -> Learned:
+    learned = Learned()
     for day in range(21):
         if day % 7 < 5:
             for hour in (8.5, 10, 12, 14, 16):
-                profile = learn_profile(profile, access(day, hour))
-                profile = learn_profile(profile, login(day, hour + 0.5))
-    return profile
+                learned = learned.after(access(day, hour), login(day, hour + 0.5))
+    return learned
+
+
+def against(learned: Learned, event: Event) -> dict[str, float]:
+    return features(event, learned.before(event))
 
 
 def test_a_usual_event_has_nothing_against_it() -> None:
     for event in (access(21, 10), login(21, 10.5)):
-        assert max(features(event, office()).values()) < 0.1
+        assert max(against(office(), event).values()) < 0.1
 
 
 def test_the_night_is_rare_and_far_from_usual_hours() -> None:
-    x = features(access(22, 3), office())
+    x = against(office(), access(22, 3))
     assert x["hour"] == 1.0
     assert x["off_hours"] > 0.8
     assert x["zone"] < 0.1
 
 
 def test_hours_are_compared_around_midnight() -> None:
-    profile = Profile()
-    for day in range(20):
-        profile = learn_profile(profile, access(day, 23))
-    assert features(access(20, 0.5), profile)["off_hours"] < 0.2
-    assert features(access(20, 12), profile)["off_hours"] == 1.0
+    late = Learned().after(*[access(day, 23) for day in range(20)])
+    assert against(late, access(20, 0.5))["off_hours"] < 0.2
+    assert against(late, access(20, 12))["off_hours"] == 1.0
 
 
 def test_saturday_is_rare_for_an_office_worker() -> None:
-    assert features(access(26, 10), office())["weekday"] == 1.0
-    assert features(access(25, 10), office())["weekday"] == 0.0
+    assert against(office(), access(26, 10))["weekday"] == 1.0
+    assert against(office(), access(25, 10))["weekday"] == 0.0
 
 
 def test_what_was_done_earlier_the_same_day_is_no_habit_yet() -> None:
     before, at_entrance = office(), access(26, 3)
-    after = learn_profile(before, at_entrance)
+    after = before.after(at_entrance)
     for name in ("hour", "off_hours", "weekday"):
-        assert features(access(26, 3.1), after)[name] == features(at_entrance, before)[name] > 0.8
-    assert features(access(33, 3), after)["hour"] < 1.0
+        assert against(after, access(26, 3.1))[name] == against(before, at_entrance)[name] > 0.8
+    assert against(after, access(33, 3))["hour"] < 1.0
 
 
 def test_each_unknown_thing_shows_under_its_own_name() -> None:
-    assert features(access(21, 10, zone="vault"), office())["zone"] == 1.0
-    assert features(access(21, 10, door="d9"), office())["door"] == 1.0
-    assert features(login(21, 10.5, network=HOME), office())["network"] == 1.0
-    assert features(login(21, 10.5, device="kiosk"), office())["device"] == 1.0
+    assert against(office(), access(21, 10, zone="vault"))["zone"] == 1.0
+    assert against(office(), access(21, 10, door="d9"))["door"] == 1.0
+    assert against(office(), login(21, 10.5, network=HOME))["network"] == 1.0
+    assert against(office(), login(21, 10.5, device="kiosk"))["device"] == 1.0
 
 
 def test_nothing_is_held_against_a_person_of_whom_nothing_is_known() -> None:
-    assert set(features(access(0, 3), Profile()).values()) == {0.0}
+    assert set(features(access(0, 3), NO_HABITS).values()) == {0.0}
 
 
 def test_names_and_ranges_hold_for_every_hour() -> None:
-    profile = office()
+    learned = office()
     for hour in range(7 * 24):
         for event in (access(21, hour, zone=f"z{hour}"), login(21, hour)):
-            x = features(event, profile)
+            x = against(learned, event)
             cuts = axes(x)
             assert (tuple(x), tuple(cuts)) == (FEATURES, AXES)
             assert all(0.0 <= value <= 1.0 for value in [*x.values(), *cuts.values()])

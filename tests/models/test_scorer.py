@@ -11,35 +11,39 @@ import pytest
 from correlator.event import DAY_MS, HOUR_MS, Event, Place, Score
 from correlator.models.scorer import STATE_FORMAT, Scorer, decode
 from correlator.models.state import StateFormatError
-from correlator.timeline.profile import Profile, learn_profile
+from correlator.timeline.habits import NO_HABITS
 from tests.events import changed
 from tests.models.people import HOME, MONDAY_MS, Worker, access, day_of, login, workers
+from tests.timeline.learned import Learned
 
 PEOPLE = 120
 FIRST_JUDGED = 18  # day from which scores are judged: the models have been warm for some days
 
 
 class Company:
-    """Simulated people, their profiles and one scorer, day by day."""
+    """Simulated people, what they did so far and one scorer, day by day."""
 
     def __init__(self, seed: int, people: int = PEOPLE) -> None:
         self.random = Random(seed)
         self.workers = workers(people, self.random)
-        self.profiles = {worker.id: Profile() for worker in self.workers}
+        self.learned = {worker.id: Learned() for worker in self.workers}
         self.scorer = Scorer(seed)
 
     def live(self, day: int) -> Iterator[Score]:
         """Score and learn everything of *day*, in order of time."""
         events = [event for worker in self.workers for event in day_of(worker, day, self.random)]
         for event in sorted(events, key=lambda event: event.order):
-            score, x = self.scorer.score(event, "employee", self.profiles[event.identity_id])
+            learned = self.learned[event.identity_id]
+            score, x = self.scorer.score(event, "employee", learned.before(event))
             self.scorer.learn("employee", x)
-            self.profiles[event.identity_id] = learn_profile(self.profiles[event.identity_id], event)
+            self.learned[event.identity_id] = learned.after(event)
             yield score
 
     def score_aside(self, event: Event) -> Score:
         """Score of *event* without leaving a trace."""
-        score, _ = decode(self.scorer.encode()).score(event, "employee", self.profiles[event.identity_id])
+        score, _ = decode(self.scorer.encode()).score(
+            event, "employee", self.learned[event.identity_id].before(event)
+        )
         return score
 
     def office_workers(self) -> list[Worker]:
@@ -75,7 +79,7 @@ def test_a_person_of_office_hours_who_enters_at_night_stands_out(company: Compan
     scores = [
         company.score_aside(access(worker, at(FIRST_JUDGED, 3), worker.doors[-1]))
         for worker in company.office_workers()[:40]
-        if company.profiles[worker.id].active_days >= 10
+        if company.learned[worker.id].habits.active_days >= 10
     ]
     assert len(scores) > 20
     assert sum(score.percentile >= 0.99 for score in scores) >= 0.95 * len(scores)
@@ -90,9 +94,9 @@ def test_the_way_through_the_entrance_does_not_hide_the_vault() -> None:
     percentiles = []
     for worker in company.office_workers()[:12]:
         entered = access(worker, at(FIRST_JUDGED, 3), worker.doors[0])
-        _, x = company.scorer.score(entered, "employee", company.profiles[worker.id])
+        _, x = company.scorer.score(entered, "employee", company.learned[worker.id].before(entered))
         company.scorer.learn("employee", x)
-        company.profiles[worker.id] = learn_profile(company.profiles[worker.id], entered)
+        company.learned[worker.id] = company.learned[worker.id].after(entered)
         vault = access(worker, at(FIRST_JUDGED, 3.1), worker.doors[-1])
         percentiles.append(company.score_aside(vault).percentile)
     assert sum(value >= 0.99 for value in percentiles) >= 10
@@ -127,10 +131,10 @@ def test_a_restored_scorer_goes_on_as_if_nothing_had_happened(company: Company) 
     one, other = decode(state), decode(state)
     assert one.encode() == state
     worker = company.office_workers()[1]
-    profile = company.profiles[worker.id]
+    past = company.learned[worker.id].habits
     for minute in range(600):
         event = access(worker, at(FIRST_JUDGED, 6) + minute * 60_000, worker.doors[0])
-        (score, x), (same, y) = one.score(event, "employee", profile), other.score(event, "employee", profile)
+        (score, x), (same, y) = one.score(event, "employee", past), other.score(event, "employee", past)
         assert (score, x) == (same, y)
         one.learn("employee", x)
         other = decode(other.encode()) if minute % 150 == 0 else other
@@ -138,10 +142,10 @@ def test_a_restored_scorer_goes_on_as_if_nothing_had_happened(company: Company) 
     assert one.encode() == other.encode()
 
 
-def test_a_young_profile_is_neither_scored_nor_learned_from(company: Company) -> None:
+def test_a_newcomer_is_neither_scored_nor_learned_from(company: Company) -> None:
     scorer = decode(company.scorer.encode())
     worker = company.workers[0]
-    score, x = scorer.score(access(worker, at(0, 3), worker.doors[0]), "employee", Profile())
+    score, x = scorer.score(access(worker, at(0, 3), worker.doors[0]), "employee", NO_HABITS)
     assert (score, x) == (Score(0.0, is_warm=False), {})
     scorer.learn("employee", x)
     assert scorer.encode() == company.scorer.encode()
@@ -152,7 +156,7 @@ def test_what_is_no_person_is_not_scored(company: Company, identity_type: str) -
     scorer = decode(company.scorer.encode())
     worker = company.workers[0]
     event = access(worker, at(FIRST_JUDGED, 3), worker.doors[0])
-    assert scorer.score(event, identity_type, company.profiles[worker.id])[1] == {}
+    assert scorer.score(event, identity_type, company.learned[worker.id].habits)[1] == {}
 
 
 def test_classes_learn_apart_and_start_cold(company: Company) -> None:
@@ -160,7 +164,7 @@ def test_classes_learn_apart_and_start_cold(company: Company) -> None:
     worker = company.office_workers()[0]
     event = access(worker, at(FIRST_JUDGED, 3), worker.doors[0])
     for _ in range(249 + 256):
-        score, x = scorer.score(event, "contractor", company.profiles[worker.id])
+        score, x = scorer.score(event, "contractor", company.learned[worker.id].habits)
         assert not score.is_warm
         scorer.learn("contractor", x)
     employees = msgspec.msgpack.decode(company.scorer.encode())[2][0]
@@ -172,7 +176,7 @@ def test_classes_that_nobody_named_share_one_model(company: Company) -> None:
     worker = company.office_workers()[0]
     event = access(worker, at(FIRST_JUDGED, 3), worker.doors[0])
     for i in range(50):
-        scorer.learn(f"type {i}", scorer.score(event, f"type {i}", company.profiles[worker.id])[1])
+        scorer.learn(f"type {i}", scorer.score(event, f"type {i}", company.learned[worker.id].habits)[1])
     assert len(scorer.encode()) < 2 * len(company.scorer.encode()) + 16_000
 
 

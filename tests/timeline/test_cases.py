@@ -9,11 +9,12 @@ from correlator.event import DAY_MS, HOUR_MS, MINUTE_MS, Event, Person, Place, S
 from correlator.frame import Arrival, Frame
 from correlator.timeline import entity as entity_module
 from correlator.timeline import fold
+from correlator.timeline.habits import Habits
 from correlator.timeline.live import Live, Match
 from correlator.timeline.partition import Partition, stamp
-from correlator.timeline.profile import Profile
 from correlator.timeline.program import Program
 from correlator.timeline.state import StateError, load_rest
+from tests.events import changed
 from tests.timeline.streams import START_MS, arrivals, everybody
 from tests.timeline.toy import NoScorer, Toy, ToyProgram
 
@@ -142,7 +143,7 @@ def test_nothing_is_learnt_from_a_repeat() -> None:
         def wants(self, event: Event) -> bool:
             return event.kind == "access"
 
-        def score(self, event: Event, identity_type: str, profile: Profile) -> tuple[Score, dict[str, float]]:
+        def score(self, event: Event, identity_type: str, habits: Habits) -> tuple[Score, dict[str, float]]:
             return Score(0.0, is_warm=False), {"at": float(event.time_ms - START_MS)}
 
         def learn(self, identity_type: str, features: dict[str, float]) -> None:
@@ -152,7 +153,7 @@ def test_nothing_is_learnt_from_a_repeat() -> None:
     p = Partition(ToyProgram(Toy()), scorer, 3)
     p.step(frame(0, person(0, "9", (-600, "active"), (5, "terminated"))))
     for minute in (3, 6, 7):
-        p.step(frame(minute, read(minute, str(minute))))
+        p.step(frame(minute, changed(read(minute, str(minute)), identity_id="u")))
     assert scorer.learnt == (3 * MINUTE_MS,)
 
 

@@ -19,8 +19,8 @@ from correlator.event import HOUR_MS, MINUTE_MS, Event, Person, Place, Score, ma
 from correlator.frame import Arrival, Frame, SourceMark
 from correlator.timeline import state
 from correlator.timeline.alert import Change
+from correlator.timeline.habits import Habits
 from correlator.timeline.partition import Partition
-from correlator.timeline.profile import Profile
 from tests.events import changed
 from tests.timeline.streams import START_MS, everybody, some_event, some_marks, some_toys
 from tests.timeline.toy import Toy, ToyProgram
@@ -38,8 +38,8 @@ class Learner:
     def wants(self, event: Event) -> bool:
         return event.kind == "access" and event.outcome == "granted"
 
-    def score(self, event: Event, identity_type: str, profile: Profile) -> tuple[Score, dict[str, float]]:
-        return Score(self.learnt % 97 / 97, is_warm=True), {"hour": float(profile.active_days)}
+    def score(self, event: Event, identity_type: str, habits: Habits) -> tuple[Score, dict[str, float]]:
+        return Score(self.learnt % 97 / 97, is_warm=True), {"hour": float(habits.active_days)}
 
     def learn(self, identity_type: str, features: dict[str, float]) -> None:
         self.learnt = self.learnt * 31 + int(features["hour"]) + len(identity_type) + 1 & 0xFFFF

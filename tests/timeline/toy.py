@@ -13,9 +13,9 @@ import msgspec
 
 from correlator.event import HOUR_MS, MINUTE_MS, NEVER, Event, Score, entity_kind
 from correlator.timeline.fields import value
+from correlator.timeline.habits import Habits
 from correlator.timeline.live import Entry, Live, Match, Waiting, Window
 from correlator.timeline.observation import Observation
-from correlator.timeline.profile import Profile
 from correlator.timeline.program import Found, RuleFacts
 from correlator.timeline.settings import FeedTiming, Settings
 
@@ -146,7 +146,7 @@ class NoScorer:
     def wants(self, event: Event) -> bool:
         return False
 
-    def score(self, event: Event, identity_type: str, profile: Profile) -> tuple[Score, dict[str, float]]:
+    def score(self, event: Event, identity_type: str, habits: Habits) -> tuple[Score, dict[str, float]]:
         raise AssertionError(event.id)
 
     def learn(self, identity_type: str, features: dict[str, float]) -> None:
