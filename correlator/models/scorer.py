@@ -20,7 +20,8 @@ from correlator.models.features import AXES, FEATURES, axes, features
 from correlator.models.percentile import Percentile, PercentileState, percentile_from
 from correlator.models.state import StateFormatError
 from correlator.models.trees import Trees, TreesState, trees_from
-from correlator.timeline.habits import Habits, shows_habit
+from correlator.timeline.habits import WARM_DAYS, Habits, shows_habit
+from correlator.timeline.live import Live
 
 STATE_FORMAT = 1
 WARM_SCORES = 256  # earlier scores of a model before its percentile says anything
@@ -60,12 +61,18 @@ class Scorer:
         self._partition = partition
         self._classes: dict[str, _Class] = {}
 
-    def wants(self, event: Event) -> bool:
-        """Whether *event* is to be scored: a person, who is known, was let do something.
+    def wants(self, event: Event, live: Live) -> bool:
+        """Whether *event* is to be scored: a person, whose habits are known, was let do something.
 
-        That is a granted access that was not left untaken, or an interactive login that succeeded.
+        That is a granted access that was not left untaken, or an interactive login that succeeded, of
+        somebody who is neither a service nor shared, and with `WARM_DAYS` active days at least.
         """
-        return bool(event.identity_id) and shows_habit(event.shape)
+        return (
+            live.habits.active_days >= WARM_DAYS - 1  # and perhaps the newest day
+            and shows_habit(event.shape)
+            and live.person is not None
+            and live.person.identity_type not in _NOT_SCORED
+        )
 
     def score(self, event: Event, identity_type: str, habits: Habits) -> tuple[Score, dict[str, float]]:
         """Score *event* against *habits* before it, once, in log order; the score enters the percentile.

@@ -23,7 +23,7 @@ from typing import NamedTuple, cast
 from correlator.event import Event, Kind, Shape
 from correlator.rules.emit import CHEAP, Emitter, equal_to
 from correlator.rules.interpret import holds, leaf_holds
-from correlator.rules.loads import GUARDED, NO_NETWORK, NO_PLACE, SHAPED
+from correlator.rules.loads import GUARDED, HELPERS, NO_NETWORK, NO_PLACE, SHAPED
 from correlator.rules.rule import And, Condition, Leaf, Not, Or
 from correlator.timeline.live import Live
 from correlator.timeline.observation import Observation
@@ -206,6 +206,7 @@ class _Function:
             "NO_PLACE": NO_PLACE,
             "NO_NETWORK": NO_NETWORK,
             "interpreted": interpreted,
+            **HELPERS,
             **emitter.namespace,
         }
         exec(compile(source, "<rules>", "exec"), names)  # noqa: S102 (no word of it is a rule author's)

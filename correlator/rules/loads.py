@@ -4,7 +4,7 @@
 The table says the same as `timeline.fields.FIELDS` does (a test compares them); a field that is not here is
 read by its getter. Expressions are ours, never a rule author's, over the names
 
-    event, live           of the observation
+    observation, its event and live; those of `HELPERS`
     shape, place, network of the event; `NO_PLACE`, `NO_NETWORK` where it has none
 
 Three sorts of fields, by what is known of a value's type:
@@ -21,6 +21,7 @@ from types import SimpleNamespace
 from typing import Literal, NamedTuple
 
 from correlator.event import Kind, Network
+from correlator.timeline import travel
 from correlator.timeline.fields import FIELDS
 
 Sort = Literal["guarded", "sure", "open"]
@@ -78,6 +79,16 @@ SHAPED = frozenset(  # fields that the shape of an event decides
 )
 
 _MINUTE = "(event.time_ms // 60000 + shape.offset_min + 4320) % 10080"  # of the local week
+
+
+def _leg(name: str, place: str, is_place: str) -> dict[str, str]:
+    return {
+        f"travel.{name}.is_impossible": f"is_impossible(live.{place}, event, observation.settings) "
+        f"if {is_place}(shape) else None",
+        f"travel.{name}.distance_km": f"distance_km(live.{place}, event) if {is_place}(shape) else None",
+    }
+
+
 EASY: dict[str, str] = {  # sure or open, read where they are asked for
     "event.is_clamped": "event.time_claimed_ms is not None",
     "time.hour": f"{_MINUTE} // 60 % 24",
@@ -89,6 +100,15 @@ EASY: dict[str, str] = {  # sure or open, read where they are asked for
     "identity.home_site": "live.person and (live.person.home_site or None)",
     "anomaly.percentile": "event.score and event.score.percentile",
     "anomaly.is_warm": "event.score and event.score.is_warm",
+    **_leg("badge", "badge_place", "is_body_place"),
+    **_leg("card", "card_place", "is_card_place"),
+    **_leg("login", "login_place", "is_body_place"),
+}
+HELPERS: dict[str, object] = {  # that expressions call
+    "is_impossible": travel.is_impossible,
+    "distance_km": travel.distance_km,
+    "is_body_place": travel.is_body_place,
+    "is_card_place": travel.is_card_place,
 }
 _SURE = (  # names, or ends of names
     "_s", "_km", "_kmh", "_days", "_24h", ".is_impossible", "event.is_clamped", "presence.confidence",

@@ -40,6 +40,7 @@ from correlator.rules.program import RuleProgram
 from correlator.rules.rule import Case, CaseEvent, CaseMark, CasePerson, Rule
 from correlator.timeline.alert import Alert, Change
 from correlator.timeline.habits import Habits
+from correlator.timeline.live import Live
 from correlator.timeline.partition import Partition
 from correlator.timeline.settings import FeedTiming, Settings
 
@@ -99,7 +100,7 @@ class _Presets:
     def __init__(self, scores: Mapping[str, Score]) -> None:
         self._scores = scores
 
-    def wants(self, event: Event) -> bool:
+    def wants(self, event: Event, live: Live) -> bool:
         return event.id in self._scores
 
     def score(self, event: Event, identity_type: str, habits: Habits) -> tuple[Score, dict[str, float]]:

@@ -15,10 +15,11 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Never
+from zlib import crc32
 
 import msgspec
 
-from correlator.codec import Codes, owner_of
+from correlator.codec import Codes, owner_of, pack_id
 from correlator.event import FOREVER, NEVER, Event, Order
 from correlator.timeline import pack
 from correlator.timeline.alert import Alert, Change
@@ -27,6 +28,7 @@ from correlator.timeline.fold import fold, prune, step, verdicts
 from correlator.timeline.live import Live, Match
 from correlator.timeline.program import Program
 
+SIEVE_BITS = 512
 KNOWN_BLOCKS = 4  # an entity with more blocks keeps a set of its event ids
 
 NO_EVENT: Order = (NEVER, "")
@@ -65,6 +67,7 @@ class Timeline:
         "live",
         "open",
         "packed",
+        "sieve",
         "tally",
         "threads",
     )
@@ -83,6 +86,7 @@ class Timeline:
         self.is_open = False  # its live state may be decoded (`timelines`)
         self.is_recent = True  # touched since somebody looked who may be packed
         self.known: set[str] | None = None  # ids, only for large histories; derived
+        self.sieve: int | None = None  # a bit for each id, see `_mesh`: most new ids fall through; derived
 
     # ------------------------------------------------------------- live state
 
@@ -121,6 +125,19 @@ class Timeline:
 
     def holds(self, event_id: str, packed_id: int | str) -> bool:
         """Is an event with this id in the history? Duplicates are known by id, whatever their times."""
+        if self.sieve is None:
+            self.sieve = 0
+            for block in self.blocks:
+                for _, known in pack.load_orders(block.packed, block.count):
+                    self.sieve |= 1 << _mesh(pack_id(known))
+        if not self.sieve >> _mesh(packed_id) & 1:
+            return False
+        is_held = self._is_known(event_id, packed_id)
+        if not is_held:
+            self.sieve = None  # blocked by ids that are gone: made anew
+        return is_held
+
+    def _is_known(self, event_id: str, packed_id: int | str) -> bool:
         if len(self.blocks) > KNOWN_BLOCKS:
             if self.known is None:
                 self.known = {
@@ -169,16 +186,15 @@ class Timeline:
             blocks.append(Block(raw, event.time_ms, event.id, 1, packed, tuple(matches)))
         self.last = (event.time_ms, event.id)
         self.count += 1
-        if self.known is not None:
-            self.known.add(event.id)
+        self._know(event.id, packed_id)
         return bool(matches or before.waiting or after.waiting)  # it may be what a verdict waits for
 
     def _merge(self, late: list[Event], codes: Codes, program: Program) -> None:
         """Fold late events into the blocks they belong to, and what follows until it makes no difference."""
         owner = owner_of(self.entity)
         self.count += len(late)
-        if self.known is not None:
-            self.known.update(event.id for event in late)
+        for event in late:
+            self._know(event.id)
         at, flowing = self._find(late[0]), None  # None: what flows into block `at` is what it recorded
         while at < len(self.blocks):
             block = self.blocks[at]
@@ -200,6 +216,12 @@ class Timeline:
             at += len(pieces)
         if flowing is not None:
             self.live = flowing
+
+    def _know(self, event_id: str, packed_id: int | str | None = None) -> None:
+        if self.sieve is not None:
+            self.sieve |= 1 << _mesh(pack_id(event_id) if packed_id is None else packed_id)
+        if self.known is not None:
+            self.known.add(event_id)
 
     def _fold_blocks(
         self, live: Live, events: Sequence[Event], codes: Codes, program: Program
@@ -292,6 +314,11 @@ class Timeline:
         half = len(self.blocks) // 2
         self.is_saturated = True
         self.forget(self.blocks[half].first_ms, marks, codes, program)
+
+
+def _mesh(packed_id: int | str) -> int:
+    """Which bit of the sieve an id leaves, or falls through."""
+    return (packed_id if isinstance(packed_id, int) else crc32(packed_id.encode())) % SIEVE_BITS
 
 
 def _may_retract(alert: Alert, program: Program) -> bool:

@@ -89,11 +89,11 @@ def remember(entity: str, live: Live, event: Event, program: Program) -> Live:
 
 
 def _access(live: Live, event: Event, program: Program) -> Live:
+    if presence.is_entry(event.shape):
+        believed = presence.after_entry(live.presence, event, program.settings)
+        return replace(live, last_badge=event, badge_place=event, card_place=event, presence=believed)
     card_place = event if travel.is_card_place(event.shape) else live.card_place
-    if not presence.is_entry(event.shape):
-        return replace(live, last_badge=event, card_place=card_place)
-    believed = presence.after_access(live.presence, event, program.settings)
-    return replace(live, last_badge=event, badge_place=event, card_place=card_place, presence=believed)
+    return replace(live, last_badge=event, card_place=card_place)
 
 
 def _login(live: Live, event: Event) -> Live:

@@ -46,7 +46,7 @@ class Day(msgspec.Struct, frozen=True, array_like=True, gc=False):
     day: int  # since the epoch
     access_hours: int = 0
     login_hours: int = 0
-    things: tuple[Thing, ...] = ()  # sorted
+    things: frozenset[Thing] = frozenset()
 
 
 class Hours(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -99,7 +99,7 @@ def shows_habit(shape: Shape) -> bool:
 def local_day_hour(event: Event) -> tuple[int, int]:
     """Local (day since the epoch, hour 0..23) of *event*, by its own offset from UTC."""
     day, minute = divmod(event.time_ms // MINUTE_MS + event.shape.offset_min, _DAY_MIN)
-    return min(max(day, 0), _DAY_LAST), minute // 60
+    return _day(day), minute // 60
 
 
 def weekday_of(day: int) -> int:
@@ -152,26 +152,32 @@ def device_of(event: Event) -> Thing:
 
 
 def learn(habits: Habits, today: Day | None, event: Event, *, is_on_site: bool) -> tuple[Habits, Day]:
-    """Both after *event*, which shows habit (`shows_habit`). *is_on_site*: a badge says that they are."""
-    day, hour = local_day_hour(event)
-    if today is None:
-        today = Day(day)
-    elif day > today.day:
-        habits, today = merged(habits, today), Day(day)
+    """Both after *event*, which shows habit (`shows_habit`). *is_on_site*: a badge says that they are.
+
+    The same objects where nothing is new, as of most events of a day.
+    """
     shape = event.shape
-    is_access, bit = shape.kind == "access", 1 << hour
-    seen, known_things = _seen(shape), today.things
-    fresh = [what for what in seen if what not in known_things]
+    minute = event.time_ms // MINUTE_MS + shape.offset_min
+    day, bit = minute // _DAY_MIN, 1 << minute % _DAY_MIN // 60
+    if today is None:
+        today = Day(_day(day))
+    elif day > today.day and _day(day) > today.day:
+        habits, today = merged(habits, today), Day(_day(day))
+    seen, is_access = _seen(shape), shape.kind == "access"
     if not is_access:
-        fresh += [w for w in (device_of(event), VPN_ON_SITE if is_on_site and _is_vpn(shape) else 0) if w]
-        fresh = [what for what in fresh if what not in known_things]
+        own = (device_of(event), VPN_ON_SITE if is_on_site and _is_vpn(shape) else 0)
+        seen = (*seen, *[what for what in own if what])
     hours = today.access_hours if is_access else today.login_hours
-    if hours & bit and not fresh:
+    if hours & bit and today.things.issuperset(seen):
         return habits, today
-    things = tuple(sorted({*known_things, *fresh})) if fresh else known_things
+    things = today.things.union(seen)
     if is_access:
         return habits, Day(today.day, hours | bit, today.login_hours, things)
     return habits, Day(today.day, today.access_hours, hours | bit, things)
+
+
+def _day(day: int) -> int:
+    return min(max(day, 0), _DAY_LAST)
 
 
 @lru_cache(SHAPES_MAX)
@@ -225,7 +231,7 @@ def _one_more(hours: Hours, today: int) -> Hours:
 
 def _with_things(raw: bytes, day: Day) -> bytes:
     entries = {what: (days, first, last) for what, days, first, last in _entries(raw)}
-    for what in day.things:
+    for what in sorted(day.things):
         days, first, _ = entries.get(what, (0, day.day, 0))
         entries[what] = (min(days + 1, DAYS_MAX), first, day.day)
     return _packed((what, *found) for what, found in _kept(entries))

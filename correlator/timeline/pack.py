@@ -21,6 +21,15 @@ class _Waiting(msgspec.Struct, array_like=True, gc=False):
     seen: tuple[tuple[str, Scalar], ...]
 
 
+class _Day(msgspec.Struct, array_like=True, gc=False):
+    """A `Day`; its things are in order, so that equal days are equal bytes."""
+
+    day: int
+    access_hours: int
+    login_hours: int
+    things: tuple[int, ...]
+
+
 class _Live(msgspec.Struct, array_like=True, gc=False):
     """*last_badge*, *card_place* and *last_login* are True where they equal the place of their kind."""
 
@@ -35,7 +44,7 @@ class _Live(msgspec.Struct, array_like=True, gc=False):
     windows: tuple[Window, ...] = ()
     waiting: tuple[_Waiting, ...] = ()
     habits: Habits = NO_HABITS
-    today: Day | None = None
+    today: _Day | None = None
 
 
 class _Head(msgspec.Struct, array_like=True, gc=False):
@@ -97,7 +106,7 @@ def dump_live(live: Live, codes: Codes, owner: str) -> bytes:
                 [_Waiting(w.due_ms, w.rule, codec.pack(w.event, codes, owner), w.seen) for w in live.waiting]
             ),
             live.habits,
-            live.today,
+            None if live.today is None else _pack_day(live.today),
         )
     )
 
@@ -125,8 +134,16 @@ def load_live(raw: bytes, codes: Codes, owner: str) -> Live:
             [Waiting(w.due_ms, w.rule, codec.unpack(w.event, shapes, owner), w.seen) for w in packed.waiting]
         ),
         packed.habits,
-        packed.today,
+        None if packed.today is None else _unpack_day(packed.today),
     )
+
+
+def _pack_day(day: Day) -> _Day:
+    return _Day(day.day, day.access_hours, day.login_hours, tuple(sorted(day.things)))
+
+
+def _unpack_day(day: _Day) -> Day:
+    return Day(day.day, day.access_hours, day.login_hours, frozenset(day.things))
 
 
 def _same(a: Event | None, b: Event | None) -> bool:

@@ -140,8 +140,7 @@ class Partition:
         ):
             return self._visit(entity, [event], False, final_ms, edge_ms)
         learnt: list[Learnt] = []
-        if event.identity_id:
-            event = self._score(timeline, event, learnt)
+        event = self._score(timeline, event, learnt)
         moved = timeline.append(event, self.codes, self.program, packed_id)
         if not moved and not learnt and self._is_tidy(timeline, edge_ms):
             return _NOTHING
@@ -270,9 +269,9 @@ class Partition:
 
     def _score(self, timeline: Timeline, event: Event, learnt: list[Learnt]) -> Event:
         """*event* with its score, taken once, on arrival."""
-        if not self.scorer.wants(event) or timeline.entity.startswith("door:"):
-            return event
         live = timeline.touch(self.codes)
+        if not self.scorer.wants(event, live) or timeline.entity.startswith("door:"):
+            return event
         identity_type = live.person.identity_type if live.person is not None else ""
         score, features = self.scorer.score(event, identity_type, as_of(live.habits, live.today, event))
         learnt.append((event, identity_type, features))

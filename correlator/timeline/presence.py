@@ -47,11 +47,11 @@ def is_entry(shape: Shape) -> bool:
     )
 
 
-def after_access(presence: SitePresence | None, event: Event, settings: Settings) -> SitePresence | None:
-    """Belief after an access event; unchanged unless it is an entry or an exit."""
+def after_entry(presence: SitePresence | None, event: Event, settings: Settings) -> SitePresence | None:
+    """Belief after an event that let somebody through a door (`is_entry`): in, or out."""
     shape, time_ms = event.shape, event.time_ms
     place = shape.place
-    if place is None or not is_entry(shape):
+    if place is None:
         return presence
     if shape.direction == "out" and place.is_perimeter:
         return SitePresence(place.site, "", time_ms, time_ms, 0.0, (event.id,))

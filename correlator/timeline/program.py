@@ -62,7 +62,8 @@ class Program(Protocol):
 class Scorer(Protocol):
     """The online models of one partition."""
 
-    def wants(self, event: Event) -> bool: ...
+    def wants(self, event: Event, live: Live) -> bool:
+        """Is *event* to be scored, given the state before it?"""
 
     def score(self, event: Event, identity_type: str, habits: Habits) -> tuple[Score, dict[str, float]]:
         """Score first; the features are given back to `learn` unless the event was alerted on."""

@@ -94,10 +94,35 @@ def leg(start: Event | None, event: Event, settings: Settings) -> Leg | None:
     return Leg(start, there, abs(event.time_ms - start.time_ms), minimum_ms, settings.travel_margin_ms)
 
 
+def is_impossible(start: Event | None, event: Event, settings: Settings) -> bool | None:
+    """What `leg` would say, without the leg: asked of nearly every event."""
+    if start is None or start.id == event.id:
+        return None
+    here, there = start.shape.place, event.shape.place
+    if here is None or there is None or (event.ip and event.ip == start.ip):
+        return None
+    minimum_ms = _minimum_ms(here, there, settings)
+    if not minimum_ms:
+        return None if minimum_ms is None else False
+    return abs(event.time_ms - start.time_ms) + settings.travel_margin_ms < minimum_ms
+
+
+def distance_km(start: Event | None, event: Event) -> float | None:
+    """What `leg` would say, without the leg."""
+    if start is None or start.id == event.id:
+        return None
+    here, there = start.shape.place, event.shape.place
+    if here is None or there is None or (event.ip and event.ip == start.ip):
+        return None
+    return apart_km(here, there)
+
+
 def apart_km(a: Place, b: Place) -> float | None:
     """Great-circle distance less both accuracy radii, at least 0."""
     if a.lat is None or a.lon is None or b.lat is None or b.lon is None:
         return None
+    if a.lat == b.lat and a.lon == b.lon:
+        return 0.0
     lat_a, lat_b = radians(a.lat), radians(b.lat)
     lon = radians(b.lon - a.lon)
     h = sin((lat_b - lat_a) / 2) ** 2 + cos(lat_a) * cos(lat_b) * sin(lon / 2) ** 2

@@ -7,11 +7,13 @@ from random import Random
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
-from correlator.event import DAY_MS, HOUR_MS, Event, Place, Score
+from correlator.event import DAY_MS, HOUR_MS, Event, Person, Place, Score
 from correlator.models.scorer import STATE_FORMAT, Scorer, decode
 from correlator.models.state import StateFormatError
 from correlator.timeline.habits import NO_HABITS
+from correlator.timeline.live import Live
 from tests.events import changed
 from tests.models.people import HOME, MONDAY_MS, Worker, access, day_of, login, workers
 from tests.timeline.learned import Learned
@@ -67,12 +69,16 @@ def test_only_what_a_known_person_was_let_do_is_wanted(company: Company) -> None
     worker, scorer = company.workers[0], company.scorer
     entered = access(worker, at(0, 9), worker.doors[0])
     logged_in = login(worker, at(0, 9), HOME)
-    assert scorer.wants(entered)
-    assert scorer.wants(logged_in)
-    for changes in ({"outcome": "denied"}, {"taken": "not_taken"}, {"identity_id": ""}, {"kind": "door"}):
-        assert not scorer.wants(changed(entered, **changes))
+    live = Live(person=Person(worker.id, 0), habits=company.learned[worker.id].habits)
+    assert scorer.wants(entered, live)
+    assert scorer.wants(logged_in, live)
+    for other in (Live(habits=live.habits), Live(person=live.person)):
+        assert not scorer.wants(entered, other)
+    assert not scorer.wants(entered, replace(live, person=Person(worker.id, 0, "service")))
+    for changes in ({"outcome": "denied"}, {"taken": "not_taken"}, {"kind": "door"}):
+        assert not scorer.wants(changed(entered, **changes), live)
     for more in ({"outcome": "failure"}, {"is_interactive": False}):
-        assert not scorer.wants(changed(logged_in, **more))
+        assert not scorer.wants(changed(logged_in, **more), live)
 
 
 def test_a_person_of_office_hours_who_enters_at_night_stands_out(company: Company) -> None:

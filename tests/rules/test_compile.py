@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from correlator.event import KINDS, Credential, Event, Kind, Network, Person, Place, Score, Shape, make_event
 from correlator.rules.compile import ByShape, compiled
 from correlator.rules.interpret import compile_regex, holds
-from correlator.rules.loads import EASY, GUARDED, NO_NETWORK, NO_PLACE, sort_of
+from correlator.rules.loads import EASY, GUARDED, HELPERS, NO_NETWORK, NO_PLACE, sort_of
 from correlator.rules.needle import needle_of
 from correlator.rules.rule import (
     DASH,
@@ -222,7 +222,8 @@ OF_TYPE = {"text": (str,), "number": (int, float, type(None)), "flag": (bool, ty
 @given(observations.filter(lambda o: not o.seen))
 def test_fields_are_read_as_the_table_of_fields_says(observation: Observation) -> None:
     event, live = observation.event, observation.live
-    scope = {
+    scope: dict[str, object] = HELPERS | {
+        "observation": observation,
         "event": event,
         "shape": event.shape,
         "live": live,

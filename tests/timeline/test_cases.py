@@ -140,7 +140,7 @@ def test_nothing_is_learnt_from_a_repeat() -> None:
     class Memory(NoScorer):
         learnt: tuple[float, ...] = ()
 
-        def wants(self, event: Event) -> bool:
+        def wants(self, event: Event, live: Live) -> bool:
             return event.kind == "access"
 
         def score(self, event: Event, identity_type: str, habits: Habits) -> tuple[Score, dict[str, float]]:

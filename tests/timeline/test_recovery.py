@@ -20,6 +20,7 @@ from correlator.frame import Arrival, Frame, SourceMark
 from correlator.timeline import state
 from correlator.timeline.alert import Change
 from correlator.timeline.habits import Habits
+from correlator.timeline.live import Live
 from correlator.timeline.partition import Partition
 from tests.events import changed
 from tests.timeline.streams import START_MS, everybody, some_event, some_marks, some_toys
@@ -35,7 +36,7 @@ class Learner:
     def __init__(self, learnt: int = 0) -> None:
         self.learnt = learnt
 
-    def wants(self, event: Event) -> bool:
+    def wants(self, event: Event, live: Live) -> bool:
         return event.kind == "access" and event.outcome == "granted"
 
     def score(self, event: Event, identity_type: str, habits: Habits) -> tuple[Score, dict[str, float]]:

@@ -143,7 +143,7 @@ class ToyProgram:
 class NoScorer:
     """Scores nothing."""
 
-    def wants(self, event: Event) -> bool:
+    def wants(self, event: Event, live: Live) -> bool:
         return False
 
     def score(self, event: Event, identity_type: str, habits: Habits) -> tuple[Score, dict[str, float]]:
