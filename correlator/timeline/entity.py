@@ -132,10 +132,9 @@ class Timeline:
                     self.sieve |= 1 << _mesh(pack_id(known))
         if not self.sieve >> _mesh(packed_id) & 1:
             return False
-        is_held = self._is_known(event_id, packed_id)
-        if not is_held:
-            self.sieve = None  # blocked by ids that are gone: made anew
-        return is_held
+        if self.sieve.bit_count() > 2 * self.count:
+            self.sieve = None  # clogged by ids that are gone: made anew
+        return self._is_known(event_id, packed_id)
 
     def _is_known(self, event_id: str, packed_id: int | str) -> bool:
         if len(self.blocks) > KNOWN_BLOCKS:

@@ -126,17 +126,20 @@ def known(habits: Habits, what: Thing) -> Known | None:
     return None
 
 
+@lru_cache(SHAPES_MAX)
 def zone_of(shape: Shape) -> Thing:
     """The zone entered, or the site where no zone is known; 0 if neither."""
     place = shape.place
     return thing(ZONE, f"{place.site}/{place.zone}") if place is not None and place.site + place.zone else 0
 
 
+@lru_cache(SHAPES_MAX)
 def door_of(shape: Shape) -> Thing:
     """The door, or the reader where no door is known; 0 if neither."""
     return 0 if shape.place is None else thing(DOOR, shape.place.door or shape.place.reader)
 
 
+@lru_cache(SHAPES_MAX)
 def network_of(shape: Shape) -> Thing:
     """The network by its name or number; 0 where the networks file has none."""
     network = shape.network

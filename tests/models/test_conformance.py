@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from copy import deepcopy
 from random import Random
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 import pytest
+from river.anomaly import HalfSpaceTrees
 
+from correlator.models import trees
 from correlator.models.percentile import TOTAL_MAX, Percentile, PercentileState, percentile_from
 from correlator.models.trees import HEIGHT, N_TREES, WINDOW_SIZE, Trees, TreesState, trees_from
 
@@ -170,3 +172,29 @@ def test_an_outlier_scores_above_what_was_learned() -> None:
     model = learned(TreesModel, 2 * WINDOW_SIZE)
     usual = max(model.score(x) for x in samples(100, seed=6))
     assert model.score(dict.fromkeys(AXES, 1.0)) > usual
+
+
+@pytest.mark.parametrize("spread", [(1, 5), (1, 1), (0.05, 0.2)])
+def test_the_trees_say_exactly_what_rivers_own_say(spread: tuple[float, float]) -> None:
+    random = Random(5)
+    river: Any = HalfSpaceTrees(N_TREES, HEIGHT, WINDOW_SIZE, seed=9)
+    ours = Trees(AXES, seed=9)
+    for number in range(1_200):
+        x = {axis: round(random.betavariate(*spread), random.choice((1, 6))) for axis in AXES}
+        assert ours.score(x) == river.score_one(x)
+        if number % 3:
+            ours.learn(x)
+            river.learn_one(x)
+    masses = [(node.r_mass, node.l_mass) for tree in river._tree_nodes for node in tree]
+    assert list(zip(ours.state().reference, ours.state().latest, strict=True)) == masses
+
+
+def test_trees_forget_cells_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    wide, narrow = Trees(AXES, seed=3), Trees(AXES, seed=3)
+    for x in samples(600):
+        wide.learn(x)
+        with monkeypatch.context() as patched:
+            patched.setattr(trees, "CELLS_MAX", 5)
+            narrow.learn(x)
+            assert narrow.score(x) == wide.score(x)
+    assert narrow.state() == wide.state()
