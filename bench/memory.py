@@ -17,19 +17,18 @@ from bench.embedded import load
 from bench.measure import own_collector
 from bench.report import Cell, Report
 from bench.workload import END_MS, Maker, Shape, identity_row, intake_of
-from correlator.event import DAY_MS, MINUTE_MS, Event
+from correlator.event import DAY_MS, HOUR_MS, MINUTE_MS
 from correlator.frame import Frame
 from correlator.models.scorer import Scorer
 from correlator.pipeline import Bundle
 from correlator.record import Record
 from correlator.timeline.entity import Timeline
 from correlator.timeline.partition import Partition
-from correlator.timeline.profile import dump_profile, learn_profile, load_profile
 
 IDENTITIES, EVENTS = 1_000, 40
 BEFORE = 32  # events before those: the base is as full as it gets
+DAYS_BEFORE = 12  # that only the habits still know
 EVERY_MS = DAY_MS // EVENTS + MINUTE_MS  # so that the first block has just been moved into the base
-DAYS_BEFORE = 12  # of events that only the profile still knows
 GOAL = 6 * 1024
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -45,18 +44,17 @@ def run(shape: Shape) -> list[Report]:
     records, total = _restored(partition, bundle)
     parts = {
         "history: packed events": fmean(_history(t) for t in timelines),
-        "live: state after it": fmean(len(t.at_rest(partition.codes)) for t in timelines),
+        "live: state after it, habits too": fmean(len(t.at_rest(partition.codes)) for t in timelines),
         "blocks: states before each, and matches": fmean(
             len(_encode(t.blocks)) - _history(t) for t in timelines
         ),
-        "profile": fmean(len(t.profile) for t in timelines),
     }
     parts["alerts and the rest of the record"] = records - sum(parts.values())
     parts["objects: keys, dictionaries, wakes"] = total - records
     rows: list[list[Cell]] = [[name, size] for name, size in parts.items()]
     rows += [["total", total], ["share of 6 KiB", total / GOAL]]
     who = f"{len(timelines):,} identities of workload W"
-    note = f"{who} with {events:.1f} events each and full profiles, at rest."
+    note = f"{who} with {events:.1f} events each and habits of {DAYS_BEFORE} days, at rest."
     return [Report("memory", "Memory of an identity", ["part", "bytes"], rows, [note])]
 
 
@@ -70,18 +68,19 @@ def _folded(bundle: Bundle, shape: Shape) -> Partition:
     intake, maker = intake_of(bundle, shape), Maker(shape)
     rounds = BEFORE + EVENTS
     start_ms = END_MS - rounds * EVERY_MS
-    rows = [identity_row(person, start_ms - DAY_MS, shape) for person in range(shape.identities)]
-    people = [Record("", 0, at, start_ms, key.encode(), value) for at, (key, value) in enumerate(rows)]
-    _fold(intake.learn(people, start_ms).frames, partition)
-    for number in range(1, rounds):  # the first event is the person
-        at_ms = start_ms + number * EVERY_MS
+    first_ms = start_ms - (DAYS_BEFORE + 1) * DAY_MS
+    rows = [identity_row(person, first_ms, shape) for person in range(shape.identities)]
+    people = [Record("", 0, at, first_ms, key.encode(), value) for at, (key, value) in enumerate(rows)]
+    _fold(intake.learn(people, first_ms).frames, partition)
+    days = [
+        start_ms - day * DAY_MS + hour * HOUR_MS for day in range(DAYS_BEFORE, 0, -1) for hour in (0, 1, 8)
+    ]
+    for number, at_ms in enumerate([*days, *(start_ms + n * EVERY_MS for n in range(1, rounds))]):
+        make = maker.access if number % EVENTS == 1 or at_ms < start_ms else maker.event  # comes in, mornings
         for first in range(0, shape.identities, 250):
             persons = range(first, min(first + 250, shape.identities))
-            make = maker.access if number % EVENTS == 1 else maker.event  # who comes in in the morning
             made = [make(person, at_ms - MINUTE_MS, at_ms) for person in persons]
             _fold(intake.intake_step(made, at_ms).frames, partition)
-    for timeline in partition.timelines.values():
-        _learn_more(timeline, partition)
     return partition
 
 
@@ -89,19 +88,6 @@ def _fold(frames: Sequence[tuple[int, Frame]], partition: Partition) -> None:
     for _, frame in frames:
         rows = tuple(row for row in frame.rows if row[0].startswith("identity:"))
         partition.step(msgspec.structs.replace(frame, rows=rows))
-
-
-def _learn_more(timeline: Timeline, partition: Partition) -> None:
-    """What was learnt on the days before: the events of today, moved back."""
-    events = timeline.events(partition.codes)
-    for day in range(DAYS_BEFORE):
-        for event in events[day::4]:
-            profile = learn_profile(load_profile(timeline.profile), _moved(event, day))
-            timeline.profile = dump_profile(profile)
-
-
-def _moved(event: Event, day: int) -> Event:
-    return msgspec.structs.replace(event, time_ms=event.time_ms - day * DAY_MS, device=f"lt-{day % 4}")
 
 
 def _restored(partition: Partition, bundle: Bundle) -> tuple[float, float]:

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from correlator.codec import Codes
 from correlator.engine.checkpoint import Cut
 from correlator.engine.commit import Committer, Outbox, Send
 from correlator.engine.feed_notices import FeedNotices
@@ -129,7 +130,7 @@ class CorrelateStage:
         for record in records:
             tp = _where(record)
             task = touched[tp] = self.tasks.live[tp]
-            frame = _frame(record)
+            frame = _frame(record, task.partition.codes)
             correlated = correlate_step(frame, task.partition, self._bundle)
             task.crc = stamp(task.crc, correlated.changes)
             task.offset = record.offset + 1
@@ -252,9 +253,9 @@ def _where(record: Record) -> TopicPartition:
     return TopicPartition(record.topic, record.partition)
 
 
-def _frame(record: Record) -> Frame:
+def _frame(record: Record, codes: Codes) -> Frame:
     try:
-        return decode_frame(record.value or b"")
+        return decode_frame(record.value or b"", codes)
     except FrameError as error:
         where = f"{record.topic}/{record.partition} offset {record.offset}"
         raise EngineRefusal(f"{where}: {error}. Only correlator's intake may write to this topic.") from error

@@ -100,7 +100,7 @@ class Restore:
         replayed = 0
         self.remaining = end - offset
         for record in self._log.read(self._keyed, offset, end):
-            crc = stamp(crc, partition.step(decode_frame(record.value or b"")))
+            crc = stamp(crc, partition.step(decode_frame(record.value or b"", partition.codes)))
             replayed += 1
             self.remaining = end - record.offset - 1
             if replayed % FRAMES_PER_SLICE == 0:

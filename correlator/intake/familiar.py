@@ -17,14 +17,14 @@ import msgspec
 from msgspec.structs import replace
 
 from correlator.event import Event, Network, Place, Shape, event_id
-from correlator.intake.canonical import CANONICAL
+from correlator.intake.canonical import CANONICAL, TEXT_MAX
 from correlator.intake.decode import Decoded
 from correlator.intake.feeds import Feed
 from correlator.intake.instants import Unfit
 from correlator.intake.mapped import Mapped
-from correlator.intake.mapping import Row, make_id, required
+from correlator.intake.mapping import FEED_KINDS, Plan, Row, make_id, required
 from correlator.intake.networks import Networks
-from correlator.intake.normalise import is_possible, normalise, space_of, where_of
+from correlator.intake.normalise import Located, is_possible, normalise, space_of, where_of_login
 from correlator.intake.people import Namespace, People, canonical
 from correlator.intake.places import Sites
 from correlator.record import Record, Reject
@@ -32,13 +32,12 @@ from correlator.record import Record, Reject
 KNOWN_MAX = 20_000  # combinations of shared values of a feed
 SHAPES_MAX = 5_000  # shapes of one such combination
 
-# Attributes of `Mapped` in which each record differs from the one before. All others are shared.
-_OWN = frozenset(
-    {"credential", "ip", "lat", "lon", "radius_km", "country", "host", "device", "session", "sequence"}
-)
-_LOCATING = frozenset({"ip", "lat", "lon", "radius_km", "country", "host"})  # where a login is from
+# Attributes of `Mapped` in which each record differs from the one before, in the order in which they are had.
+_OWN = ("credential", "ip", "host", "lat", "lon", "radius_km", "country", "device", "session", "sequence")
 
 _Key = tuple[object, ...]
+_Own = tuple[Any, ...]  # time, native id, and `_OWN`
+_Take = Callable[[Decoded, Record], tuple[_Key, _Own]]
 _Where = tuple[Place | None, Network | None]
 
 
@@ -46,14 +45,15 @@ class _Known(msgspec.Struct):
     """What became of records with the same shared values.
 
     *numbers*: where these are numbers, and of which type, since 1 and true are one key. *shape*: that of the
-    record that was seen first.
+    record that was seen first. *without*: places in `_Own` of what the feed maps for other kinds only.
     """
 
     mapped: Mapped
     space: Namespace
     numbers: tuple[tuple[int, type], ...]
+    without: frozenset[int]
     shape: Shape
-    shapes: dict[tuple[_Where, int, bool | None], Shape] = {}
+    shapes: dict[tuple[_Where, tuple[int, bool | None]], Shape] = {}
 
 
 class Familiar:
@@ -62,12 +62,7 @@ class Familiar:
     def __init__(self, feed: Feed, sites: Sites, networks: Networks, people: People, ahead_ms: int) -> None:
         self._feed, self._sites, self._networks = feed, sites, networks
         self._people, self._ahead_ms = people, ahead_ms
-        plan = feed.plan
-        shared = [row for row in plan.fields if CANONICAL[row.name].attribute not in _OWN]
-        self._shared = _all_of([plan.kind, plan.source, *shared])
-        self._time, self._id = required(plan.time), make_id(plan.id)
-        own = [(CANONICAL[row.name].attribute, row) for row in plan.fields]
-        self._own = [(attribute, row.take) for attribute, row in own if attribute in _OWN]
+        self._take = _make_take(feed.plan)
         self._known: dict[_Key, _Known] = {}
 
     def event(self, record: Record, arrival_ms: int) -> Event | Reject | None:
@@ -75,73 +70,71 @@ class Familiar:
         decoded = self._feed.decode(record)
         if isinstance(decoded, Reject):
             return decoded
-        key = self._shared(decoded)
         try:
+            key, own = self._take(decoded, record)
             known = self._known.get(key)
-        except TypeError:  # a list or mapping where a plain value is expected
+        except (Unfit, TypeError):  # TypeError: a list or mapping where a plain value is expected
             return self._long_way(decoded, record, arrival_ms)
         if known is None:
             return self._learn(key, decoded, record, arrival_ms)
         for at, kind in known.numbers:
             if type(key[at]) is not kind:
                 return self._long_way(decoded, record, arrival_ms)
-        found = self._short_way(known, decoded, record, arrival_ms)
+        found = self._short_way(known, own, arrival_ms)
         return self._long_way(decoded, record, arrival_ms) if found is None else found
 
     # ------------------------------------------------------------- the short way
 
-    def _short_way(self, known: _Known, decoded: Decoded, record: Record, arrival_ms: int) -> Event | None:
+    def _short_way(self, known: _Known, own: _Own, arrival_ms: int) -> Event | None:
         """None where something about the record is odd."""
-        try:
-            time_ms, native_id = cast("int", self._time(decoded)), str(self._id(decoded, record))
-            own: dict[str, Any] = {n: found for n, take in self._own if (found := take(decoded)) is not None}
-        except Unfit:
-            return None
-        mapped = known.mapped
-        credential = canonical(known.space, own.get("credential", ""))
-        if not is_possible(time_ms, arrival_ms) or not (credential or mapped.kind == "door"):
+        if known.without:
+            own = tuple(None if at in known.without else value for at, value in enumerate(own))
+        time_ms, native_id, credential, ip, host, *located, device, session, sequence = own
+        credential = canonical(known.space, credential or "")
+        kind = known.mapped.kind
+        if not is_possible(time_ms, arrival_ms) or not (credential or kind == "door"):
             return None
         claimed_ms = None
         if time_ms - arrival_ms > self._ahead_ms:
             claimed_ms, time_ms = time_ms, arrival_ms
-        is_used = mapped.kind != "door"
-        identity = self._people.resolve(known.space, credential, time_ms) if is_used else ""
-        shape = self._shape(known, own, identity, time_ms)
-        if shape is None:
-            return None
+        identity = self._people.resolve(known.space, credential, time_ms) if kind != "door" else ""
+        where: _Where = (known.shape.place, known.shape.network)
+        if kind == "login":
+            lat, lon, radius_km, country = located
+            said = Located(ip or "", host or "", lat, lon, radius_km, country or "")
+            found = where_of_login(known.mapped, said, self._sites, self._networks)
+            if isinstance(found, Reject):
+                return None
+            where = found
+        shape = self._shape(known, where, identity, time_ms)
         return Event(
             time_ms,
             event_id(shape.source, native_id),
             shape,
             identity,
             credential,
-            own.get("ip", ""),
-            own.get("device", ""),
-            own.get("session", ""),
-            own.get("sequence"),
+            ip or "",
+            device or "",
+            session or "",
+            sequence,
             claimed_ms,
         )
 
-    def _shape(self, known: _Known, own: dict[str, Any], identity: str, time_ms: int) -> Shape | None:
-        place, network = known.shape.place, known.shape.network
-        if known.shape.kind == "login":
-            located = replace(known.mapped, **{name: own[name] for name in _LOCATING.intersection(own)})
-            where = where_of(located, self._sites, self._networks)
-            if isinstance(where, Reject):
-                return None
-            place, network, _ = where
-        has_site = place is not None and place.site
-        site = self._sites.site(place.site) if place is not None and has_site else self._people.home(identity)
-        local = (0, None) if site is None else site.local(time_ms)
-        shape = known.shapes.get(((place, network), *local))
+    def _shape(self, known: _Known, where: _Where, identity: str, time_ms: int) -> Shape:
+        place = where[0]
+        if place is not None and place.site:
+            site = self._sites.site(place.site)
+        else:
+            site = self._people.home(identity)
+        offset_min, is_business_hours = local = (0, None) if site is None else site.local(time_ms)
+        shape = known.shapes.get((where, local))
         if shape is None:
             if len(known.shapes) >= SHAPES_MAX:
                 known.shapes.clear()
-            offset_min, is_business_hours = local
-            shape = known.shapes[(place, network), offset_min, is_business_hours] = replace(
+            shape = known.shapes[where, local] = replace(
                 known.shape,
                 place=place,
-                network=network,
+                network=where[1],
                 offset_min=offset_min,
                 is_business_hours=is_business_hours,
             )
@@ -169,20 +162,49 @@ class Familiar:
                 (at, type(value)) for at, value in enumerate(key) if isinstance(value, int | float)
             )
             shared = replace(mapped, **{name: _DEFAULTS[name] for name in _OWN})
-            self._known[key] = _Known(shared, space_of(mapped), numbers, event.shape)
+            self._known[key] = _Known(shared, space_of(mapped), numbers, _WITHOUT[mapped.kind], event.shape)
         return event
 
 
+_KINDS = {row.attribute: row.kinds for row in CANONICAL.values() if row.attribute in _OWN}
+_WITHOUT = {  # kind -> places in `_Own`, behind time and id
+    kind: frozenset(at for at, attribute in enumerate(_OWN, 2) if kind not in _KINDS[attribute])
+    for kind in FEED_KINDS
+}
 _DEFAULTS = {field.name: field.default for field in msgspec.structs.fields(Mapped)}
 
 
-def _all_of(rows: list[Row]) -> Callable[[Decoded], _Key]:
-    """What a decoded record has at each of *rows*, unconverted. Generated: it is asked of every record."""
-    names: dict[str, object] = {}
-    parts: list[str] = []
-    for at, row in enumerate(rows):
-        names[f"k{at}"] = row.key or row.raw
-        parts.append(f"get(k{at})" if row.key else f"k{at}(decoded)")
-    source = f"def ask(decoded):\n    get = decoded.get\n    return ({', '.join(parts)},)"
-    exec(compile(source, "<feed>", "exec"), names)  # noqa: S102 (no word of it is a feed author's)
-    return cast("Callable[[Decoded], _Key]", names["ask"])
+def _make_take(plan: Plan) -> _Take:
+    """What is taken of a decoded record: all shared values, raw; and time, id and `_OWN`, converted, None
+    where the source does not say. Raises `Unfit` for what is its own. Generated: it is asked of every record.
+    """
+    rows = [(CANONICAL[row.name].attribute, row) for row in plan.fields]
+    names: dict[str, object] = {"time": required(plan.time), "id": make_id(plan.id)}
+    lines = ["def take(decoded, record):", "    get = decoded.get"]
+    own = ["time(decoded)", "id(decoded, record)"]
+    for number, attribute in enumerate(_OWN):
+        row = next((row for name, row in rows if name == attribute), None)
+        if row is not None:
+            own.append(f"o{number}")
+            names |= {f"o{number}k": row.key, f"o{number}t": row.take}
+            lines += _own_lines(f"o{number}", row)
+        else:
+            own.append("None")
+    shared = [plan.kind, plan.source, *[row for attribute, row in rows if attribute not in _OWN]]
+    names |= {f"s{number}": row.key or row.raw for number, row in enumerate(shared)}
+    parts = [f"get(s{n})" if row.key else f"s{n}(decoded)" for n, row in enumerate(shared)]
+    lines.append(f"    return ({', '.join(parts)},), ({', '.join(own)})")
+    exec(compile("\n".join(lines), "<feed>", "exec"), names)  # noqa: S102 (no word of it is a feed author's)
+    return cast("_Take", names["take"])
+
+
+def _own_lines(name: str, row: Row) -> list[str]:
+    """Takes a plain text, which most are, without a call; what is not plain goes the way of every row."""
+    if not row.is_text:
+        return [f"    {name} = {name}t(decoded)"]
+    is_odd = f"type({name}) is not str or not {name}.isprintable() or {name} != {name}.strip()"
+    return [
+        f"    {name} = get({name}k)",
+        f"    if {is_odd} or not 0 < len({name}) <= {TEXT_MAX}:",
+        f"        {name} = {name}t(decoded)",
+    ]

@@ -220,7 +220,9 @@ def _text_row(feed: Fields, name: str, reading: Reading) -> Row | None:
 
 
 def _row(name: str, value: Value, check: Check, reading: Reading) -> Row:
-    return Row(name, make_take(value, check, reading.report), value.said, value.get, value.key)
+    is_text = bool(value.key) and check is check_text and value.chain is None and value.default is None
+    take = make_take(value, check, reading.report)
+    return Row(name, take, value.said, value.get, value.key, is_text)
 
 
 def _time_row(feed: Fields, reading: Reading) -> Row | None:

@@ -18,6 +18,7 @@ epoch, UTC.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from operator import itemgetter
@@ -25,7 +26,7 @@ from typing import Protocol
 
 import msgspec
 
-from correlator.event import DAY_MS, NEVER, SECOND_MS, Event, partition_of
+from correlator.event import DAY_MS, NEVER, SECOND_MS, Event, Kind, partition_of
 from correlator.frame import EVENTS_MAX, Arrival, Frame, SourceMark
 from correlator.intake.arrival import NO_TIMESTAMP, Input, arrival, decode_arrival, encode_arrival
 from correlator.intake.familiar import Familiar
@@ -132,6 +133,8 @@ class Intake:
         for record in records:
             touched[record.topic, record.partition] = None
             self._take(record, clock_ms, rows, taken)
+        for kind, count in Counter(rows.kinds).items():
+            taken.counters["correlator_events_total", kind] = count
         states = [(q, self._inputs[q]) for q in sorted(touched)]
         due = [(q, state) for q, state in states if state.is_due()]
         self._write(rows, [q for q, _ in states], _tell(due), taken)
@@ -231,11 +234,12 @@ class Intake:
         )
 
     def _accept(self, event: Event, state: _State, rows: _Rows, taken: Taken) -> None:
-        for entity in route(event):
+        entities = route(event)
+        for entity in entities:
             rows.add(state.stated_ms, entity, event)
-            if entity.startswith("unresolved:"):
-                taken.count("correlator_identities_unresolved_total", event.feed)
-        taken.count("correlator_events_total", event.kind)
+        rows.kinds.append(event.shape.kind)
+        if not event.identity_id and entities[0].startswith("unresolved:"):
+            taken.count("correlator_identities_unresolved_total", event.feed)
         if event.time_claimed_ms is not None:
             taken.count("correlator_events_clamped_total", event.feed)
         _hear(state, event)
@@ -278,6 +282,7 @@ class _Rows:
     """Events by keyed partition."""
 
     def __init__(self, partitions: int) -> None:
+        self.kinds: list[Kind] = []  # of every event, once
         self._partitions = partitions
         self._rows: dict[int, list[_Row]] = {}
 
@@ -300,7 +305,8 @@ class _Rows:
 
 
 def _hear(state: _State, event: Event) -> None:
-    key = (event.source, event.feed, event.place.site if event.place is not None else "")
+    shape = event.shape
+    key = (shape.source, shape.feed, shape.place.site if shape.place is not None else "")
     lag_ms = state.stated_ms - event.time_ms
     source = state.waiting.get(key)
     if source is None:

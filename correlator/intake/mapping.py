@@ -40,6 +40,7 @@ class Row(msgspec.Struct, frozen=True):
     said: str
     raw: Take
     key: str = ""
+    is_text: bool = False  # a plain field, and any text will do (`canonical.check_text`)
 
 
 class Plan(msgspec.Struct, frozen=True):

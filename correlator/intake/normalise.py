@@ -11,6 +11,7 @@ May not know: topics, frames, clocks.
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 from correlator.event import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS, Event, Network, Place, Shape, event_id
 from correlator.intake.mapped import Mapped
@@ -115,12 +116,13 @@ def where_of(
     mapped: Mapped, sites: Sites, networks: Networks
 ) -> tuple[Place | None, Network | None, str] | Reject:
     """Place, network, and the direction of a read: what the source says of it, else what its reader does."""
-    direction, network = mapped.direction, None
-    place: Place | Reject | None
     if mapped.kind == "login":
-        network, near = networks.lookup(mapped.ip) if mapped.ip else (None, None)
-        place = _of_login(mapped, network, near, sites)
-    elif mapped.reader:
+        said = Located(mapped.ip, mapped.host, mapped.lat, mapped.lon, mapped.radius_km, mapped.country)
+        where = where_of_login(mapped, said, sites, networks)
+        return where if isinstance(where, Reject) else (*where, mapped.direction)
+    direction = mapped.direction
+    place: Place | Reject | None
+    if mapped.reader:
         found = sites.reader(mapped.reader)
         if found is None:
             return _unknown("reader", mapped.reader, mapped)
@@ -128,7 +130,7 @@ def where_of(
         direction = found[1] if direction == "unknown" else direction
     else:
         place = _of_door(mapped, sites)
-    return place if isinstance(place, Reject) else (place, network, direction)
+    return place if isinstance(place, Reject) else (place, None, direction)
 
 
 def _of_door(mapped: Mapped, sites: Sites) -> Place | Reject | None:
@@ -141,31 +143,44 @@ def _of_door(mapped: Mapped, sites: Sites) -> Place | Reject | None:
     return None
 
 
-def _of_login(
-    mapped: Mapped, network: Network | None, near: Place | None, sites: Sites
-) -> Place | Reject | None:
+class Located(NamedTuple):
+    """What a login record says of where it came from."""
+
+    ip: str
+    host: str
+    lat: float | None
+    lon: float | None
+    radius_km: float | None
+    country: str
+
+
+def where_of_login(
+    mapped: Mapped, said: Located, sites: Sites, networks: Networks
+) -> tuple[Place | None, Network | None] | Reject:
     """Where the person at the keyboard is: at the host, at the site that the source names, at the address.
 
     None where nothing says so. The source's own geolocation counts only for addresses of providers and
     for those that the networks file does not have: that of a VPN, or of the company's way out, is where
     a gateway stands.
     """
-    if mapped.host and mapped.logon_type in _AT_THE_HOST:
-        at_host = sites.host(mapped.host)
+    network, near = networks.lookup(said.ip) if said.ip else (None, None)
+    if said.host and mapped.logon_type in _AT_THE_HOST:
+        at_host = sites.host(said.host)
         if at_host is not None:
-            return at_host
+            return at_host, network
     if mapped.site:
         site = sites.site(mapped.site)
-        return _unknown("site", mapped.site, mapped) if site is None else site.place
+        return _unknown("site", mapped.site, mapped) if site is None else (site.place, network)
     if near is not None:
-        return near
+        return near, network
     network_class = "isp" if network is None else network.network_class
     if network_class in NOWHERE or network_class == "corporate":
-        return None
-    lat, lon = (mapped.lat, mapped.lon) if mapped.lon is not None and mapped.lat is not None else (None, None)
-    if lat is None and not mapped.country:
-        return None
-    return Place(lat=lat, lon=lon, radius_km=located_km(lat, mapped.radius_km), country=mapped.country)
+        return None, network
+    lat, lon = (said.lat, said.lon) if said.lon is not None and said.lat is not None else (None, None)
+    if lat is None and not said.country:
+        return None, network
+    place = Place(lat=lat, lon=lon, radius_km=located_km(lat, said.radius_km), country=said.country)
+    return place, network
 
 
 def _unroutable(mapped: Mapped, credential: str, place: Place | None) -> Reject | None:

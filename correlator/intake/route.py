@@ -11,13 +11,14 @@ from correlator.event import Event
 
 def route(event: Event) -> tuple[str, ...]:
     """Entity keys of *event*, the person's first. Never empty for what `normalise` returns."""
-    door = event.place.door if event.place is not None else ""
-    if event.kind == "door":
+    shape = event.shape
+    door = shape.place.door if shape.place is not None else ""
+    if shape.kind == "door":
         return (f"door:{door}",)
     if event.identity_id:
         home = f"identity:{event.identity_id}"
     elif event.credential:
-        home = f"unresolved:{'account' if event.kind == 'login' else 'badge'}:{event.credential}"
+        home = f"unresolved:{'account' if shape.kind == 'login' else 'badge'}:{event.credential}"
     else:
         return (f"door:{door}",)
-    return (home, f"door:{door}") if door and event.kind == "access" else (home,)
+    return (home, f"door:{door}") if door and shape.kind == "access" else (home,)

@@ -2,8 +2,8 @@
 
 River draws the trees, and says what a score is: `score` and `learn` give exactly what
 `river.anomaly.HalfSpaceTrees` gives (a test holds them together), and are many times faster. Cuts never
-change, so points between the same cuts take the same ways through all trees: such a *cell* is walked once, its
-score is reckoned once a window, and what is learned in it is a count until the window ends.
+change, so points between the same cuts take the same ways through all trees: such a *cell* is walked once,
+its score is reckoned once a window, and what is learned in it is a count until the window ends.
 
 The state carries the trees themselves (features, thresholds, masses), not only their seed, so that a model
 restored years later scores as it did even where a newer River or Python would draw other trees.
@@ -31,8 +31,8 @@ HEIGHT = 6
 WINDOW_SIZE = 250
 CELLS_MAX = 10_000  # that are remembered
 
-_NODES = 2 ** (HEIGHT + 1) - 1  # of a tree; a node's left child is the next one
-_BRANCHES = 2**HEIGHT - 1
+_NODES = (2 << HEIGHT) - 1  # of a tree; a node's left child is the next one
+_BRANCHES = (1 << HEIGHT) - 1
 _SIZE_LIMIT = 0.1 * WINDOW_SIZE  # the walk of a score ends at a node with fewer points
 _SCORE_MAX = N_TREES * WINDOW_SIZE * _NODES
 
@@ -78,6 +78,7 @@ class Trees:
     """One model over a fixed set of features, each in [0, 1]."""
 
     __slots__ = (
+        "_asked",
         "_cells",
         "_counter",
         "_cuts",
@@ -97,6 +98,7 @@ class Trees:
         self._reference, self._latest = list[int](), list[int]()  # masses of every node
         self._cuts: list[list[float]] = []  # by feature, ascending
         self._cells: dict[tuple[int, ...], _Cell] = {}
+        self._asked: tuple[object, _Cell] = (None, _Cell(()))  # the last point, and its cell
 
     def score(self, x: dict[str, float]) -> float:
         """0 usual .. 1 unusual; 0 while not warm. Changes nothing."""
@@ -152,6 +154,8 @@ class Trees:
         self._cuts = [sorted(found) for found in cuts]
 
     def _cell(self, x: dict[str, float]) -> _Cell:
+        if x is self._asked[0]:  # what is learned was scored just before
+            return self._asked[1]
         values = [x[name] for name in self._features]
         key = tuple([bisect_right(cuts, value) for cuts, value in zip(self._cuts, values, strict=True)])
         cell = self._cells.get(key)
@@ -160,6 +164,7 @@ class Trees:
                 self._settle()
                 self._cells.clear()
             cell = self._cells[key] = _Cell(tuple(self._walk(values)))
+        self._asked = (x, cell)
         return cell
 
     def _walk(self, values: Sequence[float]) -> Iterator[int]:

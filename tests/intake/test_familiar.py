@@ -1,0 +1,169 @@
+"""The short way of intake says what the long way says, whatever was seen before."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from hypothesis import given
+from hypothesis import strategies as st
+
+from correlator.event import MINUTE_MS, Event
+from correlator.intake.familiar import Familiar
+from correlator.intake.feeds import Feed
+from correlator.intake.mapped import Mapped
+from correlator.intake.normalise import AHEAD_MS, normalise
+from correlator.intake.people import People
+from correlator.record import Record, Reject
+from tests.intake.company import identity, ms, networks, people, sites
+from tests.intake.feed_files import feed_of, shipped_feed
+
+SITES, NETWORKS = sites(), networks()
+PEOPLE = people(
+    identity("e1", badges=[{"id": "17"}], accounts=[{"name": "anna"}], home_site="lisbon"),
+    identity("e2", badges=[{"id": "18", "valid_to": "2026-01-09T08:30:00Z"}], home_site="boston"),
+    identity("e3", badges=[{"id": "18", "valid_from": "2026-01-09T08:30:00Z"}]),
+)
+NOW = ms("2026-01-09T08:30")
+PANEL = feed_of(
+    """
+name: panel
+topic: panel-events
+format: json
+kind: access
+id: [panel, serial]
+source: panel
+time: {path: at, convert: {epoch: ms}}
+fields:
+  credential.id: card
+  credential.class: {path: class, convert: {enum: {"1": card, "true": mobile, "*": ""}}, default: card}
+  place.reader: {path: reader, convert: strip}
+  access.outcome: {path: ok, convert: {enum: {"true": granted, "1": denied, "false": denied}}}
+  access.duress: duress
+  access.reason: {path: code, convert: {bacnet: reason}}
+  event.sequence: serial
+"""
+)
+MIXED = feed_of(
+    """
+name: mixed
+topic: mixed-log
+format: json
+kind: {path: type, convert: {enum: {in: login, read: access, door: door, "*": ignore}}}
+id: serial
+source: panel
+time: {path: at, convert: {epoch: ms}}
+fields:
+  credential.id: {path: card, convert: lower}
+  login.outcome: {path: ok, convert: {enum: {"true": success, "*": failure}}}
+  access.outcome: {path: ok, convert: {enum: {"true": granted, "*": denied}}}
+  login.logon_type: {path: logon, convert: {enum: {c: console, w: web}}}
+  place.reader: reader
+  place.site: site
+  door.activity: {constant: forced}
+  source.ip: net.ip
+  device.host: host
+  place.lat: lat
+  place.lon: lon
+  place.country: country
+"""
+)
+ODD: tuple[object, ...] = (
+    True,
+    False,
+    1,
+    0,
+    1.0,
+    0.0,
+    "1",
+    "true",
+    None,
+    "",
+    " ",
+    [],
+    {},
+    [1],
+    "a\x00b",
+    "x" * 300,
+    1 << 70,
+)
+VALUES: dict[str, tuple[object, ...]] = {
+    "type": ("in", "read", "door", "other"),
+    "panel": ("lis-1", "bos-1"),
+    "serial": (1, 2, 3, "4"),
+    "card": ("17", "18", "19", " 17 ", 17, "ANNA"),
+    "class": ("1", 1, True, "x"),
+    "reader": ("lis-main-in", " lis-main-in", "bos-main-in", "nowhere", 4711, "4711"),
+    "ok": (True, False, 1, "true", "1"),
+    "duress": (False, True),
+    "code": (1, 138, 4, "duress", True),
+    "logon": ("c", "w"),
+    "site": ("lisbon", "boston", "atlantis"),
+    "net": ({"ip": "10.1.2.3"}, {"ip": "198.18.7.1"}, {"ip": "10.200.0.1"}, {"ip": "203.0.113.9"}, {}),
+    "host": ("WS-7", "ws-8", "ws-99"),
+    "lat": (38.7, 10, 91),
+    "lon": (-9.1, 20),
+    "country": ("PT", "pt", "x"),
+}
+some_values = st.fixed_dictionaries(
+    {}, optional={name: st.sampled_from(found) | st.sampled_from(ODD) for name, found in VALUES.items()}
+)
+usual_values = st.fixed_dictionaries({name: st.sampled_from(found[:3]) for name, found in VALUES.items()})
+times = st.sampled_from([0, 0, -1, 3 * MINUTE_MS, 6 * MINUTE_MS, 30 * 60 * MINUTE_MS, -90 * 60 * MINUTE_MS])
+records = st.lists(st.tuples(usual_values | some_values, times), max_size=12)
+
+
+def long_way(feed: Feed, record: Record) -> Event | Reject | None:
+    mapped = feed.map(record)
+    if not isinstance(mapped, Mapped):
+        return mapped
+    return normalise(mapped, record.timestamp_ms, SITES, NETWORKS, PEOPLE, ahead_ms=AHEAD_MS)
+
+
+def compare(feed: Feed, values: list[dict[str, Any]]) -> None:
+    familiar = Familiar(feed, SITES, NETWORKS, PEOPLE, AHEAD_MS)
+    for number, value in enumerate(values):
+        record = Record(feed.topic, 0, number, NOW, None, msgspec.json.encode(value))
+        assert familiar.event(record, NOW) == long_way(feed, record), value
+
+
+@given(st.sampled_from([PANEL, MIXED]), records)
+def test_any_record_after_any_others(feed: Feed, drawn: list[tuple[dict[str, Any], int]]) -> None:
+    compare(feed, [{"at": NOW + ahead_ms, **value} for value, ahead_ms in drawn])
+
+
+LOGIN: dict[str, object] = {
+    "event_id": "1", "source_id": "dc-1", "occurred_at": "2026-01-09T08:30:00Z", "account": "anna",
+    "outcome": "SUCCESS", "logon_type": "CONSOLE", "ip": "10.1.2.3", "host": "WS-7", "device_id": "lt-1",
+}  # fmt: skip
+logins = st.fixed_dictionaries(
+    {}, optional={
+        "account": st.sampled_from(["anna", "Anna ", "bert", ""]), "host": st.sampled_from(["WS-7", "x", ""]),
+        "ip": st.sampled_from(["10.1.2.3", "198.18.7.1", "203.0.113.9", "-", "x", ""]),
+        "logon_type": st.sampled_from(["CONSOLE", "WEB", "VPN", "ODD"]), "latitude": st.just(40.5),
+        "longitude": st.just(3.25), "occurred_at": st.sampled_from(["2026-01-09T08:29:00+01:00", "x", None]),
+    },
+)  # fmt: skip
+
+
+@given(st.lists(logins, max_size=10))
+def test_logins_are_placed_each_for_itself(drawn: list[dict[str, object]]) -> None:
+    compare(shipped_feed("login-json"), [LOGIN | values for values in drawn])
+
+
+def test_one_and_true_are_not_taken_for_each_other() -> None:
+    base = {"at": NOW, "panel": "lis-1", "serial": 1, "card": "17", "reader": "lis-main-in"}
+    compare(PANEL, [{**base, "ok": ok} for ok in (True, 1, True, "1", "true", False, 0)])
+
+
+def test_what_was_learned_about_people_counts_at_once() -> None:
+    feed, learning = PANEL, People(SITES)
+    familiar = Familiar(feed, SITES, NETWORKS, learning, AHEAD_MS)
+    value = {"at": NOW, "panel": "lis-1", "serial": 1, "card": "17", "reader": "lis-main-in", "ok": True}
+    record = Record(feed.topic, 0, 0, NOW, None, msgspec.json.encode(value))
+    for expected in ("", "", "e1"):
+        if expected:
+            learning.apply(0, "e1", identity("e1", badges=[{"id": "17"}]), NOW)
+        found = familiar.event(record, NOW)
+        assert isinstance(found, Event)
+        assert found.identity_id == expected
