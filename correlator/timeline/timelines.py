@@ -12,7 +12,7 @@ from correlator.codec import Codes
 from correlator.timeline import state
 from correlator.timeline.entity import Timeline
 
-OPEN_MAX = 10_000  # of a partition that stay decoded
+OPEN_MAX = 5_000  # of a partition that stay decoded
 
 
 class Timelines(Mapping[str, Timeline]):
