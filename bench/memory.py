@@ -73,7 +73,7 @@ def run(shape: Shape) -> list[Report]:
     rows += [["total at rest", found.at_rest], ["share of 6 KiB", found.at_rest / GOAL]]
     rows += [["total while decoded", found.opened], ["shared by all: shapes", found.shared]]
     notes = [
-        f"{len(timelines):,} identities of workload W: {events:.1f} events each, habits of {DAYS_BEFORE} days.",
+        f"{len(timelines):,} identities of W: {events:.1f} events each, {DAYS_BEFORE} days of habits.",
         f"Decoded are those touched last, at most {OPEN_MAX:,} of a partition.",
     ]
     return [Report("memory", "Memory of an identity", ["part", "bytes"], rows, notes)]

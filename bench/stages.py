@@ -32,13 +32,10 @@ CALIBRATION = 50_000  # calls
 
 MADE = {  # stage -> function that makes the function to be timed, when the feeds are loaded
     "decode": ("correlator.intake.feeds", "make_decoder"),
-    "map": ("correlator.intake.feeds", "make_map"),
 }
 STAGES = {  # stage -> functions: module, path in it
-    "normalise, resolve, route": [
-        ("correlator.intake.intake", "normalise"),
-        ("correlator.intake.intake", "route"),
-    ],
+    "map, normalise, resolve": [("correlator.intake.intake", "Familiar.event")],
+    "route": [("correlator.intake.intake", "route")],
     "intake: rows, sources, frames": [("correlator.intake.intake", "Intake.intake_step")],
     "frame encode": [("bench.stages", "encode_frame")],
     "frame decode": [("bench.stages", "decode_frame")],
@@ -53,14 +50,18 @@ STAGES = {  # stage -> functions: module, path in it
     "unpack live states": [("correlator.timeline.pack", "load_live")],
     "pack live states": [("correlator.timeline.pack", "dump_live")],
     "pack history": [("correlator.timeline.pack", "dump_event")],
-    "unpack history": [("correlator.timeline.pack", "load_events"), ("correlator.timeline.pack", "load_ids")],
-    "observe and rules": [
-        ("correlator.timeline.fold", "observe"),
+    "unpack history": [
+        ("correlator.timeline.pack", "load_events"),
+        ("correlator.timeline.pack", "load_orders"),
+    ],
+    "rules": [
         ("correlator.rules.program", "RuleProgram.on_event"),
         ("correlator.rules.program", "RuleProgram.verdict"),
     ],
     "remember and step": [("correlator.timeline.entity", "step"), ("correlator.timeline.entity", "fold")],
+    "habits": [("correlator.timeline.fold", "learn"), ("correlator.timeline.partition", "as_of")],
     "insert and tidy": [
+        ("correlator.timeline.entity", "Timeline.append"),
         ("correlator.timeline.entity", "Timeline.insert"),
         ("correlator.timeline.entity", "Timeline.forget"),
     ],
@@ -202,7 +203,9 @@ def _path_us(bundle: Bundle, made: Workload, shape: Shape, times: Times | None =
 
     def fold(frames: Sequence[tuple[int, Any]]) -> None:
         for number, frame in frames:
-            correlate_step(decode_frame(encode_frame(frame)), partitions[number], bundle)
+            correlate_step(
+                decode_frame(encode_frame(frame), partitions[number].codes), partitions[number], bundle
+            )
 
     def take(records: Sequence[Record]) -> None:
         for start in range(0, len(records), BATCH):

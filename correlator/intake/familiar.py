@@ -63,6 +63,7 @@ class Familiar:
         self._feed, self._sites, self._networks = feed, sites, networks
         self._people, self._ahead_ms = people, ahead_ms
         self._take = _make_take(feed.plan)
+        self._without = _without(feed.plan)
         self._known: dict[_Key, _Known] = {}
 
     def event(self, record: Record, arrival_ms: int) -> Event | Reject | None:
@@ -162,16 +163,20 @@ class Familiar:
                 (at, type(value)) for at, value in enumerate(key) if isinstance(value, int | float)
             )
             shared = replace(mapped, **{name: _DEFAULTS[name] for name in _OWN})
-            self._known[key] = _Known(shared, space_of(mapped), numbers, _WITHOUT[mapped.kind], event.shape)
+            without = self._without[mapped.kind]
+            self._known[key] = _Known(shared, space_of(mapped), numbers, without, event.shape)
         return event
 
 
-_KINDS = {row.attribute: row.kinds for row in CANONICAL.values() if row.attribute in _OWN}
-_WITHOUT = {  # kind -> places in `_Own`, behind time and id
-    kind: frozenset(at for at, attribute in enumerate(_OWN, 2) if kind not in _KINDS[attribute])
-    for kind in FEED_KINDS
-}
 _DEFAULTS = {field.name: field.default for field in msgspec.structs.fields(Mapped)}
+
+
+def _without(plan: Plan) -> dict[str, frozenset[int]]:
+    """Of each kind the places in `_Own` of what the feed maps for other kinds only."""
+    mapped = [CANONICAL[row.name] for row in plan.fields]
+    kinds = {row.attribute: row.kinds for row in mapped}
+    at = {place: kinds[name] for place, name in enumerate(_OWN, 2) if name in kinds}  # behind time and id
+    return {kind: frozenset(place for place, of in at.items() if kind not in of) for kind in FEED_KINDS}
 
 
 def _make_take(plan: Plan) -> _Take:
