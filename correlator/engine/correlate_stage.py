@@ -47,10 +47,13 @@ class CorrelateStage:
 
     # -------------------------------------------------------------------- loop
 
-    def step(self) -> int:
-        """Poll, fold, commit. How many frames were folded. Raises `EngineRefusal`."""
+    def step(self, wait_ms: int = 0) -> int:
+        """Poll, at most *wait_ms* if nothing is there, fold, commit. How many frames were folded.
+
+        Raises `EngineRefusal`.
+        """
         reader, live = self._ports.reader, self.tasks.live
-        timeout_ms = 0 if self.tasks.is_restoring else self._options.poll_ms
+        timeout_ms = 0 if self.tasks.is_restoring else wait_ms
         records = reader.poll(timeout_ms, self._options.frames_max)
         membership = reader.membership()
         changes = reader.assignment_changes()
@@ -74,7 +77,6 @@ class CorrelateStage:
             return 0
         if records:
             self._committer.put(self._fold(records, self._positions(records)))
-            self._ports.faults.reached("correlate-folded")
             if not self._finish(membership):
                 return 0
         self._checkpoint(membership)
@@ -185,7 +187,6 @@ class CorrelateStage:
             for tp, committed in outbox.offsets.items():
                 self.tasks.live[tp].committed = committed
             self._gauges.committed()
-            self._ports.faults.reached("correlate-committed")
         elif action == "drop":
             self._gauges.dropped()
             self._turn = None
@@ -238,7 +239,6 @@ class CorrelateStage:
     def _put_checkpoint(self, tp: TopicPartition, task: Task, cut: Cut) -> None:
         partitions = self._ports.log.partitions(self._topics.keyed)
         sends = cut.sends(self._topics, self._bundle.hash, partitions)
-        self._ports.faults.reached("during-checkpoint")
         task.cut, self._turn, task.image_ms = None, None, self._ports.steady.now_ms()
         self._committer.put(self._outbox(sends, {tp: task}))
         number, meter = str(tp.partition), self._ports.meter

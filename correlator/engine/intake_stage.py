@@ -56,11 +56,14 @@ class IntakeStage:
 
     # -------------------------------------------------------------------- loop
 
-    def step(self) -> int:
-        """Poll, take, commit. How many raw records were taken. Raises `EngineRefusal`."""
+    def step(self, wait_ms: int = 0) -> int:
+        """Poll, at most *wait_ms* if nothing is there, take, commit. How many raw records were taken.
+
+        Raises `EngineRefusal`.
+        """
         self._pace()
         clock_ms = self._ports.clock.now_ms()  # before the poll: a tick must not claim what came after it
-        timeout_ms = 0 if self.inputs.has_records else self._options.poll_ms
+        timeout_ms = 0 if self.inputs.has_records else wait_ms
         records = self._ports.reader.poll(timeout_ms, self._options.records_max)
         membership = self._ports.reader.membership()
         self.inputs.receive(records)
@@ -307,7 +310,6 @@ class IntakeStage:
             for tp, committed in outbox.offsets.items():
                 self.inputs.by_key[tp.topic, tp.partition].committed = committed
             self.is_finished = self._is_closing
-            self._ports.faults.reached("intake-committed")
         elif action == "drop":
             self._begin_again()
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Protocol
-
 import msgspec
 
 
@@ -39,14 +37,3 @@ class Topics(msgspec.Struct, frozen=True):
 
 class EngineRefusal(Exception):
     """This process must not go on with this log: says what is wrong and what to do. Exit code 2."""
-
-
-class Faults(Protocol):
-    """Where a test may stop the process dead. Production has one that does nothing."""
-
-    def reached(self, point: str) -> None: ...
-
-
-class NoFaults:
-    def reached(self, point: str) -> None:
-        return
