@@ -99,7 +99,7 @@ class CorrelateStage:
         """Why the stage is not ready, for a person."""
         if not self.tasks.is_assigned:
             return ("correlate has not joined its group",)
-        return self.tasks.waiting()
+        return self._committer.waiting() + self.tasks.waiting()
 
     def finish(self) -> None:
         """Before leaving: commit what is folded, and write a checkpoint of every partition that changed."""

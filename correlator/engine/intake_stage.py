@@ -96,11 +96,12 @@ class IntakeStage:
         """Why the stage is not ready, for a person."""
         if self._intake is None:
             return ("intake has not joined its group",)
-        return tuple(
+        stopped = tuple(
             f"{i.where.topic}/{i.where.partition} is stopped: {i.bad_in_a_row} dead letters in a row"
             for i in self.inputs.by_key.values()
             if i.is_stopped
         )
+        return self._committer.waiting() + stopped
 
     def finish(self) -> None:
         """Before leaving: settle what was sent."""

@@ -50,20 +50,28 @@ class Deployment:
 
     def __init__(self, directory: Path, bootstrap: str, prefix: str, *, records_max: int) -> None:
         self.directory, self.topics = directory, Topics(f"{prefix}.")
-        self.kafka = KafkaConfig(bootstrap_servers=(bootstrap,))
+        self.kafka = KafkaConfig.model_validate({"bootstrap_servers": bootstrap})
         self._names = {topic: f"{prefix}.{topic}" for topic in TOPICS}
         settings = CompanySettings(days=4, people=30, seed=5, scenarios=40)
-        company = simulate(settings, read_schemas(shipped("schemas")))
-        self.records = [self._named(record) for record in company.records()][-records_max:]
-        for name, document in documents(company).items():
+        self.company = simulate(settings, read_schemas(shipped("schemas")))
+        records = list(self.company.records())
+        self.records = [
+            msgspec.structs.replace(record, topic=self.named(record.topic))
+            for record in records[len(records) - records_max :]
+        ]
+        for name, document in documents(self.company).items():
             (directory / name).write_text(json.dumps(document))
         self._write_general(bootstrap)
         self._write_feeds()
         self._write_rules()
-        rows = identities(company)
+        rows = identities(self.company)
         self.people = len(rows)
         (directory / IDENTITIES).write_text("".join(f"{json.dumps(row)}\n" for row in rows))
         self._write_records()
+
+    def named(self, topic: str) -> str:
+        """What the feed's *topic* is called here."""
+        return self._names[topic]
 
     @property
     def raw(self) -> list[str]:
@@ -127,9 +135,6 @@ class Deployment:
         found = admin.describe_groups([group])[group]["members"]
         admin.close()
         return {str(member["group_instance_id"]) for member in found}
-
-    def _named(self, record: Record) -> Record:
-        return msgspec.structs.replace(record, topic=self._names[record.topic])
 
     def _write_general(self, bootstrap: str) -> None:
         general = {

@@ -7,6 +7,7 @@ each builds the production worker from a configuration directory, as `correlator
 from __future__ import annotations
 
 import ctypes
+import json
 import logging
 import multiprocessing
 import os
@@ -15,6 +16,8 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
@@ -23,7 +26,9 @@ from typing import Literal, Self
 
 import msgspec
 
+from correlator.adapters.clock import SteadyClock
 from correlator.adapters.files import load_bundle
+from correlator.adapters.http import HttpServer
 from correlator.adapters.kafka.quiet import quiet_client_logs
 from correlator.adapters.prometheus import PrometheusMeter
 from correlator.cli.connection import load_connection
@@ -33,7 +38,7 @@ from correlator.engine.options import Options
 from correlator.engine.ports import LogUnavailable
 from correlator.engine.topics import EngineRefusal
 from tests.kafka.deployment import Deployment
-from tests.kafka.points import watch
+from tests.kafka.points import Reached, watch
 
 PATIENCE_S = 90.0
 TICK_S = 0.02
@@ -93,26 +98,28 @@ def work(job: Job, pipe: Connection) -> None:
         sys.exit(REFUSED)
 
 
-def _run(job: Job, pipe: Connection, reached: Callable[[str], None]) -> None:
+def _run(job: Job, pipe: Connection, reached: Reached) -> None:
     directory = Path(job.directory)
     bundle, connection = load_bundle(directory), load_connection(directory)
     meter = PrometheusMeter(has_process=False)
     check_topics(connection, bundle)
     worker = kafka_worker(connection, bundle, job.stage, job.options, instance=job.instance, meter=meter)
     watch(worker, reached)
-    pipe.send(("started", ""))
+    server = HttpServer(meter.exposition, worker.health, SteadyClock())
+    pipe.send(("started", server.url))
     worker.run(lambda: STOPPING.is_asked)
 
 
-def _halting(job: Job, pipe: Connection) -> Callable[[str], None]:
+def _halting(job: Job, pipe: Connection) -> Reached:
     counts: dict[str, int] = {}
 
-    def reached(point: str) -> None:
+    def reached(point: str, first: Callable[[], object] = lambda: None) -> None:
         counts[point] = counts.get(point, 0) + 1
         if counts[point] == 1 and point in job.tells:
             pipe.send(("reached", point))
         for halt in job.halts:
             if (halt.point, halt.nth) == (point, counts[point]):
+                first()
                 pipe.send(("halts", point))
                 if halt.how == "lose":
                     raise TimeoutError(point)
@@ -158,6 +165,36 @@ class Worker:
             assert self.join() == KILLED
         elif halt.how == "stop":
             self._wait_until_stopped()
+
+    def metrics(self) -> str:
+        """What `/metrics` says."""
+        with urllib.request.urlopen(f"{self.wait_for('started')}/metrics", timeout=PATIENCE_S) as answer:
+            return str(answer.read().decode())
+
+    def metric(self, name: str) -> float:
+        """The sum of *name* over its labels. With some of them, `name{label="value"`, over the rest."""
+        lines = (line.rpartition(" ") for line in self.metrics().splitlines())
+        return sum(float(value) for found, _, value in lines if found.startswith(name))
+
+    def reasons(self, path: str = "readyz") -> list[str]:
+        """Why it is not ready; [] when it is."""
+        try:
+            with urllib.request.urlopen(f"{self.wait_for('started')}/{path}", timeout=PATIENCE_S):
+                return []
+        except urllib.error.HTTPError as error:
+            reasons: list[str] = json.loads(error.read())["reasons"]
+            return reasons
+
+    def wait_until_ready(self) -> None:
+        self.wait_until(lambda reasons: not reasons)
+
+    def wait_until(self, are_so: Callable[[list[str]], bool]) -> None:
+        """Until the reasons why it is not ready *are_so*."""
+        end_s = time.monotonic() + PATIENCE_S
+        while not are_so(reasons := self.reasons()):
+            if time.monotonic() > end_s:
+                raise self._failed(f"is not ready: {reasons}")
+            time.sleep(TICK_S)
 
     def stop(self) -> None:
         """SIGSTOP: everything stands still, heartbeats too."""

@@ -23,11 +23,8 @@ SHORT = Deadlines.within(TRANSACTION_MS)
 
 class KafkaLog:
     def __init__(self, bootstrap: str, prefix: str) -> None:
-        self.config = KafkaConfig(
-            bootstrap_servers=(bootstrap,),
-            session_timeout_ms=SESSION_MS,
-            transaction_timeout_ms=TRANSACTION_MS,
-        )
+        timeouts = {"session_timeout_ms": SESSION_MS, "transaction_timeout_ms": TRANSACTION_MS}
+        self.config = KafkaConfig.model_validate({"bootstrap_servers": bootstrap, **timeouts})
         self._prefix = prefix
         self._numbers = count()
         self._topics = KafkaTopics(self.config)

@@ -26,7 +26,7 @@ points lie; everything between them is what runs in production.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Protocol
 
 from correlator.engine import correlate_stage
 from correlator.engine.checkpoint import Cut
@@ -34,8 +34,13 @@ from correlator.engine.ports import TopicPartition
 from correlator.engine.worker import Worker
 from correlator.record import Record
 
-Reached = Callable[[str], None]
 COMMIT_STEPS = {"send_offsets_to_transaction": "offsets-sent", "begin_commit": "commit-sent"}
+
+
+class Reached(Protocol):
+    """What is told of every point. *first* is to be done before the process is halted there."""
+
+    def __call__(self, point: str, first: Callable[[], object] = ...) -> None: ...
 
 
 def watch(worker: Worker, reached: Reached) -> None:
@@ -73,8 +78,7 @@ class _Commits:
     def send(self, topic: str, *rest: Any) -> None:
         self._is_cut = self._is_cut or topic.endswith("checkpoints")
         if self._sent == 1:
-            self._writer._producer.flush()
-            self._reached(f"{self._stage}-sending")
+            self._reached(f"{self._stage}-sending", self._writer._producer.flush)
         self._sent += 1
         self._send(topic, *rest)
 

@@ -18,10 +18,10 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from kafka import ConsumerRebalanceListener, KafkaConsumer
+from kafka import ConsumerRebalanceListener
 from kafka import errors as kafka_errors
 from kafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
 from kafka.structs import MemberState
@@ -30,9 +30,11 @@ from kafka.util import Timer
 
 from correlator.adapters.kafka.client import (
     TIMEOUT_MS,
+    ask_offset,
     asking,
     consumer_settings,
     from_kafka,
+    make_consumer,
     to_kafka,
     to_record,
     truncated,
@@ -121,10 +123,10 @@ class KafkaGroupReader:
         return int(offset)
 
     def end_offset(self, partition: TopicPartition) -> int:
-        return self._offset(self._joined().end_offsets, partition)
+        return ask_offset(self._joined().end_offsets, partition)
 
     def begin_offset(self, partition: TopicPartition) -> int:
-        return self._offset(self._joined().beginning_offsets, partition)
+        return ask_offset(self._joined().beginning_offsets, partition)
 
     def seek(self, partition: TopicPartition, offset: int) -> None:
         """Nothing happens if the partition is no longer ours: the next poll's changes will say so."""
@@ -144,7 +146,7 @@ class KafkaGroupReader:
 
     def _join(self) -> None:
         with asking("joining the group"):
-            consumer = KafkaConsumer(**self._settings)
+            consumer = make_consumer(self._settings)
             _keep_finished_joins(consumer._coordinator)
             consumer.subscribe(self._topics, listener=_PauseAndRecord(consumer, self._changes))
         self._consumer = consumer
@@ -183,10 +185,6 @@ class KafkaGroupReader:
             self._unstable_since_s = None
         elif self._unstable_since_s is None:
             self._unstable_since_s = time.monotonic()
-
-    def _offset(self, ask: Callable[..., Any], partition: TopicPartition) -> int:
-        with asking(f"offsets of {partition}"):
-            return int(ask([to_kafka(partition)], timeout_ms=TIMEOUT_MS)[to_kafka(partition)])
 
     def _owned(self, partitions: Iterable[TopicPartition]) -> list[KafkaPartition]:
         assigned = self._joined().assignment()
