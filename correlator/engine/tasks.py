@@ -149,5 +149,5 @@ class Tasks:
         for kind in ("assigned", "revoked", "lost"):
             if getattr(change, kind):
                 meter.add("correlator_rebalances_total", 1, stage="correlate", kind=kind)
-        owned = len(self.live) + len(self._restoring)
+        owned = len(self.live) + len(self._restoring) + len(self._assigned)
         meter.set("correlator_partitions_assigned", owned, stage="correlate")

@@ -108,6 +108,9 @@ def _run(job: Job, pipe: Connection, reached: Reached) -> None:
     server = HttpServer(meter.exposition, worker.health, SteadyClock())
     pipe.send(("started", server.url))
     worker.run(lambda: STOPPING.is_asked)
+    stages = [stage for stage in (worker._intake, worker._correlate) if stage is not None]
+    generations = [stage._ports.reader.membership().generation for stage in stages]
+    pipe.send(("generation", str(generations)))
 
 
 def _halting(job: Job, pipe: Connection) -> Reached:
@@ -147,7 +150,9 @@ class Worker:
         child.close()
 
     def wait_for(self, kind: str, what: str = "") -> str:
-        """A report of the child: `started`, `reached` and `halts` with a point, `refused`. Its text."""
+        """A report of the child: `started` with its address, `reached` and `halts` with a point, `refused`
+        with the message, at its end the `generation` of its groups. The text of it.
+        """
         end_s = time.monotonic() + PATIENCE_S
         while True:
             for heard, text in self._heard:
