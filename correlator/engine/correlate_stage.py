@@ -9,25 +9,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import msgspec
-
 from correlator.codec import Codes
 from correlator.engine.checkpoint import Cut
 from correlator.engine.commit import Committer, Outbox, Send
 from correlator.engine.feed_notices import FeedNotices
 from correlator.engine.gauges import Gauges
 from correlator.engine.lag import Lag
+from correlator.engine.notices import replay_differs
 from correlator.engine.options import Options, Ports
 from correlator.engine.ports import Committed, LogUnavailable, Membership, TopicPartition
-from correlator.engine.restore import Restored, Stamp
+from correlator.engine.restore import Stamp
 from correlator.engine.tasks import Task, Tasks
-from correlator.engine.topics import EngineRefusal, Topics
+from correlator.engine.topics import FOREIGN, EngineRefusal, Topics
 from correlator.frame import Frame, FrameError, decode_frame
 from correlator.pipeline import Bundle, alert_partition, correlate_step
 from correlator.record import Record
 from correlator.timeline.partition import stamp
-
-_json = msgspec.json.Encoder(order="deterministic").encode
 
 
 class CorrelateStage:
@@ -125,8 +122,7 @@ class CorrelateStage:
         return {tp: self._ports.reader.position(tp) for tp in {_where(record) for record in records}}
 
     def _fold(self, records: Sequence[Record], positions: Mapping[TopicPartition, int]) -> Outbox:
-        sends = [self._difference(tp, restored) for tp, restored in self.tasks.differing]
-        self.tasks.differing.clear()
+        sends = self._differences()
         touched: dict[TopicPartition, Task] = {}
         started_ms, steady = self._ports.steady.now_ms(), self._ports.steady
         for record in records:
@@ -163,18 +159,12 @@ class CorrelateStage:
         meter.set("correlator_now_timestamp_seconds", task.partition.now_ms / 1_000, partition=number)
         meter.set("correlator_state_entries", len(task.partition.timelines), partition=number)
 
-    def _difference(self, tp: TopicPartition, restored: Restored) -> Send:
-        self._ports.meter.add("correlator_replay_differs_total", 1, partition=str(tp.partition))
-        notice = {
-            "kind": "replay_differs",
-            "partition": tp.partition,
-            "offset": restored.offset,
-            "message": f"The replay of {tp.topic}/{tp.partition} up to offset {restored.offset} did not "
-            f"reproduce what had been published (stamp {restored.crc:08x}, committed "
-            f"{restored.expected_crc:08x}). Alerts of its entities may have been told differently before. "
-            "Keep the log and report this.",
-        }
-        return Send(self._topics.notices, 0, f"replay_differs:{tp.partition}".encode(), _json(notice))
+    def _differences(self) -> list[Send]:
+        """Notices of restores that did not reproduce what was published."""
+        differing, self.tasks.differing = self.tasks.differing, []
+        for tp, _ in differing:
+            self._ports.meter.add("correlator_replay_differs_total", 1, partition=str(tp.partition))
+        return [replay_differs(self._topics.notices, tp, restored) for tp, restored in differing]
 
     # -------------------------------------------------------------- committing
 
@@ -258,4 +248,4 @@ def _frame(record: Record, codes: Codes) -> Frame:
         return decode_frame(record.value or b"", codes)
     except FrameError as error:
         where = f"{record.topic}/{record.partition} offset {record.offset}"
-        raise EngineRefusal(f"{where}: {error}. Only correlator's intake may write to this topic.") from error
+        raise EngineRefusal(f"{where}: {error}. {FOREIGN}") from error

@@ -13,12 +13,13 @@ from collections.abc import Iterator
 
 import msgspec
 
-from correlator.engine.checkpoint import MANIFEST_KEY, Manifest, decode_manifest
+from correlator.engine.checkpoint import MANIFEST_KEY, REBUILD, Manifest, decode_manifest
 from correlator.engine.ports import Committed, LogReader, LogTruncated, LogUnavailable, TopicPartition
-from correlator.engine.topics import EngineRefusal, Topics
+from correlator.engine.topics import ANEW, FOREIGN, EngineRefusal, Topics
 from correlator.frame import FrameError, decode_frame
 from correlator.models.scorer import Scorer
 from correlator.models.scorer import decode as decode_scorer
+from correlator.models.state import StateFormatError
 from correlator.pipeline import Bundle
 from correlator.timeline.partition import Partition, stamp
 from correlator.timeline.state import StateError
@@ -64,6 +65,7 @@ class Restore:
     ) -> None:
         self.restored: Restored | None = None
         self.remaining = 0
+        self._is_rebuild = False
         self._log, self._topics, self._bundle, self._number = log, topics, bundle, number
         self._committed = committed
         self._keyed = TopicPartition(topics.keyed, number)
@@ -78,11 +80,17 @@ class Restore:
             raise
         except LogTruncated as error:
             raise self._unreachable(str(error)) from error
-        except StateError as error:
+        except (StateError, StateFormatError) as error:
             raise EngineRefusal(f"{self._name}: {error}") from error
         except FrameError as error:
-            raise EngineRefusal(f"{self._name}: cannot replay: {error}") from error
+            raise EngineRefusal(f"{self._name}: cannot replay: {error}. {FOREIGN}") from error
         return self.restored is not None
+
+    @property
+    def waiting(self) -> str:
+        """How far it is, for a person."""
+        what = f"is rebuilt from {self._topics.keyed}, it has no checkpoint" if self._is_rebuild else "restores"
+        return f"partition {self._number} {what}: {self.remaining} records left"
 
     @property
     def _name(self) -> str:
@@ -92,7 +100,8 @@ class Restore:
         manifest, entities = None, list[tuple[str, bytes]]()
         for manifest, entities in self._read_checkpoint():  # noqa: B007 - the last one counts
             yield
-        self._check(manifest)
+        self._is_rebuild = manifest is None and self._committed is not None
+        self._check(manifest, len(entities))
         offset, crc = (manifest.offset, manifest.crc) if manifest else (0, 0)
         partition = self._fresh() if manifest is None else self._load(manifest, entities)
         yield
@@ -132,9 +141,12 @@ class Restore:
         return Partition(self._bundle.program, Scorer(self._number), self._number)
 
     def _load(self, manifest: Manifest, entities: list[tuple[str, bytes]]) -> Partition:
-        return Partition.restore(self._bundle.program, decode_scorer, manifest.rest, entities)
+        try:
+            return Partition.restore(self._bundle.program, decode_scorer, manifest.rest, entities)
+        except (msgspec.DecodeError, LookupError) as error:
+            raise self._damaged(f"a record of it cannot be read ({error})") from error
 
-    def _check(self, manifest: Manifest | None) -> None:
+    def _check(self, manifest: Manifest | None, entities: int) -> None:
         """Refuse what would give a wrong state. Every message says what to do."""
         said = parse_stamp(self._committed.metadata) if self._committed else None
         bundle = manifest.bundle if manifest else said.bundle if said else self._bundle.hash
@@ -142,24 +154,28 @@ class Restore:
             raise EngineRefusal(
                 f"{self._name}: this state was made under bundle {bundle}, you start with "
                 f"{self._bundle.hash}: rules, sites, networks, feeds or settings differ. Start with the "
-                "configuration of that bundle, or begin anew with other topics (`topics: {prefix: ...}` in "
-                "correlator.yml); `correlator replay` shows what the new one does."
+                f"configuration of that bundle, or {ANEW}; `correlator replay` shows what the new one does."
             )
+        self._check_partitions()
         if manifest is not None:
-            self._check_manifest(manifest)
-        first = self._log.begin_offset(self._keyed)
-        start = manifest.offset if manifest else 0
-        if start < first:
-            raise self._unreachable(f"it begins at offset {first}, the state needs it from {start}")
+            self._check_manifest(manifest, entities)
+        self._check_log(manifest)
 
-    def _check_manifest(self, manifest: Manifest) -> None:
-        partitions = self._log.partitions(self._topics.keyed)
-        if manifest.partitions != partitions:
+    def _check_partitions(self) -> None:
+        expected = self._bundle.intake.partitions  # part of the bundle, so of the state too
+        found = max(self._log.partitions(self._topics.keyed), self._number + 1)
+        if found != expected:
             raise EngineRefusal(
-                f"{self._keyed.topic} has {partitions} partitions, but this state was made when it had "
-                f"{manifest.partitions}: every entity would change its owner. Their number is fixed for "
-                "life. Create the topic anew with the old number, or begin anew with other topics "
-                "(`topics: {prefix: ...}` in correlator.yml)."
+                f"{self._topics.keyed} has {found} partitions, but this state was made when it had "
+                f"{expected}: every entity would change its owner. Their number is fixed for life. "
+                f"Create the topic anew with the old number, or {ANEW}."
+            )
+
+    def _check_manifest(self, manifest: Manifest, entities: int) -> None:
+        if manifest.entities not in (-1, entities):
+            raise self._damaged(
+                f"it holds {entities} entities of {manifest.entities}. Records were deleted from it: "
+                "`correlator topics check` says whether its settings are right"
             )
         if self._committed is None:
             raise EngineRefusal(
@@ -173,9 +189,27 @@ class Restore:
                 f"{self._committed.offset}: its offset was reset. Set it to {manifest.offset} or later."
             )
 
+    def _check_log(self, manifest: Manifest | None) -> None:
+        """Does it still hold what is to be replayed?"""
+        first, start = self._log.begin_offset(self._keyed), manifest.offset if manifest else 0
+        if start < first:
+            raise self._unreachable(f"it begins at offset {first}, the state needs it from {start}")
+        end = self._committed.offset if self._committed else 0
+        last = self._log.high_watermark(self._keyed)
+        if last < end:
+            raise EngineRefusal(
+                f"{self._name}: the log ends at offset {last}, but {end} is committed: the topic was created "
+                f"anew, or lost records. Restore it from a backup, or {ANEW}."
+            )
+
+    def _damaged(self, what: str) -> EngineRefusal:
+        return EngineRefusal(
+            f"{self._topics.checkpoints}/{self._number}: the checkpoint is damaged: {what}. {REBUILD}"
+        )
+
     def _unreachable(self, what: str) -> EngineRefusal:
         return EngineRefusal(
             f"{self._name}: the log no longer reaches back to the newest checkpoint ({what}). The state "
-            "cannot be rebuilt without a gap. Restore the topic from a backup, or begin anew with other "
-            "topics (`topics: {prefix: ...}` in correlator.yml) and a longer retention."
+            f"cannot be rebuilt without a gap. Restore the topic from a backup, or {ANEW} and a longer "
+            "retention."
         )

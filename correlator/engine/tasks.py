@@ -54,10 +54,7 @@ class Tasks:
         return bool(self._restoring or self._assigned)
 
     def waiting(self) -> tuple[str, ...]:
-        return tuple(
-            f"partition {tp.partition} restores: {state.restore.remaining} records left"
-            for tp, state in sorted(self._restoring.items())
-        )
+        return tuple(state.restore.waiting for _, state in sorted(self._restoring.items()))
 
     def apply(self, changes: Sequence[AssignmentChange], unsettled: Collection[TopicPartition]) -> bool:
         """Follow what the listener recorded. *unsettled* are partitions with an outbox whose fate is open.

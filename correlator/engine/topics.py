@@ -35,5 +35,9 @@ class Topics(msgspec.Struct, frozen=True):
         return f"{self.prefix}dead-letters"
 
 
+ANEW = "begin anew with other topics (`topics: {prefix: ...}` in correlator.yml)"
+FOREIGN = "Only correlator's intake may write to this topic."
+
+
 class EngineRefusal(Exception):
     """This process must not go on with this log: says what is wrong and what to do. Exit code 2."""
