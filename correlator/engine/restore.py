@@ -80,8 +80,6 @@ class Restore:
             raise
         except LogTruncated as error:
             raise self._unreachable(str(error)) from error
-        except (StateError, StateFormatError) as error:
-            raise EngineRefusal(f"{self._name}: {error}") from error
         except FrameError as error:
             raise EngineRefusal(f"{self._name}: cannot replay: {error}. {FOREIGN}") from error
         return self.restored is not None
@@ -89,7 +87,8 @@ class Restore:
     @property
     def waiting(self) -> str:
         """How far it is, for a person."""
-        what = f"is rebuilt from {self._topics.keyed}, it has no checkpoint" if self._is_rebuild else "restores"
+        keyed = self._topics.keyed
+        what = f"has no checkpoint, is rebuilt from {keyed}" if self._is_rebuild else "restores"
         return f"partition {self._number} {what}: {self.remaining} records left"
 
     @property
@@ -135,7 +134,7 @@ class Restore:
                 yield None, []
         raw = newest.pop(MANIFEST_KEY, None)
         manifest = None if raw is None else decode_manifest(raw, where)
-        yield manifest, [(key.decode(), value) for key, value in newest.items()]
+        yield manifest, [(key.decode(errors="replace"), value) for key, value in newest.items()]
 
     def _fresh(self) -> Partition:
         return Partition(self._bundle.program, Scorer(self._number), self._number)
@@ -143,6 +142,10 @@ class Restore:
     def _load(self, manifest: Manifest, entities: list[tuple[str, bytes]]) -> Partition:
         try:
             return Partition.restore(self._bundle.program, decode_scorer, manifest.rest, entities)
+        except (StateError, StateFormatError) as error:
+            if error.__cause__ is None:  # whole, but of another version
+                raise EngineRefusal(f"{self._topics.checkpoints}/{self._number}: {error}.") from error
+            raise self._damaged(f"a record of it cannot be read ({error})") from error
         except (msgspec.DecodeError, LookupError) as error:
             raise self._damaged(f"a record of it cannot be read ({error})") from error
 

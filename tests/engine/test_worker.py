@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from functools import cache
 
-import msgspec
 import pytest
 
 from correlator.cli.embedded import CORRELATE_GROUP, INTAKE_GROUP, Embedded, with_partitions
 from correlator.engine.checkpoint import MANIFEST_KEY, Manifest, decode_manifest
 from correlator.engine.ports import Committed, TopicPartition
-from correlator.engine.topics import EngineRefusal
 from tests.engine.company import (
-    BOUNDED,
     company,
     open_at_end,
     refolded,
@@ -150,60 +147,6 @@ def test_a_process_that_was_evicted_cannot_write_any_more() -> None:
     run(zombie, heir)
     assert open_at_end(embedded) == expected
     assert (told(embedded), state(zombie, heir)) == refolded(embedded)
-
-
-def test_state_of_another_bundle_is_refused() -> None:
-    embedded = system()
-    run(worker(embedded))
-    embedded.bundle = msgspec.structs.replace(company().bundle, hash="ffffffffffffffff")
-    with pytest.raises(
-        EngineRefusal, match=f"made under bundle {company().bundle.hash}, you start with ffff"
-    ):
-        run(worker(embedded))
-
-
-def test_another_bundle_is_refused_before_the_first_checkpoint_too() -> None:
-    embedded = system()
-    only = worker(embedded, msgspec.structs.replace(BOUNDED, checkpoint_events=1 << 40))
-    for _ in range(30):
-        only.step()
-    embedded.bundle = msgspec.structs.replace(company().bundle, hash="ffffffffffffffff")
-    with pytest.raises(EngineRefusal, match="you start with ffff"):
-        run(worker(embedded))
-
-
-def test_a_log_that_does_not_reach_back_is_refused() -> None:
-    embedded = system()
-    run(worker(embedded))
-    where = TopicPartition(embedded.topics.keyed, 1)
-    log = embedded.log.partition(where)
-    log.truncate(log.next_offset)
-    group = embedded.log.group(CORRELATE_GROUP)
-    manifest = _manifest(embedded, 1)
-    embedded.log.append(where, None, b"")
-    group.committed[where] = Committed(log.next_offset, group.committed[where].metadata)
-    log.truncate(log.next_offset)
-    assert manifest.offset < log.begin_offset
-    with pytest.raises(EngineRefusal, match="no longer reaches back"):
-        run(worker(embedded))
-
-
-def test_another_number_of_partitions_is_refused() -> None:
-    embedded = system()
-    run(worker(embedded))
-    keyed = embedded.topics.keyed
-    logs = embedded.log._topics[keyed]
-    embedded.log._topics[keyed] = [*logs, type(logs[0])(keyed, len(logs))]
-    with pytest.raises(EngineRefusal, match="has 5 partitions, but this state was made when it had 4"):
-        run(worker(embedded))
-
-
-def test_a_checkpoint_without_a_committed_offset_is_refused() -> None:
-    embedded = system()
-    run(worker(embedded))
-    embedded.log.group(CORRELATE_GROUP).committed.clear()
-    with pytest.raises(EngineRefusal, match="Set the group's offset of this partition"):
-        run(worker(embedded))
 
 
 def test_a_replay_that_differs_is_told_to_the_operator() -> None:
