@@ -125,7 +125,7 @@ CASES: dict[Callable[[Embedded], None], str] = {
     an_entity_is_damaged: r"/1: the checkpoint is damaged: a record of it cannot be read.*Delete the records",
     the_manifest_is_damaged: "/1: the checkpoint is damaged: no manifest.*Delete the records",
     a_newer_version_wrote_the_checkpoint: "checkpoint has format 2, this version reads 1. Upgrade",
-    a_newer_version_wrote_the_state: "state format 2, this version reads 1: .*upgrade",
+    a_newer_version_wrote_the_state: r"state format \d+, this version reads \d+: .*upgrade",
     a_newer_version_wrote_the_models: r"format \d+.*newer",
     somebody_else_wrote_to_keyed: r"keyed/1 offset \d+: .*Only correlator's intake may write",
     somebody_else_wrote_to_keyed_before_the_committed_offset: "cannot replay: .*Only correlator's intake may",
