@@ -59,7 +59,7 @@ def kafka_worker(
     topics, clock, steady = Topics(connection.prefix), SystemClock(), SteadyClock()
 
     def ports(name: str, inputs: list[str]) -> Ports:
-        identity = f"{connection.prefix}{name}"
+        identity = topics.group(name)
         return Ports(
             KafkaGroupReader(connection.kafka, identity, inputs, instance),
             KafkaTransactionalWriter(connection.kafka, f"{identity}.{instance}"),

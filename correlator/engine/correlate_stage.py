@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from correlator.codec import Codes
 from correlator.engine.checkpoint import Cut
 from correlator.engine.commit import Committer, Outbox, Send
+from correlator.engine.dead_letters import dead_letter
 from correlator.engine.feed_notices import FeedNotices
+from correlator.engine.frames import frame_of
 from correlator.engine.gauges import Gauges
 from correlator.engine.lag import Lag
 from correlator.engine.notices import replay_differs
@@ -20,10 +21,10 @@ from correlator.engine.options import Options, Ports
 from correlator.engine.ports import Committed, LogUnavailable, Membership, TopicPartition
 from correlator.engine.restore import Stamp
 from correlator.engine.tasks import Task, Tasks
-from correlator.engine.topics import FOREIGN, EngineRefusal, Topics
-from correlator.frame import Frame, FrameError, decode_frame
+from correlator.engine.topics import Topics
+from correlator.frame import Frame
 from correlator.pipeline import Bundle, alert_partition, correlate_step
-from correlator.record import Record
+from correlator.record import Record, Reject
 from correlator.timeline.partition import stamp
 
 
@@ -128,15 +129,12 @@ class CorrelateStage:
         for record in records:
             tp = _where(record)
             task = touched[tp] = self.tasks.live[tp]
-            frame = _frame(record, task.partition.codes)
-            correlated = correlate_step(frame, task.partition, self._bundle)
-            task.crc = stamp(task.crc, correlated.changes)
             task.offset = record.offset + 1
-            task.folded_events += len(frame.rows)
-            for change, alert in zip(correlated.changes, correlated.alerts, strict=True):
-                where = alert_partition(change.alert.entity)
-                sends.append(Send(self._topics.alerts, where, alert.key, alert.value, alert.headers))
-            self._gauges.folded(frame, correlated.changes)
+            frame = frame_of(record, task.partition.codes)
+            if isinstance(frame, Reject):
+                sends.append(self._refuse(record, frame))
+            else:
+                sends += self._fold_one(frame, task)
         sends += self._feed_notices.due([task.partition for task in self.tasks.live.values()])
         spent_ms = steady.now_ms() - started_ms
         for tp, task in touched.items():
@@ -147,6 +145,21 @@ class CorrelateStage:
             "correlator_records_consumed_total", len(records), stage=self.name, topic=self._topics.keyed
         )
         return self._outbox(sends, touched)
+
+    def _fold_one(self, frame: Frame, task: Task) -> list[Send]:
+        """The alerts of one frame."""
+        correlated = correlate_step(frame, task.partition, self._bundle)
+        task.crc = stamp(task.crc, correlated.changes)
+        task.folded_events += len(frame.rows)
+        self._gauges.folded(frame, correlated.changes)
+        return [
+            Send(self._topics.alerts, alert_partition(c.alert.entity), alert.key, alert.value, alert.headers)
+            for c, alert in zip(correlated.changes, correlated.alerts, strict=True)
+        ]
+
+    def _refuse(self, record: Record, reject: Reject) -> Send:
+        self._ports.meter.add("correlator_dead_letters_total", 1, stage=self.name, reason=reject.reason)
+        return dead_letter(self._topics.dead_letters, record, reject)
 
     def _outbox(self, sends: Sequence[Send], touched: Mapping[TopicPartition, Task]) -> Outbox:
         bundle = self._bundle.hash
@@ -241,11 +254,3 @@ class CorrelateStage:
 
 def _where(record: Record) -> TopicPartition:
     return TopicPartition(record.topic, record.partition)
-
-
-def _frame(record: Record, codes: Codes) -> Frame:
-    try:
-        return decode_frame(record.value or b"", codes)
-    except FrameError as error:
-        where = f"{record.topic}/{record.partition} offset {record.offset}"
-        raise EngineRefusal(f"{where}: {error}. {FOREIGN}") from error

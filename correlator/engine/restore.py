@@ -14,9 +14,10 @@ from collections.abc import Iterator
 import msgspec
 
 from correlator.engine.checkpoint import MANIFEST_KEY, REBUILD, Manifest, decode_manifest
+from correlator.engine.frames import frame_of
 from correlator.engine.ports import Committed, LogReader, LogTruncated, LogUnavailable, TopicPartition
-from correlator.engine.topics import ANEW, FOREIGN, EngineRefusal, Topics
-from correlator.frame import FrameError, decode_frame
+from correlator.engine.topics import ANEW, EngineRefusal, Topics
+from correlator.frame import Frame
 from correlator.models.scorer import Scorer
 from correlator.models.scorer import decode as decode_scorer
 from correlator.models.state import StateFormatError
@@ -80,8 +81,6 @@ class Restore:
             raise
         except LogTruncated as error:
             raise self._unreachable(str(error)) from error
-        except FrameError as error:
-            raise EngineRefusal(f"{self._name}: cannot replay: {error}. {FOREIGN}") from error
         return self.restored is not None
 
     @property
@@ -108,7 +107,9 @@ class Restore:
         replayed = 0
         self.remaining = end - offset
         for record in self._log.read(self._keyed, offset, end):
-            crc = stamp(crc, partition.step(decode_frame(record.value or b"", partition.codes)))
+            frame = frame_of(record, partition.codes)
+            if isinstance(frame, Frame):
+                crc = stamp(crc, partition.step(frame))
             replayed += 1
             self.remaining = end - record.offset - 1
             if replayed % FRAMES_PER_SLICE == 0:
@@ -183,14 +184,20 @@ class Restore:
         if self._committed is None:
             raise EngineRefusal(
                 f"{self._name}: there is a checkpoint at offset {manifest.offset}, but the consumer group "
-                "has no committed offset: it expired or was deleted. Set the group's offset of this "
-                f"partition to {manifest.offset} to go on from the checkpoint."
+                f"has no committed offset: it expired or was deleted. {self._set_to(manifest.offset)}"
             )
         if self._committed.offset < manifest.offset:
             raise EngineRefusal(
                 f"{self._name}: the checkpoint is at offset {manifest.offset}, the group only at "
-                f"{self._committed.offset}: its offset was reset. Set it to {manifest.offset} or later."
+                f"{self._committed.offset}: its offset was reset. {self._set_to(manifest.offset)}"
             )
+
+    def _set_to(self, offset: int) -> str:
+        return (
+            f"Set the offset of group {self._topics.group('correlate')} to what it was, or to {offset} "
+            "(`kafka-consumer-groups.sh --reset-offsets`): alerts of what was read since are then told again, "
+            "under the same uids."
+        )
 
     def _check_log(self, manifest: Manifest | None) -> None:
         """Does it still hold what is to be replayed?"""

@@ -10,6 +10,10 @@ class Topics(msgspec.Struct, frozen=True):
 
     prefix: str = "correlator."
 
+    def group(self, stage: str) -> str:
+        """The consumer group of *stage*."""
+        return f"{self.prefix}{stage}"
+
     @property
     def keyed(self) -> str:
         return f"{self.prefix}keyed"
@@ -36,7 +40,6 @@ class Topics(msgspec.Struct, frozen=True):
 
 
 ANEW = "begin anew with other topics (`topics: {prefix: ...}` in correlator.yml)"
-FOREIGN = "Only correlator's intake may write to this topic."
 
 
 class EngineRefusal(Exception):

@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from correlator import frame
 from correlator.cli.embedded import CORRELATE_GROUP, Embedded
 from correlator.engine import checkpoint
 from correlator.engine.checkpoint import MANIFEST_KEY, Manifest, decode_manifest
@@ -101,24 +102,16 @@ def a_newer_version_wrote_the_models(embedded: Embedded) -> None:
     _rewrite(embedded, newer)
 
 
-def somebody_else_wrote_to_keyed(embedded: Embedded) -> None:
-    embedded.log.append(_keyed(embedded), None, b"hello")
-
-
-def somebody_else_wrote_to_keyed_before_the_committed_offset(embedded: Embedded) -> None:
-    """It is met by the replay."""
-    group, where = embedded.log.group(CORRELATE_GROUP), _keyed(embedded)
-    embedded.log.append(where, None, b"hello")
-    end = embedded.log.partition(where).next_offset
-    group.committed[where] = Committed(end, group.committed[where].metadata)
+def a_newer_version_wrote_a_frame(embedded: Embedded) -> None:
+    embedded.log.append(_keyed(embedded), None, _encode([frame.FORMAT + 1, "new"]))
 
 
 CASES: dict[Callable[[Embedded], None], str] = {
     another_bundle: rf"made under bundle \w+, you start with {OTHER}.*Start with the configuration of that",
     another_bundle_before_the_first_checkpoint: rf"made under bundle \w+, you start with {OTHER}",
     a_partition_was_added: "has 5 partitions, but this state was made when it had 4.*with the old number",
-    the_committed_offset_is_gone: r"no committed offset.*Set the group's offset of this partition to \d+",
-    the_committed_offset_was_reset: r"the group only at 1: its offset was reset. Set it to \d+ or later",
+    the_committed_offset_is_gone: r"no committed offset.*Set the offset of group correlator.correlate .*\d+",
+    the_committed_offset_was_reset: r"the group only at 1: its offset was reset. Set the offset of group",
     keyed_does_not_reach_back: "no longer reaches back.*Restore the topic from a backup, or begin anew",
     keyed_was_created_anew: r"the log ends at offset 1, but \d+ is committed: the topic was created anew",
     records_of_the_checkpoint_were_deleted: r"it holds 0 entities of \d+.*`correlator topics check`",
@@ -127,8 +120,7 @@ CASES: dict[Callable[[Embedded], None], str] = {
     a_newer_version_wrote_the_checkpoint: "checkpoint has format 2, this version reads 1. Upgrade",
     a_newer_version_wrote_the_state: r"state format \d+, this version reads \d+: .*upgrade",
     a_newer_version_wrote_the_models: r"format \d+.*newer",
-    somebody_else_wrote_to_keyed: r"keyed/1 offset \d+: .*Only correlator's intake may write",
-    somebody_else_wrote_to_keyed_before_the_committed_offset: "cannot replay: .*Only correlator's intake may",
+    a_newer_version_wrote_a_frame: r"keyed/1 offset \d+: frame format \d+, .*upgrade correlator",
 }
 reached: set[tuple[str, int]] = set()
 

@@ -163,6 +163,29 @@ def test_a_replay_that_differs_is_told_to_the_operator() -> None:
     assert [record.key for record in notices if b"did not reproduce" in (record.value or b"")]
 
 
+def test_what_somebody_else_wrote_to_keyed_is_a_dead_letter_live_and_passed_over_by_a_replay() -> None:
+    embedded = system()
+    first = worker(embedded)
+    for _ in range(30):
+        first.step()
+    where = TopicPartition(embedded.topics.keyed, 1)
+    embedded.log.append(where, b"key", b"hello")
+    run(worker(embedded))  # as the same instance: the first one is fenced
+    (letter,) = embedded.news(embedded.topics.dead_letters)
+    headers = dict(letter.headers)
+    assert (letter.key, letter.value) == (b"key", b"hello")
+    assert headers["correlator.errors.reason"] == b"not_a_frame"
+    assert headers["correlator.errors.topic"] == embedded.topics.keyed.encode()
+    for number in range(embedded.log.partitions(embedded.topics.checkpoints)):
+        checkpoint = TopicPartition(embedded.topics.checkpoints, number)
+        embedded.log.truncate(checkpoint, embedded.log.partition(checkpoint).next_offset)
+    again = worker(embedded)
+    run(again)
+    assert embedded.news(embedded.topics.notices) == []
+    assert (told(embedded), state(again)) == refolded(embedded)
+    assert open_at_end(embedded) == undisturbed()[0]
+
+
 def test_the_number_of_partitions_does_not_change_the_open_alerts() -> None:
     expected, _ = undisturbed()
     embedded = system(with_partitions(company().bundle, 1))

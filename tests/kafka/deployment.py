@@ -130,7 +130,7 @@ class Deployment:
 
     def members(self, stage: str) -> set[str]:
         """Instances that the group of *stage* consists of, as the broker sees it."""
-        group = f"{self.topics.prefix}{stage}"
+        group = self.topics.group(stage)
         admin = KafkaAdminClient(**self.kafka.client())
         found = admin.describe_groups([group])[group]["members"]
         admin.close()

@@ -80,7 +80,7 @@ def offsets(
     deployment: Deployment, stage: str, topics: Iterable[str], partitions: int
 ) -> dict[TopicPartition, Committed | None]:
     """What the group of *stage* has committed."""
-    group = f"{deployment.topics.prefix}{stage}"
+    group = deployment.topics.group(stage)
     consumer = KafkaConsumer(**consumer_settings(deployment.kafka), group_id=group)
     found: dict[TopicPartition, Committed | None] = {}
     for tp in (TopicPartition(topic, number) for topic in topics for number in range(partitions)):
