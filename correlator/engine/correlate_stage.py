@@ -27,6 +27,8 @@ from correlator.pipeline import Bundle, alert_partition, correlate_step
 from correlator.record import Record, Reject
 from correlator.timeline.partition import stamp
 
+IDLE_TIMES = 10  # as long between two checkpoints of a partition that took no events
+
 
 class CorrelateStage:
     """`step` is one poll and at most two transactions: what was polled, and a checkpoint that is whole."""
@@ -104,7 +106,7 @@ class CorrelateStage:
         for tp, task in list(self.tasks.live.items()):
             if not self._settle():
                 return
-            if task.cut is None and task.folded_events == 0:
+            if task.cut is None and task.folded_frames == 0:
                 continue
             cut = task.cut or self._begin_cut(tp, task)
             while not cut.advance(self._options.slice_entities):
@@ -151,6 +153,7 @@ class CorrelateStage:
         correlated = correlate_step(frame, task.partition, self._bundle)
         task.crc = stamp(task.crc, correlated.changes)
         task.folded_events += len(frame.rows)
+        task.folded_frames += 1
         self._gauges.folded(frame, correlated.changes)
         return [
             Send(self._topics.alerts, alert_partition(c.alert.entity), alert.key, alert.value, alert.headers)
@@ -226,9 +229,10 @@ class CorrelateStage:
             self._finish(membership)
 
     def _is_due(self, task: Task) -> bool:
-        options = self._options
-        return task.folded_events > 0 and (
-            self._ports.steady.now_ms() - task.image_ms >= options.checkpoint_ms
+        """Also now and then when nothing but time has passed: the log is deleted behind us."""
+        options, age_ms = self._options, self._ports.steady.now_ms() - task.image_ms
+        return task.folded_frames > 0 and (
+            age_ms >= options.checkpoint_ms * (1 if task.folded_events else IDLE_TIMES)
             or task.folded_ms >= options.replay_ms_max
             or task.folded_events >= options.checkpoint_events
         )
@@ -236,7 +240,7 @@ class CorrelateStage:
     def _begin_cut(self, tp: TopicPartition, task: Task) -> Cut:
         self._turn = tp
         task.cut = Cut(task.partition, task.offset, task.crc, self._ports.steady.now_ms())
-        task.folded_events = task.folded_ms = 0
+        task.folded_events = task.folded_frames = task.folded_ms = 0
         return task.cut
 
     def _put_checkpoint(self, tp: TopicPartition, task: Task, cut: Cut) -> None:

@@ -173,6 +173,7 @@ class IntakeStage:
         closed = [
             c is not None and c.metadata.endswith(CLOSED) for tp, c in committed.items() if tp != self._people
         ]
+        has_news = has_news or bool(self._notices)
         self.is_finished = self._options.is_bounded and bool(closed) and all(closed) and not has_news
         return intake
 

@@ -95,6 +95,7 @@ class Restore:
         return f"{self._keyed.topic}/{self._number}"
 
     def _run(self) -> Iterator[None]:
+        self._check_partitions()  # first: one that was added has no checkpoint to be asked for
         manifest, entities = None, list[tuple[str, bytes]]()
         for manifest, entities in self._read_checkpoint():  # noqa: B007 - the last one counts
             yield
@@ -160,10 +161,9 @@ class Restore:
                 f"{self._bundle.hash}: rules, sites, networks, feeds or settings differ. Start with the "
                 f"configuration of that bundle, or {ANEW}; `correlator replay` shows what the new one does."
             )
-        self._check_partitions()
+        self._check_log(manifest)
         if manifest is not None:
             self._check_manifest(manifest, entities)
-        self._check_log(manifest)
 
     def _check_partitions(self) -> None:
         expected = self._bundle.intake.partitions  # part of the bundle, so of the state too
@@ -195,8 +195,8 @@ class Restore:
     def _set_to(self, offset: int) -> str:
         return (
             f"Set the offset of group {self._topics.group('correlate')} to what it was, or to {offset} "
-            "(`kafka-consumer-groups.sh --reset-offsets`): alerts of what was read since are then told again, "
-            "under the same uids."
+            "(`kafka-consumer-groups.sh --reset-offsets`): alerts of what was read since are then told "
+            "again, under the same uids."
         )
 
     def _check_log(self, manifest: Manifest | None) -> None:
@@ -204,12 +204,12 @@ class Restore:
         first, start = self._log.begin_offset(self._keyed), manifest.offset if manifest else 0
         if start < first:
             raise self._unreachable(f"it begins at offset {first}, the state needs it from {start}")
-        end = self._committed.offset if self._committed else 0
-        last = self._log.high_watermark(self._keyed)
-        if last < end:
+        known = max(start, self._committed.offset if self._committed else 0)
+        end = self._log.high_watermark(self._keyed)
+        if end < known:
             raise EngineRefusal(
-                f"{self._name}: the log ends at offset {last}, but {end} is committed: the topic was created "
-                f"anew, or lost records. Restore it from a backup, or {ANEW}."
+                f"{self._name}: the log ends at offset {end}, but was read up to {known}: the topic was "
+                f"created anew, or lost records. Restore it from a backup, or {ANEW}."
             )
 
     def _damaged(self, what: str) -> EngineRefusal:

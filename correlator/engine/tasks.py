@@ -30,6 +30,7 @@ class Task(msgspec.Struct):
     image_ms: int  # when the last checkpoint was written, or the task began
     folded_ms: int = 0  # time spent folding since then: what a replay would cost
     folded_events: int = 0
+    folded_frames: int = 0
     cut: Cut | None = None
 
 

@@ -63,6 +63,12 @@ def keyed_does_not_reach_back(embedded: Embedded) -> None:
 
 
 def keyed_was_created_anew(embedded: Embedded) -> None:
+    """By which Kafka forgets what was committed, too."""
+    keyed_lost_records(embedded)
+    del embedded.log.group(CORRELATE_GROUP).committed[_keyed(embedded)]
+
+
+def keyed_lost_records(embedded: Embedded) -> None:
     logs = embedded.log._topics[embedded.topics.keyed]
     logs[P] = type(logs[P])(embedded.topics.keyed, P)
     embedded.log.append(_keyed(embedded), None, b"")
@@ -113,7 +119,8 @@ CASES: dict[Callable[[Embedded], None], str] = {
     the_committed_offset_is_gone: r"no committed offset.*Set the offset of group correlator.correlate .*\d+",
     the_committed_offset_was_reset: r"the group only at 1: its offset was reset. Set the offset of group",
     keyed_does_not_reach_back: "no longer reaches back.*Restore the topic from a backup, or begin anew",
-    keyed_was_created_anew: r"the log ends at offset 1, but \d+ is committed: the topic was created anew",
+    keyed_was_created_anew: r"the log ends at offset 1, but was read up to \d+: the topic was created anew",
+    keyed_lost_records: r"the log ends at offset 1, but was read up to \d+: the topic was created anew",
     records_of_the_checkpoint_were_deleted: r"it holds 0 entities of \d+.*`correlator topics check`",
     an_entity_is_damaged: r"/1: the checkpoint is damaged: a record of it cannot be read.*Delete the records",
     the_manifest_is_damaged: "/1: the checkpoint is damaged: no manifest.*Delete the records",

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from functools import cache
 
+import msgspec
 import pytest
 
-from correlator.cli.embedded import CORRELATE_GROUP, INTAKE_GROUP, Embedded, with_partitions
+from correlator.adapters.clock import SimulatedClock
+from correlator.adapters.prometheus import PrometheusMeter
+from correlator.cli.embedded import CORRELATE_GROUP, FAST, INTAKE_GROUP, Embedded, with_partitions
 from correlator.engine.checkpoint import MANIFEST_KEY, Manifest, decode_manifest
 from correlator.engine.ports import Committed, TopicPartition
 from tests.engine.company import (
@@ -110,6 +113,24 @@ def test_a_checkpoint_is_one_cut_behind_which_the_log_may_be_forgotten() -> None
     assert state(again) == held
 
 
+def test_a_partition_that_takes_no_events_is_checkpointed_too() -> None:
+    """Else the log would be deleted behind it: no restart could replay it from its beginning."""
+    embedded = Embedded(with_partitions(company().bundle, 64), SimulatedClock(1), {})
+    embedded.load_identities(company().identities[:1], 0)
+    steady = SimulatedClock(1)
+    options = msgspec.structs.replace(FAST, checkpoint_ms=1_000)
+    only = embedded.worker(PrometheusMeter(has_process=False), options, steady=steady)
+    numbers = range(embedded.log.partitions(embedded.topics.keyed))
+    for _ in range(200):
+        for clock in (embedded.clock, steady):
+            clock.sleep_ms(1_000)  # a tick, which is all that most partitions ever see
+        only.step()
+    assert all(_manifest(embedded, number).offset > 0 for number in numbers)
+    only.finish()
+    ends = [embedded.log.partition(TopicPartition(embedded.topics.keyed, n)).next_offset for n in numbers]
+    assert [_manifest(embedded, number).offset for number in numbers] == ends
+
+
 def test_two_workers_share_the_partitions_and_take_over_from_each_other() -> None:
     expected, _ = undisturbed()
     embedded = system()
@@ -183,6 +204,21 @@ def test_what_somebody_else_wrote_to_keyed_is_a_dead_letter_live_and_passed_over
     run(again)
     assert embedded.news(embedded.topics.notices) == []
     assert (told(embedded), state(again)) == refolded(embedded)
+    assert open_at_end(embedded) == undisturbed()[0]
+
+
+def test_an_input_that_lost_records_is_told_of_and_read_from_where_it_begins() -> None:
+    embedded = system()
+    run(worker(embedded))
+    group = embedded.log.group(INTAKE_GROUP)
+    where = next(tp for tp in group.committed if tp.topic in embedded.raw)
+    committed = group.committed[where]
+    group.committed[where] = Committed(committed.offset + 1_000, committed.metadata)
+    run(worker(embedded))
+    (notice,) = [
+        r.value for r in embedded.news(embedded.topics.notices) if (r.value or b"").find(b"lost") > 0
+    ]
+    assert b"is committed, but the log ends at" in (notice or b"")
     assert open_at_end(embedded) == undisturbed()[0]
 
 

@@ -39,7 +39,11 @@ EVERY_READ = {
     "level": "informational",
     "correlator": {"suppress": {"for": "0s"}, "evidence": ["place.door"]},
 }
-TIMEOUTS = {"session_timeout_ms": 3_000, "transaction_timeout_ms": 2_000}
+TIMEOUTS = {
+    "session_timeout_ms": 3_000,
+    "transaction_timeout_ms": 2_000,
+    "metadata_max_age_ms": 2_000,
+}
 RAW = {"retention.ms": "-1", "message.timestamp.type": "CreateTime"}
 KEYED = 4
 PATIENCE_S = 120
@@ -84,9 +88,7 @@ class Deployment:
 
     def publish(self) -> None:
         """Topics, identities and records, with the simulated arrival as timestamp."""
-        own = own_topics(self.topics.prefix, KEYED)
-        with kafka_topics(self.kafka) as topics:
-            topics.create([*own, *(Topic(name, PARTITIONS, RAW) for name in self._names.values())])
+        self.create_topics()
         publisher = KafkaPublisher(self.kafka)
         for key, value in self.rows(load_bundle(self.directory)):
             publisher.send(self.topics.identities, 0, key.encode(), value)
@@ -95,6 +97,12 @@ class Deployment:
             publisher.send(*where, record.key, record.value, record.headers, record.timestamp_ms)
         publisher.flush()
         publisher.close()
+
+    def create_topics(self) -> None:
+        """Those that are missing."""
+        raw = [Topic(name, PARTITIONS, RAW) for name in self.raw]
+        with kafka_topics(self.kafka) as topics:
+            topics.create([*own_topics(self.topics.prefix, KEYED), *raw])
 
     def replayed(self) -> list[Finding]:
         """What `replay` tells of the same records."""

@@ -283,10 +283,9 @@ class Fleet:
 
     def wait_for_members(self, stage: str, instances: set[str]) -> None:
         """Until the broker counts exactly *instances* as members of the group of *stage*, joined or not."""
-        members, end_s = set[str](), time.monotonic() + PATIENCE_S
-        while members != instances:
+        end_s = time.monotonic() + PATIENCE_S
+        while (members := self._deployment.members(stage)) != instances:
             assert time.monotonic() < end_s, f"members of {stage} are {members}, not {instances}"
-            members = self._deployment.members(stage)
 
     def __enter__(self) -> Self:
         return self

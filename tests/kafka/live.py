@@ -81,10 +81,13 @@ class Traffic:
         newest = list(self.sent)[-1]
         self.wait(lambda: newest in self.told, "the newest is not told")
 
-    def ends(self) -> None:
-        """No more is sent, and everything that was is told."""
+    def end_sending(self) -> None:
         self._is_over = True
         self._threads[0].join()
+
+    def ends(self) -> None:
+        """No more is sent, and everything that was is told."""
+        self.end_sending()
         self.wait(lambda: self.sent.keys() <= self.told.keys(), "not everything is told")
 
     def _guarded(self, part: Callable[[], None]) -> None:

@@ -55,6 +55,7 @@ class KafkaConfig(BaseModel):
     ssl_crlfile: FilePath | None = None
     ssl_password: SecretStr | None = None
     ssl_ciphers: str | None = None
+    metadata_max_age_ms: int = Field(default=300_000, ge=100)  # until partitions that were added are seen
     session_timeout_ms: int = Field(default=15_000, ge=1_000)  # of the groups' members
     transaction_timeout_ms: int = Field(default=10_000, ge=1_000)
 
