@@ -5,7 +5,7 @@ PYTEST_ARGS ?=
 SEEDS ?= 1000
 FROM ?= 0
 
-.PHONY: run test sim bench lint fmt lock clean
+.PHONY: run test sim matrix bench lint fmt lock clean
 .SILENT:
 
 run: ## the main job on the embedded log, fed by a simulated company
@@ -25,6 +25,10 @@ lint:
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy --strict correlator tests
 	$(BIN)/lint-imports --no-logo
+
+matrix: ## kill -9 and all the rest at every point, on a real broker; some minutes
+	scripts/setup test
+	$(BIN)/pytest -m matrix --durations=10 $(PYTEST_ARGS)
 
 bench: ## speed and memory; reports, never asserts
 	scripts/setup test

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 
-from tests.broker.broker import Broker
+from tests.broker.broker import Broker, Cluster
 from tests.broker.proxy import Proxy
 
 settings.register_profile("quick", max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
@@ -43,6 +43,17 @@ def bootstrap(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    """Three brokers of our own. Slow to start: for what one broker cannot do."""
+    cluster = Cluster()
+    try:
+        cluster.start()
+        yield cluster
+    finally:
+        cluster.close()
+
+
+@pytest.fixture(scope="session")
 def _proxy(broker: Broker) -> Iterator[Proxy]:
     proxy = Proxy(broker.proxy_port, broker.proxied_port)
     yield proxy
@@ -66,6 +77,6 @@ def unique(request: pytest.FixtureRequest) -> str:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Whatever uses a broker is marked so, and runs after the tests that are quick to fail."""
     for item in items:
-        if "broker" in getattr(item, "fixturenames", ()) or "bootstrap" in getattr(item, "fixturenames", ()):
+        if not {"broker", "bootstrap", "cluster"}.isdisjoint(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.broker)
     items.sort(key=lambda item: item.get_closest_marker("broker") is not None)

@@ -15,7 +15,7 @@ from correlator.engine.dead_letters import PARTITIONS as DEAD_LETTER_PARTITIONS
 from correlator.engine.intake_stage import IntakeStage
 from correlator.engine.options import Options, Ports
 from correlator.engine.ports import Clock, Meter, TopicPartition
-from correlator.engine.topics import Faults, NoFaults, Topics
+from correlator.engine.topics import Topics
 from correlator.engine.worker import Worker, freeze_heap
 from correlator.pipeline import ALERT_PARTITIONS, Bundle
 from correlator.record import Record
@@ -64,7 +64,6 @@ class Embedded:
         *,
         instance: str | None = None,
         steady: Clock | None = None,
-        faults: Faults | None = None,
         stage: Literal["intake", "correlate"] | None = None,
     ) -> Worker:
         """Both stages, or only *stage*, as a member of their groups. Several workers share the partitions."""
@@ -79,7 +78,6 @@ class Embedded:
                 self.clock,
                 steady,
                 meter,
-                faults or NoFaults(),
                 freeze_heap,
             )
 

@@ -5,7 +5,7 @@ batches. Entities, and the manifest with everything else, go out together with t
 fenced like a commit; so a reader sees all of a checkpoint or nothing of it. Each entity is a record, and
 the checkpoint topic is compacted.
 
-Format 1 of the manifest, msgpack array: see `Manifest`.
+Format 1 of the manifest, msgpack array: see `Manifest`. Fields at its end may be missing.
 """
 
 from __future__ import annotations
@@ -19,6 +19,10 @@ from correlator.timeline.partition import Partition
 
 FORMAT = 1
 MANIFEST_KEY = b"manifest"  # entity keys have a colon
+REBUILD = (
+    "Delete the records of this partition (`kafka-delete-records.sh`), so that the state is rebuilt from the "
+    "keyed topic, if that still reaches back."
+)
 
 
 class Manifest(msgspec.Struct, frozen=True, array_like=True):
@@ -30,6 +34,7 @@ class Manifest(msgspec.Struct, frozen=True, array_like=True):
     bundle: str
     partitions: int  # of *keyed*: fixed for life
     rest: bytes  # marks, codes, models: `Partition.freeze`
+    entities: int = -1  # how many there are; -1: written before this was counted
 
 
 class _Head(msgspec.Struct, array_like=True):
@@ -49,10 +54,7 @@ def decode_manifest(raw: bytes, where: TopicPartition) -> Manifest:
         if found == FORMAT:
             return _manifest(raw)
     except msgspec.DecodeError as error:
-        raise EngineRefusal(
-            f"{name}: the manifest of the checkpoint is damaged ({error}). Delete the records of this "
-            "partition, so that the state is rebuilt from the keyed topic, if that still reaches back."
-        ) from error
+        raise EngineRefusal(f"{name}: the checkpoint is damaged: no manifest ({error}). {REBUILD}") from error
     what = "Upgrade correlator." if found > FORMAT else "No migration from it is known."
     raise EngineRefusal(f"{name}: the checkpoint has format {found}, this version reads {FORMAT}. {what}")
 
@@ -64,6 +66,7 @@ class Cut:
         self.offset, self.crc, self.started_ms = offset, crc, started_ms
         self._partition = partition
         self._entities: list[tuple[str, bytes | None]] = []
+        self._count = len(partition.timelines)
         partition.freeze()
 
     def advance(self, count: int) -> bool:
@@ -76,7 +79,7 @@ class Cut:
         """The records of the checkpoint, the manifest last."""
         number = self._partition.number
         rest = self._partition.changed.rest()
-        manifest = Manifest(FORMAT, self.offset, self.crc, bundle, partitions, rest)
+        manifest = Manifest(FORMAT, self.offset, self.crc, bundle, partitions, rest, self._count)
         sends = [Send(topics.checkpoints, number, key.encode(), raw) for key, raw in self._entities]
         sends.append(Send(topics.checkpoints, number, MANIFEST_KEY, _encode(manifest)))
         return sends

@@ -11,7 +11,7 @@ May not know: Kafka. The guards around the client are the writer's.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
 import msgspec
@@ -53,7 +53,14 @@ _RESULTS: Mapping[str, str] = {
     "fenced": "fenced",
     "unknown": "unknown",
 }
+FAILURES: Mapping[type[Exception], Event] = {
+    CommitFenced: "fenced",
+    CommitAborted: "aborted",
+    CommitUnknown: "unknown",
+    LogUnavailable: "unknown",  # while what became of it is asked
+}
 BACK_OFF_MAX_MS = 5_000
+ATTEMPTS_QUIET = 2  # failures of one outbox before an operator is told
 
 
 class Send(msgspec.Struct, frozen=True):
@@ -84,7 +91,14 @@ class Committer:
         self.outbox: Outbox | None = None
         self._state: State = "idle"
         self._reader, self._writer, self._clock, self._meter = reader, writer, clock, meter
-        self._back_off_ms = 0
+        self._attempts, self._back_off_ms = 0, 0  # at the outbox so far
+        self._error = ""  # what the last of them came to
+
+    def waiting(self) -> tuple[str, ...]:
+        """Why nothing is committed, for a person; () while all is well, and after a first failure."""
+        if self._attempts < ATTEMPTS_QUIET:
+            return ()
+        return (f"{self.stage} cannot commit, tried {self._attempts} times: {self._error}",)
 
     def put(self, outbox: Outbox) -> None:
         """Take the next transaction. The one before must have come to an end."""
@@ -94,6 +108,7 @@ class Committer:
     def drop(self) -> None:
         """Forget the outbox: its partitions are not ours any more."""
         self.outbox, self._state = None, "idle"
+        self._attempts = self._back_off_ms = 0
 
     def attempt(self, membership: Membership) -> Action:
         """Send the outbox, or find out what became of it. `settle`, `resend`: call again after a poll."""
@@ -105,27 +120,17 @@ class Committer:
         if self._state == "unsent":
             self._state, action = TABLE[self._state, self._send(outbox, membership)]
         if self._state == "unknown":
-            self._state, action = TABLE[self._state, self._settle(outbox)]
+            self._state, action = TABLE[self._state, self._tried(lambda: self._settle(outbox))]
         if action in ("apply", "drop"):
-            self.outbox, self._back_off_ms = None, 0
+            self.drop()
         else:
+            self._attempts += 1
             self._back_off_ms = min(BACK_OFF_MAX_MS, 2 * self._back_off_ms or 50)
         return action
 
     def _send(self, outbox: Outbox, membership: Membership) -> Event:
         started_ms = self._clock.now_ms()
-        event: Event = "ok"
-        try:
-            self._writer.begin()
-            for s in outbox.sends:
-                self._writer.send(s.topic, s.partition, s.key, s.value, s.headers)
-            self._writer.commit(outbox.offsets, membership)
-        except CommitFenced:
-            event = "fenced"
-        except CommitAborted:
-            event = "aborted"
-        except CommitUnknown:
-            event = "unknown"
+        event = self._tried(lambda: self._transact(outbox, membership))
         self._meter.add("correlator_transactions_total", 1, stage=self.stage, result=_RESULTS[event])
         if event == "ok":
             seconds = (self._clock.now_ms() - started_ms) / 1_000
@@ -133,19 +138,23 @@ class Committer:
             self._meter.observe("correlator_transaction_records", [len(outbox.sends)], stage=self.stage)
         return event
 
+    def _tried(self, part: Callable[[], Event]) -> Event:
+        try:
+            return part()
+        except tuple(FAILURES) as error:
+            self._error = str(error)
+            return FAILURES[type(error)]
+
+    def _transact(self, outbox: Outbox, membership: Membership) -> Event:
+        self._writer.begin()
+        for s in outbox.sends:
+            self._writer.send(s.topic, s.partition, s.key, s.value, s.headers)
+        self._writer.commit(outbox.offsets, membership)
+        return "ok"
+
     def _settle(self, outbox: Outbox) -> Event:
-        try:
-            self._writer.settle()
-        except CommitFenced:
-            return "fenced"
-        except CommitAborted:
-            return "aborted"
-        except CommitUnknown:
-            return "unknown"
-        try:
-            return self._compare(outbox)
-        except LogUnavailable:
-            return "unknown"
+        self._writer.settle()
+        return self._compare(outbox)
 
     def _compare(self, outbox: Outbox) -> Event:
         moved = [tp for tp, ours in outbox.offsets.items() if ours != outbox.previous.get(tp)]

@@ -9,25 +9,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import msgspec
-
-from correlator.codec import Codes
 from correlator.engine.checkpoint import Cut
 from correlator.engine.commit import Committer, Outbox, Send
+from correlator.engine.dead_letters import dead_letter
 from correlator.engine.feed_notices import FeedNotices
+from correlator.engine.frames import frame_of
 from correlator.engine.gauges import Gauges
 from correlator.engine.lag import Lag
+from correlator.engine.notices import replay_differs
 from correlator.engine.options import Options, Ports
 from correlator.engine.ports import Committed, LogUnavailable, Membership, TopicPartition
-from correlator.engine.restore import Restored, Stamp
+from correlator.engine.restore import Stamp
 from correlator.engine.tasks import Task, Tasks
-from correlator.engine.topics import EngineRefusal, Topics
-from correlator.frame import Frame, FrameError, decode_frame
+from correlator.engine.topics import Topics
+from correlator.frame import Frame
 from correlator.pipeline import Bundle, alert_partition, correlate_step
-from correlator.record import Record
+from correlator.record import Record, Reject
 from correlator.timeline.partition import stamp
 
-_json = msgspec.json.Encoder(order="deterministic").encode
+IDLE_TIMES = 10  # as long between two checkpoints of a partition that took no events
 
 
 class CorrelateStage:
@@ -47,10 +47,13 @@ class CorrelateStage:
 
     # -------------------------------------------------------------------- loop
 
-    def step(self) -> int:
-        """Poll, fold, commit. How many frames were folded. Raises `EngineRefusal`."""
+    def step(self, wait_ms: int = 0) -> int:
+        """Poll, at most *wait_ms* if nothing is there, fold, commit. How many frames were folded.
+
+        Raises `EngineRefusal`.
+        """
         reader, live = self._ports.reader, self.tasks.live
-        timeout_ms = 0 if self.tasks.is_restoring else self._options.poll_ms
+        timeout_ms = 0 if self.tasks.is_restoring else wait_ms
         records = reader.poll(timeout_ms, self._options.frames_max)
         membership = reader.membership()
         changes = reader.assignment_changes()
@@ -74,7 +77,6 @@ class CorrelateStage:
             return 0
         if records:
             self._committer.put(self._fold(records, self._positions(records)))
-            self._ports.faults.reached("correlate-folded")
             if not self._finish(membership):
                 return 0
         self._checkpoint(membership)
@@ -97,14 +99,14 @@ class CorrelateStage:
         """Why the stage is not ready, for a person."""
         if not self.tasks.is_assigned:
             return ("correlate has not joined its group",)
-        return self.tasks.waiting()
+        return self._committer.waiting() + self.tasks.waiting()
 
     def finish(self) -> None:
         """Before leaving: commit what is folded, and write a checkpoint of every partition that changed."""
         for tp, task in list(self.tasks.live.items()):
             if not self._settle():
                 return
-            if task.cut is None and task.folded_events == 0:
+            if task.cut is None and task.folded_frames == 0:
                 continue
             cut = task.cut or self._begin_cut(tp, task)
             while not cut.advance(self._options.slice_entities):
@@ -123,22 +125,18 @@ class CorrelateStage:
         return {tp: self._ports.reader.position(tp) for tp in {_where(record) for record in records}}
 
     def _fold(self, records: Sequence[Record], positions: Mapping[TopicPartition, int]) -> Outbox:
-        sends = [self._difference(tp, restored) for tp, restored in self.tasks.differing]
-        self.tasks.differing.clear()
+        sends = self._differences()
         touched: dict[TopicPartition, Task] = {}
         started_ms, steady = self._ports.steady.now_ms(), self._ports.steady
         for record in records:
             tp = _where(record)
             task = touched[tp] = self.tasks.live[tp]
-            frame = _frame(record, task.partition.codes)
-            correlated = correlate_step(frame, task.partition, self._bundle)
-            task.crc = stamp(task.crc, correlated.changes)
             task.offset = record.offset + 1
-            task.folded_events += len(frame.rows)
-            for change, alert in zip(correlated.changes, correlated.alerts, strict=True):
-                where = alert_partition(change.alert.entity)
-                sends.append(Send(self._topics.alerts, where, alert.key, alert.value, alert.headers))
-            self._gauges.folded(frame, correlated.changes)
+            frame = frame_of(record, task.partition.codes)
+            if isinstance(frame, Reject):
+                sends.append(self._refuse(record, frame))
+            else:
+                sends += self._fold_one(frame, task)
         sends += self._feed_notices.due([task.partition for task in self.tasks.live.values()])
         spent_ms = steady.now_ms() - started_ms
         for tp, task in touched.items():
@@ -149,6 +147,22 @@ class CorrelateStage:
             "correlator_records_consumed_total", len(records), stage=self.name, topic=self._topics.keyed
         )
         return self._outbox(sends, touched)
+
+    def _fold_one(self, frame: Frame, task: Task) -> list[Send]:
+        """The alerts of one frame."""
+        correlated = correlate_step(frame, task.partition, self._bundle)
+        task.crc = stamp(task.crc, correlated.changes)
+        task.folded_events += len(frame.rows)
+        task.folded_frames += 1
+        self._gauges.folded(frame, correlated.changes)
+        return [
+            Send(self._topics.alerts, alert_partition(c.alert.entity), alert.key, alert.value, alert.headers)
+            for c, alert in zip(correlated.changes, correlated.alerts, strict=True)
+        ]
+
+    def _refuse(self, record: Record, reject: Reject) -> Send:
+        self._ports.meter.add("correlator_dead_letters_total", 1, stage=self.name, reason=reject.reason)
+        return dead_letter(self._topics.dead_letters, record, reject)
 
     def _outbox(self, sends: Sequence[Send], touched: Mapping[TopicPartition, Task]) -> Outbox:
         bundle = self._bundle.hash
@@ -161,18 +175,12 @@ class CorrelateStage:
         meter.set("correlator_now_timestamp_seconds", task.partition.now_ms / 1_000, partition=number)
         meter.set("correlator_state_entries", len(task.partition.timelines), partition=number)
 
-    def _difference(self, tp: TopicPartition, restored: Restored) -> Send:
-        self._ports.meter.add("correlator_replay_differs_total", 1, partition=str(tp.partition))
-        notice = {
-            "kind": "replay_differs",
-            "partition": tp.partition,
-            "offset": restored.offset,
-            "message": f"The replay of {tp.topic}/{tp.partition} up to offset {restored.offset} did not "
-            f"reproduce what had been published (stamp {restored.crc:08x}, committed "
-            f"{restored.expected_crc:08x}). Alerts of its entities may have been told differently before. "
-            "Keep the log and report this.",
-        }
-        return Send(self._topics.notices, 0, f"replay_differs:{tp.partition}".encode(), _json(notice))
+    def _differences(self) -> list[Send]:
+        """Notices of restores that did not reproduce what was published."""
+        differing, self.tasks.differing = self.tasks.differing, []
+        for tp, _ in differing:
+            self._ports.meter.add("correlator_replay_differs_total", 1, partition=str(tp.partition))
+        return [replay_differs(self._topics.notices, tp, restored) for tp, restored in differing]
 
     # -------------------------------------------------------------- committing
 
@@ -185,7 +193,6 @@ class CorrelateStage:
             for tp, committed in outbox.offsets.items():
                 self.tasks.live[tp].committed = committed
             self._gauges.committed()
-            self._ports.faults.reached("correlate-committed")
         elif action == "drop":
             self._gauges.dropped()
             self._turn = None
@@ -222,9 +229,10 @@ class CorrelateStage:
             self._finish(membership)
 
     def _is_due(self, task: Task) -> bool:
-        options = self._options
-        return task.folded_events > 0 and (
-            self._ports.steady.now_ms() - task.image_ms >= options.checkpoint_ms
+        """Also now and then when nothing but time has passed: the log is deleted behind us."""
+        options, age_ms = self._options, self._ports.steady.now_ms() - task.image_ms
+        return task.folded_frames > 0 and (
+            age_ms >= options.checkpoint_ms * (1 if task.folded_events else IDLE_TIMES)
             or task.folded_ms >= options.replay_ms_max
             or task.folded_events >= options.checkpoint_events
         )
@@ -232,13 +240,12 @@ class CorrelateStage:
     def _begin_cut(self, tp: TopicPartition, task: Task) -> Cut:
         self._turn = tp
         task.cut = Cut(task.partition, task.offset, task.crc, self._ports.steady.now_ms())
-        task.folded_events = task.folded_ms = 0
+        task.folded_events = task.folded_frames = task.folded_ms = 0
         return task.cut
 
     def _put_checkpoint(self, tp: TopicPartition, task: Task, cut: Cut) -> None:
         partitions = self._ports.log.partitions(self._topics.keyed)
         sends = cut.sends(self._topics, self._bundle.hash, partitions)
-        self._ports.faults.reached("during-checkpoint")
         task.cut, self._turn, task.image_ms = None, None, self._ports.steady.now_ms()
         self._committer.put(self._outbox(sends, {tp: task}))
         number, meter = str(tp.partition), self._ports.meter
@@ -251,11 +258,3 @@ class CorrelateStage:
 
 def _where(record: Record) -> TopicPartition:
     return TopicPartition(record.topic, record.partition)
-
-
-def _frame(record: Record, codes: Codes) -> Frame:
-    try:
-        return decode_frame(record.value or b"", codes)
-    except FrameError as error:
-        where = f"{record.topic}/{record.partition} offset {record.offset}"
-        raise EngineRefusal(f"{where}: {error}. Only correlator's intake may write to this topic.") from error

@@ -10,15 +10,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import msgspec
-
 from correlator.engine.commit import Committer, Outbox, Send
 from correlator.engine.dead_letters import dead_letter
 from correlator.engine.inputs import Input, Inputs, Key
 from correlator.engine.lag import Lag
 from correlator.engine.metrics import labelled
+from correlator.engine.notices import input_stopped, records_lost
 from correlator.engine.options import Options, Ports
-from correlator.engine.ports import AssignmentChange, Committed, LogUnavailable, Membership, TopicPartition
+from correlator.engine.ports import (
+    AssignmentChange,
+    Committed,
+    LogTruncated,
+    LogUnavailable,
+    Membership,
+    TopicPartition,
+)
 from correlator.engine.topics import Topics
 from correlator.event import FOREVER
 from correlator.frame import encode_frame
@@ -29,8 +35,6 @@ from correlator.record import Record
 
 CLOSED = " closed"  # in an offset's metadata: a bounded read has stated its end
 LEARN_RECORDS = 2_000
-
-_json = msgspec.json.Encoder(order="deterministic").encode
 
 
 class IntakeStage:
@@ -56,12 +60,19 @@ class IntakeStage:
 
     # -------------------------------------------------------------------- loop
 
-    def step(self) -> int:
-        """Poll, take, commit. How many raw records were taken. Raises `EngineRefusal`."""
+    def step(self, wait_ms: int = 0) -> int:
+        """Poll, at most *wait_ms* if nothing is there, take, commit. How many raw records were taken.
+
+        Raises `EngineRefusal`.
+        """
         self._pace()
         clock_ms = self._ports.clock.now_ms()  # before the poll: a tick must not claim what came after it
-        timeout_ms = 0 if self.inputs.has_records else self._options.poll_ms
-        records = self._ports.reader.poll(timeout_ms, self._options.records_max)
+        timeout_ms = 0 if self.inputs.has_records else wait_ms
+        try:
+            records = self._ports.reader.poll(timeout_ms, self._options.records_max)
+        except LogTruncated:
+            self._begin_again()  # the inputs are opened anew, where they begin now, and a notice says so
+            return 0
         membership = self._ports.reader.membership()
         self.inputs.receive(records)
         self._follow(self._ports.reader.assignment_changes())
@@ -93,11 +104,12 @@ class IntakeStage:
         """Why the stage is not ready, for a person."""
         if self._intake is None:
             return ("intake has not joined its group",)
-        return tuple(
+        stopped = tuple(
             f"{i.where.topic}/{i.where.partition} is stopped: {i.bad_in_a_row} dead letters in a row"
             for i in self.inputs.by_key.values()
             if i.is_stopped
         )
+        return self._committer.waiting() + stopped
 
     def finish(self) -> None:
         """Before leaving: settle what was sent."""
@@ -161,6 +173,7 @@ class IntakeStage:
         closed = [
             c is not None and c.metadata.endswith(CLOSED) for tp, c in committed.items() if tp != self._people
         ]
+        has_news = has_news or bool(self._notices)
         self.is_finished = self._options.is_bounded and bool(closed) and all(closed) and not has_news
         return intake
 
@@ -168,8 +181,8 @@ class IntakeStage:
         reader = self._ports.reader
         begin, end = reader.begin_offset(tp), reader.end_offset(tp)
         start = committed.offset if committed else begin
-        if start < begin:
-            self._notice_gap(tp, start, begin)
+        if not begin <= start <= end:
+            self._notices.append(records_lost(self._topics.notices, tp, start, begin, end))
             start = begin
         reader.seek(tp, start)
         metadata = committed.metadata if committed else ""
@@ -266,7 +279,8 @@ class IntakeStage:
             return
         refused = [letter for t in taken for letter in t.dead_letters]
         for found in self.inputs.judge(records, refused, self._options.bad_in_a_row_max):
-            self._notice_stopped(found)
+            why = f"{found.bad_in_a_row} records in a row could not be used"
+            self._notices.append(input_stopped(self._topics.notices, found.where, why))
 
     def _count(self, records: Sequence[Record]) -> None:
         by_topic: dict[str, int] = {}
@@ -307,31 +321,5 @@ class IntakeStage:
             for tp, committed in outbox.offsets.items():
                 self.inputs.by_key[tp.topic, tp.partition].committed = committed
             self.is_finished = self._is_closing
-            self._ports.faults.reached("intake-committed")
         elif action == "drop":
             self._begin_again()
-
-    # ----------------------------------------------------------------- notices
-
-    def _notice_gap(self, tp: TopicPartition, wanted: int, first: int) -> None:
-        self._notice(
-            "records_lost",
-            tp,
-            f"{tp.topic}/{tp.partition}: records {wanted} to {first - 1} were deleted before they were read. "
-            f"Reading goes on at {first}. Give the topic a longer retention than the longest outage.",
-        )
-
-    def _notice_stopped(self, found: Input) -> None:
-        tp = found.where
-        self._notice(
-            "input_stopped",
-            tp,
-            f"{tp.topic}/{tp.partition}: {found.bad_in_a_row} records in a row could not be used, "
-            "reading of this partition is stopped. See `correlator dead-letters list`; mend the feed or the "
-            "producer and start this process again.",
-        )
-
-    def _notice(self, kind: str, tp: TopicPartition, message: str) -> None:
-        document = {"kind": kind, "topic": tp.topic, "partition": tp.partition, "message": message}
-        key = f"{kind}:{tp.topic}:{tp.partition}".encode()
-        self._notices.append(Send(self._topics.notices, 0, key, _json(document)))

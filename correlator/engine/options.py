@@ -7,7 +7,6 @@ from collections.abc import Callable
 import msgspec
 
 from correlator.engine.ports import Clock, GroupReader, LogReader, Meter, TransactionalWriter
-from correlator.engine.topics import Faults, NoFaults
 
 
 def _nothing() -> None:
@@ -15,9 +14,10 @@ def _nothing() -> None:
 
 
 class Options(msgspec.Struct, frozen=True):
-    """Durations in ms. *poll_ms* stays at 500 or more with Kafka (H6); an embedded log answers at once."""
+    """Durations in ms."""
 
-    poll_ms: int = 500
+    poll_ms: int = 500  # of waiting for records when there is nothing to do; an embedded log answers at once
+    shared_poll_ms: int = 50  # the same where a stage waits while the other one could work
     pace_ms: int = 20  # between two transactions of intake
     tick_ms: int = 1_000
     look_ms: int = 500  # how old the known end of an input may be when none of its records wait
@@ -44,5 +44,4 @@ class Ports(msgspec.Struct):
     clock: Clock
     steady: Clock
     meter: Meter
-    faults: Faults = NoFaults()
     restored: Callable[[], None] = _nothing  # a partition came back: much of the heap is now long-lived

@@ -13,12 +13,14 @@ from collections.abc import Iterator
 
 import msgspec
 
-from correlator.engine.checkpoint import MANIFEST_KEY, Manifest, decode_manifest
+from correlator.engine.checkpoint import MANIFEST_KEY, REBUILD, Manifest, decode_manifest
+from correlator.engine.frames import frame_of
 from correlator.engine.ports import Committed, LogReader, LogTruncated, LogUnavailable, TopicPartition
-from correlator.engine.topics import EngineRefusal, Topics
-from correlator.frame import FrameError, decode_frame
+from correlator.engine.topics import ANEW, EngineRefusal, Topics
+from correlator.frame import Frame
 from correlator.models.scorer import Scorer
 from correlator.models.scorer import decode as decode_scorer
+from correlator.models.state import StateFormatError
 from correlator.pipeline import Bundle
 from correlator.timeline.partition import Partition, stamp
 from correlator.timeline.state import StateError
@@ -64,6 +66,7 @@ class Restore:
     ) -> None:
         self.restored: Restored | None = None
         self.remaining = 0
+        self._is_rebuild = False
         self._log, self._topics, self._bundle, self._number = log, topics, bundle, number
         self._committed = committed
         self._keyed = TopicPartition(topics.keyed, number)
@@ -78,21 +81,26 @@ class Restore:
             raise
         except LogTruncated as error:
             raise self._unreachable(str(error)) from error
-        except StateError as error:
-            raise EngineRefusal(f"{self._name}: {error}") from error
-        except FrameError as error:
-            raise EngineRefusal(f"{self._name}: cannot replay: {error}") from error
         return self.restored is not None
+
+    @property
+    def waiting(self) -> str:
+        """How far it is, for a person."""
+        keyed = self._topics.keyed
+        what = f"has no checkpoint, is rebuilt from {keyed}" if self._is_rebuild else "restores"
+        return f"partition {self._number} {what}: {self.remaining} records left"
 
     @property
     def _name(self) -> str:
         return f"{self._keyed.topic}/{self._number}"
 
     def _run(self) -> Iterator[None]:
+        self._check_partitions()  # first: one that was added has no checkpoint to be asked for
         manifest, entities = None, list[tuple[str, bytes]]()
         for manifest, entities in self._read_checkpoint():  # noqa: B007 - the last one counts
             yield
-        self._check(manifest)
+        self._is_rebuild = manifest is None and self._committed is not None
+        self._check(manifest, len(entities))
         offset, crc = (manifest.offset, manifest.crc) if manifest else (0, 0)
         partition = self._fresh() if manifest is None else self._load(manifest, entities)
         yield
@@ -100,7 +108,9 @@ class Restore:
         replayed = 0
         self.remaining = end - offset
         for record in self._log.read(self._keyed, offset, end):
-            crc = stamp(crc, partition.step(decode_frame(record.value or b"", partition.codes)))
+            frame = frame_of(record, partition.codes)
+            if isinstance(frame, Frame):
+                crc = stamp(crc, partition.step(frame))
             replayed += 1
             self.remaining = end - record.offset - 1
             if replayed % FRAMES_PER_SLICE == 0:
@@ -126,15 +136,22 @@ class Restore:
                 yield None, []
         raw = newest.pop(MANIFEST_KEY, None)
         manifest = None if raw is None else decode_manifest(raw, where)
-        yield manifest, [(key.decode(), value) for key, value in newest.items()]
+        yield manifest, [(key.decode(errors="replace"), value) for key, value in newest.items()]
 
     def _fresh(self) -> Partition:
         return Partition(self._bundle.program, Scorer(self._number), self._number)
 
     def _load(self, manifest: Manifest, entities: list[tuple[str, bytes]]) -> Partition:
-        return Partition.restore(self._bundle.program, decode_scorer, manifest.rest, entities)
+        try:
+            return Partition.restore(self._bundle.program, decode_scorer, manifest.rest, entities)
+        except (StateError, StateFormatError) as error:
+            if error.__cause__ is None:  # whole, but of another version
+                raise EngineRefusal(f"{self._topics.checkpoints}/{self._number}: {error}.") from error
+            raise self._damaged(f"a record of it cannot be read ({error})") from error
+        except (msgspec.DecodeError, LookupError) as error:
+            raise self._damaged(f"a record of it cannot be read ({error})") from error
 
-    def _check(self, manifest: Manifest | None) -> None:
+    def _check(self, manifest: Manifest | None, entities: int) -> None:
         """Refuse what would give a wrong state. Every message says what to do."""
         said = parse_stamp(self._committed.metadata) if self._committed else None
         bundle = manifest.bundle if manifest else said.bundle if said else self._bundle.hash
@@ -142,40 +159,67 @@ class Restore:
             raise EngineRefusal(
                 f"{self._name}: this state was made under bundle {bundle}, you start with "
                 f"{self._bundle.hash}: rules, sites, networks, feeds or settings differ. Start with the "
-                "configuration of that bundle, or begin anew with other topics (`topics: {prefix: ...}` in "
-                "correlator.yml); `correlator replay` shows what the new one does."
+                f"configuration of that bundle, or {ANEW}; `correlator replay` shows what the new one does."
             )
+        self._check_log(manifest)
         if manifest is not None:
-            self._check_manifest(manifest)
-        first = self._log.begin_offset(self._keyed)
-        start = manifest.offset if manifest else 0
-        if start < first:
-            raise self._unreachable(f"it begins at offset {first}, the state needs it from {start}")
+            self._check_manifest(manifest, entities)
 
-    def _check_manifest(self, manifest: Manifest) -> None:
-        partitions = self._log.partitions(self._topics.keyed)
-        if manifest.partitions != partitions:
+    def _check_partitions(self) -> None:
+        expected = self._bundle.intake.partitions  # part of the bundle, so of the state too
+        found = max(self._log.partitions(self._topics.keyed), self._number + 1)
+        if found != expected:
             raise EngineRefusal(
-                f"{self._keyed.topic} has {partitions} partitions, but this state was made when it had "
-                f"{manifest.partitions}: every entity would change its owner. Their number is fixed for "
-                "life. Create the topic anew with the old number, or begin anew with other topics "
-                "(`topics: {prefix: ...}` in correlator.yml)."
+                f"{self._topics.keyed} has {found} partitions, but this state was made when it had "
+                f"{expected}: every entity would change its owner. Their number is fixed for life. "
+                f"Create the topic anew with the old number, or {ANEW}."
+            )
+
+    def _check_manifest(self, manifest: Manifest, entities: int) -> None:
+        if manifest.entities not in (-1, entities):
+            raise self._damaged(
+                f"it holds {entities} entities of {manifest.entities}. Records were deleted from it: "
+                "`correlator topics check` says whether its settings are right"
             )
         if self._committed is None:
             raise EngineRefusal(
                 f"{self._name}: there is a checkpoint at offset {manifest.offset}, but the consumer group "
-                "has no committed offset: it expired or was deleted. Set the group's offset of this "
-                f"partition to {manifest.offset} to go on from the checkpoint."
+                f"has no committed offset: it expired or was deleted. {self._set_to(manifest.offset)}"
             )
         if self._committed.offset < manifest.offset:
             raise EngineRefusal(
                 f"{self._name}: the checkpoint is at offset {manifest.offset}, the group only at "
-                f"{self._committed.offset}: its offset was reset. Set it to {manifest.offset} or later."
+                f"{self._committed.offset}: its offset was reset. {self._set_to(manifest.offset)}"
             )
+
+    def _set_to(self, offset: int) -> str:
+        return (
+            f"Set the offset of group {self._topics.group('correlate')} to what it was, or to {offset} "
+            "(`kafka-consumer-groups.sh --reset-offsets`): alerts of what was read since are then told "
+            "again, under the same uids."
+        )
+
+    def _check_log(self, manifest: Manifest | None) -> None:
+        """Does it still hold what is to be replayed?"""
+        first, start = self._log.begin_offset(self._keyed), manifest.offset if manifest else 0
+        if start < first:
+            raise self._unreachable(f"it begins at offset {first}, the state needs it from {start}")
+        known = max(start, self._committed.offset if self._committed else 0)
+        end = self._log.high_watermark(self._keyed)
+        if end < known:
+            raise EngineRefusal(
+                f"{self._name}: the log ends at offset {end}, but was read up to {known}: the topic was "
+                f"created anew, or lost records. Restore it from a backup, or {ANEW}."
+            )
+
+    def _damaged(self, what: str) -> EngineRefusal:
+        return EngineRefusal(
+            f"{self._topics.checkpoints}/{self._number}: the checkpoint is damaged: {what}. {REBUILD}"
+        )
 
     def _unreachable(self, what: str) -> EngineRefusal:
         return EngineRefusal(
             f"{self._name}: the log no longer reaches back to the newest checkpoint ({what}). The state "
-            "cannot be rebuilt without a gap. Restore the topic from a backup, or begin anew with other "
-            "topics (`topics: {prefix: ...}` in correlator.yml) and a longer retention."
+            f"cannot be rebuilt without a gap. Restore the topic from a backup, or {ANEW} and a longer "
+            "retention."
         )

@@ -30,6 +30,7 @@ class Task(msgspec.Struct):
     image_ms: int  # when the last checkpoint was written, or the task began
     folded_ms: int = 0  # time spent folding since then: what a replay would cost
     folded_events: int = 0
+    folded_frames: int = 0
     cut: Cut | None = None
 
 
@@ -54,10 +55,7 @@ class Tasks:
         return bool(self._restoring or self._assigned)
 
     def waiting(self) -> tuple[str, ...]:
-        return tuple(
-            f"partition {tp.partition} restores: {state.restore.remaining} records left"
-            for tp, state in sorted(self._restoring.items())
-        )
+        return tuple(state.restore.waiting for _, state in sorted(self._restoring.items()))
 
     def apply(self, changes: Sequence[AssignmentChange], unsettled: Collection[TopicPartition]) -> bool:
         """Follow what the listener recorded. *unsettled* are partitions with an outbox whose fate is open.
@@ -149,5 +147,5 @@ class Tasks:
         for kind in ("assigned", "revoked", "lost"):
             if getattr(change, kind):
                 meter.add("correlator_rebalances_total", 1, stage="correlate", kind=kind)
-        owned = len(self.live) + len(self._restoring)
+        owned = len(self.live) + len(self._restoring) + len(self._assigned)
         meter.set("correlator_partitions_assigned", owned, stage="correlate")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Protocol
-
 import msgspec
 
 
@@ -11,6 +9,10 @@ class Topics(msgspec.Struct, frozen=True):
     """Full names: a deployment may put its own prefix before ours."""
 
     prefix: str = "correlator."
+
+    def group(self, stage: str) -> str:
+        """The consumer group of *stage*."""
+        return f"{self.prefix}{stage}"
 
     @property
     def keyed(self) -> str:
@@ -37,16 +39,8 @@ class Topics(msgspec.Struct, frozen=True):
         return f"{self.prefix}dead-letters"
 
 
+ANEW = "begin anew with other topics (`topics: {prefix: ...}` in correlator.yml)"
+
+
 class EngineRefusal(Exception):
     """This process must not go on with this log: says what is wrong and what to do. Exit code 2."""
-
-
-class Faults(Protocol):
-    """Where a test may stop the process dead. Production has one that does nothing."""
-
-    def reached(self, point: str) -> None: ...
-
-
-class NoFaults:
-    def reached(self, point: str) -> None:
-        return

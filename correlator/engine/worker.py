@@ -3,6 +3,7 @@ settled.
 
     while not stopping: intake.step(); correlate.step()
 
+A stage waits for records only when the round before found nothing to do for either.
 A log that does not answer is no error: the loop backs off, says so, and asks again. `EngineRefusal` ends it.
 """
 
@@ -29,7 +30,7 @@ class _Stage(Protocol):
     name: str
     clock: Clock  # the wall's
 
-    def step(self) -> int: ...
+    def step(self, wait_ms: int) -> int: ...
     def waiting(self) -> tuple[str, ...]: ...
     def finish(self) -> None: ...
     def close(self) -> None: ...
@@ -51,6 +52,7 @@ class Worker:
         self._stages: Sequence[_Stage] = [stage for stage in (intake, correlate) if stage is not None]
         self._steady, self._meter, self._options = steady, meter, options
         self._back_off_ms = 0
+        self._is_idle = False
         self._collected_ms = self._collected_all_ms = steady.now_ms()
 
     def run(self, is_stopping: Callable[[], bool], after_step: Callable[[], None] = lambda: None) -> None:
@@ -74,9 +76,10 @@ class Worker:
     def step(self) -> int:
         """Each stage once. How many records they took."""
         count = 0
+        wait_ms = self._wait_ms if self._is_idle else 0
         try:
             for stage in self._stages:
-                count += stage.step()
+                count += stage.step(wait_ms)
                 now_s = stage.clock.now_ms() / 1_000
                 self._meter.set("correlator_main_loop_timestamp_seconds", now_s, stage=stage.name)
             self._back_off_ms = 0
@@ -89,7 +92,8 @@ class Worker:
                 "To go on, set the offset of the consumer group to the first record that is left."
             ) from error
         self.health.loop_ms = self._steady.now_ms()
-        self._collect(is_idle=count == 0)
+        self._is_idle = count == 0
+        self._collect()
         return count
 
     def partitions(self) -> list[Partition]:
@@ -125,12 +129,17 @@ class Worker:
         self._back_off_ms = min(BACK_OFF_MAX_MS, 2 * self._back_off_ms or BACK_OFF_MIN_MS)
         self._steady.sleep_ms(self._back_off_ms)
 
-    def _collect(self, *, is_idle: bool) -> None:
+    @property
+    def _wait_ms(self) -> int:
+        poll_ms, shared_ms = self._options.poll_ms, self._options.shared_poll_ms
+        return poll_ms if len(self._stages) == 1 else min(poll_ms, shared_ms)
+
+    def _collect(self) -> None:
         """Garbage is collected at moments of our choosing: it is the whole of the latency tail otherwise."""
         if gc.isenabled():
             return
         now_ms = self._steady.now_ms()
-        if is_idle and now_ms - self._collected_all_ms >= COLLECT_ALL_MS:
+        if self._is_idle and now_ms - self._collected_all_ms >= COLLECT_ALL_MS:
             self._collected_all_ms = self._collected_ms = now_ms
             gc.collect()
         elif now_ms - self._collected_ms >= COLLECT_YOUNG_MS:

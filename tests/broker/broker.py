@@ -1,7 +1,8 @@
-"""A real Apache Kafka for tests: one node, KRaft, loopback only, jars collected by Maven from pom.xml.
+"""A real Apache Kafka for tests: KRaft, loopback only, jars collected by Maven from pom.xml.
 
-One broker has three listeners for clients, so that one process serves every kind of test: `bootstrap` is
-plain, `proxied` sends clients to a port of the test's own (see proxy.py), `secure` wants TLS and SCRAM.
+`Broker`, one process, has three listeners for clients, so that it serves nearly every kind of test:
+`bootstrap` is plain, `proxied` sends clients to a port of the test's own (see proxy.py), `secure` wants TLS
+and SCRAM. `Cluster` is for what one broker cannot do.
 
 The jars, and a class-data archive that halves the start, are kept in `.cache/kafka` under the repository.
 `KAFKA_LIBS` names a folder of jars to use instead (the `libs` of a Kafka download will do).
@@ -23,11 +24,16 @@ import uuid
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from kafka import KafkaAdminClient
+from kafka.errors import KafkaError
+
 from tests.broker.certificates import Certificates, make_certificates
 
 HERE = Path(__file__).parent
 CACHE = HERE.parents[1] / ".cache" / "kafka"
+ARCHIVE = CACHE / "kafka.jsa"
 HOST = "127.0.0.1"
+BROKERS = 3
 USER, PASSWORD = "correlator", "correlator-secret"
 COPY_JARS = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies"
 JVM = [
@@ -44,8 +50,7 @@ appender.f.layout.type=PatternLayout
 appender.f.layout.pattern=%d{HH:mm:ss.SSS} %p %c{1} %m%n
 """
 SETTINGS: dict[str, object] = {
-    "node.id": 1,
-    "process.roles": "broker,controller",
+    "controller.listener.names": "CONTROLLER",
     "auto.create.topics.enable": "false",
     "min.insync.replicas": 1,
     "default.replication.factor": 1,
@@ -76,6 +81,17 @@ SETTINGS: dict[str, object] = {
     "log.cleaner.dedupe.buffer.size": 4 << 20,
     "log.index.size.max.bytes": 256 << 10,
     "metadata.log.segment.bytes": 8 << 20,
+}
+REPLICATED: dict[str, object] = {
+    "inter.broker.listener.name": "PLAIN",
+    "listener.security.protocol.map": "PLAIN:PLAINTEXT,CONTROLLER:PLAINTEXT",
+    "default.replication.factor": 3,
+    "min.insync.replicas": 2,
+    "offsets.topic.replication.factor": 3,
+    "transaction.state.log.replication.factor": 3,
+    "transaction.state.log.min.isr": 2,
+    "share.coordinator.state.topic.replication.factor": 3,
+    "share.coordinator.state.topic.min.isr": 2,
 }
 
 
@@ -120,78 +136,37 @@ def free_ports(count: int) -> list[int]:
         return [each.getsockname()[1] for each in sockets]
 
 
-class Broker:
-    """One Kafka node with its data in memory where possible. `start` returns when clients can connect."""
+class Node:
+    """One Kafka process in *root*. `start` returns when clients can connect."""
 
-    def __init__(self) -> None:
-        shm = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
-        self.root = Path(tempfile.mkdtemp(prefix="correlator-kafka-", dir=shm))
-        plain, self.proxied_port, secure, internal, controller, self.proxy_port = free_ports(6)
-        self.port = plain
-        self.bootstrap = f"{HOST}:{plain}"
-        self.proxied = f"{HOST}:{self.proxy_port}"
-        self.secure = f"{HOST}:{secure}"
-        self.certificates: Certificates = make_certificates(self.root)
-        self._log = self.root / "server.log"
+    def __init__(self, root: Path, port: int, settings: dict[str, object]) -> None:
+        root.mkdir(parents=True, exist_ok=True)
+        self.root, self.port = root, port
+        self._log = root / "server.log"
         self._process: subprocess.Popen[bytes] | None = None
-        ports = {"PLAIN": plain, "PROXIED": self.proxied_port, "SECURE": secure, "INTERNAL": internal}
-        self._settings = SETTINGS | self._listeners(ports, controller) | self._security()
-        self._settings["log.dirs"] = self.root / "data"
-        self._format()
+        (root / "log4j2.properties").write_text(LOG4J)
+        properties = SETTINGS | settings | {"log.dirs": root / "data"}
+        self._properties = root / "server.properties"
+        self._properties.write_text("".join(f"{name}={value}\n" for name, value in properties.items()))
 
-    def _listeners(self, ports: dict[str, int], controller: int) -> dict[str, object]:
-        advertised = ports | {"PROXIED": self.proxy_port}
-        return {
-            "listeners": _addresses((ports | {"CONTROLLER": controller}).items()),
-            "advertised.listeners": _addresses(advertised.items()),
-            "listener.security.protocol.map": "PLAIN:PLAINTEXT,PROXIED:PLAINTEXT,INTERNAL:PLAINTEXT,"
-            "CONTROLLER:PLAINTEXT,SECURE:SASL_SSL",
-            # the broker's own requests must not meet the proxy's faults
-            "inter.broker.listener.name": "INTERNAL",
-            "controller.listener.names": "CONTROLLER",
-            "controller.quorum.bootstrap.servers": f"{HOST}:{controller}",
-        }
-
-    def _security(self) -> dict[str, object]:
-        module = "org.apache.kafka.common.security.scram.ScramLoginModule required;"
-        return {
-            "sasl.enabled.mechanisms": "SCRAM-SHA-512",
-            "listener.name.secure.scram-sha-512.sasl.jaas.config": module,
-            "ssl.keystore.type": "PEM",
-            "ssl.keystore.location": self.certificates.server_keystore,
-            "ssl.truststore.type": "PEM",
-            "ssl.truststore.location": self.certificates.authority,
-        }
-
-    def _java(self, archive: str, *args: str) -> list[str]:
-        if shutil.which("java") is None:
-            raise BrokerUnavailable("Java 17 or newer is needed to run the tests' Kafka broker")
-        config = [
-            f"-Dlog4j2.configurationFile=file:{self.root}/log4j2.properties",
-            f"-Dkafka.log={self._log}",
-        ]
-        return ["java", *JVM, archive, *config, "-cp", class_path(), *args]
-
-    def _format(self) -> None:
-        (self.root / "log4j2.properties").write_text(LOG4J)
-        properties = self.root / "server.properties"
-        properties.write_text("".join(f"{name}={value}\n" for name, value in self._settings.items()))
-        # a leading "-" would be read as an option
-        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=").replace("-", "x")
-        archive = f"-XX:SharedArchiveFile={CACHE / 'kafka.jsa'}"
-        command = self._java(
-            archive, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(properties)
-        )
-        scram = ["--add-scram", f"SCRAM-SHA-512=[name={USER},password={PASSWORD}]"]
-        done = subprocess.run([*command, "--standalone", *scram], check=False, capture_output=True, text=True)
+    def format(self, cluster: str, *options: str) -> None:
+        """Once, before the first start. *cluster* is the id of the cluster, equal for its nodes."""
+        arguments = ["format", "-t", cluster, "-c", str(self._properties), *options]
+        command = self._java(f"-XX:SharedArchiveFile={ARCHIVE}", "kafka.tools.StorageTool", *arguments)
+        done = subprocess.run(command, check=False, capture_output=True, text=True)
         if done.returncode:
             raise BrokerUnavailable(f"Kafka could not format its storage:\n{done.stdout}{done.stderr}")
 
     def start(self) -> None:
-        archive = f"-XX:SharedArchiveFile={CACHE / 'kafka.jsa'}"
-        if not (CACHE / "kafka.jsa").exists() and CACHE.is_dir():  # written by a clean stop, then renamed
+        self.launch()
+        self.wait_until_ready()
+
+    def launch(self) -> None:
+        """Start without waiting."""
+        archive = f"-XX:SharedArchiveFile={ARCHIVE}"
+        if not ARCHIVE.exists() and CACHE.is_dir():  # written by a clean stop, then renamed
             archive = f"-XX:ArchiveClassesAtExit={self._new_archive()}"
-        command = self._java(archive, "kafka.Kafka", str(self.root / "server.properties"))
+        command = self._java(archive, "kafka.Kafka", str(self._properties))
         with (self.root / "stdout.log").open("ab") as out:
             self._process = subprocess.Popen(
                 command,
@@ -199,12 +174,8 @@ class Broker:
                 stderr=out,
                 preexec_fn=_die_with_parent,  # noqa: PLW1509 - it only makes a system call
             )
-        self._wait_until_ready(60.0)
 
-    def _new_archive(self) -> Path:
-        return CACHE / f"kafka-{os.getpid()}.jsa"
-
-    def _wait_until_ready(self, timeout_s: float) -> None:
+    def wait_until_ready(self, timeout_s: float = 60.0) -> None:
         """The listener accepts only once the broker may serve, so a connection means ready."""
         end = time.monotonic() + timeout_s
         while time.monotonic() < end and self._process is not None and self._process.poll() is None:
@@ -217,11 +188,15 @@ class Broker:
     def stop(self) -> None:
         self._end(signal.SIGTERM)
         if (new := self._new_archive()).exists():
-            new.rename(CACHE / "kafka.jsa")
+            new.rename(ARCHIVE)
 
     def kill(self) -> None:
         """As a power cut; `start` again uses the same ports and data."""
         self._end(signal.SIGKILL)
+
+    @property
+    def is_running(self) -> bool:
+        return self._process is not None
 
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:
@@ -244,9 +219,123 @@ class Broker:
             process.kill()
             process.wait()
 
+    def _new_archive(self) -> Path:
+        return CACHE / f"kafka-{os.getpid()}.jsa"
+
+    def _java(self, archive: str, *args: str) -> list[str]:
+        if shutil.which("java") is None:
+            raise BrokerUnavailable("Java 17 or newer is needed to run the tests' Kafka broker")
+        config = [
+            f"-Dlog4j2.configurationFile=file:{self.root}/log4j2.properties",
+            f"-Dkafka.log={self._log}",
+        ]
+        return ["java", *JVM, archive, *config, "-cp", class_path(), *args]
+
+
+class Broker(Node):
+    """The broker that most tests share: it is its own controller, and serves clients of every kind."""
+
+    def __init__(self) -> None:
+        plain, self.proxied_port, secure, internal, controller, self.proxy_port = free_ports(6)
+        self.bootstrap = f"{HOST}:{plain}"
+        self.proxied = f"{HOST}:{self.proxy_port}"
+        self.secure = f"{HOST}:{secure}"
+        root = new_root()
+        self.certificates: Certificates = make_certificates(root)
+        ports = {"PLAIN": plain, "PROXIED": self.proxied_port, "SECURE": secure, "INTERNAL": internal}
+        super().__init__(root, plain, self._listeners(ports, controller) | self._security())
+        scram = ["--add-scram", f"SCRAM-SHA-512=[name={USER},password={PASSWORD}]"]
+        self.format(cluster_id(), "--standalone", *scram)
+
+    def _listeners(self, ports: dict[str, int], controller: int) -> dict[str, object]:
+        advertised = ports | {"PROXIED": self.proxy_port}
+        return {
+            "process.roles": "broker,controller",
+            "node.id": 1,
+            "listeners": _addresses((ports | {"CONTROLLER": controller}).items()),
+            "advertised.listeners": _addresses(advertised.items()),
+            "listener.security.protocol.map": "PLAIN:PLAINTEXT,PROXIED:PLAINTEXT,INTERNAL:PLAINTEXT,"
+            "CONTROLLER:PLAINTEXT,SECURE:SASL_SSL",
+            # the broker's own requests must not meet the proxy's faults
+            "inter.broker.listener.name": "INTERNAL",
+            "controller.quorum.bootstrap.servers": f"{HOST}:{controller}",
+        }
+
+    def _security(self) -> dict[str, object]:
+        module = "org.apache.kafka.common.security.scram.ScramLoginModule required;"
+        return {
+            "sasl.enabled.mechanisms": "SCRAM-SHA-512",
+            "listener.name.secure.scram-sha-512.sasl.jaas.config": module,
+            "ssl.keystore.type": "PEM",
+            "ssl.keystore.location": self.certificates.server_keystore,
+            "ssl.truststore.type": "PEM",
+            "ssl.truststore.location": self.certificates.authority,
+        }
+
     def close(self) -> None:
         self.stop()
         shutil.rmtree(self.root, ignore_errors=True)
+
+
+class Cluster:
+    """Three brokers and a controller. What is in a topic is on all of them, a write needs two."""
+
+    def __init__(self, settings: dict[str, object] | None = None) -> None:
+        self.root = new_root()
+        controller, *ports = free_ports(BROKERS + 1)
+        self.bootstrap = ",".join(f"{HOST}:{port}" for port in ports)
+        quorum = f"{HOST}:{controller}"
+        common = REPLICATED | {"controller.quorum.bootstrap.servers": quorum} | (settings or {})
+        controlling = {"node.id": 100, "process.roles": "controller", "listeners": f"CONTROLLER://{quorum}"}
+        self.controller = Node(self.root / "controller", controller, common | controlling)
+        self.brokers = {
+            number: Node(self.root / str(number), port, common | _serving(number, port))
+            for number, port in enumerate(ports, 1)
+        }
+        cluster = cluster_id()
+        self.controller.format(cluster, "--standalone")
+        for broker in self.brokers.values():
+            broker.format(cluster)
+
+    def start(self) -> None:
+        nodes = (self.controller, *self.brokers.values())
+        for node in nodes:
+            node.launch()
+        for node in nodes:
+            node.wait_until_ready()
+
+    def leader(self, topic: str) -> int:
+        """Number of the broker that leads the first partition of *topic*, once there is one."""
+        number, end = -1, time.monotonic() + 30
+        while number not in self.brokers or not self.brokers[number].is_running:
+            assert time.monotonic() < end, f"nobody leads {topic}"
+            with contextlib.suppress(KafkaError):
+                admin = KafkaAdminClient(bootstrap_servers=self.bootstrap)
+                (found,) = admin.describe_topics([topic])
+                admin.close()
+                number = int(found["partitions"][0]["leader_id"])
+        return number
+
+    def close(self) -> None:
+        for node in (*self.brokers.values(), self.controller):
+            node.kill()
+        shutil.rmtree(self.root, ignore_errors=True)
+
+
+def _serving(number: int, port: int) -> dict[str, object]:
+    address = f"PLAIN://{HOST}:{port}"
+    roles = {"node.id": number, "process.roles": "broker"}
+    return roles | {"listeners": address, "advertised.listeners": address}
+
+
+def new_root() -> Path:
+    shm = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+    return Path(tempfile.mkdtemp(prefix="correlator-kafka-", dir=shm))
+
+
+def cluster_id() -> str:
+    """A leading "-" would be read as an option."""
+    return base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=").replace("-", "x")
 
 
 def _addresses(ports: Iterable[tuple[str, int]]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -22,9 +23,11 @@ from correlator.record import Record
 from correlator.simulate.company import CompanySettings, simulate
 from correlator.simulate.configuration import documents, identities
 from correlator.simulate.wire import PARTITIONS, TOPICS, read_schemas
+from correlator.timeline.partition import Partition
 from tests.findings import Open, open_alerts, read_finding
 
 SETTINGS = CompanySettings(days=4, people=30, seed=5, scenarios=40)
+Told = dict[str, list[bytes]]  # entity -> what was published of it
 State = dict[int, tuple[bytes, dict[str, bytes | None]]]  # partition -> rest, entities
 RECORDS = 1_500  # the last ones: scenarios begin on the fourth day
 STEPS_MAX = 3_000
@@ -81,14 +84,24 @@ def run(*workers: Worker) -> None:
         each.close()
 
 
-def told(embedded: Embedded) -> dict[str, list[bytes]]:
+def told(embedded: Embedded) -> Told:
     """Everything that was published, in order, by entity."""
-    found: dict[str, list[bytes]] = {}
-    for number in range(embedded.log.partitions(embedded.topics.alerts)):
-        log = embedded.log.partition(TopicPartition(embedded.topics.alerts, number))
-        for record in log.fetch(0, log.next_offset, 1 << 30)[0]:
-            value = record.value or b""
-            found.setdefault(read_finding(value).unmapped.correlator.entity, []).append(value)
+    return by_entity(record.value or b"" for record in committed(embedded, embedded.topics.alerts))
+
+
+def by_entity(alerts: Iterable[bytes]) -> Told:
+    found: Told = {}
+    for value in alerts:
+        found.setdefault(read_finding(value).unmapped.correlator.entity, []).append(value)
+    return found
+
+
+def committed(embedded: Embedded, topic: str) -> list[Record]:
+    """Everything that a reader of *topic* sees."""
+    found: list[Record] = []
+    for number in range(embedded.log.partitions(topic)):
+        log = embedded.log.partition(TopicPartition(topic, number))
+        found += log.fetch(0, log.next_offset, 1 << 30)[0]
     return found
 
 
@@ -96,14 +109,16 @@ def open_at_end(embedded: Embedded) -> Open:
     return open_alerts(read_finding(value) for values in told(embedded).values() for value in values)
 
 
-def refolded(embedded: Embedded) -> tuple[dict[str, list[bytes]], State]:
+def refolded(embedded: Embedded) -> tuple[Told, State]:
     """What one correlating stage that nobody disturbs makes of the same *keyed* topic."""
-    fresh = Embedded(embedded.bundle, SimulatedClock(FOREVER), {})
-    for number in range(embedded.log.partitions(embedded.topics.keyed)):
-        where = TopicPartition(embedded.topics.keyed, number)
-        log = embedded.log.partition(where)
-        for record in log.fetch(0, log.next_offset, 1 << 30)[0]:
-            fresh.log.append(where, None, record.value)
+    return refold(embedded.bundle, committed(embedded, embedded.topics.keyed))
+
+
+def refold(bundle: Bundle, keyed: Iterable[Record]) -> tuple[Told, State]:
+    """The same of the records of any *keyed* topic, in order per partition."""
+    fresh = Embedded(bundle, SimulatedClock(FOREVER), {})
+    for record in keyed:
+        fresh.log.append(TopicPartition(fresh.topics.keyed, record.partition), None, record.value)
     only = fresh.worker(
         PrometheusMeter(has_process=False), BOUNDED, steady=SimulatedClock(1), stage="correlate"
     )
@@ -113,14 +128,15 @@ def refolded(embedded: Embedded) -> tuple[dict[str, list[bytes]], State]:
 
 def state(*workers: Worker) -> State:
     """Bytes of all partitions: what a checkpoint of everything would hold."""
-    found = {}
-    for each in workers:
-        for partition in each.partitions():
-            partition.changed.add(partition.timelines)
-            partition.changed.unfreeze()
-            partition.freeze()
-            entities: dict[str, bytes | None] = {}
-            while some := partition.changed.slice(1_000):
-                entities.update(some)
-            found[partition.number] = (partition.changed.rest(), entities)
-    return found
+    return {partition.number: image(partition) for each in workers for partition in each.partitions()}
+
+
+def image(partition: Partition) -> tuple[bytes, dict[str, bytes | None]]:
+    """All bytes of a partition: rest, and entities."""
+    partition.changed.add(partition.timelines)
+    partition.changed.unfreeze()
+    partition.freeze()
+    entities: dict[str, bytes | None] = {}
+    while some := partition.changed.slice(1_000):
+        entities.update(some)
+    return partition.changed.rest(), entities

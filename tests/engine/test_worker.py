@@ -7,12 +7,12 @@ from functools import cache
 import msgspec
 import pytest
 
-from correlator.cli.embedded import CORRELATE_GROUP, INTAKE_GROUP, Embedded, with_partitions
+from correlator.adapters.clock import SimulatedClock
+from correlator.adapters.prometheus import PrometheusMeter
+from correlator.cli.embedded import CORRELATE_GROUP, FAST, INTAKE_GROUP, Embedded, with_partitions
 from correlator.engine.checkpoint import MANIFEST_KEY, Manifest, decode_manifest
 from correlator.engine.ports import Committed, TopicPartition
-from correlator.engine.topics import EngineRefusal
 from tests.engine.company import (
-    BOUNDED,
     company,
     open_at_end,
     refolded,
@@ -113,6 +113,24 @@ def test_a_checkpoint_is_one_cut_behind_which_the_log_may_be_forgotten() -> None
     assert state(again) == held
 
 
+def test_a_partition_that_takes_no_events_is_checkpointed_too() -> None:
+    """Else the log would be deleted behind it: no restart could replay it from its beginning."""
+    embedded = Embedded(with_partitions(company().bundle, 64), SimulatedClock(1), {})
+    embedded.load_identities(company().identities[:1], 0)
+    steady = SimulatedClock(1)
+    options = msgspec.structs.replace(FAST, checkpoint_ms=1_000)
+    only = embedded.worker(PrometheusMeter(has_process=False), options, steady=steady)
+    numbers = range(embedded.log.partitions(embedded.topics.keyed))
+    for _ in range(200):
+        for clock in (embedded.clock, steady):
+            clock.sleep_ms(1_000)  # a tick, which is all that most partitions ever see
+        only.step()
+    assert all(_manifest(embedded, number).offset > 0 for number in numbers)
+    only.finish()
+    ends = [embedded.log.partition(TopicPartition(embedded.topics.keyed, n)).next_offset for n in numbers]
+    assert [_manifest(embedded, number).offset for number in numbers] == ends
+
+
 def test_two_workers_share_the_partitions_and_take_over_from_each_other() -> None:
     expected, _ = undisturbed()
     embedded = system()
@@ -152,60 +170,6 @@ def test_a_process_that_was_evicted_cannot_write_any_more() -> None:
     assert (told(embedded), state(zombie, heir)) == refolded(embedded)
 
 
-def test_state_of_another_bundle_is_refused() -> None:
-    embedded = system()
-    run(worker(embedded))
-    embedded.bundle = msgspec.structs.replace(company().bundle, hash="ffffffffffffffff")
-    with pytest.raises(
-        EngineRefusal, match=f"made under bundle {company().bundle.hash}, you start with ffff"
-    ):
-        run(worker(embedded))
-
-
-def test_another_bundle_is_refused_before_the_first_checkpoint_too() -> None:
-    embedded = system()
-    only = worker(embedded, msgspec.structs.replace(BOUNDED, checkpoint_events=1 << 40))
-    for _ in range(30):
-        only.step()
-    embedded.bundle = msgspec.structs.replace(company().bundle, hash="ffffffffffffffff")
-    with pytest.raises(EngineRefusal, match="you start with ffff"):
-        run(worker(embedded))
-
-
-def test_a_log_that_does_not_reach_back_is_refused() -> None:
-    embedded = system()
-    run(worker(embedded))
-    where = TopicPartition(embedded.topics.keyed, 1)
-    log = embedded.log.partition(where)
-    log.truncate(log.next_offset)
-    group = embedded.log.group(CORRELATE_GROUP)
-    manifest = _manifest(embedded, 1)
-    embedded.log.append(where, None, b"")
-    group.committed[where] = Committed(log.next_offset, group.committed[where].metadata)
-    log.truncate(log.next_offset)
-    assert manifest.offset < log.begin_offset
-    with pytest.raises(EngineRefusal, match="no longer reaches back"):
-        run(worker(embedded))
-
-
-def test_another_number_of_partitions_is_refused() -> None:
-    embedded = system()
-    run(worker(embedded))
-    keyed = embedded.topics.keyed
-    logs = embedded.log._topics[keyed]
-    embedded.log._topics[keyed] = [*logs, type(logs[0])(keyed, len(logs))]
-    with pytest.raises(EngineRefusal, match="has 5 partitions, but this state was made when it had 4"):
-        run(worker(embedded))
-
-
-def test_a_checkpoint_without_a_committed_offset_is_refused() -> None:
-    embedded = system()
-    run(worker(embedded))
-    embedded.log.group(CORRELATE_GROUP).committed.clear()
-    with pytest.raises(EngineRefusal, match="Set the group's offset of this partition"):
-        run(worker(embedded))
-
-
 def test_a_replay_that_differs_is_told_to_the_operator() -> None:
     embedded = system()
     only = worker(embedded)
@@ -218,6 +182,44 @@ def test_a_replay_that_differs_is_told_to_the_operator() -> None:
     run(worker(embedded))
     notices = embedded.news(embedded.topics.notices)
     assert [record.key for record in notices if b"did not reproduce" in (record.value or b"")]
+
+
+def test_what_somebody_else_wrote_to_keyed_is_a_dead_letter_live_and_passed_over_by_a_replay() -> None:
+    embedded = system()
+    first = worker(embedded)
+    for _ in range(30):
+        first.step()
+    where = TopicPartition(embedded.topics.keyed, 1)
+    embedded.log.append(where, b"key", b"hello")
+    run(worker(embedded))  # as the same instance: the first one is fenced
+    (letter,) = embedded.news(embedded.topics.dead_letters)
+    headers = dict(letter.headers)
+    assert (letter.key, letter.value) == (b"key", b"hello")
+    assert headers["correlator.errors.reason"] == b"not_a_frame"
+    assert headers["correlator.errors.topic"] == embedded.topics.keyed.encode()
+    for number in range(embedded.log.partitions(embedded.topics.checkpoints)):
+        checkpoint = TopicPartition(embedded.topics.checkpoints, number)
+        embedded.log.truncate(checkpoint, embedded.log.partition(checkpoint).next_offset)
+    again = worker(embedded)
+    run(again)
+    assert embedded.news(embedded.topics.notices) == []
+    assert (told(embedded), state(again)) == refolded(embedded)
+    assert open_at_end(embedded) == undisturbed()[0]
+
+
+def test_an_input_that_lost_records_is_told_of_and_read_from_where_it_begins() -> None:
+    embedded = system()
+    run(worker(embedded))
+    group = embedded.log.group(INTAKE_GROUP)
+    where = next(tp for tp in group.committed if tp.topic in embedded.raw)
+    committed = group.committed[where]
+    group.committed[where] = Committed(committed.offset + 1_000, committed.metadata)
+    run(worker(embedded))
+    (notice,) = [
+        r.value for r in embedded.news(embedded.topics.notices) if (r.value or b"").find(b"lost") > 0
+    ]
+    assert b"is committed, but the log ends at" in (notice or b"")
+    assert open_at_end(embedded) == undisturbed()[0]
 
 
 def test_the_number_of_partitions_does_not_change_the_open_alerts() -> None:

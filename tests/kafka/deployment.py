@@ -3,28 +3,47 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 import msgspec
+from kafka import KafkaAdminClient
 
 from correlator.adapters.files import IDENTITIES, load_bundle, read_identities, read_records, shipped
 from correlator.adapters.kafka.admin import Topic, kafka_topics, own_topics
 from correlator.adapters.kafka.config import KafkaConfig
 from correlator.adapters.kafka.log_reader import KafkaLogReader
 from correlator.adapters.kafka.publisher import KafkaPublisher
-from correlator.cli.on_kafka import CRASH
 from correlator.cli.replay import Replay
 from correlator.engine.ports import TopicPartition
 from correlator.engine.topics import Topics
+from correlator.pipeline import Bundle
 from correlator.record import Record
 from correlator.simulate.company import CompanySettings, simulate
 from correlator.simulate.configuration import documents, identities, write_records
 from correlator.simulate.wire import PARTITIONS, TOPICS, read_schemas
 from tests.findings import Finding, read_finding
 
+# Every taken read is an alert, so that nothing can be lost or doubled unseen.
+EVERY_READ = {
+    "title": "Badge read",
+    "id": "c0a80001-0099-4d99-8a99-000000000099",
+    "name": "every_read",
+    "status": "test",
+    "logsource": {"product": "correlator", "category": "physical_access"},
+    "detection": {
+        "selection": {"event.kind": "access", "access.outcome": "granted"},
+        "condition": "selection",
+    },
+    "level": "informational",
+    "correlator": {"suppress": {"for": "0s"}, "evidence": ["place.door"]},
+}
+TIMEOUTS = {
+    "session_timeout_ms": 3_000,
+    "transaction_timeout_ms": 2_000,
+    "metadata_max_age_ms": 2_000,
+}
 RAW = {"retention.ms": "-1", "message.timestamp.type": "CreateTime"}
 KEYED = 4
 PATIENCE_S = 120
@@ -35,28 +54,43 @@ class Deployment:
 
     def __init__(self, directory: Path, bootstrap: str, prefix: str, *, records_max: int) -> None:
         self.directory, self.topics = directory, Topics(f"{prefix}.")
-        self._kafka = KafkaConfig(bootstrap_servers=(bootstrap,))
+        self.kafka = KafkaConfig.model_validate({"bootstrap_servers": bootstrap})
         self._names = {topic: f"{prefix}.{topic}" for topic in TOPICS}
         settings = CompanySettings(days=4, people=30, seed=5, scenarios=40)
-        company = simulate(settings, read_schemas(shipped("schemas")))
-        self.records = [self._named(record) for record in company.records()][-records_max:]
-        for name, document in documents(company).items():
+        self.company = simulate(settings, read_schemas(shipped("schemas")))
+        records = list(self.company.records())
+        self.records = [
+            msgspec.structs.replace(record, topic=self.named(record.topic))
+            for record in records[len(records) - records_max :]
+        ]
+        for name, document in documents(self.company).items():
             (directory / name).write_text(json.dumps(document))
         self._write_general(bootstrap)
         self._write_feeds()
-        rows = identities(company)
+        self._write_rules()
+        rows = identities(self.company)
         self.people = len(rows)
         (directory / IDENTITIES).write_text("".join(f"{json.dumps(row)}\n" for row in rows))
         self._write_records()
 
+    def named(self, topic: str) -> str:
+        """What the feed's *topic* is called here."""
+        return self._names[topic]
+
+    @property
+    def raw(self) -> list[str]:
+        """The topics that are read."""
+        return list(self._names.values())
+
+    def rows(self, bundle: Bundle) -> list[tuple[str, bytes]]:
+        """The identities."""
+        return read_identities(self.directory / IDENTITIES, bundle.intake.sites)
+
     def publish(self) -> None:
         """Topics, identities and records, with the simulated arrival as timestamp."""
-        own = own_topics(self.topics.prefix, KEYED)
-        with kafka_topics(self._kafka) as topics:
-            topics.create([*own, *(Topic(name, PARTITIONS, RAW) for name in self._names.values())])
-        publisher = KafkaPublisher(self._kafka)
-        sites = load_bundle(self.directory).intake.sites
-        for key, value in read_identities(self.directory / IDENTITIES, sites):
+        self.create_topics()
+        publisher = KafkaPublisher(self.kafka)
+        for key, value in self.rows(load_bundle(self.directory)):
             publisher.send(self.topics.identities, 0, key.encode(), value)
         for record in self.records:
             where = (record.topic, record.partition)
@@ -64,20 +98,24 @@ class Deployment:
         publisher.flush()
         publisher.close()
 
+    def create_topics(self) -> None:
+        """Those that are missing."""
+        raw = [Topic(name, PARTITIONS, RAW) for name in self.raw]
+        with kafka_topics(self.kafka) as topics:
+            topics.create([*own_topics(self.topics.prefix, KEYED), *raw])
+
     def replayed(self) -> list[Finding]:
         """What `replay` tells of the same records."""
         bundle = load_bundle(self.directory)
-        rows = read_identities(self.directory / IDENTITIES, bundle.intake.sites)
-        replay = Replay(bundle, list(read_records(self.directory)), rows)
+        replay = Replay(bundle, list(read_records(self.directory)), self.rows(bundle))
         replay.worker.run(lambda: False, replay.collect)
         replay.collect()
         return [read_finding(value) for value in replay.alerts]
 
-    def run(self, *options: str, crash_at: str = "") -> subprocess.CompletedProcess[str]:
-        """The command line in a process of its own; with *crash_at* it is to die there as by kill -9."""
+    def run(self, *options: str) -> subprocess.CompletedProcess[str]:
+        """The command line in a process of its own."""
         return subprocess.run(
             [sys.executable, "-m", "correlator.cli.main", "run", "--config", str(self.directory), *options],
-            env={**os.environ, CRASH: crash_at},
             capture_output=True,
             text=True,
             timeout=PATIENCE_S,
@@ -86,23 +124,31 @@ class Deployment:
 
     def told(self) -> list[Finding]:
         """Committed records of the alert topic, in order per entity."""
-        reader = KafkaLogReader(self._kafka)
-        found: list[Finding] = []
-        for number in range(reader.partitions(self.topics.alerts)):
-            where = TopicPartition(self.topics.alerts, number)
-            records = reader.read(where, reader.begin_offset(where), reader.high_watermark(where))
-            found += [read_finding(record.value or b"") for record in records]
+        return [read_finding(record.value or b"") for record in self.committed(self.topics.alerts)]
+
+    def committed(self, topic: str) -> list[Record]:
+        """What a reader of *topic* sees, in order per partition."""
+        reader = KafkaLogReader(self.kafka)
+        found: list[Record] = []
+        for number in range(reader.partitions(topic)):
+            where = TopicPartition(topic, number)
+            found += reader.read(where, reader.begin_offset(where), reader.high_watermark(where))
         reader.close()
         return found
 
-    def _named(self, record: Record) -> Record:
-        return msgspec.structs.replace(record, topic=self._names[record.topic])
+    def members(self, stage: str) -> set[str]:
+        """Instances that the group of *stage* consists of, as the broker sees it."""
+        group = self.topics.group(stage)
+        admin = KafkaAdminClient(**self.kafka.client())
+        found = admin.describe_groups([group])[group]["members"]
+        admin.close()
+        return {str(member["group_instance_id"]) for member in found}
 
     def _write_general(self, bootstrap: str) -> None:
         general = {
             "partitions": KEYED,
             "topics": {"prefix": self.topics.prefix},
-            "kafka": {"bootstrap_servers": bootstrap},
+            "kafka": {"bootstrap_servers": bootstrap, **TIMEOUTS},
         }
         (self.directory / "correlator.yml").write_text(json.dumps(general))
 
@@ -114,6 +160,13 @@ class Deployment:
             for topic, name in self._names.items():
                 text = text.replace(f"topic: {topic}\n", f"topic: {name}\n")
             (self.directory / "feeds" / f"{feed}.yml").write_text(text)
+
+    def _write_rules(self) -> None:
+        """The shipped ones, and one that tells of every read."""
+        (self.directory / "rules").mkdir()
+        for path in shipped("rules").glob("*.yml"):
+            (self.directory / "rules" / path.name).write_bytes(path.read_bytes())
+        (self.directory / "rules" / "every_read.yml").write_text(json.dumps(EVERY_READ))
 
     def _write_records(self) -> None:
         (self.directory / "records").mkdir()

@@ -17,13 +17,14 @@ from correlator.adapters.kafka.transactions import Deadlines, KafkaTransactional
 from correlator.engine.ports import TopicPartition
 from correlator.record import Record
 
-SHORT = Deadlines(request_ms=1_000, delivery_ms=2_500, call_ms=3_000, transaction_ms=5_000)
-SESSION_MS = 6_000  # the shortest that a broker allows by default
+SESSION_MS, TRANSACTION_MS = 6_000, 3_500
+SHORT = Deadlines.within(TRANSACTION_MS)
 
 
 class KafkaLog:
     def __init__(self, bootstrap: str, prefix: str) -> None:
-        self.config = KafkaConfig(bootstrap_servers=(bootstrap,))
+        timeouts = {"session_timeout_ms": SESSION_MS, "transaction_timeout_ms": TRANSACTION_MS}
+        self.config = KafkaConfig.model_validate({"bootstrap_servers": bootstrap, **timeouts})
         self._prefix = prefix
         self._numbers = count()
         self._topics = KafkaTopics(self.config)
@@ -48,12 +49,12 @@ class KafkaLog:
         return name
 
     def reader(self, group: str, topics: Sequence[str], instance: str | None = None) -> KafkaGroupReader:
-        reader = KafkaGroupReader(self.config, group, topics, instance, session_ms=SESSION_MS)
+        reader = KafkaGroupReader(self.config, group, topics, instance)
         self._ends.append(reader.close)
         return reader
 
-    def writer(self, transactional_id: str, deadlines: Deadlines = SHORT) -> KafkaTransactionalWriter:
-        writer = KafkaTransactionalWriter(self.config, transactional_id, deadlines)
+    def writer(self, transactional_id: str) -> KafkaTransactionalWriter:
+        writer = KafkaTransactionalWriter(self.config, transactional_id)
         self._ends.append(writer.close)
         return writer
 

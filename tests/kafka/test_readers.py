@@ -7,11 +7,13 @@ import time
 from collections.abc import Callable, Iterator
 
 import pytest
+from kafka import KafkaConsumer
 
+from correlator.adapters.kafka.client import ask_offset, consumer_settings, make_consumer
 from correlator.adapters.kafka.group_reader import KafkaGroupReader
 from correlator.adapters.kafka.log_reader import KafkaLogReader
 from correlator.engine.ports import AssignmentChange, Committed, LogUnavailable, TopicPartition
-from tests.broker.broker import Broker
+from tests.broker.broker import Broker, Cluster
 from tests.broker.proxy import Api, Proxy
 from tests.kafka.logs import SESSION_MS, KafkaLog
 from tests.log_conformance import Member, fill, joined, record, until
@@ -141,6 +143,31 @@ def test_h6_members_that_are_polled_now_and_then_agree_in_one_rebalance(log: Kaf
         members.append(Member(log.reader(group, [topic])))
         until(lambda: sum(len(m.owned) for m in members) == 4 and all(m.owned for m in members), *members)
         assert {m.reader.membership().generation for m in members} <= {generation + 1, generation + 2}
+
+
+def test_h8_the_leader_of_a_partition_has_moved(
+    cluster: Cluster, unique: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A consumer that only asks for offsets is not told, and the bare client never looks."""
+    monkeypatch.setattr("correlator.adapters.kafka.client.TIMEOUT_MS", 5_000)
+    log = KafkaLog(cluster.bootstrap, unique)
+    tp = fill(log, log.topic(), b"1", b"2")
+    bare, guarded = (
+        KafkaConsumer(**consumer_settings(log.config)),
+        make_consumer(consumer_settings(log.config)),
+    )
+    for consumer in (bare, guarded):
+        assert ask_offset(consumer.end_offsets, tp) == 2
+    leader = cluster.leader(tp.topic)
+    cluster.brokers[leader].kill()
+    until(lambda: cluster.leader(tp.topic) not in (leader, -1))
+    cluster.brokers[leader].start()  # and is asked: it leads no more, and says so
+    assert ask_offset(guarded.end_offsets, tp) == 2
+    with pytest.raises(LogUnavailable, match="Failed to get offsets"):
+        ask_offset(bare.end_offsets, tp)
+    for consumer in (bare, guarded):
+        consumer.close()
+    log.close()
 
 
 def test_a_member_whose_session_expired_hears_that_it_lost_its_partitions(

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
+from correlator.engine.topics import EngineRefusal
 from tests.simulation.bugs import BUGS
 from tests.simulation.oracle import simulate
 
@@ -47,6 +48,6 @@ def found_by(plant: Callable[[pytest.MonkeyPatch], None]) -> tuple[int, str]:
             plant(patch)
             try:
                 simulate(seed)
-            except AssertionError as error:
+            except (AssertionError, EngineRefusal) as error:
                 return seed, str(error)
     raise AssertionError(f"{plant.__name__} was not found within {WITHIN} seeds")

@@ -1,11 +1,17 @@
-"""What the readers share: settings of a consumer, its words in ours, its errors in ours."""
+"""What the readers share: a consumer and its settings, its words in ours, its errors in ours.
+
+H8: asked for the first or last offset of a partition whose leader has moved, the client asks the old leader
+again and again, without a pause, and does not look for the new one; a consumer that fetches nothing learns of
+it when its metadata is 5 minutes old. Hence such an answer makes it look at once.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from kafka import KafkaConsumer
 from kafka import errors as kafka_errors
 from kafka.structs import TopicPartition as KafkaPartition
 
@@ -30,6 +36,28 @@ def consumer_settings(config: KafkaConfig) -> dict[str, Any]:
         "bootstrap_timeout_ms": TIMEOUT_MS,
         "request_timeout_ms": 2 * TIMEOUT_MS,
     }
+
+
+def make_consumer(settings: dict[str, Any]) -> Any:
+    """A `KafkaConsumer` that finds leaders that have moved (H8). Raises errors of the client."""
+    consumer = KafkaConsumer(**settings)
+    fetcher = consumer._fetcher
+    handle = fetcher._handle_list_offsets_response
+
+    def handled(response: Any) -> tuple[dict[KafkaPartition, Any], set[KafkaPartition]]:
+        offsets, moved = handle(response)
+        if moved:
+            raise kafka_errors.StaleMetadata(moved)
+        return offsets, moved
+
+    fetcher._handle_list_offsets_response = handled
+    return consumer
+
+
+def ask_offset(ask: Callable[..., Any], partition: TopicPartition) -> int:
+    """*ask* is `beginning_offsets` or `end_offsets` of a consumer."""
+    with asking(f"offsets of {partition}"):
+        return int(ask([to_kafka(partition)], timeout_ms=TIMEOUT_MS)[to_kafka(partition)])
 
 
 def to_kafka(partition: TopicPartition) -> KafkaPartition:

@@ -26,6 +26,10 @@ from correlator.problem import Path as FieldPath
 
 SECTION = "kafka"
 RECONNECT_MS = 2_000  # the client's 30 s would be waited for after every outage
+NOT_OF_EVERY_CLIENT = {
+    *("sasl_plain_password", "sasl_plain_password_file", "ssl_password"),  # secrets, read below
+    *("session_timeout_ms", "transaction_timeout_ms"),  # of group members, of transactional producers
+}
 USER_AND_PASSWORD = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
 
 
@@ -51,6 +55,9 @@ class KafkaConfig(BaseModel):
     ssl_crlfile: FilePath | None = None
     ssl_password: SecretStr | None = None
     ssl_ciphers: str | None = None
+    metadata_max_age_ms: int = Field(default=300_000, ge=100)  # until partitions that were added are seen
+    session_timeout_ms: int = Field(default=15_000, ge=1_000)  # of the groups' members
+    transaction_timeout_ms: int = Field(default=10_000, ge=1_000)
 
     @field_validator("bootstrap_servers", mode="before")
     @classmethod
@@ -84,6 +91,12 @@ class KafkaConfig(BaseModel):
                 raise ValueError(
                     f"{self.sasl_mechanism} needs sasl_plain_password or sasl_plain_password_file"
                 )
+        if self.transaction_timeout_ms >= self.session_timeout_ms:
+            raise ValueError(
+                f"transaction_timeout_ms ({self.transaction_timeout_ms}) must be less than "
+                f"session_timeout_ms ({self.session_timeout_ms}): a partition must not change hands while "
+                "its old owner's transaction is open"
+            )
         return self
 
     @property
@@ -96,7 +109,7 @@ class KafkaConfig(BaseModel):
     def client(self) -> dict[str, Any]:
         """What every client takes. Raises `BadConfiguration` when the checksum library is missing."""
         require_crc32c()
-        given = self.model_dump(exclude={"sasl_plain_password", "sasl_plain_password_file", "ssl_password"})
+        given = self.model_dump(exclude=NOT_OF_EVERY_CLIENT)
         settings = {name: str(v) if isinstance(v, Path) else v for name, v in given.items() if v is not None}
         if self.password is not None:
             settings["sasl_plain_password"] = self.password

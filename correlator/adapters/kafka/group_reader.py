@@ -4,8 +4,8 @@ The client's rebalance callbacks run on its network thread, where most calls fai
 heartbeats; so what they hear is kept for the engine, which asks after each poll.
 
 H6: the client throws a join away that finishes between two polls and joins again; two members can chase each
-other so for ever. Hence a finished join is handed to the next poll, a poll lasts at least 500 ms unless there
-is data, and a member that has had no stable assignment for 30 s is built anew.
+other so for ever. Hence a finished join is handed to the next poll; a poll lasts at least 500 ms, unless
+there is data or the assignment is stable; a member without a stable assignment for 30 s is built anew.
 
 H7: the client parks what it holds of a partition that is paused in the middle of a batch, and goes on with it
 only when no other batch is in line; one that was read to its end still counts. Where nothing else is to be
@@ -18,20 +18,23 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from kafka import ConsumerRebalanceListener, KafkaConsumer
+from kafka import ConsumerRebalanceListener
 from kafka import errors as kafka_errors
 from kafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
 from kafka.structs import MemberState
 from kafka.structs import TopicPartition as KafkaPartition
+from kafka.util import Timer
 
 from correlator.adapters.kafka.client import (
     TIMEOUT_MS,
+    ask_offset,
     asking,
     consumer_settings,
     from_kafka,
+    make_consumer,
     to_kafka,
     to_record,
     truncated,
@@ -49,10 +52,8 @@ from correlator.record import Record
 log = logging.getLogger(__name__)
 
 POLL_MS = 500
-SESSION_MS = 15_000  # longer than the writer's transaction timeout, shorter than the poll interval
 POLL_INTERVAL_MS = 300_000
 UNSTABLE_S = 30.0
-SKIP_S = 1.0
 
 
 class KafkaGroupReader:
@@ -64,31 +65,24 @@ class KafkaGroupReader:
         group: str,
         topics: Sequence[str],
         instance: str | None = None,
-        *,
-        session_ms: int = SESSION_MS,
     ) -> None:
         self._group, self._instance, self._topics = group, instance, list(topics)
-        self._settings = _settings(config, group, instance, session_ms)
+        self._settings = _settings(config, group, instance)
         self._changes: deque[AssignmentChange] = deque()
         self._membership = Membership(group, -1, "", instance)
         self._unstable_since_s: float | None = None
-        self._polled_s = 0.0
         self._consumer: Any = None
         self._join()
 
     def poll(self, timeout_ms: int, records_max: int) -> list[Record]:
-        """Lasts 500 ms at least when there is no data. Raises `LogTruncated` and `LogUnavailable`.
-
-        With a timeout of 0, nothing resumed and a poll less than a second ago, it returns at once: a restore
-        is not slowed down.
-        """
+        """Lasts 500 ms at least while the group rebalances. Raises `LogTruncated` and `LogUnavailable`."""
         self._watch()
-        if timeout_ms == 0 and self._may_skip():
-            return []
         consumer = self._joined()
+        if self._unstable_since_s is not None or not self._membership.is_joined:
+            timeout_ms = max(timeout_ms, POLL_MS)
         _put_read_batch_away(consumer._fetcher)
         try:
-            batches = consumer.poll(timeout_ms=max(timeout_ms, POLL_MS), max_records=records_max)
+            batches = self._poll(Timer(timeout_ms), records_max)
         except kafka_errors.NoOffsetForPartitionError as error:  # first start: from the beginning
             consumer.seek_to_beginning(*error.args[0])
             batches = {}
@@ -100,7 +94,6 @@ class KafkaGroupReader:
             raise LogUnavailable(f"another process runs as instance {self._instance}") from error
         except kafka_errors.KafkaError as error:
             raise LogUnavailable(f"poll: {type(error).__name__} {error}") from error
-        self._polled_s = time.monotonic()
         self._note_membership()
         return [to_record(raw) for batch in batches.values() for raw in batch]
 
@@ -130,10 +123,10 @@ class KafkaGroupReader:
         return int(offset)
 
     def end_offset(self, partition: TopicPartition) -> int:
-        return self._offset(self._joined().end_offsets, partition)
+        return ask_offset(self._joined().end_offsets, partition)
 
     def begin_offset(self, partition: TopicPartition) -> int:
-        return self._offset(self._joined().beginning_offsets, partition)
+        return ask_offset(self._joined().beginning_offsets, partition)
 
     def seek(self, partition: TopicPartition, offset: int) -> None:
         """Nothing happens if the partition is no longer ours: the next poll's changes will say so."""
@@ -153,7 +146,7 @@ class KafkaGroupReader:
 
     def _join(self) -> None:
         with asking("joining the group"):
-            consumer = KafkaConsumer(**self._settings)
+            consumer = make_consumer(self._settings)
             _keep_finished_joins(consumer._coordinator)
             consumer.subscribe(self._topics, listener=_PauseAndRecord(consumer, self._changes))
         self._consumer = consumer
@@ -162,6 +155,13 @@ class KafkaGroupReader:
         if self._consumer is None:
             self._join()
         return self._consumer
+
+    def _poll(self, timer: Timer, records_max: int) -> dict[KafkaPartition, list[Any]]:
+        """The client's `poll`, but it ends with a new assignment too, which waits for the engine, paused."""
+        while True:
+            batches: dict[KafkaPartition, list[Any]] = self._consumer._poll_once(timer, records_max)
+            if batches or self._changes or timer.expired:
+                return batches
 
     def _watch(self) -> None:
         """Build the member anew when it has not been stable for too long (H6)."""
@@ -177,12 +177,6 @@ class KafkaGroupReader:
             self._changes.append(AssignmentChange(lost=owned))
         self._membership = Membership(self._group, -1, "", self._instance)
 
-    def _may_skip(self) -> bool:
-        if self._unstable_since_s is not None or time.monotonic() - self._polled_s > SKIP_S:
-            return False
-        consumer = self._joined()
-        return bool(consumer.assignment()) and consumer.assignment() <= consumer.paused()
-
     def _note_membership(self) -> None:
         """Right after the poll, because heartbeat replies may reset it at any time (H3)."""
         found = self._consumer.group_metadata()
@@ -191,10 +185,6 @@ class KafkaGroupReader:
             self._unstable_since_s = None
         elif self._unstable_since_s is None:
             self._unstable_since_s = time.monotonic()
-
-    def _offset(self, ask: Callable[..., Any], partition: TopicPartition) -> int:
-        with asking(f"offsets of {partition}"):
-            return int(ask([to_kafka(partition)], timeout_ms=TIMEOUT_MS)[to_kafka(partition)])
 
     def _owned(self, partitions: Iterable[TopicPartition]) -> list[KafkaPartition]:
         assigned = self._joined().assignment()
@@ -247,13 +237,13 @@ async def _result_of(finished: Any) -> Any:
     return await finished
 
 
-def _settings(config: KafkaConfig, group: str, instance: str | None, session_ms: int) -> dict[str, Any]:
+def _settings(config: KafkaConfig, group: str, instance: str | None) -> dict[str, Any]:
     return consumer_settings(config) | {
         "group_id": group,
         "group_instance_id": instance,
         "partition_assignment_strategy": [StickyPartitionAssignor],
-        "session_timeout_ms": session_ms,
-        "heartbeat_interval_ms": min(3_000, session_ms // 4),
+        "session_timeout_ms": config.session_timeout_ms,
+        "heartbeat_interval_ms": min(3_000, config.session_timeout_ms // 4),
         "max_poll_interval_ms": POLL_INTERVAL_MS,
     }
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
-from kafka import KafkaConsumer
 from kafka import errors as kafka_errors
 
 from correlator.adapters.kafka.client import (
     TIMEOUT_MS,
+    ask_offset,
     asking,
     consumer_settings,
+    make_consumer,
     to_kafka,
     to_record,
     truncated,
@@ -32,10 +33,10 @@ class KafkaLogReader:
     def __init__(self, config: KafkaConfig, *, stalled_s: float = STALLED_S) -> None:
         self._stalled_s = stalled_s
         with asking("connecting"):
-            self._consumer = KafkaConsumer(**consumer_settings(config))
+            self._consumer = make_consumer(consumer_settings(config))
             # its end offsets count open transactions; those of the other one end before them
-            self._uncommitted = KafkaConsumer(
-                **consumer_settings(config) | {"isolation_level": "read_uncommitted"}
+            self._uncommitted = make_consumer(
+                consumer_settings(config) | {"isolation_level": "read_uncommitted"}
             )
 
     def partitions(self, topic: str) -> int:
@@ -43,10 +44,10 @@ class KafkaLogReader:
             return len(self._consumer.partitions_for_topic(topic))
 
     def begin_offset(self, partition: TopicPartition) -> int:
-        return self._offset(self._consumer.beginning_offsets, partition)
+        return ask_offset(self._consumer.beginning_offsets, partition)
 
     def high_watermark(self, partition: TopicPartition) -> int:
-        return self._offset(self._uncommitted.end_offsets, partition)
+        return ask_offset(self._uncommitted.end_offsets, partition)
 
     def read(self, partition: TopicPartition, start: int, end: int) -> Iterator[Record]:
         """Raises `LogUnavailable` when nothing moves for a minute, be it a broker or an open transaction."""
@@ -90,7 +91,3 @@ class KafkaLogReader:
     def _position(self, partition: TopicPartition) -> int:
         with asking(f"position in {partition}"):
             return int(self._consumer.position(to_kafka(partition), timeout_ms=TIMEOUT_MS))
-
-    def _offset(self, ask: Callable[..., Any], partition: TopicPartition) -> int:
-        with asking(f"offsets of {partition}"):
-            return int(ask([to_kafka(partition)], timeout_ms=TIMEOUT_MS)[to_kafka(partition)])

@@ -51,28 +51,32 @@ FENCED = (
 
 @dataclass(frozen=True)
 class Deadlines:
-    """Each shorter than the next, and all shorter than the group's session timeout (15 s).
+    """Each shorter than the next, and all shorter than the group's session timeout.
 
     So a batch fails before we give up on it, we give up before the broker does, and a partition cannot change
     hands while a transaction of its old owner is still open.
     """
 
-    request_ms: int = 5_000
-    delivery_ms: int = 8_000
-    call_ms: int = 9_000
-    transaction_ms: int = 10_000
+    request_ms: int
+    delivery_ms: int
+    call_ms: int
+    transaction_ms: int
 
     def __post_init__(self) -> None:
         assert self.request_ms < self.delivery_ms < self.call_ms < self.transaction_ms
+
+    @classmethod
+    def within(cls, transaction_ms: int) -> Deadlines:
+        """Those of a transaction timeout: of 10 s, batches fail after 8 and calls are given up after 9."""
+        tenth_ms = transaction_ms // 10
+        return cls(5 * tenth_ms, 8 * tenth_ms, 9 * tenth_ms, transaction_ms)
 
 
 class KafkaTransactionalWriter:
     """Implements `engine.ports.TransactionalWriter`. The first `begin` or `settle` makes the producer."""
 
-    def __init__(
-        self, config: KafkaConfig, transactional_id: str, deadlines: Deadlines | None = None
-    ) -> None:
-        self._deadlines = deadlines or Deadlines()
+    def __init__(self, config: KafkaConfig, transactional_id: str) -> None:
+        self._deadlines = Deadlines.within(config.transaction_timeout_ms)
         self._settings = _settings(config, transactional_id, self._deadlines)
         self._producer: Any = None
         self._sends: list[Any] = []

@@ -1,0 +1,204 @@
+"""Every way in which the engine refuses to go on, provoked: the message says what is wrong and what to do.
+
+Each case spoils the log of a run that has ended, and starts a worker on it. The table is whole: a refusal
+that no case reaches fails the last test.
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from correlator import frame
+from correlator.cli.embedded import CORRELATE_GROUP, Embedded
+from correlator.engine import checkpoint
+from correlator.engine.checkpoint import MANIFEST_KEY, Manifest, decode_manifest
+from correlator.engine.ports import Committed, TopicPartition
+from correlator.engine.topics import EngineRefusal
+from correlator.models.scorer import STATE_FORMAT
+from correlator.timeline import state
+from tests.engine.company import run, system, worker
+
+ENGINE = Path(checkpoint.__file__).parent
+OTHER = "ffffffffffffffff"  # hash of another bundle
+P = 1  # the partition that is spoilt
+
+_encode = msgspec.msgpack.Encoder().encode
+
+
+def another_bundle(embedded: Embedded) -> None:
+    embedded.bundle = msgspec.structs.replace(embedded.bundle, hash=OTHER)
+
+
+def another_bundle_before_the_first_checkpoint(embedded: Embedded) -> None:
+    _forget_checkpoint(embedded)
+    another_bundle(embedded)
+
+
+def a_partition_was_added(embedded: Embedded) -> None:
+    logs = embedded.log._topics[embedded.topics.keyed]
+    embedded.log._topics[embedded.topics.keyed] = [*logs, type(logs[0])(embedded.topics.keyed, len(logs))]
+
+
+def the_committed_offset_is_gone(embedded: Embedded) -> None:
+    embedded.log.group(CORRELATE_GROUP).committed.clear()
+
+
+def the_committed_offset_was_reset(embedded: Embedded) -> None:
+    group, where = embedded.log.group(CORRELATE_GROUP), _keyed(embedded)
+    group.committed[where] = Committed(1, group.committed[where].metadata)
+
+
+def keyed_does_not_reach_back(embedded: Embedded) -> None:
+    """All of it was deleted, and so was the checkpoint."""
+    _forget_checkpoint(embedded)
+    log = embedded.log.partition(_keyed(embedded))
+    log.truncate(log.next_offset)
+
+
+def keyed_was_created_anew(embedded: Embedded) -> None:
+    """By which Kafka forgets what was committed, too."""
+    keyed_lost_records(embedded)
+    del embedded.log.group(CORRELATE_GROUP).committed[_keyed(embedded)]
+
+
+def keyed_lost_records(embedded: Embedded) -> None:
+    logs = embedded.log._topics[embedded.topics.keyed]
+    logs[P] = type(logs[P])(embedded.topics.keyed, P)
+    embedded.log.append(_keyed(embedded), None, b"")
+
+
+def records_of_the_checkpoint_were_deleted(embedded: Embedded) -> None:
+    """The manifest is the last record of a checkpoint; entities before it are gone."""
+    where = _checkpoints(embedded)
+    newest = _records(embedded, where)[-1]
+    assert newest.key == MANIFEST_KEY
+    embedded.log.truncate(where, newest.offset)
+
+
+def an_entity_is_damaged(embedded: Embedded) -> None:
+    where = _checkpoints(embedded)
+    key = next(record.key for record in _records(embedded, where) if record.key != MANIFEST_KEY)
+    embedded.log.append(where, key, b"\xc1")
+
+
+def the_manifest_is_damaged(embedded: Embedded) -> None:
+    embedded.log.append(_checkpoints(embedded), MANIFEST_KEY, b"\xc1")
+
+
+def a_newer_version_wrote_the_checkpoint(embedded: Embedded) -> None:
+    embedded.log.append(_checkpoints(embedded), MANIFEST_KEY, _encode([checkpoint.FORMAT + 1, "new"]))
+
+
+def a_newer_version_wrote_the_state(embedded: Embedded) -> None:
+    _rewrite(embedded, lambda rest: _encode([state.FORMAT + 1, *msgspec.msgpack.decode(rest)[1:]]))
+
+
+def a_newer_version_wrote_the_models(embedded: Embedded) -> None:
+    def newer(rest: bytes) -> bytes:
+        *others, models = msgspec.msgpack.decode(rest)
+        return _encode([*others, _encode([STATE_FORMAT + 1, *msgspec.msgpack.decode(models)[1:]])])
+
+    _rewrite(embedded, newer)
+
+
+def a_newer_version_wrote_a_frame(embedded: Embedded) -> None:
+    embedded.log.append(_keyed(embedded), None, _encode([frame.FORMAT + 1, "new"]))
+
+
+CASES: dict[Callable[[Embedded], None], str] = {
+    another_bundle: rf"made under bundle \w+, you start with {OTHER}.*Start with the configuration of that",
+    another_bundle_before_the_first_checkpoint: rf"made under bundle \w+, you start with {OTHER}",
+    a_partition_was_added: "has 5 partitions, but this state was made when it had 4.*with the old number",
+    the_committed_offset_is_gone: r"no committed offset.*Set the offset of group correlator.correlate .*\d+",
+    the_committed_offset_was_reset: r"the group only at 1: its offset was reset. Set the offset of group",
+    keyed_does_not_reach_back: "no longer reaches back.*Restore the topic from a backup, or begin anew",
+    keyed_was_created_anew: r"the log ends at offset 1, but was read up to \d+: the topic was created anew",
+    keyed_lost_records: r"the log ends at offset 1, but was read up to \d+: the topic was created anew",
+    records_of_the_checkpoint_were_deleted: r"it holds 0 entities of \d+.*`correlator topics check`",
+    an_entity_is_damaged: r"/1: the checkpoint is damaged: a record of it cannot be read.*Delete the records",
+    the_manifest_is_damaged: "/1: the checkpoint is damaged: no manifest.*Delete the records",
+    a_newer_version_wrote_the_checkpoint: "checkpoint has format 2, this version reads 1. Upgrade",
+    a_newer_version_wrote_the_state: r"state format \d+, this version reads \d+: .*upgrade",
+    a_newer_version_wrote_the_models: r"format \d+.*newer",
+    a_newer_version_wrote_a_frame: r"keyed/1 offset \d+: frame format \d+, .*upgrade correlator",
+}
+reached: set[tuple[str, int]] = set()
+
+
+@pytest.fixture(autouse=True)
+def _noted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where each refusal is made goes to `reached`."""
+
+    def init(self: EngineRefusal, *arguments: object) -> None:
+        frame = sys._getframe(1)
+        reached.add((Path(frame.f_code.co_filename).name, frame.f_lineno))
+        Exception.__init__(self, *arguments)
+
+    monkeypatch.setattr(EngineRefusal, "__init__", init)
+
+
+@pytest.mark.parametrize(("spoil", "message"), CASES.items(), ids=lambda case: getattr(case, "__name__", ""))
+def test_it_is_refused(spoil: Callable[[Embedded], None], message: str) -> None:
+    embedded = system()
+    run(worker(embedded))
+    spoil(embedded)
+    with pytest.raises(EngineRefusal, match=message):
+        run(worker(embedded))
+
+
+def test_records_deleted_under_a_running_process() -> None:
+    embedded = system()
+    only = worker(embedded)
+    for _ in range(30):
+        only.step()
+    for number in range(embedded.log.partitions(embedded.topics.keyed)):
+        embedded.log.append(TopicPartition(embedded.topics.keyed, number), None, b"")
+        log = embedded.log.partition(TopicPartition(embedded.topics.keyed, number))
+        log.truncate(log.next_offset)
+    with pytest.raises(EngineRefusal, match=r"Records were deleted before they were read.*longer"):
+        only.step()
+
+
+def test_no_refusal_is_without_a_case() -> None:
+    made = {
+        (path.name, node.lineno)
+        for path in ENGINE.glob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "EngineRefusal"
+    }
+    assert len(made) > 10
+    assert made - reached == set(), "run the whole file: these refusals are provoked by no test of it"
+
+
+def _keyed(embedded: Embedded) -> TopicPartition:
+    return TopicPartition(embedded.topics.keyed, P)
+
+
+def _checkpoints(embedded: Embedded) -> TopicPartition:
+    return TopicPartition(embedded.topics.checkpoints, P)
+
+
+def _records(embedded: Embedded, where: TopicPartition) -> list[Any]:
+    log = embedded.log.partition(where)
+    return log.fetch(log.begin_offset, log.next_offset, 1 << 30)[0]
+
+
+def _forget_checkpoint(embedded: Embedded) -> None:
+    where = _checkpoints(embedded)
+    embedded.log.truncate(where, embedded.log.partition(where).next_offset)
+
+
+def _rewrite(embedded: Embedded, change: Callable[[bytes], bytes]) -> None:
+    """The manifest with a changed rest."""
+    where = _checkpoints(embedded)
+    raw = next(r.value for r in reversed(_records(embedded, where)) if r.key == MANIFEST_KEY)
+    manifest: Manifest = decode_manifest(raw, where)
+    changed = msgspec.structs.replace(manifest, rest=change(manifest.rest))
+    embedded.log.append(where, MANIFEST_KEY, _encode(changed))
