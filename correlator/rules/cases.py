@@ -84,6 +84,18 @@ def read_cases(reader: Reader, found: object, fields: Mapping[str, Field]) -> tu
     return tuple(case for case in cases if case is not None)
 
 
+def read_stream(reader: Reader, found: object, fields: Mapping[str, Field]) -> Case | None:
+    """Events in a file of their own: a list of them, or a mapping as a test is, which needs no name and
+    expects nothing. Problems go to *reader*.
+    """
+    if isinstance(found, list):
+        events = _events(reader, found, (), fields)
+        start_ms = _start(reader, START, ())
+        return None if reader.problems else Case("", True, None, None, start_ms, events, None, None)
+    unsaid: dict[str, object] = {"name": "events", "expect": "match"}
+    return _case(reader, unsaid | found if isinstance(found, dict) else found, (), fields)
+
+
 def _case(reader: Reader, found: object, path: Path, fields: Mapping[str, Field]) -> Case | None:
     section = reader.mapping(found, path, _CASE)
     before = len(reader.problems)

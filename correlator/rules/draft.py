@@ -16,7 +16,7 @@ from correlator.rules.block import Block, read_block
 from correlator.rules.correlation import Section, read_correlation
 from correlator.rules.detection import Detection
 from correlator.rules.reading import nearest
-from correlator.rules.rule import Condition, Leaf
+from correlator.rules.rule import Condition, Leaf, Written
 from correlator.rules.values import Lists
 
 Document = tuple[object, Lines]
@@ -44,6 +44,8 @@ class Draft(msgspec.Struct, eq=False):
     condition: Condition | None = None
     section: Section | None = None
     places: dict[Leaf, tuple[Lines, Path]] = {}
+    item_texts: dict[Leaf, Written] = {}
+    searches: dict[Condition, Written] = {}
     problems: list[Problem] = []
     is_counted: bool = False  # a correlation refers to it
     generates: bool = False  # and wants it to alert as well
@@ -100,6 +102,7 @@ def read_draft(document: object, lines: Lines, lists: Lists) -> Draft:
     draft.condition = detection.read(document.get(key), (key,), besides)
     draft.problems += detection.problems
     draft.places = {leaf: (lines, path) for leaf, path in detection.places.items()}
+    draft.item_texts, draft.searches = detection.lines, detection.searches
     return draft
 
 

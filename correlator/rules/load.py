@@ -119,6 +119,8 @@ def _build(draft: Draft, known: Known, today: date | None) -> Rule | None:
         references=draft.texts("references"),
         falsepositives=draft.texts("falsepositives"),
         cases=cases,
+        lines=tuple(draft.item_texts.values()),
+        searches=tuple(draft.searches.values()),
         file=draft.lines.file,
         line=draft.lines.at(())[0],
     )

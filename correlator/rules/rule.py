@@ -230,6 +230,15 @@ class Case(msgspec.Struct, frozen=True):
     line: int = 0
 
 
+class Written(msgspec.Struct, frozen=True):
+    """Where a part of a condition was written, and how: for people, nothing is decided by it."""
+
+    part: Condition
+    text: str
+    file: str
+    line: int
+
+
 class Rule(msgspec.Struct, frozen=True):
     """A rule, checked and with its references resolved. Either *condition* or *correlation* is there."""
 
@@ -255,6 +264,8 @@ class Rule(msgspec.Struct, frozen=True):
     references: tuple[str, ...] = ()
     falsepositives: tuple[str, ...] = ()
     cases: tuple[Case, ...] = ()
+    lines: tuple[Written, ...] = ()  # leaves, as lines of a search
+    searches: tuple[Written, ...] = ()  # searches by name, and whole conditions
     file: str = ""
     line: int = 0
 
