@@ -17,6 +17,7 @@ from correlator.rules.load import Document, load_rules
 from correlator.rules.rule import Rule
 
 INVALID = 2
+TESTS = ".tests.yml"  # ends the name of a file of tests, beside that of the rule
 
 Paths = Annotated[
     list[Path] | None, typer.Argument(help="Rule files or directories of them. Default: the shipped rules.")
@@ -33,10 +34,17 @@ def rule_files(paths: Sequence[Path] | None, config: Path | None) -> list[Path]:
     given = list(paths or ()) or [_rules_of(config)]
     found: list[Path] = []
     for path in given:
-        found += sorted([*path.glob("*.yml"), *path.glob("*.yaml")]) if path.is_dir() else [path]
+        found += sorted([*path.glob("*.yml"), *path.glob("*.yaml")]) if path.is_dir() else _with_tests(path)
     if not found:
         refuse(f"no rule files in {', '.join(map(str, given))}")
-    return found
+    return list(dict.fromkeys(found))
+
+
+def _with_tests(path: Path) -> list[Path]:
+    """A rule file with the file of tests beside it, whichever of the two is named."""
+    stem = path.name.removesuffix(TESTS).removesuffix(path.suffix)
+    both = [path.with_name(stem + path.suffix), path.with_name(stem + TESTS)]
+    return [other for other in both if other == path or other.exists()]
 
 
 def _rules_of(config: Path | None) -> Path:

@@ -19,10 +19,11 @@ from correlator.rules.block import SUPPRESS_MS
 from correlator.rules.cases import read_cases
 from correlator.rules.check import check_name
 from correlator.rules.compose import Known, check_condition, correlate, mark_counted, settle_of
-from correlator.rules.draft import Document, Draft, read_draft, targets_of
+from correlator.rules.draft import Document, Draft, find, read_draft, targets_of
+from correlator.rules.exemplars import read_exemplars
 from correlator.rules.filters import apply_filters
-from correlator.rules.reading import Reader, spell
-from correlator.rules.rule import Rule, Settle, SeverityBy
+from correlator.rules.reading import Reader, nearest, spell
+from correlator.rules.rule import Case, Rule, Settle, SeverityBy
 from correlator.rules.schema import LEVELS
 from correlator.rules.values import Lists
 from correlator.timeline.fields import FIELDS, Field
@@ -50,6 +51,7 @@ def load_rules(
     _check_unique(drafts)
     targets = targets_of(drafts)
     mark_counted(drafts, targets)
+    _put_beside(drafts, targets)
     apply_filters(drafts, targets, today)
     known = Known(targets, fields, horizon_ms)
     rules = [rule for draft in drafts if (rule := _build(draft, known, today)) is not None]
@@ -68,6 +70,19 @@ def _check_unique(drafts: list[Draft]) -> None:
             if first is not draft:
                 line, _ = first.lines.at((key,))
                 draft.say((key,), f"{value!r} is already used in {first.lines.file}, line {line}")
+
+
+def _put_beside(drafts: list[Draft], targets: Mapping[str, Draft]) -> None:
+    """Tests in documents of their own go to the rules that they name."""
+    for draft in drafts:
+        if draft.scenarios is None or not draft.scenarios.rule:
+            continue
+        rule = find(draft.scenarios.rule, targets)
+        if rule is None:
+            name = draft.scenarios.rule
+            draft.say(("rule",), f"there is no rule {name!r}{nearest(name, targets)}")
+        else:
+            rule.beside.append(draft)
 
 
 # ----------------------------------------------------------------------- rules
@@ -91,7 +106,7 @@ def _build(draft: Draft, known: Known, today: date | None) -> Rule | None:
             check_condition(draft, draft.condition, settle, entity, known)
     _check_block(reader, draft, settle, entity, known)
     severity_by = _severity_by(reader, draft, entity, known)
-    cases = read_cases(reader, draft.block.tests, known.fields)
+    cases = _cases(reader, draft, known.fields)
     draft.problems += reader.problems
     if draft.has_errors or (draft.condition is None and correlation is None):
         return None
@@ -127,6 +142,20 @@ def _build(draft: Draft, known: Known, today: date | None) -> Rule | None:
     if today is not None:
         advise(draft, rule, today, is_heard=is_heard)
     return rule
+
+
+def _cases(reader: Reader, draft: Draft, fields: Mapping[str, Field]) -> tuple[Case, ...]:
+    """The tests in the rule's block, its exemplars, and those in documents beside it."""
+    cases: tuple[Case, ...] = ()
+    if draft.block.tests is not None:
+        cases = read_cases(reader, draft.block.tests, ("correlator", "tests"), fields)
+    cases += read_exemplars(reader, draft.document, fields, cases)
+    for beside in draft.beside:
+        assert beside.scenarios is not None
+        reading = Reader(beside.lines)
+        cases += read_cases(reading, beside.scenarios.tests, ("tests",), fields, cases)
+        beside.problems += reading.problems
+    return cases
 
 
 def _check_head(reader: Reader, draft: Draft, *, is_heard: bool) -> None:

@@ -227,6 +227,7 @@ class Case(msgspec.Struct, frozen=True):
     events: tuple[CaseEvent, ...]
     marks: tuple[CaseMark, ...] | None  # None: at the end everything has been delivered
     person: CasePerson | None
+    file: str = ""
     line: int = 0
 
 

@@ -45,6 +45,7 @@ from correlator.timeline.partition import Partition
 from correlator.timeline.settings import FeedTiming, Settings
 
 FEEDS = KINDS[:3]
+NONE = "expected a match, got none"
 IDENTITY = "e1"  # of events that do not say whose they are
 _PARTS: dict[str, Any] = {"place": Place, "network": Network, "score": Score}
 
@@ -280,7 +281,7 @@ def _entities(event: Event) -> list[str]:
 def _difference(case: Case, alerts: Sequence[Alert], closed: Sequence[Change]) -> str:
     if case.expects_match and not alerts:
         told = [f"an alert was {c.reason} again" for c in closed]
-        return "expected a match, got none" + (f": {told[-1]}" if told else "")
+        return NONE + (f": {told[-1]}" if told else "")
     if not case.expects_match and alerts:
         first = alerts[0]
         named = ", ".join(f"{name}={value}" for name, value in first.values[:6])
