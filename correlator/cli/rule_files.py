@@ -10,7 +10,7 @@ from typing import Annotated, NoReturn
 import msgspec
 import typer
 
-from correlator.adapters.files import read_value_lists, shipped
+from correlator.adapters.documents import read_text, read_value_lists, shipped
 from correlator.adapters.yaml_lines import load_yaml_all
 from correlator.problem import Problem
 from correlator.rules.load import Document, load_rules
@@ -62,14 +62,10 @@ def read_rules(
     documents: list[Document] = []
     lists, problems = read_value_lists(config) if config is not None else ({}, [])
     for file in map(_short, files):
-        try:
-            text = file.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            problems.append(Problem(str(file), 0, 0, "", f"cannot be read: {error}"))
-            continue
-        read, wrong = load_yaml_all(text, str(file))
+        text, wrong = read_text(file)
+        read, wrong = ([], wrong) if wrong else load_yaml_all(text, str(file))
         problems += wrong
-        if not any(p.severity == "error" for p in wrong):
+        if not is_wrong(wrong):
             documents += read
     rules, wrong = load_rules(documents, lists=lists, today=today)
     return rules, sorted({*problems, *wrong})

@@ -114,7 +114,7 @@ def test_as_json(alerts: Path) -> None:
         ([RULE, "--test", "nine"], "no test of d17_denied_burst is named 'nine'"),
         ([RULE, "--test", "fifth"], "more than one test"),
         ([RULE, "none.yml"], "none.yml cannot be read"),
-        (["none.yml", "--test", "1"], "none.yml: error: cannot be read"),
+        (["none.yml", "--test", "1"], "none.yml: error: there is no such file"),
     ],
 )
 def test_what_is_not_there(arguments: list[str], message: str) -> None:
