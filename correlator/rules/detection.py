@@ -48,6 +48,12 @@ class Detection:
         self._lines = lines
         self._lists = lists or {}
         self._searches: dict[str, Condition | None] = {}
+        self._used: set[str] = set()  # names of searches that the condition names
+
+    @property
+    def unused(self) -> tuple[str, ...]:
+        """Searches that no condition names, but for those that say so by their own name."""
+        return tuple(n for n in self._searches if n not in self._used and not n.startswith("_"))
 
     def read(
         self, section: object, path: Path = ("detection",), besides: tuple[str, ...] = ()
@@ -63,9 +69,11 @@ class Detection:
             self._say(path, "has no search: name one and use it in the condition")
         for name in searches:
             self._searches[name] = self._search(section[name], (*path, name), 1)
+        condition = None
+        if "condition" in section and searches:
+            condition = self._conditions(section["condition"], (*path, "condition"))
         if self.problems:
             return None
-        condition = self._conditions(section["condition"], (*path, "condition"))
         named = {name: search for name, search in self._searches.items() if search is not None}
         for name, search in named.items():
             self.searches.setdefault(search, self._written(search, name, (*path, name)))
@@ -151,6 +159,7 @@ class Detection:
             names = _selected(node.pattern, self._searches)
             if not names:
                 self._say(path, f"'{node.args[0]} of {node.pattern}' names no search of this rule")
+            self._used.update(names)
             join = And if node.cond_class is ConditionAND else Or
             return _join(join, [self._searches[name] for name in names])
         if isinstance(node, ConditionNOT):
@@ -165,6 +174,7 @@ class Detection:
         if name not in self._searches:
             self._say(path, f"'{name}' is not a search of this rule: {', '.join(self._searches)}")
             return None
+        self._used.add(name)
         return self._searches[name]
 
 

@@ -54,6 +54,7 @@ class Draft(msgspec.Struct, eq=False):
     places: dict[Leaf, tuple[Lines, Path]] = {}
     item_texts: dict[Leaf, Written] = {}
     searches: dict[Condition, Written] = {}
+    unused: tuple[str, ...] = ()  # searches that no condition names
     problems: list[Problem] = []
     is_counted: bool = False  # a correlation refers to it
     generates: bool = False  # and wants it to alert as well
@@ -113,6 +114,7 @@ def read_draft(document: object, lines: Lines, lists: Lists) -> Draft:
     detection = Detection(lines, lists)
     draft.condition = detection.read(document.get(key), (key,), besides)
     draft.problems += detection.problems
+    draft.unused = () if detection.problems else detection.unused
     draft.places = {leaf: (lines, path) for leaf, path in detection.places.items()}
     draft.item_texts, draft.searches = detection.lines, detection.searches
     return draft

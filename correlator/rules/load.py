@@ -14,11 +14,19 @@ from datetime import date
 
 from correlator.event import DAY_MS, EntityKind
 from correlator.problem import Problem
-from correlator.rules.advice import advise
+from correlator.rules.advice import advise, advise_drafts, advise_together
 from correlator.rules.block import SUPPRESS_MS
 from correlator.rules.cases import read_cases
 from correlator.rules.check import check_name
-from correlator.rules.compose import Known, check_condition, correlate, mark_counted, settle_of
+from correlator.rules.compose import (
+    Known,
+    check_condition,
+    check_lines,
+    check_references,
+    correlate,
+    mark_counted,
+    settle_of,
+)
 from correlator.rules.draft import Document, Draft, find, read_draft, targets_of
 from correlator.rules.exemplars import read_exemplars
 from correlator.rules.filters import apply_filters
@@ -55,6 +63,9 @@ def load_rules(
     apply_filters(drafts, targets, today)
     known = Known(targets, fields, horizon_ms)
     rules = [rule for draft in drafts if (rule := _build(draft, known, today)) is not None]
+    if today is not None:
+        advise_drafts(drafts, today)
+        advise_together(drafts, rules)
     problems = sorted({problem for draft in drafts for problem in draft.problems})
     return sorted(rules, key=lambda rule: rule.id), problems
 
@@ -96,6 +107,10 @@ def _build(draft: Draft, known: Known, today: date | None) -> Rule | None:
     _check_head(reader, draft, is_heard=is_heard)
     entity: EntityKind = draft.block.entity or "identity"
     correlation, settle, suppress_ms = None, None, SUPPRESS_MS
+    if draft.is_correlation and draft.section is None:
+        check_references(draft, known)
+    elif not draft.is_correlation and (draft.condition is None or not is_heard):
+        check_lines(draft, known.fields)
     if draft.section is not None:
         entity, correlation = correlate(reader, draft, draft.block.entity, known)
         settle = settle_of(reader, draft, correlation) if correlation is not None else None
