@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from correlator.event import MINUTE_MS, SECOND_MS, Event, Kind, Network, Place, Score
+from correlator.event import MINUTE_MS, SECOND_MS, Event, Kind, Network, Place, Score, make_event
 from correlator.timeline.live import Scalar
 
 Json = dict[str, Any]
@@ -131,7 +131,7 @@ def recall(value: bytes) -> Recalled:
 def _event(evidence: _Evidence) -> Event:
     data = evidence.data
     offset = data.time.utcoffset()
-    return Event(
+    return make_event(
         _ms(data.time),
         data.event_id,
         identity_id=evidence.actor.get("user", {}).get("uid", ""),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from correlator.event import Event, Kind
+from correlator.event import Event, Kind, Shape
 from correlator.timeline import presence, travel
 from correlator.timeline.observation import Observation
 
@@ -56,10 +56,10 @@ def _presence(o: Observation) -> str:
     return "the sites file does not say"
 
 
-def _leg(what: str, start: Callable[[Observation], Event | None], is_place: Callable[[Event], bool]) -> Why:
+def _leg(what: str, start: Callable[[Observation], Event | None], is_place: Callable[[Shape], bool]) -> Why:
     def why(o: Observation) -> str:
         earlier = start(o)
-        if not is_place(o.event):
+        if not is_place(o.event.shape):
             return "the event does not show where the person was"
         if earlier is None:
             return f"there is no earlier {what}"
@@ -68,10 +68,6 @@ def _leg(what: str, start: Callable[[Observation], Event | None], is_place: Call
         return f"too little is known of where the {what} before was"
 
     return why
-
-
-def _is_body_place(event: Event) -> bool:
-    return travel.is_badge_place(event) or travel.is_login_place(event)
 
 
 def _last(what: str, start: Callable[[Observation], Event | None]) -> Why:
@@ -88,9 +84,9 @@ _REASONS: dict[str, Why] = {  # by the beginning of the name; the first that fit
     "credential.": _credential,
     "presence.here": lambda o: "the event has no site",
     "presence.": _presence,
-    "travel.badge.": _leg(_READ, lambda o: o.live.badge_place, _is_body_place),
+    "travel.badge.": _leg(_READ, lambda o: o.live.badge_place, travel.is_body_place),
     "travel.card.": _leg("badge read", lambda o: o.live.card_place, travel.is_card_place),
-    "travel.login.": _leg("login with a place", lambda o: o.live.login_place, _is_body_place),
+    "travel.login.": _leg("login with a place", lambda o: o.live.login_place, travel.is_body_place),
     "last_badge.": _last("badge read", lambda o: o.live.last_badge),
     "last_login.": _last("successful login", lambda o: o.live.last_login),
     "door.grant_gap_s": lambda o: "no read was granted at the door before it",

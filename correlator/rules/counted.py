@@ -218,7 +218,8 @@ class Counting:
 
 def _entered(plan: Plan, seen: Seen) -> list[Entered]:
     """What *plan* counts of one event."""
-    evaluation = Evaluation(lambda _, c, o: holds(c, o, []), seen.observation, seen.windows)
+    observation, windows = seen.observation, seen.observation.live.windows
+    evaluation = Evaluation(lambda c: holds(c, observation, []), observation, windows)
     found: list[Entered] = []
     entries: dict[Group, Entry] = {}
     for at, base, nested in plan.bases:
@@ -236,7 +237,7 @@ def _entered(plan: Plan, seen: Seen) -> list[Entered]:
         return found
     chains = {
         group: enter_steps(
-            _of_group(seen.windows, plan.key, group),
+            _of_group(windows, plan.key, group),
             [one.at for one in found if one.group == group],
             entry,
             plan.correlation,

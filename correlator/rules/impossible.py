@@ -11,7 +11,7 @@ from itertools import pairwise
 from math import ceil, floor, inf
 from typing import NamedTuple
 
-from correlator.event import KINDS, Event
+from correlator.event import KINDS, make_event
 from correlator.rules.check import kinds_of
 from correlator.rules.interpret import test_holds, text_matches
 from correlator.rules.reading import nearest
@@ -39,7 +39,7 @@ from correlator.timeline.settings import Settings
 
 _OWN = KINDS[:3]  # kinds of events that have fields named after them
 _LISTED_MAX = 9  # words that a message lists
-_NOBODY = Observation("", Event(0, "", "access"), Live(), Settings(), 0)
+_NOBODY = Observation("", make_event(0, "", "access"), Live(), Settings(), 0)
 
 Found = tuple[Leaf | None, str]  # None: the condition as a whole
 

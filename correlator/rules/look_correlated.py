@@ -26,7 +26,7 @@ class Correlated:
     def __init__(self, story: Story) -> None:
         self._story = story
         names = {rule.id: rule.name for rule in story.rules.values()}
-        self._plan = plan_of(story.rule, None)
+        self._plan = plan_of(story.rule)
         self._own, *self._nested = (
             Counting(names.get(rule, rule), plan, story.asked, names, story.when)
             for rule, plan in _plans(story.rule.id, self._plan)

@@ -9,19 +9,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from correlator.event import Event
 from correlator.rules.program import RuleProgram
 from correlator.rules.rule import Rule
-from correlator.timeline.live import Match, Waiting, Window
+from correlator.timeline.live import Live, Match, Waiting
 from correlator.timeline.observation import Observation
 from correlator.timeline.program import Found
 from correlator.timeline.settings import Settings
 
 
 class Seen(NamedTuple):
-    """An event as the rules saw it. *windows* are those before it."""
+    """An event as the rules saw it; its windows before it are in the live state."""
 
     observation: Observation
-    windows: tuple[Window, ...]
     found: Found
 
 
@@ -42,9 +42,10 @@ class Watched(RuleProgram):
         self.settled: dict[tuple[str, str, str], Settled] = {}
         self.refused: list[Seen] = []
 
-    def on_event(self, observation: Observation, windows: tuple[Window, ...]) -> Found:
-        found = super().on_event(observation, windows)
-        self.seen[observation.entity, observation.event.id] = Seen(observation, windows, found)
+    def on_event(self, entity: str, event: Event, live: Live) -> Found | None:
+        found = super().on_event(entity, event, live)
+        observation = Observation(entity, event, live, self.settings, event.time_ms)
+        self.seen[entity, event.id] = Seen(observation, found or Found([], live.windows, []))
         return found
 
     def verdict(self, waiting: Waiting, observation: Observation) -> Match | None:
@@ -55,5 +56,5 @@ class Watched(RuleProgram):
 
     def on_too_late(self, observation: Observation) -> list[Match]:
         matches = super().on_too_late(observation)
-        self.refused.append(Seen(observation, (), Found(matches, (), [])))
+        self.refused.append(Seen(observation, Found(matches, (), [])))
         return matches

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from correlator.alerts.ocsf import Source, alert_record
 from correlator.alerts.recall import Recalled, recall
 from correlator.alerts.text import rule_text
-from correlator.event import Event, Network, Place, Score
+from correlator.event import Event, Network, Place, Score, make_event
 from correlator.rules.recollect import Recollection, explain_alert
 from correlator.rules.rule import Rule
 from correlator.rules.testing import alone, frames_of, play
@@ -54,11 +54,11 @@ shared = {
     "sequence": st.none() | st.integers(0, 9), "time_claimed_ms": st.none() | times, "activity": words,
 }  # fmt: skip
 accesses = st.builds(
-    Event, times, st.just("i"), st.just("access"), taken=st.sampled_from(("taken", "unknown")),
+    make_event, times, st.just("i"), st.just("access"), taken=st.sampled_from(("taken", "unknown")),
     direction=st.sampled_from(("in", "unknown")), duress=st.booleans(), **shared,
 )  # fmt: skip
 logins = st.builds(
-    Event, times, st.just("i"), st.just("login"), logon_type=words, is_interactive=st.booleans(), mfa=words,
+    make_event, times, st.just("i"), st.just("login"), logon_type=words, is_interactive=st.booleans(), mfa=words,
     application=words, ip=st.sampled_from(("192.0.2.1", "2001:db8::1")),
     network=st.none() | st.builds(Network, st.just("n"), st.sampled_from(("", "vpn")), st.integers(0, 3)),
     score=st.none() | st.builds(Score, st.floats(0, 1), st.booleans(), st.just(("a", "b"))), **shared,

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from correlator.event import Event, Person
+from correlator.event import Event, Person, make_event
 from correlator.rules.absent import why_absent
 from correlator.rules.examine import Line, Node, Texts, blame, cost, culprits, examine, texts_of
 from correlator.rules.interpret import holds, leaf_holds
@@ -153,7 +153,12 @@ def test_few_lines_are_blamed_one_by_one() -> None:
 
 @pytest.mark.parametrize("name", FIELDS)
 def test_every_field_says_why_it_is_absent(name: str) -> None:
-    for event in (access(), login(), Event(0, "d", "door"), Event(0, "p", "person", person=Person("e1", 0))):
+    for event in (
+        access(),
+        login(),
+        make_event(0, "d", "door"),
+        make_event(0, "p", "person", person=Person("e1", 0)),
+    ):
         for live in (Live(), Live(person=Person("e1", 0), last_badge=access(), last_login=login())):
             for entity in ("identity:e1", "unresolved:badge:1", "door:d"):
                 assert why_absent(observe(event, live, entity), name)
