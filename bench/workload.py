@@ -20,7 +20,7 @@ from zlib import crc32
 
 import msgspec
 
-from correlator.adapters.files import shipped
+from correlator.adapters.documents import shipped
 from correlator.event import DAY_MS, HOUR_MS, MINUTE_MS
 from correlator.intake.intake import Intake
 from correlator.intake.people import People

@@ -20,6 +20,7 @@ from typing import TypeVar
 
 import msgspec
 
+from correlator.adapters.documents import LISTS, read_text, shipped
 from correlator.adapters.schema_store import read_schemas
 from correlator.adapters.yaml_lines import load_yaml, load_yaml_all
 from correlator.alerts.text import rule_text
@@ -39,20 +40,11 @@ from correlator.rules.lists import read_lists
 from correlator.rules.load import load_rules
 from correlator.rules.program import RuleProgram
 from correlator.rules.rule import Rule
-from correlator.rules.values import Lists
 
 GENERAL, SITES, NETWORKS, IDENTITIES = "correlator.yml", "sites.yml", "networks.yml", "identities.jsonl"
-LISTS = "lists.yml"
 T = TypeVar("T")
 
 _PARTS = ("settings", "partitions")  # of correlator.yml: what can change an alert
-
-
-def shipped(kind: str) -> Path:
-    """Directory of the shipped *kind* (rules, schemas, feeds), in the installed package or the repository."""
-    package = Path(__file__).resolve().parents[1]
-    installed = package / "_shipped" / kind
-    return installed if installed.is_dir() else package.parent / kind
 
 
 def load_bundle(directory: Path) -> Bundle:
@@ -79,12 +71,6 @@ def read_bundle(directory: Path) -> tuple[Bundle | None, list[Problem]]:
         return None, sorted(reading.problems)
     stamp = reading.hash()
     return _bundle(stamp, general, feeds, (sites, networks or Networks()), rules), sorted(reading.problems)
-
-
-def read_value_lists(directory: Path) -> tuple[Lists, list[Problem]]:
-    """The value lists of *directory*, none if it has no lists.yml, and what is wrong with them."""
-    reading = _Reading(directory)
-    return reading.part(LISTS, read_lists, is_needed=False) or {}, reading.problems
 
 
 def load_general(directory: Path) -> General:
@@ -247,15 +233,9 @@ class _Reading:
         return own if own.is_dir() else shipped(kind)
 
     def _text(self, path: Path) -> str | None:
-        try:
-            return path.read_text(encoding="utf-8")
-        except UnicodeDecodeError as error:
-            self._wrong(path, f"not UTF-8 text: {error.reason} at byte {error.start}")
-        except FileNotFoundError:
-            self._wrong(path, "there is no such file")
-        except OSError as error:
-            self._wrong(path, f"cannot be read: {error.strerror}")
-        return None
+        text, problems = read_text(path)
+        self.problems += problems
+        return None if problems else text
 
     def _wrong(self, path: Path, message: str) -> None:
         self.problems.append(Problem(str(path), 0, 0, "", message))

@@ -5,16 +5,8 @@ from __future__ import annotations
 import msgspec
 
 from correlator.alerts.phrases import duration
-from correlator.rules.rule import Correlation, Rule, Severity
-
-_OPERATORS = {
-    "gte": "at least",
-    "gt": "more than",
-    "lte": "at most",
-    "lt": "fewer than",
-    "eq": "exactly",
-    "neq": "not",
-}
+from correlator.rules.asks import asks
+from correlator.rules.rule import Rule, Severity
 
 
 class RuleText(msgspec.Struct, frozen=True):
@@ -44,27 +36,8 @@ def rule_text(rule: Rule) -> RuleText:
         rule.controls,
         tuple(_sentence(text) for text in rule.falsepositives),
         rule.fingerprint,
-        _asks(rule.correlation) if rule.correlation else "",
+        f"{asks(c)} within {duration(c.timespan_ms)}" if (c := rule.correlation) else "",
     )
-
-
-def _asks(correlation: Correlation) -> str:
-    """`at least 3 different place.door within 15 min`."""
-    limits = " and ".join(f"{_OPERATORS[op]} {number:g}" for op, number in correlation.thresholds)
-    named = ", ".join(dict.fromkeys(v for b in correlation.bases for v in b.values))
-    asked = {
-        "event_count": f"{limits} events",
-        "value_count": f"{limits} different {named}",
-        "value_sum": f"a sum of {named} of {limits}",
-        "value_avg": f"an average {named} of {limits}",
-        "temporal": f"{limits} of {len(correlation.bases)} kinds of events",
-        "temporal_ordered": "certain events in this order",
-    }[correlation.type]
-    if correlation.denied:
-        asked = "certain events, and others not to happen,"
-    elif correlation.clauses and correlation.type == "temporal":
-        asked = "certain events together"
-    return f"{asked} within {duration(correlation.timespan_ms)}"
 
 
 def _sentence(text: str) -> str:

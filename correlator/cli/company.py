@@ -14,7 +14,8 @@ from tempfile import TemporaryDirectory
 import msgspec
 
 from correlator.adapters.clock import SimulatedClock
-from correlator.adapters.files import load_bundle, shipped
+from correlator.adapters.documents import shipped
+from correlator.adapters.files import load_bundle
 from correlator.cli.embedded import FAST, Embedded
 from correlator.engine.ports import Meter
 from correlator.engine.worker import Worker

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from correlator.adapters.files import shipped
+from correlator.adapters.documents import shipped
 from correlator.adapters.schema_store import read_schemas
 from correlator.adapters.yaml_lines import load_yaml
 from correlator.cli.record_file import BadRecordFile, read_record_file

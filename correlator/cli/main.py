@@ -6,15 +6,15 @@ Signals are taken over before anything slow is imported, so that SIGTERM ends a 
 from __future__ import annotations
 
 import sys
-from importlib import import_module
 from importlib.metadata import version
 from typing import Annotated
 
 import typer
 
+from correlator.cli.forward import forward
 from correlator.cli.stopping import STOPPING
 
-VERBS = {  # verb -> module, what it offers, one line for the list
+VERBS = {
     "run": (
         "run",
         "run_command",
@@ -27,7 +27,7 @@ VERBS = {  # verb -> module, what it offers, one line for the list
     ),
     "simulate": ("simulate", "simulate_command", "Make up a company with its records and hidden scenarios."),
     "evaluate": ("evaluate", "evaluate_command", "Hold alerts against the truth of a simulation."),
-    "rules": ("rules", "app", "Check and test rules, list the fields that they may use."),
+    "rules": ("rules", "app", "Check, test and explain rules, and all else that their authors need."),
     "feeds": ("feeds", "app", "Check and test feeds, try one on records."),
     "identities": ("identities", "app", "Publish identities."),
     "topics": ("topics", "app", "Create and check our topics."),
@@ -35,7 +35,6 @@ VERBS = {  # verb -> module, what it offers, one line for the list
     "dead-letters": ("dead_letters", "app", "List and show refused records."),
 }
 LOOPS = ("run", "replay")  # verbs that end in order when asked to stop
-ANY = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -57,21 +56,7 @@ def callback(
         raise typer.Exit
 
 
-def _forward(verb: str) -> None:
-    """Register *verb*: its own app reads the arguments, and its help, once it is imported."""
-    name, attribute, text = VERBS[verb]
-
-    @app.command(verb, help=text, context_settings=ANY)
-    def forward(context: typer.Context) -> None:
-        offered = getattr(import_module(f"correlator.cli.{name}"), attribute)
-        if not isinstance(offered, typer.Typer):
-            command, offered = offered, typer.Typer(add_completion=False)
-            offered.command()(command)
-        offered(args=context.args, prog_name=f"correlator {verb}")
-
-
-for _verb in VERBS:
-    _forward(_verb)
+forward(app, VERBS, "correlator")
 
 
 def main() -> None:

@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from correlator.adapters.files import shipped
+from correlator.adapters.documents import shipped
 from correlator.adapters.kafka.admin import Topic, kafka_topics
 from correlator.adapters.kafka.config import KafkaConfig
 from correlator.adapters.kafka.publisher import KafkaPublisher

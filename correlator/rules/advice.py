@@ -2,111 +2,110 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from datetime import date
-from itertools import pairwise
-from operator import ge, gt, le, lt
 
-from correlator.event import KINDS
+from correlator.event import DAY_MS, KINDS
+from correlator.problem import Path
 from correlator.rules.check import kinds_of
+from correlator.rules.correlation import ENTITY_FIELDS, ORDER, Section
 from correlator.rules.draft import Draft
-from correlator.rules.interpret import text_matches
-from correlator.rules.rule import And, Compare, Condition, Leaf, Or, Rule, Same, Text
+from correlator.rules.impossible import impossible, odd_values
+from correlator.rules.rule import Correlation, Rule, fingerprint_of
+from correlator.rules.tidy import oddities
 
-_ORDER = {"lt": lt, "lte": le, "gt": gt, "gte": ge}
-_OWN = KINDS[:3]  # kinds of events that have fields named after them
+_UNHEARD = ("suppress", "retract", "severity", "evidence", "any_age")  # keys that only alerts have use for
 
 
 def advise(draft: Draft, rule: Rule, today: date, *, is_heard: bool) -> None:
     """Warnings about *rule* as of *today* go to its *draft*."""
-    if is_heard and not rule.cases:
-        draft.warn(("correlator",), "has no tests: write at least one, from events")
-    review = draft.block.review_by
-    if review is not None and review < today:
-        whose = f" by {rule.owner}" if rule.owner else ""
-        draft.warn(("correlator", "review_by"), f"was to be reviewed{whose} until {review}")
+    for path, message in _of_block(draft, rule, today, is_heard=is_heard):
+        draft.warn(path, message)
     if rule.condition is not None:
-        for leaf, message in impossible(rule.condition):
+        found = [*impossible(rule.condition), *odd_values(rule.condition)]
+        if kinds_of(rule.condition) == frozenset(KINDS):
+            found.append((None, "says no event.kind: it is tried on events of every kind"))
+        for leaf, message in found:
             lines, path = draft.place(leaf) if leaf is not None else (draft.lines, ("detection",))
             draft.problems.append(lines.problem(path, message, "warning"))
+    if rule.correlation is not None and draft.section is not None:
+        for path, message in _of_correlation(rule.correlation, draft.section):
+            draft.warn(("correlation", *path), message)
 
 
-def impossible(condition: Condition) -> list[tuple[Leaf | None, str]]:
-    """Why *condition* (or one of its alternatives) can never hold, as far as that is plain to see."""
-    if isinstance(condition, Or):
-        return [found for arg in condition.args for found in impossible(arg)]
-    args = _needed(condition)
-    alternatives = [found for arg in args if isinstance(arg, Or) for found in impossible(arg)]
-    needed = [leaf for leaf in args if isinstance(leaf, Leaf) and not leaf.is_negated]
-    kinds = kinds_of(condition)
-    if not kinds:
-        return [(_named(needed, "event.kind"), "can never hold: an event has one event.kind"), *alternatives]
-    found: list[tuple[Leaf | None, str]] = []
-    for leaf in needed:
-        kind = leaf.field.partition(".")[0]
-        if kind in _OWN and kind not in kinds and _needs_value(leaf):
-            found.append((leaf, f"can never hold: {' and '.join(sorted(kinds))} events have no {leaf.field}"))
-    for name in {leaf.field: None for leaf in needed}:
-        of_field = [leaf for leaf in needed if leaf.field == name]
-        if len(of_field) > 1 and name and _exclude(of_field):
-            found.append((of_field[-1], f"can never hold together with the other lines on {name}"))
-    return found + alternatives
+def advise_drafts(drafts: Sequence[Draft], today: date) -> None:
+    """Warnings about documents as they are written."""
+    for draft in drafts:
+        for path, message in oddities(draft, today):
+            draft.warn(path, message)
 
 
-def _needed(condition: Condition) -> list[Condition]:
-    """Conditions all of which must hold."""
-    if isinstance(condition, And):
-        return [needed for arg in condition.args for needed in _needed(arg)]
-    return [condition]
+def advise_together(drafts: Sequence[Draft], rules: Sequence[Rule]) -> None:
+    """Warnings about rules that do the same."""
+    by_id = {draft.id: draft for draft in drafts if draft.document}
+    first: dict[str, Rule] = {}
+    for rule in rules:
+        if not rule.is_alerting or rule.id not in by_id:
+            continue
+        logic = fingerprint_of("", rule.entity, rule.condition, rule.correlation, rule.settle)
+        other = first.setdefault(logic, rule)
+        if other is not rule:
+            where = f"{other.name} in {other.file}, line {other.line}"
+            by_id[rule.id].warn(("title",), f"does the same as {where}: two alerts for each match")
 
 
-def _named(needed: list[Leaf], name: str) -> Leaf | None:
-    return next((leaf for leaf in needed if leaf.field == name), None)
+def _of_block(draft: Draft, rule: Rule, today: date, *, is_heard: bool) -> Iterator[tuple[Path, str]]:
+    block, path = draft.block, ("correlator",)
+    if is_heard:
+        yield from _of_tests(rule)
+    else:
+        for key in sorted(block.keys.intersection(_UNHEARD)):
+            yield (*path, key), f"{key} has no effect: the rule is only counted by a correlation"
+    if block.review_by is not None and block.review_by < today:
+        whose = f" by {rule.owner}" if rule.owner else ""
+        yield (*path, "review_by"), f"was to be reviewed{whose} until {block.review_by}"
+    if block.suppress_ms is not None and block.suppress_ms > DAY_MS:
+        yield (*path, "suppress"), "is longer than a day: repeats join an alert at most to the end of its day"
 
 
-def _needs_value(leaf: Leaf) -> bool:
-    return all(isinstance(test, Text | Same | Compare) for test in leaf.tests)
+def _of_tests(rule: Rule) -> Iterator[tuple[Path, str]]:
+    path: Path = ("correlator", "tests") if rule.cases else ("correlator",)
+    expected = {case.expects_match for case in rule.cases}
+    if not expected:
+        yield path, "has no tests: write at least one, from events"
+    elif True not in expected:
+        yield path, "has no test that expects a match: it might never match"
+    elif False not in expected:
+        yield path, "has no test that expects no match: write the false positive that you have thought of"
 
 
-def _exclude(of_field: list[Leaf]) -> bool:
-    """No value passes all of *of_field*: tried with every value that they name, and those around these."""
-    if any(leaf.needs_all or not _needs_value(leaf) for leaf in of_field):
-        return False
-    tests = [test for leaf in of_field for test in leaf.tests]
-    numbers = [float(t.number) for t in tests if isinstance(t, Compare)]
-    numbers += [float(t.value) for t in tests if isinstance(t, Same) and not isinstance(t.value, bool)]
-    if numbers and not any(isinstance(t, Text) for t in tests):
-        tried = sorted({n + d for n in numbers for d in (-0.5, 0.0, 0.5)} | _between(numbers))
-        return not any(all(_passes(leaf, value) for leaf in of_field) for value in tried)
-    texts = {t.parts[0] for t in tests if isinstance(t, Text) and _is_plain(t)}
-    if texts and all(isinstance(t, Text) for t in tests) and any(map(_names_all, of_field)):
-        return not any(all(_passes(leaf, text) for leaf in of_field) for text in texts)
-    return False
+# -------------------------------------------------------------------------- correlations
 
 
-def _between(numbers: list[float]) -> set[float]:
-    ordered = sorted(numbers)
-    return {(a + b) / 2 for a, b in pairwise(ordered)}
+def _of_correlation(correlation: Correlation, section: Section) -> Iterator[tuple[Path, str]]:
+    yield from _thresholds(correlation)
+    for at, name in enumerate(section.group_by):
+        if name in section.group_by[:at]:
+            yield ("group-by", at), f"{name!r} is here twice"
+    for alias in section.aliases:
+        if alias not in {*section.group_by, *section.fields}:
+            yield ("aliases", alias), f"{alias!r} is used nowhere: put it in group-by or condition.field"
+        elif alias in ENTITY_FIELDS:
+            yield ("aliases", alias), f"{alias} is whose timeline it is, whatever the alias says"
+    conditions = [base.condition for base in correlation.bases]
+    for at, condition in enumerate(conditions):
+        first = conditions.index(condition)
+        if condition is not None and first < at:
+            yield ("rules", at), f"{section.rules[at]!r} says the same as {section.rules[first]!r}"
 
 
-def _is_plain(test: Text) -> bool:
-    return len(test.parts) == 1 and isinstance(test.parts[0], str)
-
-
-def _names_all(leaf: Leaf) -> bool:
-    """Are the values that *leaf* allows all written out?"""
-    return all(isinstance(test, Text) and _is_plain(test) for test in leaf.tests)
-
-
-def _passes(leaf: Leaf, value: object) -> bool:
-    for test in leaf.tests:
-        if isinstance(test, Text) and isinstance(value, str) and text_matches(test, value):
-            return True
-        if (
-            isinstance(test, Compare)
-            and isinstance(value, float)
-            and _ORDER[test.operator](value, test.number)
-        ):
-            return True
-        if isinstance(test, Same) and value == test.value:
-            return True
-    return False
+def _thresholds(correlation: Correlation) -> Iterator[tuple[Path, str]]:
+    """Thresholds that no number of events reaches, or any: where one is counted there is at least one."""
+    if not correlation.thresholds or correlation.type in {"value_sum", "value_avg"}:
+        return
+    most = len(correlation.bases) if correlation.type == "temporal" else correlation.entries_max + 1
+    met = [all(ORDER[op](n, number) for op, number in correlation.thresholds) for n in range(1, most + 1)]
+    if not any(met):
+        yield ("condition",), "can never hold: it is asked where an event is counted, so at least one is"
+    elif all(met):
+        yield ("condition",), "holds of any event that is counted: a correlation is not needed"

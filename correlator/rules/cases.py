@@ -1,4 +1,4 @@
-"""The `tests` of a rule, as written in its `correlator:` block, to `Case`s.
+"""The tests of a rule to `Case`s: those of its `correlator:` block, those of a file of tests, and exemplars.
 
 A test is a list of events by field name, with offsets from its start. What the product derives (presence,
 travel, status) cannot be written: it must come from events, or the test would not test the join. The
@@ -8,7 +8,7 @@ teach it first.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
 from correlator.event import KINDS, SECOND_MS, Kind
@@ -69,19 +69,42 @@ _PERSON = ("type", "department", "home_site", "hired", "status", "credentials")
 _TYPES = {"str": (str,), "int": (int,), "float": (int, float), "bool": (bool,)}
 
 
-def read_cases(reader: Reader, found: object, fields: Mapping[str, Field]) -> tuple[Case, ...]:
-    """The tests of one rule; problems go to *reader*."""
-    path: Path = ("correlator", "tests")
-    if found is None:
-        return ()
+def read_cases(
+    reader: Reader, found: object, path: Path, fields: Mapping[str, Field], others: Sequence[Case] = ()
+) -> tuple[Case, ...]:
+    """The tests *found* at *path*, besides *others* of the same rule; problems go to *reader*."""
     if not isinstance(found, list):
         reader.say(path, "must be a list of tests")
         return ()
-    cases = [_case(reader, case, (*path, at), fields) for at, case in enumerate(found)]
-    for at, case in enumerate(cases):
-        if case is not None and case.name in [c.name for c in cases[:at] if c is not None]:
-            reader.say((*path, at, "name"), f"{case.name!r} is the name of another test of this rule")
-    return tuple(case for case in cases if case is not None)
+    return gather(reader, [((*path, at), one) for at, one in enumerate(found)], fields, others)
+
+
+def gather(
+    reader: Reader, found: Iterable[tuple[Path, object]], fields: Mapping[str, Field], others: Sequence[Case]
+) -> tuple[Case, ...]:
+    """The tests *found*, each at its place, whose names differ from each other and those of *others*."""
+    cases, names = list[Case](), {case.name for case in others}
+    for path, one in found:
+        case = _case(reader, one, path, fields)
+        if case is None:
+            continue
+        if case.name in names:
+            reader.say((*path, "name"), f"{case.name!r} is the name of another test of this rule")
+        names.add(case.name)
+        cases.append(case)
+    return tuple(cases)
+
+
+def read_stream(reader: Reader, found: object, fields: Mapping[str, Field]) -> Case | None:
+    """Events in a file of their own: a list of them, or a mapping as a test is, which needs no name and
+    expects nothing. Problems go to *reader*.
+    """
+    if isinstance(found, list):
+        events = _events(reader, found, (), fields)
+        start_ms = _start(reader, START, ())
+        return None if reader.problems else Case("", True, None, None, start_ms, events, None, None)
+    unsaid: dict[str, object] = {"name": "events", "expect": "match"}
+    return _case(reader, unsaid | found if isinstance(found, dict) else found, (), fields)
 
 
 def _case(reader: Reader, found: object, path: Path, fields: Mapping[str, Field]) -> Case | None:
@@ -103,8 +126,8 @@ def _case(reader: Reader, found: object, path: Path, fields: Mapping[str, Field]
     marks = _marks(reader, section["marks"], (*path, "marks")) if "marks" in section else None
     if len(reader.problems) > before or not isinstance(name, str):
         return None
-    line, _ = reader.lines.at(path)
-    return Case(name, expect == "match", from_ms, at_ms, start_ms, events, marks, person, line)
+    file, (line, _) = reader.lines.file, reader.lines.at(path)
+    return Case(name, expect == "match", from_ms, at_ms, start_ms, events, marks, person, file, line)
 
 
 def _start(reader: Reader, found: object, path: Path) -> int:

@@ -18,7 +18,7 @@ from correlator.rules.correlation import ENTITY_FIELDS, TEMPORAL, Section, entit
 from correlator.rules.draft import Draft, find
 from correlator.rules.logic import BadLogic, clauses
 from correlator.rules.reading import Reader, nearest, spell
-from correlator.rules.rule import Base, Condition, Correlation, Settle, bases_of, leaves
+from correlator.rules.rule import Base, Condition, Correlation, Leaf, Settle, bases_of, leaves
 from correlator.rules.schema import FEEDS
 from correlator.timeline.fields import Field
 
@@ -42,10 +42,34 @@ def check_condition(
     found = [(leaf, text) for leaf in leaves(condition) for text in leaf_problems(leaf, entity, known.fields)]
     found += settle_problems(condition, settle, known.fields)
     for leaf, message in found:
-        lines, path = draft.place(leaf)
-        problem = lines.problem(path, message)
-        if problem not in draft.problems:
-            draft.problems.append(problem)
+        _say_once(draft, leaf, message)
+
+
+def _say_once(draft: Draft, leaf: Leaf, message: str) -> None:
+    lines, path = draft.place(leaf)
+    problem = lines.problem(path, message)
+    if problem not in draft.problems:
+        draft.problems.append(problem)
+
+
+def check_lines(draft: Draft, fields: Mapping[str, Field]) -> None:
+    """Fields and types of the lines of *draft* that can be read, where its condition is not checked as a
+    whole: for whatever entity has the field.
+    """
+    for leaf in draft.places:
+        field = fields.get(leaf.field)
+        entity = field.entities[0] if field is not None else "identity"
+        for message in leaf_problems(leaf, entity, fields):
+            _say_once(draft, leaf, message)
+
+
+def check_references(draft: Draft, known: Known) -> None:
+    """Rules that a correlation names, where its section has other errors."""
+    section = draft.document.get("correlation")
+    named = section.get("rules") if isinstance(section, dict) else None
+    for at, name in enumerate(named if isinstance(named, list) else ()):
+        if isinstance(name, str) and find(name, known.rules) is None:
+            draft.say(("correlation", "rules", at), f"there is no rule {name!r}{nearest(name, known.rules)}")
 
 
 def mark_counted(drafts: list[Draft], targets: Mapping[str, Draft]) -> None:
@@ -150,10 +174,15 @@ def _base(  # noqa: PLR0917
             return None
 
     def named(name: str, path: Path) -> str:
-        for reference, field in section.aliases.get(name, {}).items():
+        aliased = section.aliases.get(name, {})
+        for reference, field in aliased.items():
             if find(reference, known.rules) is base:
-                name, path = field, ("correlation", "aliases", name, reference)
-        check_name(reader, name, path, entity, known.fields)
+                check_name(reader, field, ("correlation", "aliases", name, reference), entity, known.fields)
+                return field
+        if aliased and name not in known.fields:
+            reader.say(("correlation", "aliases", name), f"names no field of the rule {base.name!r}")
+        else:
+            check_name(reader, name, path, entity, known.fields)
         return name
 
     beyond = [n for n in section.group_by if ENTITY_FIELDS.get(n) != entity]

@@ -101,10 +101,10 @@ class Evaluation:
         is_temporal = plan.correlation.type in {"temporal", "temporal_ordered"}
         entered: dict[Group, list[tuple[int, Entry]]] = {}
         for at, base, nested in plan.bases:
-            carried = self._happened(plan, base, nested)
+            carried = self.happened(plan, base, nested)
             if carried is None:
                 continue
-            found = self._entry(plan, at, base, carried)
+            found = self.entry(plan, at, base, carried)
             if found is not None:
                 entered.setdefault(found[0], []).append((at, found[1]))
             if not is_temporal:  # an event counts once, for the first rule that holds
@@ -112,7 +112,7 @@ class Evaluation:
         fired = [self._enter(plan, group, entries) for group, entries in entered.items()]
         return [firing for firing in fired if firing is not None]
 
-    def _happened(self, plan: Plan, base: Base, nested: Plan | None) -> tuple[str, ...] | None:
+    def happened(self, plan: Plan, base: Base, nested: Plan | None) -> tuple[str, ...] | None:
         """Ids of earlier events by which *base* holds of this one; None when it does not."""
         if nested is not None:
             edges = [firing for firing in self.fire(nested) if self._is_new(nested, firing)]
@@ -127,7 +127,7 @@ class Evaluation:
         entries = recent(firing.before, plan.correlation, self._observation.event.time_ms)
         return not is_reached(entries, plan.correlation)
 
-    def _entry(self, plan: Plan, at: int, base: Base, carried: tuple[str, ...]) -> tuple[Group, Entry] | None:
+    def entry(self, plan: Plan, at: int, base: Base, carried: tuple[str, ...]) -> tuple[Group, Entry] | None:
         """Group and entry of the event; None when a field is absent that it is counted by."""
         group = tuple(value(self._observation, name) for name in base.group)
         values: Group = tuple(value(self._observation, name) for name in base.values)
@@ -193,20 +193,25 @@ def wait_for(firing: Firing, seen: Mapping[str, Scalar]) -> tuple[tuple[str, Sca
     return tuple({**noted, **seen}.items())
 
 
+def awaited(waiting: Waiting) -> tuple[int, Group, tuple[str, ...]]:
+    """What `wait_for` noted: where the window begins, its group, ids of what has happened before."""
+    seen = dict(waiting.seen)
+    start_ms = seen["#from"]
+    assert isinstance(start_ms, int)
+    group = tuple(seen[f"#group{at}"] for at in range(sum(name.startswith("#group") for name in seen)))
+    return start_ms, group, tuple(str(i) for name, i in seen.items() if name.startswith("#id"))
+
+
 def closed(plan: Plan, waiting: Waiting, windows: tuple[Window, ...]) -> Firing | None:
     """What happened in the window of *waiting*, when it has closed; None when its condition does not hold.
 
     *windows* are those after all events to its end, so all they hold is within.
     """
-    seen = dict(waiting.seen)
-    group = tuple(seen[f"#group{at}"] for at in range(sum(name.startswith("#group") for name in seen)))
+    seen, (start_ms, group, ids) = dict(waiting.seen), awaited(waiting)
     window = next(
         (w for w in windows if w.rule == plan.key and w.group == group), Window(plan.key, group, ())
     )
-    start_ms = seen["#from"]
-    assert isinstance(start_ms, int)
     if plan.correlation.type == "temporal_ordered":
-        ids = tuple(str(i) for name, i in seen.items() if name.startswith("#id"))
         return None if is_over(window, waiting.event.order) else Firing(group, ids, len(ids), start_ms)
     within = tuple(entry for entry in window.entries if entry.time_ms >= start_ms)
     if not meets(plan.correlation, {entry.values[0] for entry in within}):

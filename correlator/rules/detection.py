@@ -23,7 +23,8 @@ from sigma.exceptions import SigmaError
 from sigma.rule.detection import EmptySigmaDetections
 
 from correlator.problem import Lines, Path, Problem
-from correlator.rules.rule import And, Condition, Leaf, Not, Or, leaves
+from correlator.rules.reading import spell_item
+from correlator.rules.rule import And, Condition, Leaf, Not, Or, Written, leaves
 from correlator.rules.values import VALUES_MAX, Lists, Unsupported, plain, read_item
 
 CONDITION_MAX = 4_000  # characters
@@ -34,14 +35,25 @@ _CONDITIONS: dict[type[ConditionItem], type[And | Or]] = {ConditionAND: And, Con
 
 
 class Detection:
-    """One section being read. *places*: where each leaf was written. *lists*: values of `|expand`."""
+    """One section being read. *places*: where each leaf was written. *lists*: values of `|expand`.
+
+    *lines* and *searches*: what was read, as somebody wrote it.
+    """
 
     def __init__(self, lines: Lines, lists: Lists | None = None) -> None:
         self.problems: list[Problem] = []
         self.places: dict[Leaf, Path] = {}
+        self.lines: dict[Leaf, Written] = {}
+        self.searches: dict[Condition, Written] = {}
         self._lines = lines
         self._lists = lists or {}
         self._searches: dict[str, Condition | None] = {}
+        self._used: set[str] = set()  # names of searches that the condition names
+
+    @property
+    def unused(self) -> tuple[str, ...]:
+        """Searches that no condition names, but for those that say so by their own name."""
+        return tuple(n for n in self._searches if n not in self._used and not n.startswith("_"))
 
     def read(
         self, section: object, path: Path = ("detection",), besides: tuple[str, ...] = ()
@@ -57,9 +69,21 @@ class Detection:
             self._say(path, "has no search: name one and use it in the condition")
         for name in searches:
             self._searches[name] = self._search(section[name], (*path, name), 1)
+        condition = None
+        if "condition" in section and searches:
+            condition = self._conditions(section["condition"], (*path, "condition"))
         if self.problems:
             return None
-        return self._conditions(section["condition"], (*path, "condition"))
+        named = {name: search for name, search in self._searches.items() if search is not None}
+        for name, search in named.items():
+            self.searches.setdefault(search, self._written(search, name, (*path, name)))
+        if condition is not None:
+            text = " or ".join(_listed(section["condition"]))
+            self.searches.setdefault(condition, self._written(condition, text, (*path, "condition")))
+        return condition
+
+    def _written(self, part: Condition, text: str, path: Path) -> Written:
+        return Written(part, text, self._lines.file, self._lines.at(path)[0])
 
     def _say(self, path: Path, message: str) -> None:
         self.problems.append(self._lines.problem(path, message))
@@ -96,6 +120,7 @@ class Detection:
         else:
             for leaf in leaves(condition):
                 self.places.setdefault(leaf, path)
+                self.lines.setdefault(leaf, self._written(leaf, spell_item(key, listed), path))
             return condition
         return None
 
@@ -103,11 +128,11 @@ class Detection:
 
     def _conditions(self, conditions: object, path: Path) -> Condition | None:
         """Several conditions are alternatives."""
-        listed = conditions if isinstance(conditions, list) else [conditions]
-        if not listed or not all(isinstance(text, str) for text in listed):
+        listed = _listed(conditions)
+        if not listed:
             self._say(path, "must be text, such as: selection and not filter")
             return None
-        return _join(Or, [self._condition(str(text), path) for text in listed])
+        return _join(Or, [self._condition(text, path) for text in listed])
 
     def _condition(self, text: str, path: Path) -> Condition | None:
         if len(text) > CONDITION_MAX or text.count("(") > DEPTH_MAX or text.lower().count("not") > 400:
@@ -134,6 +159,7 @@ class Detection:
             names = _selected(node.pattern, self._searches)
             if not names:
                 self._say(path, f"'{node.args[0]} of {node.pattern}' names no search of this rule")
+            self._used.update(names)
             join = And if node.cond_class is ConditionAND else Or
             return _join(join, [self._searches[name] for name in names])
         if isinstance(node, ConditionNOT):
@@ -148,7 +174,15 @@ class Detection:
         if name not in self._searches:
             self._say(path, f"'{name}' is not a search of this rule: {', '.join(self._searches)}")
             return None
+        self._used.add(name)
         return self._searches[name]
+
+
+def _listed(conditions: object) -> list[str]:
+    """The texts of `condition`; none where it is anything else."""
+    listed = conditions if isinstance(conditions, list) else [conditions]
+    texts = [text for text in listed if isinstance(text, str)]
+    return texts if len(texts) == len(listed) else []
 
 
 def _selected(pattern: str, names: dict[str, Condition | None]) -> list[str]:

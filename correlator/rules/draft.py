@@ -15,8 +15,8 @@ from correlator.problem import Lines, Path, Problem
 from correlator.rules.block import Block, read_block
 from correlator.rules.correlation import Section, read_correlation
 from correlator.rules.detection import Detection
-from correlator.rules.reading import nearest
-from correlator.rules.rule import Condition, Leaf
+from correlator.rules.reading import Reader, nearest
+from correlator.rules.rule import Condition, Leaf, Written
 from correlator.rules.values import Lists
 
 Document = tuple[object, Lines]
@@ -28,7 +28,15 @@ _META = {
     "Value": "tags",
     "Tag": "tags",
 }
+_RULES = {"correlation", "filter", "detection"}  # one of these is in every rule
 _SECTIONS = {"correlation", "correlator", "generate", "filter", "detection"}
+
+
+class Scenarios(msgspec.Struct, frozen=True):
+    """A document that holds nothing but tests of a rule that stands elsewhere."""
+
+    rule: str
+    tests: object
 
 
 class Draft(msgspec.Struct, eq=False):
@@ -44,9 +52,14 @@ class Draft(msgspec.Struct, eq=False):
     condition: Condition | None = None
     section: Section | None = None
     places: dict[Leaf, tuple[Lines, Path]] = {}
+    item_texts: dict[Leaf, Written] = {}
+    searches: dict[Condition, Written] = {}
+    unused: tuple[str, ...] = ()  # searches that no condition names
     problems: list[Problem] = []
     is_counted: bool = False  # a correlation refers to it
     generates: bool = False  # and wants it to alert as well
+    scenarios: Scenarios | None = None  # instead of a rule; *document* is empty then
+    beside: list[Draft] = []  # scenarios for this rule
 
     @property
     def is_filter(self) -> bool:
@@ -83,6 +96,8 @@ def read_draft(document: object, lines: Lines, lists: Lists) -> Draft:
     if not isinstance(document, dict):
         message = "must be a rule: a mapping with title, id, detection"
         return Draft({}, lines, problems=[lines.problem((), message)])
+    if "tests" in document and not _RULES & document.keys():
+        return _scenarios(document, lines)
     draft = Draft(document, lines, problems=_check_meta(document, lines))
     draft.id, draft.name = draft.text("id").lower(), draft.text("name")
     if not draft.name:
@@ -99,8 +114,17 @@ def read_draft(document: object, lines: Lines, lists: Lists) -> Draft:
     detection = Detection(lines, lists)
     draft.condition = detection.read(document.get(key), (key,), besides)
     draft.problems += detection.problems
+    draft.unused = () if detection.problems else detection.unused
     draft.places = {leaf: (lines, path) for leaf, path in detection.places.items()}
+    draft.item_texts, draft.searches = detection.lines, detection.searches
     return draft
+
+
+def _scenarios(document: dict[str, object], lines: Lines) -> Draft:
+    reader = Reader(lines)
+    reader.mapping(document, (), ("rule", "tests"))
+    rule = reader.text(document.get("rule"), ("rule",))
+    return Draft({}, lines, problems=reader.problems, scenarios=Scenarios(rule, document["tests"]))
 
 
 def _check_meta(document: dict[str, object], lines: Lines) -> list[Problem]:

@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import date
 
+from msgspec.structs import replace
+
 from correlator.event import DAY_MS
 from correlator.problem import Path
 from correlator.rules.check import TIME
 from correlator.rules.draft import Draft, find
 from correlator.rules.reading import nearest
-from correlator.rules.rule import And, Compare, Condition, Leaf, Or
+from correlator.rules.rule import And, Compare, Condition, Leaf, Or, Written
 
 _KEYS = ("expires", "owner", "review_by")  # of the correlator block of a filter
 _LOGSOURCE = ("category", "product", "service")
@@ -36,6 +38,8 @@ def apply_filters(drafts: Sequence[Draft], targets: Mapping[str, Draft], today: 
             if rule.condition is not None:
                 rule.condition = And((rule.condition, condition))
                 rule.places = {**draft.places, **rule.places}
+                rule.item_texts = {**draft.item_texts, **rule.item_texts}
+                rule.searches = {**_renamed(draft), **rule.searches}
 
 
 def _check_block(draft: Draft, today: date | None) -> None:
@@ -101,10 +105,20 @@ def _is_for(draft: Draft, rule: Draft) -> bool:
     return all(wanted[key] == has.get(key) for key in _LOGSOURCE if wanted.get(key) is not None)
 
 
+def _renamed(draft: Draft) -> dict[Condition, Written]:
+    """The searches of a filter, under names that tell them from those of the rule."""
+    named = f"filter {draft.text('title')!r}"
+    return {part: replace(said, text=f"{said.text} ({named})") for part, said in draft.searches.items()}
+
+
 def _in_time(draft: Draft, condition: Condition) -> Condition:
     expires = draft.block.expires
     if expires is None:
         return condition
     end_ms = (expires.on.toordinal() + 1 - date(1970, 1, 1).toordinal()) * DAY_MS
     is_over = Leaf(TIME, (Compare("gte", end_ms),))
+    path: Path = ("correlator", "expires")
+    draft.places[is_over] = (draft.lines, path)
+    text = f"the filter {draft.text('title')!r} has expired, on {expires.on}"
+    draft.item_texts[is_over] = Written(is_over, text, draft.lines.file, draft.lines.at(path)[0])
     return Or((condition, is_over))

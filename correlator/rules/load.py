@@ -14,15 +14,24 @@ from datetime import date
 
 from correlator.event import DAY_MS, EntityKind
 from correlator.problem import Problem
-from correlator.rules.advice import advise
+from correlator.rules.advice import advise, advise_drafts, advise_together
 from correlator.rules.block import SUPPRESS_MS
 from correlator.rules.cases import read_cases
 from correlator.rules.check import check_name
-from correlator.rules.compose import Known, check_condition, correlate, mark_counted, settle_of
-from correlator.rules.draft import Document, Draft, read_draft, targets_of
+from correlator.rules.compose import (
+    Known,
+    check_condition,
+    check_lines,
+    check_references,
+    correlate,
+    mark_counted,
+    settle_of,
+)
+from correlator.rules.draft import Document, Draft, find, read_draft, targets_of
+from correlator.rules.exemplars import read_exemplars
 from correlator.rules.filters import apply_filters
-from correlator.rules.reading import Reader, spell
-from correlator.rules.rule import Rule, Settle, SeverityBy
+from correlator.rules.reading import Reader, nearest, spell
+from correlator.rules.rule import Case, Rule, Settle, SeverityBy
 from correlator.rules.schema import LEVELS
 from correlator.rules.values import Lists
 from correlator.timeline.fields import FIELDS, Field
@@ -50,9 +59,13 @@ def load_rules(
     _check_unique(drafts)
     targets = targets_of(drafts)
     mark_counted(drafts, targets)
+    _put_beside(drafts, targets)
     apply_filters(drafts, targets, today)
     known = Known(targets, fields, horizon_ms)
     rules = [rule for draft in drafts if (rule := _build(draft, known, today)) is not None]
+    if today is not None:
+        advise_drafts(drafts, today)
+        advise_together(drafts, rules)
     problems = sorted({problem for draft in drafts for problem in draft.problems})
     return sorted(rules, key=lambda rule: rule.id), problems
 
@@ -70,6 +83,19 @@ def _check_unique(drafts: list[Draft]) -> None:
                 draft.say((key,), f"{value!r} is already used in {first.lines.file}, line {line}")
 
 
+def _put_beside(drafts: list[Draft], targets: Mapping[str, Draft]) -> None:
+    """Tests in documents of their own go to the rules that they name."""
+    for draft in drafts:
+        if draft.scenarios is None or not draft.scenarios.rule:
+            continue
+        rule = find(draft.scenarios.rule, targets)
+        if rule is None:
+            name = draft.scenarios.rule
+            draft.say(("rule",), f"there is no rule {name!r}{nearest(name, targets)}")
+        else:
+            rule.beside.append(draft)
+
+
 # ----------------------------------------------------------------------- rules
 
 
@@ -81,6 +107,10 @@ def _build(draft: Draft, known: Known, today: date | None) -> Rule | None:
     _check_head(reader, draft, is_heard=is_heard)
     entity: EntityKind = draft.block.entity or "identity"
     correlation, settle, suppress_ms = None, None, SUPPRESS_MS
+    if draft.is_correlation and draft.section is None:
+        check_references(draft, known)
+    elif not draft.is_correlation and (draft.condition is None or not is_heard):
+        check_lines(draft, known.fields)
     if draft.section is not None:
         entity, correlation = correlate(reader, draft, draft.block.entity, known)
         settle = settle_of(reader, draft, correlation) if correlation is not None else None
@@ -91,7 +121,7 @@ def _build(draft: Draft, known: Known, today: date | None) -> Rule | None:
             check_condition(draft, draft.condition, settle, entity, known)
     _check_block(reader, draft, settle, entity, known)
     severity_by = _severity_by(reader, draft, entity, known)
-    cases = read_cases(reader, draft.block.tests, known.fields)
+    cases = _cases(reader, draft, known.fields)
     draft.problems += reader.problems
     if draft.has_errors or (draft.condition is None and correlation is None):
         return None
@@ -119,12 +149,28 @@ def _build(draft: Draft, known: Known, today: date | None) -> Rule | None:
         references=draft.texts("references"),
         falsepositives=draft.texts("falsepositives"),
         cases=cases,
+        lines=tuple(draft.item_texts.values()),
+        searches=tuple(draft.searches.values()),
         file=draft.lines.file,
         line=draft.lines.at(())[0],
     )
     if today is not None:
         advise(draft, rule, today, is_heard=is_heard)
     return rule
+
+
+def _cases(reader: Reader, draft: Draft, fields: Mapping[str, Field]) -> tuple[Case, ...]:
+    """The tests in the rule's block, its exemplars, and those in documents beside it."""
+    cases: tuple[Case, ...] = ()
+    if draft.block.tests is not None:
+        cases = read_cases(reader, draft.block.tests, ("correlator", "tests"), fields)
+    cases += read_exemplars(reader, draft.document, fields, cases)
+    for beside in draft.beside:
+        assert beside.scenarios is not None
+        reading = Reader(beside.lines)
+        cases += read_cases(reading, beside.scenarios.tests, ("tests",), fields, cases)
+        beside.problems += reading.problems
+    return cases
 
 
 def _check_head(reader: Reader, draft: Draft, *, is_heard: bool) -> None:

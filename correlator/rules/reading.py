@@ -11,6 +11,8 @@ from correlator.event import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS
 from correlator.problem import Lines, Path, Problem
 
 _DURATION = re.compile(r"([+-]?)([0-9]{1,9})(ms|s|m|h|d|w)")
+VALUES_SHOWN = 5  # of a list, in texts for people
+TEXT_SHOWN = 60  # characters of a value
 _UNITS = {"ms": 1, "s": SECOND_MS, "m": MINUTE_MS, "h": HOUR_MS, "d": DAY_MS, "w": 7 * DAY_MS}
 
 
@@ -95,6 +97,24 @@ def spell(duration_ms: int) -> str:
         if duration_ms and duration_ms % _UNITS[unit] == 0:
             return f"{duration_ms // _UNITS[unit]}{unit}"
     return f"{duration_ms}ms"
+
+
+def spell_item(key: str, values: Sequence[object]) -> str:
+    """`key: values` as it may stand in a rule, of many values the first; keywords have no key."""
+    shown = [_spelt(value) for value in values[:VALUES_SHOWN]]
+    if len(values) > VALUES_SHOWN:
+        shown.append(f"… {len(values) - VALUES_SHOWN} more")
+    text = shown[0] if len(values) == 1 else f"[{', '.join(shown)}]"
+    return f"{key}: {text}" if key else f"keywords: {text}"
+
+
+def _spelt(value: object) -> str:
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    text = str(value)
+    shown = text if len(text) <= TEXT_SHOWN else text[: TEXT_SHOWN - 1] + "…"
+    is_plain = shown.strip() == shown != "" and (shown[0].isalnum() or shown[0] in "*./\\-_")
+    return shown if is_plain or not isinstance(value, str) else f"'{shown}'"
 
 
 def nearest(name: str, names: Sequence[str] | Mapping[str, object]) -> str:

@@ -227,7 +227,17 @@ class Case(msgspec.Struct, frozen=True):
     events: tuple[CaseEvent, ...]
     marks: tuple[CaseMark, ...] | None  # None: at the end everything has been delivered
     person: CasePerson | None
+    file: str = ""
     line: int = 0
+
+
+class Written(msgspec.Struct, frozen=True):
+    """Where a part of a condition was written, and how: for people, nothing is decided by it."""
+
+    part: Condition
+    text: str
+    file: str
+    line: int
 
 
 class Rule(msgspec.Struct, frozen=True):
@@ -255,6 +265,8 @@ class Rule(msgspec.Struct, frozen=True):
     references: tuple[str, ...] = ()
     falsepositives: tuple[str, ...] = ()
     cases: tuple[Case, ...] = ()
+    lines: tuple[Written, ...] = ()  # leaves, as lines of a search
+    searches: tuple[Written, ...] = ()  # searches by name, and whole conditions
     file: str = ""
     line: int = 0
 

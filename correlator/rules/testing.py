@@ -45,6 +45,7 @@ from correlator.timeline.partition import Partition
 from correlator.timeline.settings import FeedTiming, Settings
 
 FEEDS = KINDS[:3]
+NONE = "expected a match, got none"
 IDENTITY = "e1"  # of events that do not say whose they are
 _PARTS: dict[str, Any] = {"place": Place, "network": Network, "score": Score}
 
@@ -69,23 +70,50 @@ def run_cases(rules: Sequence[Rule], settings: Settings | None = None) -> list[C
 
 def run_case(rule: Rule, case: Case, settings: Settings | None = None) -> CaseResult:
     """Fold the events of *case* with only *rule* in force, and compare its alerts with what is expected."""
-    program = RuleProgram([replace(rule, is_alerting=True)], _settings(settings or Settings()))
-    events = [(_event(case, index), case.start_ms + e.arrives_ms) for index, e in enumerate(case.events)]
-    presets = {event.id: event.score for event, _ in events if event.score is not None}
-    partition = Partition(program, _Presets(presets), 0)
-    alerts: dict[str, Alert] = {}
-    closed: list[Change] = []
-    for frame in _frames(case, events, _tail_ms(rule, program.settings)):
-        for change in partition.step(frame):
-            if change.activity == "close":
-                alerts.pop(change.alert.uid, None)
-                closed.append(change)
-            else:
-                alerts[change.alert.uid] = change.alert
+    program = RuleProgram(*alone(rule, settings or Settings()))
+    played = play(program, frames_of(rule, case, program.settings))
     from_ms = NEVER if case.expect_from_ms is None else case.start_ms + case.expect_from_ms
-    counted = (alert for alert in alerts.values() if alert.decided_ms >= from_ms)
+    counted = (alert for alert in played.alerts.values() if alert.decided_ms >= from_ms)
     found = tuple(sorted(counted, key=lambda a: (a.decided_ms, a.uid)))
-    return CaseResult(rule.name, case, found, _difference(case, found, closed))
+    return CaseResult(rule.name, case, found, _difference(case, found, played.closed))
+
+
+class Played(msgspec.Struct):
+    """What came of frames: open alerts by uid, and closes as they were told."""
+
+    partition: Partition
+    alerts: dict[str, Alert]
+    closed: list[Change]
+
+
+def alone(rule: Rule, settings: Settings) -> tuple[list[Rule], Settings]:
+    """What a program is made of in which only *rule* is in force, whose feeds are complete to what marks
+    say, and never because they are quiet.
+    """
+    return [replace(rule, is_alerting=True)], _settings(settings)
+
+
+def frames_of(
+    rule: Rule, case: Case, settings: Settings, events: Sequence[tuple[Event, int]] | None = None
+) -> list[Frame]:
+    """The frames in which the events of *case* arrive; with *events* and their arrivals, these instead."""
+    if events is None:
+        events = [(_event(case, index), case.start_ms + e.arrives_ms) for index, e in enumerate(case.events)]
+    return _frames(case, events, _tail_ms(rule, settings))
+
+
+def play(program: RuleProgram, frames: Sequence[Frame]) -> Played:
+    """Fold *frames* in one partition."""
+    presets = {e.id: e.score for frame in frames for _, e in frame.rows if e.score is not None}
+    played = Played(Partition(program, _Presets(presets), 0), {}, [])
+    for frame in frames:
+        for change in played.partition.step(frame):
+            if change.activity == "close":
+                played.alerts.pop(change.alert.uid, None)
+                played.closed.append(change)
+            else:
+                played.alerts[change.alert.uid] = change.alert
+    return played
 
 
 def _tail_ms(rule: Rule, settings: Settings) -> int:
@@ -253,20 +281,21 @@ def _entities(event: Event) -> list[str]:
 def _difference(case: Case, alerts: Sequence[Alert], closed: Sequence[Change]) -> str:
     if case.expects_match and not alerts:
         told = [f"an alert was {c.reason} again" for c in closed]
-        return "expected a match, got none" + (f": {told[-1]}" if told else "")
+        return NONE + (f": {told[-1]}" if told else "")
     if not case.expects_match and alerts:
         first = alerts[0]
         named = ", ".join(f"{name}={value}" for name, value in first.values[:6])
-        return (
-            f"expected no match, got {len(alerts)}: first as of {_offset(first.decided_ms - case.start_ms)}"
-            f" on {first.entity} ({named})"
-        )
+        at = offset_text(first.decided_ms - case.start_ms)
+        return f"expected no match, got {len(alerts)}: first as of {at} on {first.entity} ({named})"
     return ""
 
 
-def _offset(offset_ms: int) -> str:
-    """An offset as a person writes it: 90s, 5m, -2h."""
+def offset_text(offset_ms: int) -> str:
+    """An offset as a person writes it: 90s, 5m, -2h, 26h5m."""
     for unit, size_ms in (("d", DAY_MS), ("h", HOUR_MS), ("m", MINUTE_MS)):
         if offset_ms and offset_ms % size_ms == 0:
+            hours, minutes = divmod(offset_ms, HOUR_MS)
+            if hours > 1 and minutes:
+                return f"{hours}h{minutes // MINUTE_MS}m"
             return f"{offset_ms // size_ms}{unit}"
     return f"{offset_ms / 1000:g}s"

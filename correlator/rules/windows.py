@@ -42,13 +42,18 @@ def is_reached(entries: Sequence[Entry], correlation: Correlation) -> bool:
     """Do *entries* satisfy every threshold, or an alternative of the steps? Nothing satisfies nothing."""
     if correlation.clauses:
         return meets(correlation, {entry.values[0] for entry in entries})
-    count: float = len(entries)
-    if correlation.type in SUMS and entries:
-        count = fsum(float(entry.values[0] or 0) for entry in entries)
-        count = count / len(entries) if correlation.type == "value_avg" else count
+    amount = amount_of(entries, correlation)
     return bool(entries) and all(
-        ORDER[operator](count, number) for operator, number in correlation.thresholds
+        ORDER[operator](amount, number) for operator, number in correlation.thresholds
     )
+
+
+def amount_of(entries: Sequence[Entry], correlation: Correlation) -> float:
+    """What thresholds are held against: how many entries, or their sum or average."""
+    if correlation.type not in SUMS or not entries:
+        return len(entries)
+    total = fsum(float(entry.values[0] or 0) for entry in entries)
+    return total / len(entries) if correlation.type == "value_avg" else total
 
 
 def meets(correlation: Correlation, happened: Iterable[object]) -> bool:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from correlator.adapters.documents import shipped
 from correlator.adapters.files import (
     kafka_settings,
     load_bundle,
@@ -14,7 +15,6 @@ from correlator.adapters.files import (
     read_bundle,
     read_identities,
     read_records,
-    shipped,
 )
 from correlator.event import HOUR_MS, MINUTE_MS
 from correlator.intake.arrival import NO_TIMESTAMP

@@ -11,7 +11,8 @@ from tempfile import TemporaryDirectory
 import msgspec
 
 from correlator.adapters.clock import SimulatedClock
-from correlator.adapters.files import load_bundle, shipped
+from correlator.adapters.documents import shipped
+from correlator.adapters.files import load_bundle
 from correlator.adapters.prometheus import PrometheusMeter
 from correlator.cli.embedded import FAST, Embedded
 from correlator.engine.options import Options

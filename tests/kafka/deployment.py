@@ -10,7 +10,8 @@ from pathlib import Path
 import msgspec
 from kafka import KafkaAdminClient
 
-from correlator.adapters.files import IDENTITIES, load_bundle, read_identities, read_records, shipped
+from correlator.adapters.documents import shipped
+from correlator.adapters.files import IDENTITIES, load_bundle, read_identities, read_records
 from correlator.adapters.kafka.admin import Topic, kafka_topics, own_topics
 from correlator.adapters.kafka.config import KafkaConfig
 from correlator.adapters.kafka.log_reader import KafkaLogReader

@@ -14,7 +14,7 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from correlator.cli.rules import read_rules
+from correlator.cli.rule_files import read_rules
 from correlator.event import (
     DAY_MS,
     HOUR_MS,

@@ -3,31 +3,22 @@
 from __future__ import annotations
 
 import json
-from datetime import date
 from pathlib import Path
 
 import pytest
 
 from correlator.event import Event, Place
-from correlator.rules.load import load_rules
 from correlator.rules.program import RuleProgram
 from correlator.rules.schema import TABLE, block_schema
 from correlator.rules.testing import run_cases
-from tests.rules.writing import ID, SETTINGS, access, documents, found_by, load, observe, rule
+from tests.rules.writing import ID, SETTINGS, access, found_by, load, observe, rule
 
 SCHEMA = Path(__file__).parents[2] / "schemas" / "correlator-block.schema.json"
 ANY = "s: {event.kind: access}\ncondition: s"
-TODAY = date(2026, 11, 24)
 
 
 def messages(block: str, detection: str = ANY) -> list[str]:
     return [p.message for p in load(rule(detection, f"correlator:\n  {block}\n"))[1]]
-
-
-def advice(text: str, today: date = TODAY) -> list[str]:
-    problems = load_rules(documents(text), today=today)[1]
-    assert all(p.severity == "warning" for p in problems), problems
-    return [f"{p.field}: {p.message}" for p in problems]
 
 
 def test_the_published_schema_is_that_of_the_code() -> None:
@@ -101,73 +92,6 @@ def test_the_level_goes_by_text_or_truth_and_else_is_that_of_the_rule() -> None:
     assert [level(by_text, access(direction=d)) for d in ("in", "out")] == ["high", "low"]
     by_truth = "{by: access.duress, levels: {true: critical}}"
     assert [level(by_truth, access(duress=d)) for d in (True, False)] == ["critical", "low"]
-
-
-# ------------------------------------------------------------------------ advice
-
-TEST = "tests: [{name: a, expect: match, events: [{event.kind: access}]}]"
-
-
-def test_advice_is_given_only_when_asked_for() -> None:
-    assert load(rule(ANY, "correlator: {review_by: 2020-01-01}\n"))[1] == []
-
-
-def test_a_rule_without_tests_is_warned_about() -> None:
-    assert advice(rule(ANY)) == ["correlator: has no tests: write at least one, from events"]
-    assert advice(rule(ANY, f"correlator: {{{TEST}}}\n")) == []
-
-
-def test_a_late_review_is_warned_about() -> None:
-    text = rule(ANY, f"correlator: {{owner: soc, review_by: 2026-11-23, {TEST}}}\n")
-    assert advice(text) == ["correlator.review_by: was to be reviewed by soc until 2026-11-23"]
-    assert advice(text, date(2026, 11, 23)) == []
-
-
-def test_an_expired_exception_is_warned_about() -> None:
-    text = rule(ANY, f"correlator: {{{TEST}}}\n") + (
-        "---\ntitle: F\nlogsource: {product: x}\n"
-        "filter: {rules: [rule_1], s: {device.id: x}, condition: not s}\n"
-        "correlator: {expires: {on: 2026-11-23, reason: works at the gate, owner: soc}}\n"
-    )
-    (said,) = advice(text)
-    assert said.startswith("correlator.expires: expired on 2026-11-23")
-    assert "let soc renew it (works at the gate)" in said
-    assert advice(text, date(2026, 11, 23)) == []
-
-
-@pytest.mark.parametrize(
-    ("detection", "message"),
-    [
-        ("a: {event.kind: login}\nb: {event.kind: access}\ncondition: a and b", "one event.kind"),
-        (
-            "a: {event.kind: login, access.outcome: denied}\ncondition: a",
-            "login events have no access.outcome",
-        ),
-        (
-            "a: {device.id: x}\nb: {device.id: y}\ncondition: a and b",
-            "with the other lines on device.id",
-        ),
-        ("a: {place.criticality|gt: 4, place.criticality|lt: 3}\ncondition: a", "place.criticality"),
-        ("a: {device.id: x*}\nb: {device.id: y}\ncondition: a and b", "device.id"),
-        ("a: {event.kind: login}\nb: {event.kind: access}\ncondition: a or (a and b)", "one event.kind"),
-    ],
-)
-def test_conditions_that_can_never_hold_are_warned_about(detection: str, message: str) -> None:
-    assert any(message in said for said in advice(rule(detection, f"correlator: {{{TEST}}}\n")))
-
-
-@pytest.mark.parametrize(
-    "detection",
-    [
-        "a: {place.criticality|gte: 4, place.criticality|lte: 4}\ncondition: a",
-        "a: {device.id|startswith: x}\nb: {device.id|endswith: y}\ncondition: a and b",
-        "a: {device.id: [x, y]}\nb: {device.id: [y, z]}\ncondition: a and b",
-        "a: {event.kind: login, access.outcome: null}\ncondition: a",
-        "a: {event.kind: login}\nb: {access.outcome: denied}\ncondition: a and not b",
-    ],
-)
-def test_conditions_that_can_hold_are_not(detection: str) -> None:
-    assert advice(rule(detection, f"correlator: {{{TEST}}}\n")) == []
 
 
 ABSENCE = """title: In

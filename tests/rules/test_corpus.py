@@ -8,7 +8,7 @@ from uuid import UUID
 
 import pytest
 
-from correlator.cli.rules import read_rules
+from correlator.cli.rule_files import read_rules
 from correlator.event import DAY_MS
 from correlator.rules.load import load_rules
 from correlator.rules.rule import Rule

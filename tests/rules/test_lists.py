@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from correlator.adapters.files import read_value_lists
-from correlator.cli.rules import read_rules
+from correlator.adapters.documents import read_value_lists
+from correlator.cli.rule_files import read_rules
 from tests.rules.writing import rule
 
 

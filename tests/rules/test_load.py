@@ -47,9 +47,12 @@ def test_all_mistakes_are_said_at_once_each_with_its_place() -> None:
     assert_said(
         text,
         "4:1 level: 'lowish' is not a valid Sigma rule level",
+        "8:5 detection.s.login.outcom: unknown field 'login.outcom': did you mean login.outcome?",
+        "9:5 detection.s.place.criticality: place.criticality is a number",
         "10:5 detection.s.source.ip|cidr: Invalid CIDR",
         "11:5 detection.s.device.id|regexp: Unknown modifier",
         "12:5 detection.s.credential.id|re: Regular expression '(' is invalid",
+        "13:3 detection.condition: 't' is not a search of this rule: s",
         "14:14 correlator.entitty: unknown key 'entitty': did you mean entity?",
         "14:40 correlator.suppress.for: must be a duration",
     )
@@ -247,7 +250,9 @@ def test_aliases_give_each_rule_its_own_group_field() -> None:
     assert problems == []
     groups = [base.group for r in rules if r.correlation is not None for base in r.correlation.bases]
     assert groups == [("place.door",)]
-    assert_said(text.replace("{base:", "{bse:"), "'bse' is not one of the rules", "unknown field 'where'")
+    assert_said(
+        text.replace("{base:", "{bse:"), "'bse' is not one of the rules", "names no field of the rule 'base'"
+    )
 
 
 def test_base_rules_are_checked_for_the_entity_of_the_correlation() -> None:

@@ -1,0 +1,50 @@
+"""Files that somebody wrote: their text, or what is wrong with it; where shipped ones lie; value lists.
+
+Light, for the tools of rule authors: nothing here knows feeds, sites or records.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from correlator.adapters.yaml_lines import load_yaml
+from correlator.problem import Problem
+from correlator.rules.lists import read_lists
+from correlator.rules.values import Lists
+
+LISTS = "lists.yml"
+
+
+def shipped(kind: str) -> Path:
+    """Directory of the shipped *kind* (rules, schemas, feeds), in the installed package or the repository."""
+    package = Path(__file__).resolve().parents[1]
+    installed = package / "_shipped" / kind
+    return installed if installed.is_dir() else package.parent / kind
+
+
+def read_text(path: Path) -> tuple[str, list[Problem]]:
+    """The text of the file *path*; "" and a problem where it cannot be read."""
+    try:
+        return path.read_text(encoding="utf-8"), []
+    except UnicodeDecodeError as error:
+        message = f"not UTF-8 text: {error.reason} at byte {error.start}"
+    except FileNotFoundError:
+        message = "there is no such file"
+    except OSError as error:
+        message = f"cannot be read: {error.strerror}"
+    return "", [Problem(str(path), 0, 0, "", message)]
+
+
+def read_value_lists(directory: Path) -> tuple[Lists, list[Problem]]:
+    """The value lists of *directory*, none if it has no lists.yml, and what is wrong with them."""
+    path = directory / LISTS
+    if not path.exists():
+        return {}, []
+    text, problems = read_text(path)
+    if problems:
+        return {}, problems
+    document, lines, problems = load_yaml(text, str(path))
+    if any(problem.severity == "error" for problem in problems):
+        return {}, problems
+    lists, wrong = read_lists(document, lines)
+    return lists or {}, problems + wrong

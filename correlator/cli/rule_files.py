@@ -1,0 +1,109 @@
+"""Rule files as the verbs of `correlator rules` are given them, and what is said when something is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import date
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import msgspec
+import typer
+
+from correlator.adapters.documents import read_text, read_value_lists, shipped
+from correlator.adapters.yaml_lines import load_yaml_all
+from correlator.problem import Problem
+from correlator.rules.load import Document, load_rules
+from correlator.rules.rule import Rule
+
+INVALID = 2
+TESTS = ".tests.yml"  # ends the name of a file of tests, beside that of the rule
+
+Paths = Annotated[
+    list[Path] | None, typer.Argument(help="Rule files or directories of them. Default: the shipped rules.")
+]
+Config = Annotated[
+    Path | None,
+    typer.Option("--config", help="Configuration directory: its rules/, lists.yml and settings."),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+
+
+def rule_files(paths: Sequence[Path] | None, config: Path | None) -> list[Path]:
+    """The rule files meant, by name. Exits with 2 when there are none."""
+    given = list(paths or ()) or [_rules_of(config)]
+    found: list[Path] = []
+    for path in given:
+        found += sorted([*path.glob("*.yml"), *path.glob("*.yaml")]) if path.is_dir() else _with_tests(path)
+    if not found:
+        refuse(f"no rule files in {', '.join(map(str, given))}")
+    return list(dict.fromkeys(found))
+
+
+def _with_tests(path: Path) -> list[Path]:
+    """A rule file with the file of tests beside it, whichever of the two is named."""
+    stem = path.name.removesuffix(TESTS).removesuffix(path.suffix)
+    both = [path.with_name(stem + path.suffix), path.with_name(stem + TESTS)]
+    return [other for other in both if other == path or other.exists()]
+
+
+def _rules_of(config: Path | None) -> Path:
+    own = None if config is None else config / "rules"
+    return own if own is not None and own.is_dir() else shipped("rules")
+
+
+def read_rules(
+    files: Sequence[Path], config: Path | None = None, today: date | None = None
+) -> tuple[list[Rule], list[Problem]]:
+    """The rules in *files*, with the value lists of *config*, and everything that is wrong with them.
+
+    With *today* also what a reviewer would say then.
+    """
+    documents: list[Document] = []
+    lists, problems = read_value_lists(config) if config is not None else ({}, [])
+    for file in map(_short, files):
+        text, wrong = read_text(file)
+        read, wrong = ([], wrong) if wrong else load_yaml_all(text, str(file))
+        problems += wrong
+        if not is_wrong(wrong):
+            documents += read
+    rules, wrong = load_rules(documents, lists=lists, today=today)
+    return rules, sorted({*problems, *wrong})
+
+
+def _short(file: Path) -> Path:
+    """*file* as somebody would write it: from here, where it lies below."""
+    here = Path.cwd()
+    return file.relative_to(here) if file.is_absolute() and file.is_relative_to(here) else file
+
+
+def good_rules(paths: Sequence[Path] | None, config: Path | None, *, as_json: bool = False) -> list[Rule]:
+    """The rules meant. Where a file has errors they are told and the verb ends with 2."""
+    rules, problems = read_rules(rule_files(paths, config), config)
+    if is_wrong(problems):
+        if as_json:
+            typer.echo(as_text({"problems": problems}))
+        else:
+            print_problems(problem for problem in problems if problem.severity == "error")
+        raise typer.Exit(INVALID)
+    return rules
+
+
+def is_wrong(problems: Sequence[Problem]) -> bool:
+    return any(problem.severity == "error" for problem in problems)
+
+
+def print_problems(problems: Iterable[Problem]) -> None:
+    for problem in problems:
+        typer.echo(str(problem), err=True)
+
+
+def as_text(value: object) -> str:
+    """*value*, of Structs and plain values, as JSON."""
+    return msgspec.json.encode(value).decode()
+
+
+def refuse(message: str) -> NoReturn:
+    """Arguments that cannot be meant."""
+    typer.echo(f"rules: {message}", err=True)
+    raise typer.Exit(INVALID)

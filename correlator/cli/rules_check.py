@@ -1,0 +1,106 @@
+"""`correlator rules check`: everything that is wrong with rule files, and what a reviewer would say."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from time import perf_counter
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from correlator.cli.rule_files import (
+    INVALID,
+    AsJson,
+    Config,
+    Paths,
+    as_text,
+    is_wrong,
+    read_rules,
+    rule_files,
+)
+from correlator.cli.screen import wide_console
+from correlator.problem import Problem
+from correlator.rules.rule import Rule
+
+WARNED = 1
+
+_STYLES = {"error": "red", "warning": "yellow"}
+
+
+def check_command(
+    paths: Paths = None,
+    config: Config = None,
+    as_json: AsJson = False,
+    is_strict: Annotated[
+        bool, typer.Option("--strict", help="Exit with 1 where there are warnings.")
+    ] = False,
+    is_verbose: Annotated[bool, typer.Option("--verbose", "-v", help="List the rules too.")] = False,
+) -> None:
+    """Say everything that is wrong with rule files: errors and warnings in one pass, each with its place.
+
+    Exit codes: 0 nothing is wrong or there are only warnings, 1 there are warnings and --strict is given,
+    2 there are errors.
+    """
+    began = perf_counter()
+    files = rule_files(paths, config)
+    rules, problems = read_rules(files, config, datetime.now(UTC).date())
+    seconds = perf_counter() - began
+    errors = sum(problem.severity == "error" for problem in problems)
+    summary = {"files": len(files), "errors": errors, "warnings": len(problems) - errors, "seconds": seconds}
+    if as_json:
+        typer.echo(as_text({"rules": [_rule(r) for r in rules], "problems": problems, "summary": summary}))
+    else:
+        _print(rules, problems, summary, is_verbose=is_verbose)
+    if is_wrong(problems):
+        raise typer.Exit(INVALID)
+    if problems and is_strict:
+        raise typer.Exit(WARNED)
+
+
+def _print(
+    rules: Sequence[Rule], problems: Sequence[Problem], summary: dict[str, float], *, is_verbose: bool
+) -> None:
+    console = wide_console()
+    for problem in problems:
+        head, severity, rest = str(problem).partition(f"{problem.severity}:")
+        styled = Text.assemble(head, (severity, _STYLES[problem.severity]), rest)
+        console.print(styled, soft_wrap=True)
+    if is_verbose:
+        console.print(_table(rules))
+    alerting = sum(rule.is_alerting for rule in rules)
+    said = f"{summary['errors']} errors, {summary['warnings']} warnings"
+    style = "bold red" if summary["errors"] else "bold yellow" if problems else "bold green"
+    of = f": {alerting} rules in {summary['files']} files, {summary['seconds']:.2f} s"
+    console.print(Text.assemble((said, style), of))
+
+
+def _table(rules: Sequence[Rule]) -> Table:
+    table = Table()
+    table.add_column("rule", no_wrap=True)
+    for head in ("level", "entity", "decides", "tests", "title"):
+        table.add_column(head)
+    for rule in rules:
+        if rule.is_alerting:
+            decides = f"when {rule.settle.feed} is complete" if rule.settle else "at once"
+            tests = str(len(rule.cases))
+            table.add_row(rule.name, rule.severity, rule.entity, decides, tests, escape(rule.title))
+    return table
+
+
+def _rule(rule: Rule) -> dict[str, object]:
+    return {
+        "id": rule.id,
+        "name": rule.name,
+        "title": rule.title,
+        "level": rule.severity,
+        "entity": rule.entity,
+        "is_alerting": rule.is_alerting,
+        "fingerprint": rule.fingerprint,
+        "tests": len(rule.cases),
+        "file": rule.file,
+        "line": rule.line,
+    }

@@ -1,0 +1,32 @@
+"""What a correlation asks for, in words: for alerts and for whoever explains a rule."""
+
+from __future__ import annotations
+
+from correlator.rules.rule import Correlation
+
+_OPERATORS = {
+    "gte": "at least",
+    "gt": "more than",
+    "lte": "at most",
+    "lt": "fewer than",
+    "eq": "exactly",
+    "neq": "not",
+}
+
+
+def asks(correlation: Correlation) -> str:
+    """`at least 3 different place.door`"""
+    limits = " and ".join(f"{_OPERATORS[op]} {number:g}" for op, number in correlation.thresholds)
+    named = ", ".join(dict.fromkeys(v for b in correlation.bases for v in b.values))
+    if correlation.denied:
+        return "certain events, and others not to happen,"
+    if correlation.clauses and correlation.type == "temporal":
+        return "certain events together"
+    return {
+        "event_count": f"{limits} events",
+        "value_count": f"{limits} different {named}",
+        "value_sum": f"a sum of {named} of {limits}",
+        "value_avg": f"an average {named} of {limits}",
+        "temporal": f"{limits} of {len(correlation.bases)} kinds of events",
+        "temporal_ordered": "certain events in this order",
+    }[correlation.type]

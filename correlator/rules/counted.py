@@ -1,0 +1,280 @@
+"""What a correlation counted: which events entered which window, how far that is from what is asked, and
+what stood outside.
+
+Everything is asked of `correlate` and `windows`, on the events as the fold saw them. Times in ms, UTC.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from correlator.rules.asks import asks
+from correlator.rules.correlate import Evaluation, Group, Plan, awaited
+from correlator.rules.interpret import holds
+from correlator.rules.reading import spell
+from correlator.rules.rule import Base
+from correlator.rules.watched import Seen, Settled
+from correlator.rules.windows import SUMS, amount_of, enter_steps, recent
+from correlator.timeline.fields import value
+from correlator.timeline.live import Entry, Scalar, Window
+
+OUTSIDE_MAX = 10  # events that the window no longer holds that are named
+
+
+When = Callable[[int], str]
+
+
+class Entered(NamedTuple):
+    """A rule that a correlation counts held of an event. *absent*: fields without which it is not counted;
+    *chain*: the order of steps that the event completed.
+    """
+
+    seen: Seen
+    at: int
+    base: Base
+    group: Group
+    absent: tuple[str, ...]
+    chain: tuple[Entry, ...] = ()
+
+    @property
+    def time_ms(self) -> int:
+        return self.seen.observation.event.time_ms
+
+    @property
+    def id(self) -> str:
+        return self.seen.observation.event.id
+
+    @property
+    def entity(self) -> str:
+        return self.seen.observation.entity
+
+
+class CountedEvent(msgspec.Struct, frozen=True):
+    """*what*: the step that it is, the value that counts, or why it does not count."""
+
+    event_id: str
+    time_ms: int
+    what: str
+
+
+class Counted(msgspec.Struct, frozen=True):
+    """One window of a correlation. *rule*: whose; *off*: how far it is from what is asked; *missing*: which
+    steps; *outside*: what it no longer holds.
+    """
+
+    rule: str
+    group: tuple[tuple[str, Scalar], ...]
+    reached: str
+    off: float
+    events: tuple[CountedEvent, ...]
+    missing: tuple[str, ...] = ()
+    outside: tuple[CountedEvent, ...] = ()
+
+
+class Counting:
+    """Of the correlation *name*. *names* of rules by id; *when*: a time in words; *seen*: all events, by
+    time.
+    """
+
+    def __init__(
+        self, name: str, plan: Plan, seen: Iterable[Seen], names: Mapping[str, str], when: When
+    ) -> None:
+        self._name, self.plan, self._names, self._when = name, plan, names, when
+        self._by_event: dict[tuple[str, str], list[Entered]] = {}
+        self._by_group: dict[tuple[str, Group], list[Entered]] = {}
+        for one in (found for each in seen for found in _entered(plan, each)):
+            self._by_event.setdefault((one.entity, one.id), []).append(one)
+            if not one.absent:
+                self._by_group.setdefault((one.entity, one.group), []).append(one)
+
+    @property
+    def entered(self) -> Iterator[Entered]:
+        """What is counted, group by group."""
+        return (one for group in self._by_group.values() for one in group)
+
+    def of_event(self, seen: Seen) -> list[Entered]:
+        return self._by_event.get((seen.observation.entity, seen.observation.event.id), [])
+
+    def off(self, one: Entered) -> float:
+        """How far the window of *one* is from what is asked, as of its event."""
+        return self._progress(self._entries(one), 0)[1]
+
+    def name_of(self, base: Base) -> str:
+        return self._names.get(base.rule, base.rule)
+
+    # ------------------------------------------------------------------ at an event
+
+    def window(self, one: Entered) -> Counted:
+        """The window of *one*, as of its event."""
+        correlation, entries = self.plan.correlation, self._entries(one)
+        same = self._by_group[one.entity, one.group]
+        oldest_ms = one.time_ms - correlation.timespan_ms
+        reached, off = self._progress(entries, sum(oldest_ms <= o.time_ms <= one.time_ms for o in same))
+        return Counted(
+            self._name,
+            tuple(zip(one.base.group, one.group, strict=True)),
+            f"{reached}, within {spell(correlation.timespan_ms)}",
+            off,
+            self._events(entries),
+            self._missing(entries, same),
+            () if correlation.clauses else _too_early(same, oldest_ms),
+        )
+
+    def _entries(self, one: Entered) -> Sequence[Entry]:
+        window = _of_group(one.seen.found.windows, self.plan.key, one.group)
+        entries = recent(window, self.plan.correlation, one.time_ms)
+        return one.chain or _longest(entries) if self.plan.correlation.type == "temporal_ordered" else entries
+
+    def _progress(self, entries: Sequence[Entry], events: int) -> tuple[str, float]:
+        """`4 of at least 5`, of values also in how many events; and how far off that is."""
+        correlation = self.plan.correlation
+        if correlation.clauses:
+            clause, met = self._nearest(entries)
+            return f"{len(met)} of {len(clause)} steps", len(clause) - len(met)
+        amount = amount_of(entries, correlation)
+        text = f"{amount:g} of {asks(correlation)}"
+        if correlation.type in SUMS:
+            text = f"{amount:g} for {asks(correlation)}"
+        if correlation.type not in {"event_count", "temporal"}:
+            text += f", in {events} event{'s' if events != 1 else ''}"
+        return text, sum(_off(operator, number, amount) for operator, number in correlation.thresholds)
+
+    def _nearest(self, entries: Sequence[Entry]) -> tuple[tuple[int, ...], set[int]]:
+        """The alternative that lacks least, and its steps that are as they should be."""
+        happened = {self._step(entry) for entry in entries}
+        met = {c: {s for s in c if (s in happened if s >= 0 else ~s not in happened)} for c in self._clauses}
+        clause = min(self._clauses, key=lambda c: len(c) - len(met[c]))
+        return clause, met[clause]
+
+    @property
+    def _clauses(self) -> tuple[tuple[int, ...], ...]:
+        return self.plan.correlation.clauses
+
+    def _step(self, entry: Entry) -> int:
+        """Position of the rule that *entry* is a step of; in an order it counts those that must happen."""
+        at = entry.values[0]
+        assert isinstance(at, int)
+        if self.plan.correlation.type != "temporal_ordered":
+            return at
+        return [step for step in self._clauses[0] if step >= 0][at] if at >= 0 else ~at
+
+    def _events(self, entries: Sequence[Entry]) -> tuple[CountedEvent, ...]:
+        return tuple(CountedEvent(e.id, e.time_ms, self._what(e)) for e in entries)
+
+    def _what(self, entry: Entry) -> str:
+        if self.plan.correlation.type in {"temporal", "temporal_ordered"}:
+            return self.name_of(self.plan.correlation.bases[self._step(entry)])
+        return ", ".join(map(str, entry.values))
+
+    def _missing(self, entries: Sequence[Entry], same: Sequence[Entered]) -> tuple[str, ...]:
+        """What steps lack, and when else they happened."""
+        if not self._clauses:
+            return ()
+        clause, met = self._nearest(entries)
+        said = []
+        for step in clause:
+            at = step if step >= 0 else ~step
+            name = self.name_of(self.plan.correlation.bases[at])
+            times = ", ".join(self._when(one.time_ms) for one in same if one.at == at)
+            if step < 0 and times:
+                said.append(f"{name} happened at {times}, where it must not")
+            elif step not in met:
+                said.append(f"{name} did not happen" + (f" in the window, but at {times}" if times else ""))
+        return tuple(said)
+
+    # -------------------------------------------------------------- where it closes
+
+    def closing(self, settled: Settled) -> Counted:
+        """The window that *settled* waited for the end of."""
+        start_ms, group, _ = awaited(settled.waiting)
+        correlation = self.plan.correlation
+        window = _of_group(settled.observation.live.windows, self.plan.key, group)
+        entries = [e for e in window.entries if e.time_ms >= start_ms]
+        begun = settled.waiting.event
+        if correlation.type == "temporal_ordered":
+            entries = [e for e in entries if isinstance(e.values[0], int) and e.values[0] < 0]
+            entries = [e for e in entries if (e.time_ms, e.id) > begun.order]
+        denied = [e for e in entries if self._step(e) in correlation.denied]
+        steps = [CountedEvent(begun.id, begun.time_ms, "begins the window")]
+        steps += [event for event in self._events(entries) if event.event_id != begun.id]
+        missing = [
+            f"{self._what(e)} happened at {self._when(e.time_ms)}, within the window, and must not"
+            for e in denied
+        ]
+        reached = f"window from {self._when(start_ms)} to {self._when(settled.waiting.due_ms)}"
+        named = self.plan.correlation.bases[0].group
+        return Counted(
+            self._name,
+            tuple(zip(named, group, strict=True)),
+            reached,
+            len(denied),
+            tuple(steps),
+            tuple(missing),
+        )
+
+
+def _entered(plan: Plan, seen: Seen) -> list[Entered]:
+    """What *plan* counts of one event."""
+    observation, windows = seen.observation, seen.observation.live.windows
+    evaluation = Evaluation(lambda c: holds(c, observation, []), observation, windows)
+    found: list[Entered] = []
+    entries: dict[Group, Entry] = {}
+    for at, base, nested in plan.bases:
+        carried = evaluation.happened(plan, base, nested)
+        if carried is None:
+            continue
+        group = tuple(value(seen.observation, name) for name in base.group)
+        absent = tuple(n for n in (*base.group, *base.values) if value(seen.observation, n) is None)
+        found.append(Entered(seen, at, base, group, absent))
+        if (entry := evaluation.entry(plan, at, base, carried)) is not None:
+            entries.setdefault(*entry)
+        if plan.correlation.type not in {"temporal", "temporal_ordered"}:  # counts once, as the first
+            break
+    if plan.correlation.type != "temporal_ordered":
+        return found
+    chains = {
+        group: enter_steps(
+            _of_group(windows, plan.key, group),
+            [one.at for one in found if one.group == group],
+            entry,
+            plan.correlation,
+        )[1]
+        for group, entry in entries.items()
+    }
+    return [one._replace(chain=chains.get(one.group, ())) for one in found]
+
+
+def _of_group(windows: Iterable[Window], key: str, group: Group) -> Window:
+    found = (window for window in windows if window.rule == key and window.group == group)
+    return next(found, Window(key, group, ()))
+
+
+def _longest(entries: Sequence[Entry]) -> tuple[Entry, ...]:
+    """Of the chains of an order, the one that got furthest."""
+    furthest = max((e.values[0] for e in entries if isinstance(e.values[0], int)), default=-1)
+    return tuple(e for e in entries if e.values[0] == furthest) if furthest >= 0 else ()
+
+
+def _off(operator: str, number: float, amount: float) -> float:
+    off = amount - number
+    table = {
+        "gte": -off,
+        "gt": 0.5 - off,
+        "lte": off,
+        "lt": off + 0.5,
+        "eq": abs(off),
+        "neq": float(off == 0),
+    }
+    return max(0.0, table[operator])
+
+
+def _too_early(same: Iterable[Entered], oldest_ms: int) -> tuple[CountedEvent, ...]:
+    """Events of the group that the window no longer holds, the newest of them."""
+    early = [one for one in same if one.time_ms < oldest_ms]
+    return tuple(
+        CountedEvent(one.id, one.time_ms, f"{spell(oldest_ms - one.time_ms)} too early for the window")
+        for one in early[-OUTSIDE_MAX:]
+    )

@@ -1,0 +1,143 @@
+"""What a correlation made of one event: the rules that it counts, and the windows that the event entered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from msgspec.structs import replace
+
+from correlator.rules.absent import why_absent
+from correlator.rules.check import kinds_of
+from correlator.rules.correlate import Plan, plan_of
+from correlator.rules.counted import Counted, CountedEvent, Counting, Entered
+from correlator.rules.examine import blame, examine, texts_of
+from correlator.rules.look import ASKED_AGAIN, FAR, Examined, Look, Story, distance, examined
+from correlator.rules.rule import Rule
+from correlator.rules.watched import Seen
+from correlator.timeline.observation import Observation
+
+UNCOUNTED_MAX = 5  # events that were left out that are named
+OTHERS_MAX = 5  # other groups that are named
+
+
+class Correlated:
+    """One correlation, and the events of *story*."""
+
+    def __init__(self, story: Story) -> None:
+        self._story = story
+        names = {rule.id: rule.name for rule in story.rules.values()}
+        self._plan = plan_of(story.rule)
+        self._own, *self._nested = (
+            Counting(names.get(rule, rule), plan, story.asked, names, story.when)
+            for rule, plan in _plans(story.rule.id, self._plan)
+        )
+        self._bases: list[Rule] = [
+            story.rules[base.rule] for _, base, nested in self._plan.bases if nested is None
+        ]
+
+    def nearness(self, seen: Seen) -> float:
+        """How near *seen* came to a match: less is nearer, 0 is one."""
+        settled = self._story.settled(seen)
+        if seen.found.matches or (settled is not None and settled.match is not None):
+            return 0
+        if settled is not None:
+            return ASKED_AGAIN
+        windows = [self._own.off(one) for one in self._entered(seen)]
+        if windows:
+            return 1 + min(windows)
+        return FAR + min((distance(base, seen.observation) for base in self._bases), default=FAR)
+
+    def look(self, seen: Seen, blank: Look) -> Look:
+        """*blank* with what the correlation made of *seen*."""
+        story, observation = self._story, seen.observation
+        windows = tuple(self._own.window(one) for one in self._entered(seen))
+        inner = tuple(c.window(one) for c in self._nested for one in c.of_event(seen) if not one.absent)
+        shown = replace(
+            blank,
+            examined=tuple(self._examined(observation)),
+            counted=(*windows, *inner),
+            others=self._others(seen),
+            uncounted=self._uncounted(seen),
+        )
+        settled = story.settled(seen)
+        if seen.found.matches:
+            return story.matched(shown, seen.found.matches[0])
+        if settled is not None:
+            closing = self._own.closing(settled)
+            shown = replace(shown, said=closing.missing, counted=(closing, *inner))
+            return story.matched(shown, settled.match) if settled.match is not None else shown
+        return replace(shown, said=tuple(self._progress(seen, windows)))
+
+    def _entered(self, seen: Seen) -> list[Entered]:
+        return [one for one in self._own.of_event(seen) if not one.absent]
+
+    def _examined(self, observation: Observation) -> Iterator[Examined]:
+        """The counted rules that can hold of the event's kind."""
+        for base in self._bases:
+            if base.condition is not None and observation.event.kind in kinds_of(base.condition):
+                yield examined(f"the counted rule {base.name}", base, observation)
+
+    def _progress(self, seen: Seen, windows: tuple[Counted, ...]) -> Iterator[str]:
+        """Why the event completed nothing."""
+        observation, own = seen.observation, self._own.of_event(seen)
+        for window in windows:
+            yield window.reached
+            yield from window.missing
+        for one in own:
+            why = "; ".join(f"{name} is absent, {why_absent(observation, name)}" for name in one.absent)
+            if why:
+                yield f"{self._own.name_of(one.base)} holds, but is not counted: {why}"
+        if not own and self._bases:
+            name, why = self._nearest(observation)
+            yield f"it is not counted, for it is not {name}: {why}"
+        settle, denied = self._story.rule.settle, self._plan.correlation.denied
+        if settle is not None and self._plan.waits and any(one.at not in denied for one in own):
+            yield f"no window begins: {settle.at} is absent, {why_absent(observation, settle.at)}"
+
+    def _nearest(self, observation: Observation) -> tuple[str, str]:
+        """Name of the counted rule that the event is nearest to, and why it is not."""
+        base = min(self._bases, key=lambda rule: distance(rule, observation))
+        assert base.condition is not None
+        return base.name, "; ".join(blame(examine(base.condition, observation, texts_of(base))))
+
+    def _others(self, seen: Seen) -> tuple[Counted, ...]:
+        """Windows of other groups of the same entity, each where it got furthest."""
+        own = {one.group for one in self._entered(seen)}
+        best: dict[object, tuple[float, Entered]] = {}
+        for one in self._own.entered:
+            if one.absent or one.group in own or one.entity != seen.observation.entity:
+                continue
+            off = self._own.off(one)
+            if one.group not in best or off < best[one.group][0]:
+                best[one.group] = (off, one)
+        nearest = sorted(best.values(), key=lambda row: row[0])
+        return tuple(self._own.window(one) for _, one in nearest[:OTHERS_MAX])
+
+    def _uncounted(self, seen: Seen) -> tuple[CountedEvent, ...]:
+        """Events of the same entity that came nearest to being counted."""
+        possible = {kind for base in self._bases if base.condition for kind in kinds_of(base.condition)}
+        left: list[tuple[float, Observation]] = []
+        for other in self._story.asked:
+            observation = other.observation
+            if (
+                observation.event.id != seen.observation.event.id
+                and observation.entity == seen.observation.entity
+                and observation.event.kind in possible
+                and not self._own.of_event(other)
+            ):
+                left.append((min(distance(base, observation) for base in self._bases), observation))
+        left.sort(key=lambda row: row[0])
+        said = []
+        for _, observation in left[:UNCOUNTED_MAX]:
+            name, why = self._nearest(observation)
+            what = f"not {name}: {why}"
+            said.append(CountedEvent(observation.event.id, observation.event.time_ms, what))
+        return tuple(sorted(said, key=lambda event: event.time_ms))
+
+
+def _plans(rule: str, plan: Plan) -> Iterator[tuple[str, Plan]]:
+    """*plan*, of the rule with the id *rule*, and the plans of the correlations that it counts."""
+    yield rule, plan
+    for _, base, nested in plan.bases:
+        if nested is not None:
+            yield from _plans(base.rule, nested)

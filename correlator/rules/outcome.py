@@ -1,0 +1,64 @@
+"""What became of a match: an alert, a repeat of one, a verdict that waits, or nothing that is told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+from correlator.event import NEVER
+from correlator.rules.reading import spell
+from correlator.rules.rule import Rule
+from correlator.rules.testing import Played
+from correlator.timeline.alert import Alert
+from correlator.timeline.decide import believed
+from correlator.timeline.live import Match
+
+When = Callable[[int], str]
+State = Literal["no match", "alert", "repeat", "waiting", "inconclusive", "final"]
+
+
+def outcome(rule: Rule, match: Match, entity: str, played: Played, when: When) -> tuple[State, str]:
+    """What is told of *match* after all that was played, and what it waits for."""
+    for alert in played.alerts.values():
+        if alert.entity != entity:
+            continue
+        if alert.event_id == match.event_id:
+            return "alert", _alert(alert)
+        if match.event_id in alert.repeats:
+            quiet = f"quiet for {spell(rule.suppress_ms)}, at most to the end of the day (UTC)"
+            first = f"alert {alert.uid} of {when(alert.decided_ms)}"
+            return "repeat", f"a repeat of {first}: matches join it until it has been {quiet}"
+    if match.feed and not believed(match, played.partition.marks, played.partition.program):
+        return _waiting(match, played, when)
+    return "final", "what it belongs to is beyond the horizon: nothing more is said of it"
+
+
+def retracted(event_id: str, entity: str, played: Played) -> tuple[str, ...]:
+    """Alerts completed by this event that were closed again."""
+    return tuple(
+        f"alert {c.alert.uid} was raised and closed again: {c.reason}"
+        + (f" by alert {c.superseded_by}" if c.superseded_by else "")
+        + (f", because of late events {', '.join(c.because)}" if c.because else "")
+        for c in played.closed
+        if c.alert.event_id == event_id and c.alert.entity == entity
+    )
+
+
+def _alert(alert: Alert) -> str:
+    said = f"alert {alert.uid}, {alert.severity}, {alert.confidence} confidence"
+    if alert.repeat_count:
+        said += f", and {alert.repeat_count} repeats joined it"
+    return f"{said}; assumed: {'; '.join(alert.assumed)}" if alert.assumed else said
+
+
+def _waiting(match: Match, played: Played, when: When) -> tuple[State, str]:
+    """Which feed and site, how far they are, and when it is given up."""
+    marks, settings = played.partition.marks, played.partition.program.settings
+    complete_ms = marks.complete_ms(match.feed, match.site)
+    known = f"complete to {when(complete_ms)}" if complete_ms > NEVER else "not known to be complete"
+    due_ms, end_ms = match.decided_ms + match.max_wait_ms, match.decided_ms + settings.horizon_ms
+    said = f"{match.feed} events at {match.site} are {known}; it waits for them to {when(match.decided_ms)}"
+    if marks.now_ms < due_ms:
+        return "waiting", f"{said}, until {when(due_ms)} (max_wait), then it is inconclusive"
+    ends = "for good" if marks.now_ms > end_ms else f"unless they come by {when(end_ms)}"
+    return "inconclusive", f"{said}; inconclusive since {when(due_ms)} (max_wait), {ends}"

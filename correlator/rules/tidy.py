@@ -1,0 +1,129 @@
+"""What is odd about a document as it is written, whatever it means: warnings.
+
+Slips that load and then do something else than was meant, or nothing: a key that is nearly one of Sigma's, a
+search that no condition uses, a value that stands twice.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import date
+
+from correlator.problem import Path
+from correlator.rules.draft import Draft
+from correlator.rules.exemplars import KEY as EXEMPLARS
+from correlator.rules.reading import nearest
+
+KEYS = (  # of Sigma, at the top of a document, and ours
+    "title", "id", "name", "related", "taxonomy", "status", "description", "license", "author", "references",
+    "date", "modified", "tags", "logsource", "detection", "fields", "falsepositives", "level", "scope",
+    "correlation", "filter", "generate", "correlator", "custom_attributes", EXEMPLARS,
+)  # fmt: skip
+TACTICS = (  # of ATT&CK for Enterprise, as Sigma writes them in tags
+    "reconnaissance", "resource-development", "initial-access", "execution", "persistence",
+    "privilege-escalation", "defense-evasion", "credential-access", "discovery", "lateral-movement",
+    "collection", "command-and-control", "exfiltration", "impact",
+)  # fmt: skip
+
+_TECHNIQUE = re.compile(r"t[0-9]{4}(\.[0-9]{3})?")
+_PLACES = ({"contains", "startswith"}, {"contains", "endswith"})  # of which the first says all
+
+Oddity = tuple[Path, str]
+
+
+def oddities(draft: Draft, today: date) -> Iterator[Oddity]:
+    """Places of *draft*'s document that are odd, and why."""
+    document = draft.document
+    for key in document:
+        if key not in KEYS and (near := nearest(key.lower(), KEYS)):
+            yield (key,), f"unknown key {key!r}{near}"
+    for key in ("tags", "references", "falsepositives", "fields"):
+        found = document.get(key)
+        if isinstance(found, list):
+            yield from (((key, at), f"{found[at]!r} is here twice") for at in _repeated(found))
+    yield from _tags(document.get("tags"))
+    yield from _dates(document, today)
+    head, besides = ("filter", ("level", "status")) if draft.is_filter else ("detection", ())
+    yield from (((key,), f"{key} is for rules: a filter has none") for key in besides if key in document)
+    for name in draft.unused:
+        message = f"the search {name!r} is in no condition: use it, or begin its name with _ to keep it"
+        yield (head, name), message
+    section = document.get(head)
+    for name, search in section.items() if isinstance(section, dict) else ():
+        if name not in {"condition", "rules"}:
+            yield from _search(search, (head, name))
+
+
+def _repeated(values: list[object], *, is_cased: bool = False) -> Iterator[int]:
+    """Positions of *values* that stood before."""
+    seen = set[str]()
+    for at, value in enumerate(values):
+        text = repr(value) if is_cased else repr(value).lower()
+        if text in seen:
+            yield at
+        seen.add(text)
+
+
+def _tags(tags: object) -> Iterator[Oddity]:
+    for at, tag in enumerate(tags if isinstance(tags, list) else ()):
+        namespace, _, name = tag.lower().partition(".") if isinstance(tag, str) else ("", "", "")
+        if namespace != "attack":
+            continue
+        if name[:1] == "t" and name[1:2].isdigit() and not _TECHNIQUE.fullmatch(name):
+            yield ("tags", at), f"{tag!r} is no technique of ATT&CK, such as attack.t1078 or attack.t1078.004"
+        elif name not in TACTICS and (near := nearest(name, TACTICS)):
+            yield ("tags", at), f"{tag!r} is no tactic of ATT&CK{near}"
+
+
+def _dates(document: dict[str, object], today: date) -> Iterator[Oddity]:
+    dates: dict[str, date] = {}
+    for key in ("date", "modified"):
+        try:
+            dates[key] = date.fromisoformat(str(document.get(key)).replace("/", "-"))
+        except ValueError:  # none, or one that pySigma complains of
+            continue
+        if dates[key] > today:
+            yield (key,), f"{dates[key]} is to come"
+    if len(dates) == 2 and dates["modified"] < dates["date"]:
+        yield ("modified",), "is before date"
+
+
+# ----------------------------------------------------------------------------- searches
+
+
+def _search(search: object, path: Path) -> Iterator[Oddity]:
+    if isinstance(search, list) and any(isinstance(one, dict) for one in search):
+        for at, one in enumerate(search):
+            yield from _search(one, (*path, at))
+    elif isinstance(search, dict):
+        for key, values in search.items():
+            yield from _item(key, values, (*path, key))
+    elif isinstance(search, list):
+        yield from _values(search, path)
+
+
+def _item(key: str, values: object, path: Path) -> Iterator[Oddity]:
+    """One line of a search."""
+    field, *modifiers = key.split("|")
+    listed = values if isinstance(values, list) else [values]
+    if isinstance(values, list):
+        yield from _values(values, path, is_cased=not {"cased", "re"}.isdisjoint(modifiers))
+    if "all" in modifiers and len(listed) == 1 and "base64offset" not in modifiers:
+        yield path, "all is for several values: here is one"
+    if field and listed == ["*"] and not modifiers:
+        yield path, f"any text: write {field}|exists: true"
+    if any(both <= set(modifiers) for both in _PLACES):
+        yield path, "contains says all that startswith and endswith say: keep one of them"
+    if "re" in modifiers and any(map(_is_wide, listed)):
+        yield path, "begins or ends with .*, which asks for nothing: it is looked for anywhere"
+
+
+def _values(values: list[object], path: Path, *, is_cased: bool = False) -> Iterator[Oddity]:
+    yield from (((*path, at), f"{values[at]!r} is here twice") for at in _repeated(values, is_cased=is_cased))
+
+
+def _is_wide(pattern: object) -> bool:
+    if not isinstance(pattern, str):
+        return False
+    return pattern.startswith(".*") or (pattern.endswith(".*") and not pattern.endswith("\\.*"))
