@@ -6,7 +6,7 @@ import pytest
 
 from correlator.adapters.clock import SimulatedClock
 from correlator.adapters.memory.clients import MemoryGroupReader, MemoryLogReader, MemoryTransactionalWriter
-from correlator.adapters.memory.log import ConcurrentTransactions, Fenced, MemoryLog
+from correlator.adapters.memory.log import TOMBSTONES_MS, ConcurrentTransactions, Fenced, MemoryLog
 from correlator.engine.ports import Committed, TopicPartition
 
 TP = TopicPartition("t", 0)
@@ -26,6 +26,9 @@ def _values(log: MemoryLog, start: int = 0) -> list[bytes | None]:
 
 def test_compaction_keeps_the_newest_record_of_a_key_at_its_offset() -> None:
     log = _log((b"a", b"1"), (b"b", b"2"), (b"a", b"3"), (b"b", None))
+    log.compact("t")
+    assert [(r.offset, r.value) for r in MemoryLogReader(log).read(TP, 0, 4)] == [(2, b"3"), (3, None)]
+    log.clock.sleep_ms(TOMBSTONES_MS + 1)
     log.compact("t")
     assert [(r.offset, r.value) for r in MemoryLogReader(log).read(TP, 0, 4)] == [(2, b"3")]
     assert log.partition(TP).next_offset == 4
