@@ -12,6 +12,7 @@ from correlator.adapters.memory.clients import MemoryGroupReader, MemoryLogReade
 from correlator.adapters.memory.log import ConcurrentTransactions, MemoryLog
 from correlator.engine.ports import (
     CommitAborted,
+    CommitFenced,
     Committed,
     CommitUnknown,
     LogUnavailable,
@@ -128,6 +129,9 @@ class SimulatedWriter(MemoryTransactionalWriter):
         self.flush()
         try:
             super().commit(offsets, membership)
+        except CommitFenced:
+            self._net.note("a commit is fenced")
+            raise
         except NoReply as error:
             if str(error) == "commit":
                 self._discard()

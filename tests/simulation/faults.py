@@ -13,6 +13,26 @@ import msgspec
 from correlator.engine.options import Options
 
 
+FOCUS = 20  # times as often as elsewhere
+POINTS = (
+    "after committed",
+    "after init_producer",
+    "after poll",
+    "after produce",
+    "after send_offsets",
+    "correlate-folded",
+    "during-checkpoint",
+    "end",
+    "end_offset",
+    "ended",
+    "high_watermark",
+    "position",
+    "produce",
+    "read",
+    "send_offsets",
+)
+
+
 class Crash(BaseException):
     """The process is dead: nothing may catch it."""
 
@@ -29,6 +49,7 @@ class Rates(msgspec.Struct):
     preempt: float = 0  # others run, then it goes on
     stop: float = 0  # SIGSTOP: others run for some turns
     marker: float = 0.5  # an outstanding marker of a transaction is written
+    late: float = 0  # but not if it is of the broker that is slow
     # of those stopped
     evict: float = 0  # the session times out: of one of its memberships, or of both
     # of a call
@@ -43,6 +64,7 @@ class Rates(msgspec.Struct):
     leave: float = 0
     drop: float = 0  # a member that runs is evicted: its heartbeats got lost
     bury: float = 0  # the group finds a dead member dead
+    stall: float = 0  # no markers are written for some turns
     slow: float = 0  # time passes, longer than a transaction may take
     skew: float = 0  # the clock of a process jumps
     compact: float = 0
@@ -50,31 +72,40 @@ class Rates(msgspec.Struct):
 
 
 def draw_rates(random: Random) -> Rates:
-    def some(chance: float, least: float, most: float) -> float:
-        """On with *chance*, then between the two, small ones as often as large ones."""
-        return least * (most / least) ** random.random() if random.random() < chance else 0
+    density = random.choice((0.2, 0.4, 0.7))  # few faults, and much gets done between them; or many
+
+    def some(least: float, most: float) -> float:
+        """Off, or between the two, small ones as often as large ones."""
+        return least * (most / least) ** random.random() if random.random() < density else 0
 
     return Rates(
-        crash=some(0.4, 0.0005, 0.01),
-        preempt=some(0.6, 0.01, 0.3),
-        stop=some(0.7, 0.005, 0.1),
-        marker=some(1, 0.003, 1),
-        evict=some(0.7, 0.1, 1),
-        unavailable=some(0.4, 0.002, 0.03),
-        aborted=some(0.4, 0.01, 0.1),
-        expired=some(0.4, 0.005, 0.05),
-        unknown=some(0.4, 0.01, 0.15),
-        impatient=some(0.3, 0.01, 0.2),
-        join=some(0.7, 0.02, 0.1),
-        kill=some(0.3, 0.005, 0.05),
-        leave=some(0.4, 0.005, 0.05),
-        drop=some(0.4, 0.005, 0.05),
-        bury=some(1, 0.05, 0.5),
-        slow=some(0.4, 0.01, 0.05),
-        skew=some(0.4, 0.01, 0.05),
-        compact=some(0.5, 0.05, 0.3),
-        truncate=some(0.6, 0.1, 0.6),
+        crash=some(0.0003, 0.004),
+        preempt=some(0.01, 0.3),
+        stop=some(0.002, 0.03),
+        marker=random.uniform(0.1, 1),
+        late=random.choice((0.8, 0.95, 0.99)),
+        evict=random.choice((0.2, 0.6, 1)),
+        unavailable=some(0.001, 0.02),
+        aborted=some(0.01, 0.1),
+        expired=some(0.005, 0.05),
+        unknown=some(0.01, 0.15),
+        impatient=some(0.01, 0.2),
+        join=some(0.005, 0.04),
+        kill=some(0.003, 0.02),
+        leave=some(0.003, 0.03),
+        drop=some(0.003, 0.03),
+        bury=random.uniform(0.1, 0.5),
+        stall=some(0.02, 0.2),
+        slow=some(0.003, 0.03),
+        skew=some(0.01, 0.05),
+        compact=some(0.05, 0.5),
+        truncate=random.choice((0, 0.2, 1)),
     )
+
+
+def draw_focus(random: Random) -> str:
+    """The point at which a process of this seed is stopped or killed most often."""
+    return random.choice(POINTS)
 
 
 def draw_options(random: Random) -> Options:
@@ -87,6 +118,6 @@ def draw_options(random: Random) -> Options:
         restore_ms=random.choice((0, 2, 10)),
         restore_alone_ms=random.choice((0, 2, 50)),
         checkpoint_ms=random.choice((2_000, 60_000)),
-        checkpoint_events=random.choice((1, 4, 12, 1_000)),
+        checkpoint_events=random.choice((1, 1, 4, 12, 1_000)),
         slice_entities=random.choice((1, 3, 100)),
     )

@@ -12,7 +12,7 @@ from correlator.engine.checkpoint import MANIFEST_KEY, Manifest, decode_manifest
 from correlator.engine.ports import Committed, TopicPartition
 from correlator.intake.arrival import decode_arrival
 from correlator.record import Record
-from tests.simulation.faults import Violation
+from tests.simulation.faults import Rates, Violation
 
 WAITS_MS = (20, 20, 100, 1_000)
 
@@ -36,11 +36,14 @@ class Forward(dict[TopicPartition, Committed]):
 class SimulatedLog(MemoryLog):
     """*at* is called before and after each effect, and while somebody waits."""
 
-    def __init__(self, clock: SimulatedClock, random: Random, at: Callable[[str], None]) -> None:
+    def __init__(
+        self, clock: SimulatedClock, random: Random, rates: Rates, at: Callable[[str], None]
+    ) -> None:
         super().__init__(clock, has_delayed_markers=True)
-        self._random, self._at = random, at
+        self._random, self._rates, self._at = random, rates, at
         self.on_effect, self.choose = at, random.randrange
         self.written: dict[TopicPartition, list[tuple[Record, int]]] = {}  # with its transaction
+        self.slow = ""  # topic or group whose markers are late
         self.outcomes: dict[int, str] = {}  # of the transactions that have ended
 
     def init_producer(self, transactional_id: str) -> Producer:
@@ -71,6 +74,11 @@ class SimulatedLog(MemoryLog):
         self.write_marker()
         self._at("wait")
 
+    @property
+    def has_transactions(self) -> bool:
+        """Is any open, or not marked everywhere?"""
+        return any(transaction.state != "done" for transaction in self._transactions.values())
+
     def committed(self, topic: str) -> Iterator[Record]:
         """Everything that was ever committed to *topic*, also what retention or compaction has removed."""
         for number in range(self.partitions(topic)):
@@ -84,6 +92,12 @@ class SimulatedLog(MemoryLog):
             if record.key == MANIFEST_KEY and self.outcomes.get(transaction) == "commit":
                 return decode_manifest(record.value or b"", where)
         return None
+
+    def _mark(self, transaction: _Transaction, where: TopicPartition | str) -> None:
+        """One topic, or one group, belongs to a broker that is slow to write markers."""
+        name = where.topic if isinstance(where, TopicPartition) else where
+        if name != self.slow or self._random.random() >= self._rates.late:
+            super()._mark(transaction, where)
 
     def _end(self, transaction: _Transaction, outcome: Literal["commit", "abort"]) -> None:
         self.outcomes[transaction.number] = outcome

@@ -61,7 +61,7 @@ def _drain(world: World) -> None:
         for process in world.processes:
             process.only_folds = True
         world.calm_turn()
-        is_behind = _lag(world, CORRELATE_GROUP, {TOPICS.keyed: KEYED}) > 0
+        is_behind = _lag(world, CORRELATE_GROUP, {TOPICS.keyed: KEYED}) > 0 or world.log.has_transactions
         if not is_behind and all(process.correlate.is_caught_up for process in world.processes):
             break
     else:

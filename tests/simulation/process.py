@@ -57,6 +57,7 @@ class Process:
         self.is_superseded = False  # another process runs under its name
         self.resumes_at = 0  # the turn at which SIGCONT comes
         self.end = ""  # how it ended
+        self.is_wronged = False  # it was refused something, though the log counted it in
         steady = log.clock
         assert isinstance(steady, SimulatedClock), "simulated time"
         self.clock = Skewed(steady)
@@ -98,16 +99,21 @@ class Process:
         return all(reader.is_member for reader in self.readers)
 
     def _run(self) -> None:
+        try:
+            self._live()
+        except Crash as crash:
+            self.end = f"killed at {crash}"
+
+    def _live(self) -> None:
         """As `Worker.run` does it."""
+        end = "left"
         try:
             while not self.is_leaving:
                 (self.correlate if self.only_folds else self.worker).step()
                 self.rest()
             self.worker.finish()
-            self.worker.close()
-            self.end = "left"
-        except Crash as crash:
-            self.end = f"killed at {crash}"
         except EngineRefusal as refusal:
-            self.end = f"refused: {refusal}"
-            self.worker.close()
+            end = f"refused: {refusal}"
+            self.is_wronged = self.is_member and not self.is_superseded
+        self.worker.close()
+        self.end = end

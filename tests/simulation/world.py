@@ -18,15 +18,16 @@ from correlator.event import HOUR_MS, SECOND_MS
 from correlator.pipeline import ALERT_PARTITIONS
 from tests.simulation.clients import Net
 from tests.simulation.company import START_MS, Company
-from tests.simulation.faults import Crash, Rates, Violation, draw_options, draw_rates
+from tests.simulation.faults import FOCUS, Crash, Rates, Violation, draw_focus, draw_options, draw_rates
 from tests.simulation.log import Forward, SimulatedLog
 from tests.simulation.process import TOPICS, Process
 from tests.simulation.small import KEYED, RAW
 
-TURNS = 120  # with faults
+TURNS = 150  # with faults
 TURNS_MS = (1, 5, 50, 300, 1_500)
 PROCESSES_MAX = 3
 GROUPS = (INTAKE_GROUP, CORRELATE_GROUP)
+SLOW = ("", TOPICS.checkpoints, TOPICS.checkpoints, TOPICS.keyed, TOPICS.alerts, *GROUPS)  # where markers may come late
 
 
 class World:
@@ -35,22 +36,24 @@ class World:
     def __init__(self, seed: int, *, is_traced: bool = False) -> None:
         self.random = Random(seed)
         self.rates = draw_rates(self.random)
+        self.focus = draw_focus(self.random)
         self.options = draw_options(self.random)
         self.clock = SimulatedClock(START_MS)
         self.happened: Counter[str] = Counter()
         self.processes: list[Process] = []
-        self.log = SimulatedLog(self.clock, self.random, self.at)
+        self.log = SimulatedLog(self.clock, self.random, self.rates, self.at)
+        self.log.slow = self.random.choice(SLOW)
         self.net = Net(self.random, self.rates, self.at, self.note)
         self._is_traced = is_traced
         self._running: Process | None = None
-        self._turn = self._names = 0
+        self._turn = self._names = self._stalls_until = 0
         self._dead_names: list[tuple[str, bool]] = []
         self._evictions: list[tuple[int, str, str]] = []  # turn, group, member: sessions that time out
         self._ghosts: list[tuple[str, str]] = []  # memberships of the dead
         _create_topics(self.log)
         self.company = Company(self.random, self.log)
         self._is_static = self.random.random() < 0.5
-        for _ in range(self.random.randint(1, PROCESSES_MAX)):
+        for _ in range(self.random.choice((1, 2, 2, 3))):
             self.start()
 
     # -------------------------------------------------------------- what happens
@@ -64,9 +67,11 @@ class World:
         if self._is_traced:
             self._print(f"    {point}")
         random, rates = self.random.random, self.rates
-        if random() < rates.marker:
+        if self._turn >= self._stalls_until and random() < rates.marker:
             self.log.write_marker()
         chance = random()
+        if point == self.focus:
+            chance /= FOCUS
         if chance < rates.crash:
             self.note(f"killed at: {point}", f"killed at: {point}")
             raise Crash(point)
@@ -135,8 +140,8 @@ class World:
 
     def _bury(self, process: Process) -> None:
         self.note(f"{process.name} has ended: {process.end}", "end")
-        if process.end.startswith("refused") and process.is_member and not process.is_superseded:
-            raise Violation(f"{process.name} refused: {process.end}")
+        if process.is_wronged:
+            raise Violation(f"{process.name} {process.end}")
         self.processes.remove(process)
         self._ghosts += [reader.member for reader in process.readers if reader.is_member]
         if not process.is_superseded:
@@ -170,6 +175,9 @@ class World:
         if self.processes and fails(rates.skew):
             random.choice(self.processes).clock.skew_ms = random.randint(-HOUR_MS, HOUR_MS)
             self.note("a clock jumps")
+        if fails(rates.stall):
+            self._stalls_until = self._turn + random.randint(2, 10)
+            self.note("markers are not written for a while")
         if fails(rates.slow):
             self.note("more time passes than a transaction may take")
             self.clock.sleep_ms(11 * SECOND_MS)
@@ -220,7 +228,7 @@ class World:
         self.note("calm")
         for name in Rates.__struct_fields__:
             setattr(self.rates, name, 0)
-        self.rates.marker = 0.5
+        self.rates.marker, self.log.slow, self._stalls_until = 0.5, "", 0
         for process in list(self.processes):
             process.clock.skew_ms = process.resumes_at = 0
             self.run(process)

@@ -175,9 +175,9 @@ class MemoryTransactionalWriter:
         self._is_open = False
 
     def abort(self) -> None:
-        producer = self._producer
+        producer, is_open = self._producer, self._is_open
         self._discard()
-        if producer is not None:
+        if producer is not None and is_open:
             try:
                 self._call("abort", lambda: self._log.end(producer, is_commit=False))
             except Fenced:

@@ -231,16 +231,20 @@ class MemoryLog:
 
     def _mark_one(self, transaction: _Transaction) -> bool:
         """Write one marker of an ended transaction, in any order; False when none was left."""
-        partitions, groups = transaction.partitions, sorted(transaction.offsets)
-        if not partitions and not groups:
+        outstanding = [*transaction.partitions, *sorted(transaction.offsets)]
+        if not outstanding:
             transaction.state = "done"
             return False
-        is_commit, index = transaction.state == "commit", self.choose(len(partitions) + len(groups))
-        if index < len(partitions):
-            self.partition(partitions.pop(index)).mark(transaction.number, is_commit=is_commit)
-            return True
-        group = groups[index - len(partitions)]
-        offsets = transaction.offsets.pop(group)
-        if is_commit:
-            self.group(group).committed.update(offsets)
+        self._mark(transaction, outstanding[self.choose(len(outstanding))])
         return True
+
+    def _mark(self, transaction: _Transaction, where: TopicPartition | str) -> None:
+        """Write the marker in a partition, or into the offsets of a group."""
+        is_commit = transaction.state == "commit"
+        if isinstance(where, TopicPartition):
+            transaction.partitions.remove(where)
+            self.partition(where).mark(transaction.number, is_commit=is_commit)
+        else:
+            offsets = transaction.offsets.pop(where)
+            if is_commit:
+                self.group(where).committed.update(offsets)
