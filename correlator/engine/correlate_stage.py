@@ -130,7 +130,7 @@ class CorrelateStage:
             tp = _where(record)
             task = touched[tp] = self.tasks.live[tp]
             frame = _frame(record)
-            correlated = correlate_step(frame, task.partition, self._bundle)
+            correlated = correlate_step(frame, task.partition, self._bundle, crc=task.crc)
             task.crc = stamp(task.crc, correlated.changes)
             task.offset = record.offset + 1
             task.folded_events += len(frame.rows)

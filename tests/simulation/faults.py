@@ -112,6 +112,7 @@ def draw_options(random: Random) -> Options:
     return Options(
         poll_ms=0,
         pace_ms=0,
+        tick_ms=random.choice((1_000, 4_000)),
         look_ms=random.choice((0, 500)),
         records_max=random.choice((3, 20)),
         frames_max=random.choice((1, 4, 20)),

@@ -17,7 +17,7 @@ from tests.simulation.faults import Violation
 from tests.simulation.process import TOPICS
 from tests.simulation.small import KEYED, RAW, bundle
 from tests.simulation.undisturbed import Image, Undisturbed, image
-from tests.simulation.world import TURNS, World
+from tests.simulation.world import CALM_MS, TURNS, World
 
 DRAIN_TURNS = 400
 Told = dict[str, list[bytes]]  # entity -> what was published of it, in order
@@ -55,7 +55,7 @@ def _drain(world: World) -> None:
             break
     else:
         raise Violation(f"intake stands still: {_waiting(world)}")
-    for _ in range(4):
+    for _ in range(world.options.tick_ms // CALM_MS + 2):
         world.calm_turn()
     for _ in range(DRAIN_TURNS):
         for process in world.processes:

@@ -44,7 +44,8 @@ class Undisturbed:
     def advance(self, offset: int) -> None:
         """Fold everything before *offset*."""
         while self._next is not None and self._next.offset < offset:
-            correlated = correlate_step(decode_frame(self._next.value or b""), self.partition, self._bundle)
+            frame = decode_frame(self._next.value or b"")
+            correlated = correlate_step(frame, self.partition, self._bundle, crc=self.crc)
             self.crc = stamp(self.crc, correlated.changes)
             for change, alert in zip(correlated.changes, correlated.alerts, strict=True):
                 self.alerts.append((change.alert.entity, alert.value))

@@ -25,6 +25,7 @@ from tests.simulation.small import KEYED, RAW
 
 TURNS = 150  # with faults
 TURNS_MS = (1, 5, 50, 300, 1_500)
+CALM_MS = 500
 PROCESSES_MAX = 3
 GROUPS = (INTAKE_GROUP, CORRELATE_GROUP)
 SLOW = ("", TOPICS.checkpoints, TOPICS.checkpoints, TOPICS.keyed, TOPICS.alerts, *GROUPS)  # where markers may come late
@@ -247,7 +248,7 @@ class World:
         self._turn += 1
         for group, member in self._strangers():
             self._evict(group, member)
-        self.clock.sleep_ms(500)
+        self.clock.sleep_ms(CALM_MS)
         self.log.write_marker()
         self.log.expire_transactions()
         for process in list(self.processes):
