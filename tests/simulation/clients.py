@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from random import Random
 
@@ -30,6 +30,7 @@ class Net(msgspec.Struct):
     rates: Rates
     at: Callable[[str], None]
     note: Callable[[str], None]
+    trace: Callable[[Callable[[], str]], None]  # made only for who reads it
 
     def fails(self, rate: float) -> bool:
         return rate > 0 and self.random.random() < rate
@@ -59,6 +60,9 @@ class SimulatedGroupReader(MemoryGroupReader):
     def poll(self, timeout_ms: int, records_max: int) -> list[Record]:
         self._net.ask("poll")
         records = super().poll(timeout_ms, records_max)
+        self._net.trace(
+            lambda: f"polled {_spans((TopicPartition(r.topic, r.partition), r.offset) for r in records)}"
+        )
         self._net.at("after poll")
         return records
 
@@ -120,12 +124,18 @@ class SimulatedWriter(MemoryTransactionalWriter):
         headers: Sequence[tuple[str, bytes]] = (),
         timestamp_ms: int | None = None,
     ) -> None:
+        self._net.trace(lambda: f"sends to {topic}/{partition} {_name(key)}")
         try:
             super().send(topic, partition, key, value, headers, timestamp_ms)
         except NoReply:
             self.has_expired = True
 
     def commit(self, offsets: Mapping[TopicPartition, Committed], membership: Membership) -> None:
+        self._net.trace(
+            lambda: (
+                f"commits {_spans((tp, c.offset) for tp, c in offsets.items())} as {membership.generation}"
+            )
+        )
         self.flush()
         try:
             super().commit(offsets, membership)
@@ -175,6 +185,22 @@ class SimulatedWriter(MemoryTransactionalWriter):
         if is_lost:
             net.note(f"{name}: the reply is lost")
             raise NoReply(name)
+
+
+def _spans(offsets: Iterable[tuple[TopicPartition, int]]) -> str:
+    """`keyed/0 12-15, keyed/1 7`"""
+    spans: dict[TopicPartition, list[int]] = {}
+    for tp, offset in offsets:
+        spans.setdefault(tp, []).append(offset)
+    told = (
+        f"{tp.topic}/{tp.partition} {'-'.join(str(o) for o in sorted({min(all_), max(all_)}))}"
+        for tp, all_ in spans.items()
+    )
+    return ", ".join(told) or "nothing"
+
+
+def _name(key: bytes | None) -> str:
+    return "" if key is None else key.decode(errors="replace")
 
 
 _LOST = {

@@ -48,9 +48,7 @@ class Reached(msgspec.Struct, frozen=True):
 class Process:
     """*name* is that of the pod: its transactional ids, and with *is_static* its instance in the groups."""
 
-    def __init__(
-        self, name: str, log: SimulatedLog, net: Net, options: Options, *, is_static: bool
-    ) -> None:
+    def __init__(self, name: str, log: SimulatedLog, net: Net, options: Options, *, is_static: bool) -> None:
         self.name, self.is_static = name, is_static
         self.is_leaving = False
         self.only_folds = False  # at the end: no more ticks

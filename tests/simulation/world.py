@@ -1,6 +1,6 @@
 """One seed: production workers on the embedded log, in simulated time, with faults drawn from the seed.
 
-Each process is a greenlet. At every effect on the log (before it and after it), around every call, and between
+Each process is a greenlet. At every effect on the log (before and after it), around every call, and between
 poll and commit it may be preempted, stopped for some turns, or killed; so any interleaving of the processes
 can happen. What a dead one leaves behind (its membership, its open transaction) stays until the log times it
 out. A turn is: some input, fate, and one process that runs until it rests.
@@ -9,6 +9,7 @@ out. A turn is: some input, fate, and one process that runs until it rests.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from random import Random
 
 from correlator.adapters.clock import SimulatedClock
@@ -28,7 +29,14 @@ TURNS_MS = (1, 5, 50, 300, 1_500)
 CALM_MS = 500
 PROCESSES_MAX = 3
 GROUPS = (INTAKE_GROUP, CORRELATE_GROUP)
-SLOW = ("", TOPICS.checkpoints, TOPICS.checkpoints, TOPICS.keyed, TOPICS.alerts, *GROUPS)  # where markers may come late
+SLOW = (
+    "",
+    TOPICS.checkpoints,
+    TOPICS.checkpoints,
+    TOPICS.keyed,
+    TOPICS.alerts,
+    *GROUPS,
+)  # where markers may come late
 
 
 class World:
@@ -44,7 +52,7 @@ class World:
         self.processes: list[Process] = []
         self.log = SimulatedLog(self.clock, self.random, self.rates, self.at)
         self.log.slow = self.random.choice(SLOW)
-        self.net = Net(self.random, self.rates, self.at, self.note)
+        self.net = Net(self.random, self.rates, self.at, self.note, self.trace)
         self._is_traced = is_traced
         self._running: Process | None = None
         self._turn = self._names = self._stalls_until = 0
@@ -60,7 +68,7 @@ class World:
     # -------------------------------------------------------------- what happens
 
     def at(self, point: str) -> None:
-        """A point within a process: time passes, markers land; it may be stopped, preempted or killed here."""
+        """A point within a process: time passes, markers land; it may be preempted, stopped or killed."""
         process = self._running
         if process is None:
             return
@@ -86,6 +94,10 @@ class World:
         self.happened[kind or text.split(":", maxsplit=1)[-1].strip()] += 1
         if self._is_traced:
             self._print(text)
+
+    def trace(self, text: Callable[[], str]) -> None:
+        if self._is_traced:
+            self._print(text())
 
     def _print(self, text: str) -> None:
         seconds = (self.clock.now_ms() - START_MS) / SECOND_MS
