@@ -9,11 +9,13 @@ import pytest
 
 from correlator.adapters.memory.clients import MemoryLogReader
 from correlator.alerts.ocsf import Source
-from correlator.engine import restore
+from correlator.engine import commit, restore
 from correlator.engine.commit import Action, Committer, Outbox, Send
 from correlator.engine.correlate_stage import CorrelateStage
 from correlator.engine.ports import CommitAborted, CommitFenced, Committed, Membership, TopicPartition
+from correlator.engine.tasks import Tasks
 from correlator.frame import decode_frame, encode_frame
+from correlator.intake.intake import Intake
 from correlator.pipeline import _alert, alert_partition
 from correlator.record import Record
 from correlator.timeline.alert import Change
@@ -83,7 +85,7 @@ def _merge(records: Sequence[Record]) -> Record:
 
 def offsets_of_an_aborted_transaction_stay(patch: Patch) -> None:
     """The client's pending offsets outlive an abort and go out with the next transaction (H2)."""
-    commit = SimulatedWriter.commit
+    send = SimulatedWriter.commit
     stale: dict[int, dict[TopicPartition, Committed]] = {}
 
     def pending(
@@ -91,7 +93,7 @@ def offsets_of_an_aborted_transaction_stay(patch: Patch) -> None:
     ) -> None:
         every = {**stale.pop(id(self), {}), **offsets}
         try:
-            commit(self, every, membership)
+            send(self, every, membership)
         except CommitFenced:
             raise
         except CommitAborted:
@@ -135,6 +137,34 @@ def _send(stage: CorrelateStage, change: Change) -> Send:
     return Send(stage._topics.alerts, where, made.key, made.value, made.headers)
 
 
+def an_unknown_commit_counts_as_aborted(patch: Patch) -> None:
+    """Without a reply the transaction is sent again, though the first one may have been committed (H4)."""
+    patch.setitem(commit.TABLE, ("unsent", "unknown"), ("unsent", "resend"))
+
+
+def a_parked_task_is_taken_back_unseen(patch: Patch) -> None:
+    """Nobody looks whether the partition had another owner meanwhile."""
+
+    def take(self: Tasks, tp: TopicPartition) -> None:
+        committed, parked = self._ports.reader.committed(tp), self._parked.pop(tp, None)
+        if parked is not None:
+            self._run(tp, parked)
+        else:
+            self._begin(tp, committed)
+
+    patch.setattr(Tasks, "_take", take)
+
+
+def what_was_stated_of_an_input_is_forgotten(patch: Patch) -> None:
+    """The next owner of an input begins its arrival clock anew."""
+    assign = Intake.assign
+
+    def forgetful(self: Intake, topic: str, q: int, partitions: int, metadata: str = "") -> None:
+        assign(self, topic, q, partitions)
+
+    patch.setattr(Intake, "assign", forgetful)
+
+
 BUGS: tuple[Callable[[Patch], None], ...] = (
     restore_reads_to_the_stable_offset,
     membership_is_asked_at_commit,
@@ -143,4 +173,7 @@ BUGS: tuple[Callable[[Patch], None], ...] = (
     offsets_of_an_aborted_transaction_stay,
     an_expired_batch_counts_as_sent,
     a_replay_publishes,
+    an_unknown_commit_counts_as_aborted,
+    a_parked_task_is_taken_back_unseen,
+    what_was_stated_of_an_input_is_forgotten,
 )

@@ -20,6 +20,7 @@ from tests.simulation.undisturbed import Image, Undisturbed, image
 from tests.simulation.world import CALM_MS, TURNS, World
 
 DRAIN_TURNS = 400
+REFUSAL_TURNS = 12
 Told = dict[str, list[bytes]]  # entity -> what was published of it, in order
 
 
@@ -34,6 +35,7 @@ def simulate(seed: int, *, is_traced: bool = False) -> World:
         _drain(world)
         _check_intake(world)
         _check_correlate(world)
+        _cut_off(world)
     finally:
         world.close()
     return world
@@ -141,6 +143,29 @@ def _check_checkpoints(world: World, run: Undisturbed) -> None:
         entities = {entity: raw for entity, raw in held.items() if raw is not None}
         _check_image(name, Image(manifest.rest, entities), image(run.partition))
         _expect(manifest.crc == run.crc, f"{name} has another stamp")
+
+
+def _cut_off(world: World) -> None:
+    """A log that ends after the newest checkpoint: nobody may go on with it, and nothing may be written."""
+    for number in range(KEYED):
+        where = TopicPartition(TOPICS.keyed, number)
+        manifest = world.log.newest_manifest(TopicPartition(TOPICS.checkpoints, number))
+        committed = world.log.group(CORRELATE_GROUP).committed[where]
+        if committed.offset > (manifest.offset if manifest else 0):
+            break
+    else:
+        return
+    for process in list(world.processes):
+        world.kill(process)
+    world.log.truncate(where, committed.offset)
+    written = world.log.records(TOPICS.alerts, TOPICS.checkpoints)
+    world.start()
+    world.may_refuse = True
+    for _ in range(REFUSAL_TURNS):
+        world.calm_turn()
+    _expect("no longer reaches back" in world.refusal, f"a log that was cut off is not refused: {world.refusal}")
+    _expect(world.log.records(TOPICS.alerts, TOPICS.checkpoints) == written, "something was written after all")
+    world.note("the log was cut off past the checkpoint, and refused")
 
 
 def _check_image(name: str, found: Image, wanted: Image) -> None:

@@ -28,7 +28,7 @@ HAPPENED = (
     "no answer",
     "retention",
     "SIGTERM",
-    "the log was cut off behind the checkpoint, and refused",
+    "the log was cut off past the checkpoint, and refused",
     "the reply is lost",
     "the request is lost",
     "the transaction before has not ended in time",

@@ -53,6 +53,7 @@ class World:
         self.log = SimulatedLog(self.clock, self.random, self.rates, self.at)
         self.log.slow = self.random.choice(SLOW)
         self.net = Net(self.random, self.rates, self.at, self.note, self.trace)
+        self.may_refuse, self.refusal = False, ""
         self._is_traced = is_traced
         self._running: Process | None = None
         self._turn = self._names = self._stalls_until = 0
@@ -154,6 +155,8 @@ class World:
     def _bury(self, process: Process) -> None:
         self.note(f"{process.name} has ended: {process.end}", "end")
         if process.is_wronged:
+            self.refusal = process.end
+        if process.is_wronged and not self.may_refuse:
             raise Violation(f"{process.name} {process.end}")
         self.processes.remove(process)
         self._ghosts += [reader.member for reader in process.readers if reader.is_member]
