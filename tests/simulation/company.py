@@ -1,4 +1,4 @@
-"""What is fed into the simulated system: records late, doubled, out of order and unreadable; people who leave."""
+"""What is fed into the simulated system: records late, doubled, out of order or unreadable; leavers."""
 
 from __future__ import annotations
 

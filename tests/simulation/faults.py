@@ -12,7 +12,6 @@ import msgspec
 
 from correlator.engine.options import Options
 
-
 FOCUS = 20  # times as often as elsewhere
 POINTS = (
     "after committed",

@@ -163,8 +163,12 @@ def _cut_off(world: World) -> None:
     world.may_refuse = True
     for _ in range(REFUSAL_TURNS):
         world.calm_turn()
-    _expect("no longer reaches back" in world.refusal, f"a log that was cut off is not refused: {world.refusal}")
-    _expect(world.log.records(TOPICS.alerts, TOPICS.checkpoints) == written, "something was written after all")
+    _expect(
+        "no longer reaches back" in world.refusal, f"a log that was cut off is not refused: {world.refusal}"
+    )
+    _expect(
+        world.log.records(TOPICS.alerts, TOPICS.checkpoints) == written, "something was written after all"
+    )
     world.note("the log was cut off past the checkpoint, and refused")
 
 

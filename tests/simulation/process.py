@@ -1,4 +1,4 @@
-"""A process: the production worker in a greenlet, which can be stopped at any point and goes on there later."""
+"""A process: the production worker in a greenlet, which is stopped at any point and goes on there later."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""The uninterrupted run: what the frames of *keyed* come to, folded one after the other, by nobody's engine."""
+"""The uninterrupted run: what the frames of *keyed* come to, folded one after the other, by no engine."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
@@ -17,7 +17,7 @@ class Image(msgspec.Struct, frozen=True):
     """All bytes of a partition: what a checkpoint of everything would hold."""
 
     rest: bytes
-    entities: dict[str, bytes | None]
+    entities: Mapping[str, bytes | None]
 
 
 def image(partition: Partition) -> Image:

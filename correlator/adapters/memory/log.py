@@ -231,7 +231,7 @@ class MemoryLog:
 
     def _mark_one(self, transaction: _Transaction) -> bool:
         """Write one marker of an ended transaction, in any order; False when none was left."""
-        outstanding = [*transaction.partitions, *sorted(transaction.offsets)]
+        outstanding: list[TopicPartition | str] = [*transaction.partitions, *sorted(transaction.offsets)]
         if not outstanding:
             transaction.state = "done"
             return False
