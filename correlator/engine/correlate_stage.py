@@ -100,10 +100,11 @@ class CorrelateStage:
 
     def finish(self) -> None:
         """Before leaving: commit what is folded, and write a checkpoint of every partition that changed."""
-        for tp, task in list(self.tasks.live.items()):
+        for tp in list(self.tasks.live):
             if not self._settle():
                 return
-            if task.cut is None and task.folded_events == 0:
+            task = self.tasks.live.get(tp)  # gone, if the checkpoint before was fenced
+            if task is None or (task.cut is None and task.folded_events == 0):
                 continue
             cut = task.cut or self._begin_cut(tp, task)
             while not cut.advance(self._options.slice_entities):
