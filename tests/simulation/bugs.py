@@ -13,7 +13,6 @@ from correlator.engine import commit, restore
 from correlator.engine.commit import Action, Committer, Outbox, Send
 from correlator.engine.correlate_stage import CorrelateStage
 from correlator.engine.ports import CommitAborted, CommitFenced, Committed, Membership, TopicPartition
-from correlator.engine.tasks import Tasks
 from correlator.frame import decode_frame, encode_frame
 from correlator.intake.intake import Intake
 from correlator.pipeline import _alert, alert_partition
@@ -142,19 +141,6 @@ def an_unknown_commit_counts_as_aborted(patch: Patch) -> None:
     patch.setitem(commit.TABLE, ("unsent", "unknown"), ("unsent", "resend"))
 
 
-def a_parked_task_is_taken_back_unseen(patch: Patch) -> None:
-    """Nobody looks whether the partition had another owner meanwhile."""
-
-    def take(self: Tasks, tp: TopicPartition) -> None:
-        committed, parked = self._ports.reader.committed(tp), self._parked.pop(tp, None)
-        if parked is not None:
-            self._run(tp, parked)
-        else:
-            self._begin(tp, committed)
-
-    patch.setattr(Tasks, "_take", take)
-
-
 def what_was_stated_of_an_input_is_forgotten(patch: Patch) -> None:
     """The next owner of an input begins its arrival clock anew."""
     assign = Intake.assign
@@ -174,6 +160,5 @@ BUGS: tuple[Callable[[Patch], None], ...] = (
     an_expired_batch_counts_as_sent,
     a_replay_publishes,
     an_unknown_commit_counts_as_aborted,
-    a_parked_task_is_taken_back_unseen,
     what_was_stated_of_an_input_is_forgotten,
 )

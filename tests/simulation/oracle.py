@@ -20,7 +20,7 @@ from tests.simulation.undisturbed import Image, Undisturbed, image
 from tests.simulation.world import CALM_MS, TURNS, World
 
 DRAIN_TURNS = 400
-REFUSAL_TURNS = 12
+REFUSAL_TURNS = 60
 Told = dict[str, list[bytes]]  # entity -> what was published of it, in order
 
 
@@ -162,7 +162,8 @@ def _cut_off(world: World) -> None:
     world.start()
     world.may_refuse = True
     for _ in range(REFUSAL_TURNS):
-        world.calm_turn()
+        if not world.refusal:
+            world.calm_turn()
     _expect(
         "no longer reaches back" in world.refusal, f"a log that was cut off is not refused: {world.refusal}"
     )
