@@ -48,7 +48,7 @@ def decode_manifest(raw: bytes, where: TopicPartition) -> Manifest:
         found = _head(raw).format
         if found == FORMAT:
             return _manifest(raw)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise EngineRefusal(
             f"{name}: the manifest of the checkpoint is damaged ({error}). Delete the records of this "
             "partition, so that the state is rebuilt from the keyed topic, if that still reaches back."

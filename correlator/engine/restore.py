@@ -19,10 +19,13 @@ from correlator.engine.topics import EngineRefusal, Topics
 from correlator.frame import FrameError, decode_frame
 from correlator.models.scorer import Scorer
 from correlator.models.scorer import decode as decode_scorer
+from correlator.models.state import StateFormatError
 from correlator.pipeline import Bundle
 from correlator.timeline.partition import Partition, stamp
 from correlator.timeline.state import StateError
 
+# What bytes that nobody of us wrote raise, wherever in a checkpoint they are met first: it is decoded lazily.
+UNREADABLE = (StateFormatError, UnicodeDecodeError, RecursionError, msgspec.DecodeError)
 ENTITIES_PER_SLICE = 500
 FRAMES_PER_SLICE = 4
 
@@ -82,6 +85,8 @@ class Restore:
             raise EngineRefusal(f"{self._name}: {error}") from error
         except FrameError as error:
             raise EngineRefusal(f"{self._name}: cannot replay: {error}") from error
+        except UNREADABLE as error:
+            raise self._damaged(error) from error
         return self.restored is not None
 
     @property
@@ -132,7 +137,17 @@ class Restore:
         return Partition(self._bundle.program, Scorer(self._number), self._number)
 
     def _load(self, manifest: Manifest, entities: list[tuple[str, bytes]]) -> Partition:
-        return Partition.restore(self._bundle.program, decode_scorer, manifest.rest, entities)
+        try:
+            return Partition.restore(self._bundle.program, decode_scorer, manifest.rest, entities)
+        except (ArithmeticError, LookupError, TypeError, ValueError) as error:  # they mean something else
+            raise self._damaged(error) from error
+
+    def _damaged(self, error: Exception) -> EngineRefusal:
+        return EngineRefusal(
+            f"{self._name}: the checkpoint is damaged ({type(error).__name__}: {error}). Delete the records of "
+            f"{self._topics.checkpoints}/{self._number}, so that the state is rebuilt from the keyed topic, if "
+            "that still reaches back to its beginning."
+        )
 
     def _check(self, manifest: Manifest | None) -> None:
         """Refuse what would give a wrong state. Every message says what to do."""
