@@ -4,6 +4,7 @@ ARGS ?=
 PYTEST_ARGS ?=
 SEEDS ?= 1000
 FROM ?= 0
+JOBS ?= 2
 
 .PHONY: run test sim matrix bench lint fmt lock clean
 .SILENT:
@@ -15,9 +16,9 @@ run: ## the main job on the embedded log, fed by a simulated company
 test: lint ## everything that continuous integration checks; the last line is pytest's summary
 	$(BIN)/pytest $(PYTEST_ARGS)
 
-sim: ## the workers under simulated faults: make sim SEEDS=100000 [FROM=0]; a seed that fails says how to replay it
+sim: ## workers under simulated faults: make sim SEEDS=100000 [FROM=0] [JOBS=2]; what fails says how to replay it
 	scripts/setup test
-	$(BIN)/python -m tests.simulation --seeds $(SEEDS) --from $(FROM)
+	$(BIN)/python -m tests.simulation --seeds $(SEEDS) --from $(FROM) --jobs $(JOBS) $(ARGS)
 
 lint:
 	scripts/setup test

@@ -203,9 +203,8 @@ def _path_us(bundle: Bundle, made: Workload, shape: Shape, times: Times | None =
 
     def fold(frames: Sequence[tuple[int, Any]]) -> None:
         for number, frame in frames:
-            correlate_step(
-                decode_frame(encode_frame(frame), partitions[number].codes), partitions[number], bundle
-            )
+            partition = partitions[number]
+            correlate_step(decode_frame(encode_frame(frame), partition.codes), partition, bundle, crc=0)
 
     def take(records: Sequence[Record]) -> None:
         for start in range(0, len(records), BATCH):

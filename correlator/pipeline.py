@@ -48,10 +48,14 @@ def intake_step(records: Sequence[Record], clock_ms: int, intake: Intake) -> Tak
     return intake.intake_step(records, clock_ms)
 
 
-def correlate_step(frame: Frame, partition: Partition, bundle: Bundle) -> Correlated:
-    """Insert the frame's events, fold each entity once, and say what readers of the alerts must be told."""
+def correlate_step(frame: Frame, partition: Partition, bundle: Bundle, *, crc: int) -> Correlated:
+    """Insert the frame's events, fold each entity once, and say what readers of the alerts must be told.
+
+    *crc* is the running stamp of what the partition has published: by it a change that is made once more
+    differs from one that is delivered once more.
+    """
     changes = partition.step(frame)
-    source = Source(bundle.hash, partition.now_ms)
+    source = Source(bundle.hash, partition.now_ms, crc)
     return Correlated(changes, [_alert(change, partition, bundle, source) for change in changes])
 
 

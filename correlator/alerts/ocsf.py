@@ -56,10 +56,13 @@ class AlertRecord(msgspec.Struct, frozen=True):
 
 
 class Source(msgspec.Struct, frozen=True):
-    """Where a change comes from: *now_ms* is the log time of the partition (deterministic, never a clock)."""
+    """Where a change comes from: *now_ms* is the log time of the partition (deterministic, never a clock),
+    *crc* the running stamp of what it had published: an alert may come, go and come again under one *now_ms*.
+    """
 
     bundle: str
     now_ms: int
+    crc: int = 0
 
 
 _encode = msgspec.json.Encoder(order=None).encode
@@ -172,7 +175,7 @@ def _metadata(told: Story, source: Source) -> Json:
 
 def _change_uid(change: Change, source: Source) -> str:
     """Equal for every delivery of one change: readers that are not transactional drop the second."""
-    told = msgspec.msgpack.encode((change, source.now_ms))
+    told = msgspec.msgpack.encode((change, source.now_ms, source.crc))
     return blake2b(told, digest_size=8).hexdigest()
 
 

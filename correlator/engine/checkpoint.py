@@ -15,7 +15,9 @@ import msgspec
 from correlator.engine.commit import Send
 from correlator.engine.ports import TopicPartition
 from correlator.engine.topics import EngineRefusal, Topics
+from correlator.models.state import StateFormatError
 from correlator.timeline.partition import Partition
+from correlator.timeline.state import StateError
 
 FORMAT = 1
 MANIFEST_KEY = b"manifest"  # entity keys have a colon
@@ -23,6 +25,9 @@ REBUILD = (
     "Delete the records of this partition (`kafka-delete-records.sh`), so that the state is rebuilt from the "
     "keyed topic, if that still reaches back."
 )
+
+# What bytes that nobody of us wrote raise, wherever in a checkpoint they are met first.
+UNREADABLE = (StateError, StateFormatError, UnicodeDecodeError, RecursionError, msgspec.DecodeError)
 
 
 class Manifest(msgspec.Struct, frozen=True, array_like=True):
@@ -53,7 +58,7 @@ def decode_manifest(raw: bytes, where: TopicPartition) -> Manifest:
         found = _head(raw).format
         if found == FORMAT:
             return _manifest(raw)
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         raise EngineRefusal(f"{name}: the checkpoint is damaged: no manifest ({error}). {REBUILD}") from error
     what = "Upgrade correlator." if found > FORMAT else "No migration from it is known."
     raise EngineRefusal(f"{name}: the checkpoint has format {found}, this version reads {FORMAT}. {what}")

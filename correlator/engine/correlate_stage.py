@@ -103,10 +103,11 @@ class CorrelateStage:
 
     def finish(self) -> None:
         """Before leaving: commit what is folded, and write a checkpoint of every partition that changed."""
-        for tp, task in list(self.tasks.live.items()):
+        for tp in list(self.tasks.live):
             if not self._settle():
                 return
-            if task.cut is None and task.folded_frames == 0:
+            task = self.tasks.live.get(tp)  # gone, if the checkpoint before was fenced
+            if task is None or (task.cut is None and task.folded_frames == 0):
                 continue
             cut = task.cut or self._begin_cut(tp, task)
             while not cut.advance(self._options.slice_entities):
@@ -150,7 +151,7 @@ class CorrelateStage:
 
     def _fold_one(self, frame: Frame, task: Task) -> list[Send]:
         """The alerts of one frame."""
-        correlated = correlate_step(frame, task.partition, self._bundle)
+        correlated = correlate_step(frame, task.partition, self._bundle, crc=task.crc)
         task.crc = stamp(task.crc, correlated.changes)
         task.folded_events += len(frame.rows)
         task.folded_frames += 1

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from correlator.engine.checkpoint import MANIFEST_KEY, REBUILD, Manifest, decode_manifest
+from correlator.engine.checkpoint import MANIFEST_KEY, REBUILD, UNREADABLE, Manifest, decode_manifest
 from correlator.engine.frames import frame_of
 from correlator.engine.ports import Committed, LogReader, LogTruncated, LogUnavailable, TopicPartition
 from correlator.engine.topics import ANEW, EngineRefusal, Topics
@@ -81,6 +81,8 @@ class Restore:
             raise
         except LogTruncated as error:
             raise self._unreachable(str(error)) from error
+        except UNREADABLE as error:  # a timeline is decoded when an event touches it
+            raise self._damaged(f"a record of it cannot be read ({error})") from error
         return self.restored is not None
 
     @property
@@ -148,7 +150,7 @@ class Restore:
             if error.__cause__ is None:  # whole, but of another version
                 raise EngineRefusal(f"{self._topics.checkpoints}/{self._number}: {error}.") from error
             raise self._damaged(f"a record of it cannot be read ({error})") from error
-        except (msgspec.DecodeError, LookupError) as error:
+        except (ArithmeticError, LookupError, TypeError, ValueError) as error:
             raise self._damaged(f"a record of it cannot be read ({error})") from error
 
     def _check(self, manifest: Manifest | None, entities: int) -> None:

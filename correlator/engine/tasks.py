@@ -15,7 +15,7 @@ from correlator.engine.checkpoint import Cut
 from correlator.engine.options import Options, Ports
 from correlator.engine.ports import AssignmentChange, Committed, TopicPartition
 from correlator.engine.restore import Restore, Restored
-from correlator.engine.topics import Topics
+from correlator.engine.topics import EngineRefusal, Topics
 from correlator.pipeline import Bundle
 from correlator.timeline.partition import Partition
 
@@ -48,6 +48,7 @@ class Tasks:
         self._parked: dict[TopicPartition, Task] = {}
         self._restoring: dict[TopicPartition, _Restoring] = {}
         self._assigned: dict[TopicPartition, None] = {}  # ours, and nothing is done about it yet
+        self._doubted: set[TopicPartition] = set()  # refused once
         self._bundle, self._topics, self._ports, self._options = bundle, topics, ports, options
 
     @property
@@ -94,14 +95,30 @@ class Tasks:
         until_ms = steady.now_ms() + budget_ms
         while self._restoring and steady.now_ms() <= until_ms:
             tp, state = next(iter(self._restoring.items()))
-            if state.restore.advance():
+            if self._advance(tp, state.restore):
                 del self._restoring[tp]
                 self._finish(tp, state)
             self._ports.meter.set(
                 "correlator_restore_remaining_records", state.restore.remaining, partition=str(tp.partition)
             )
 
+    def _advance(self, tp: TopicPartition, restore: Restore) -> bool:
+        """A slice. A refusal counts when it comes again after a poll.
+
+        The partition may be somebody else's since, who writes checkpoints that do not fit our offset.
+        """
+        try:
+            return restore.advance()
+        except EngineRefusal:
+            if tp in self._doubted:
+                raise
+            self._doubted.add(tp)
+            del self._restoring[tp]
+            self._assigned[tp] = None
+            return False
+
     def _finish(self, tp: TopicPartition, state: _Restoring) -> None:
+        self._doubted.discard(tp)
         restored, now_ms = state.restore.restored, self._ports.steady.now_ms()
         assert restored is not None, "a finished restore has its result"
         if restored.crc != restored.expected_crc:
@@ -134,10 +151,12 @@ class Tasks:
             task = self.live.pop(tp, None)
             self._restoring.pop(tp, None)
             self._assigned.pop(tp, None)
+            self._doubted.discard(tp)
             if task is not None and task.cut is None and tp not in unsettled:
                 self._parked[tp] = task
 
     def _drop(self, lost: Iterable[TopicPartition]) -> None:
+        self._doubted.difference_update(lost)
         for tp in lost:
             for held in (self.live, self._restoring, self._parked, self._assigned):
                 held.pop(tp, None)

@@ -32,6 +32,7 @@ _NOT_WARM = Score(0.0, is_warm=False)
 _EXPLAINED = 0.95  # percentile from which a score names what pushed it
 _PUSHING_MIN = 0.3  # a feature below this did not push
 _PUSHING_MAX = 4
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _DIGITS = 4  # of a percentile: more would claim more than the histogram holds
 
 
@@ -120,7 +121,7 @@ def decode(state: bytes) -> Scorer:
     try:
         head = msgspec.msgpack.decode(state, type=list[msgspec.Raw])
         state_format = msgspec.msgpack.decode(head[0], type=int) if head else 0
-    except msgspec.DecodeError as error:
+    except _UNREADABLE as error:
         raise StateFormatError(f"state of the models cannot be read: {error}") from error
     if state_format > STATE_FORMAT:
         raise StateFormatError(
@@ -129,7 +130,7 @@ def decode(state: bytes) -> Scorer:
         )
     try:
         decoded = msgspec.msgpack.decode(state, type=_State)
-    except msgspec.DecodeError as error:
+    except _UNREADABLE as error:
         raise StateFormatError(f"state of the models cannot be read: {error}") from error
     scorer = Scorer(decoded.partition)
     for part in decoded.classes:

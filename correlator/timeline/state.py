@@ -8,7 +8,7 @@ follows from these (wakes, sets of known ids) is not saved.
 from __future__ import annotations
 
 import msgspec
-from lz4.block import compress, decompress
+from lz4.block import LZ4BlockError, compress, decompress
 
 from correlator.codec import Codes, dump_shapes
 from correlator.event import Order
@@ -71,8 +71,11 @@ def dump_timeline(timeline: Timeline, codes: Codes) -> bytes:
 
 
 def uncompressed(raw: bytes) -> bytes:
-    """The body of a record of this format."""
-    return bytes(decompress(_record(raw).body))
+    """The body of a record of this format. Raises `StateError`."""
+    try:
+        return bytes(decompress(_record(raw).body))
+    except LZ4BlockError as error:
+        raise StateError(f"a record cannot be decompressed: {error}") from error
 
 
 def load_timeline(entity: str, raw: bytes) -> Timeline:

@@ -58,6 +58,17 @@ def test_golden_bytes(make: Callable[[], Shape]) -> None:
     assert pretty == path.read_bytes()
 
 
+def test_a_change_that_is_made_once_more_is_not_one_that_is_delivered_once_more() -> None:
+    """Create, retract, create again under one *now*: readers that drop duplicates by uid see all three."""
+    shape = shapes.d01()
+
+    def uid(crc: int) -> Any:
+        source = Source(BUNDLE, NOW_MS, crc)
+        return render(shape.change, shape.evidence, shape.rule, shape.person, source)["metadata"]["uid"]
+
+    assert uid(1) == uid(1) != uid(2)
+
+
 def test_order_of_evidence_does_not_matter() -> None:
     shape = shapes.d17()
     backwards = Shape(shape.name, shape.change, shape.evidence[::-1], shape.rule, shape.person)

@@ -58,8 +58,8 @@ accesses = st.builds(
     direction=st.sampled_from(("in", "unknown")), duress=st.booleans(), **shared,
 )  # fmt: skip
 logins = st.builds(
-    make_event, times, st.just("i"), st.just("login"), logon_type=words, is_interactive=st.booleans(), mfa=words,
-    application=words, ip=st.sampled_from(("192.0.2.1", "2001:db8::1")),
+    make_event, times, st.just("i"), st.just("login"), logon_type=words, is_interactive=st.booleans(),
+    mfa=words, application=words, ip=st.sampled_from(("192.0.2.1", "2001:db8::1")),
     network=st.none() | st.builds(Network, st.just("n"), st.sampled_from(("", "vpn")), st.integers(0, 3)),
     score=st.none() | st.builds(Score, st.floats(0, 1), st.booleans(), st.just(("a", "b"))), **shared,
 )  # fmt: skip

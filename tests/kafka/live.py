@@ -15,7 +15,8 @@ from typing import Self
 
 from kafka import KafkaConsumer
 
-from correlator.adapters.files import load_bundle, shipped
+from correlator.adapters.documents import shipped
+from correlator.adapters.files import load_bundle
 from correlator.adapters.kafka.client import consumer_settings, to_kafka
 from correlator.adapters.kafka.publisher import KafkaPublisher
 from correlator.engine.options import Options

@@ -3,40 +3,41 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 
-from correlator.adapters.clock import SimulatedClock
-from correlator.adapters.memory.clients import MemoryGroupReader, MemoryLogReader, MemoryTransactionalWriter
-from correlator.adapters.memory.log import MemoryLog
 from correlator.cli.embedded import CORRELATE_GROUP, INTAKE_GROUP
-from correlator.engine.correlate_stage import CorrelateStage
-from correlator.engine.options import Options, Ports
+from correlator.engine.checkpoint import MANIFEST_KEY, decode_manifest
 from correlator.engine.ports import TopicPartition
 from correlator.event import FOREVER, event_id
 from correlator.frame import decode_frame
-from correlator.pipeline import ALERT_PARTITIONS
 from correlator.record import Record
-from correlator.timeline.partition import Partition
 from tests.findings import read_finding
-from tests.simulation.ports import NoMeter
+from tests.simulation.company import FRESH
+from tests.simulation.faults import Violation
+from tests.simulation.process import TOPICS
 from tests.simulation.small import KEYED, RAW, bundle
-from tests.simulation.world import DRAIN_TURNS, FRESH, TOPICS, TURNS, Violation, World
+from tests.simulation.undisturbed import Image, Undisturbed, image
+from tests.simulation.world import CALM_MS, TURNS, World
 
-State = dict[int, tuple[bytes, dict[str, bytes | None]]]  # partition -> rest, entities
-ONE_GULP = Options(poll_ms=0, frames_max=1_000_000, checkpoint_events=1 << 60, checkpoint_ms=1 << 60)
+DRAIN_TURNS = 400
+REFUSAL_TURNS = 60
+Told = dict[str, list[bytes]]  # entity -> what was published of it, in order
 
 
-def simulate(seed: int) -> World:
-    """Run *seed* and check everything. Raises `Violation`."""
-    world = World(seed)
-    for _ in range(TURNS):
-        world.turn()
-    world.calm()
-    _drain(world)
-    world.burst(FRESH)
-    _drain(world)
-    _expect(f"identity:{FRESH}" in told(world.log), "a fresh event did not alert: the system stands still")
-    _check_intake(world.log, world)
-    _check_correlate(world)
+def simulate(seed: int, *, is_traced: bool = False) -> World:
+    """Run *seed* and check everything. Raises `Violation`, or what a process must not end with."""
+    world = World(seed, is_traced=is_traced)
+    try:
+        for _ in range(TURNS):
+            world.turn()
+        world.calm()
+        world.company.burst(FRESH)
+        _drain(world)
+        _check_intake(world)
+        _check_correlate(world)
+        _cut_off(world)
+    finally:
+        world.close()
     return world
 
 
@@ -56,19 +57,17 @@ def _drain(world: World) -> None:
             break
     else:
         raise Violation(f"intake stands still: {_waiting(world)}")
-    for _ in range(3):
-        world.clock.sleep_ms(world.options.tick_ms)
+    for _ in range(world.options.tick_ms // CALM_MS + 2):
         world.calm_turn()
     for _ in range(DRAIN_TURNS):
-        world.clock.sleep_ms(100)
-        world.log.expire_transactions()
-        world.log.write_marker()
         for process in world.processes:
-            process.correlate.step()
-        is_behind = _lag(world, CORRELATE_GROUP, {TOPICS.keyed: KEYED}) > 0
+            process.only_folds = True
+        world.calm_turn()
+        is_behind = _lag(world, CORRELATE_GROUP, {TOPICS.keyed: KEYED}) > 0 or world.log.has_transactions
         if not is_behind and all(process.correlate.is_caught_up for process in world.processes):
-            return
-    raise Violation(f"correlate stands still: {_waiting(world)}")
+            break
+    else:
+        raise Violation(f"correlate stands still: {_waiting(world)}")
 
 
 def _lag(world: World, group: str, topics: dict[str, int]) -> int:
@@ -87,87 +86,128 @@ def _waiting(world: World) -> list[object]:
 # ---------------------------------------------------------------------------- promises
 
 
-def committed(log: MemoryLog, topic: str) -> list[Record]:
-    """Everything that a reader of *topic* sees."""
-    found: list[Record] = []
-    for number in range(log.partitions(topic)):
-        where = log.partition(TopicPartition(topic, number))
-        found += where.fetch(where.begin_offset, where.next_offset, 1 << 30)[0]
-    return found
-
-
-def told(log: MemoryLog) -> dict[str, list[bytes]]:
-    """Every alert that was published, in order, by entity."""
-    found: dict[str, list[bytes]] = {}
-    for record in committed(log, TOPICS.alerts):
-        value = record.value or b""
-        found.setdefault(read_finding(value).unmapped.correlator.entity, []).append(value)
-    return found
-
-
-def _check_intake(log: MemoryLog, world: World) -> None:
+def _check_intake(world: World) -> None:
     """Every raw record is in *keyed* exactly once, or in the dead letters."""
-    wanted = Counter(event_id(value.source, value.native_id) for _, value in world.sent if value is not None)
-    for record in committed(log, TOPICS.identities):
-        wanted[event_id("identities", f"{(record.key or b'').decode()}:{record.offset}")] += 1
+    sent = [value for _, value in world.company.sent]
+    wanted = Counter(event_id(value.source, value.native_id) for value in sent if value is not None)
+    for person, offset in world.company.hired:
+        wanted[event_id("identities", f"{person}:{offset}")] += 1
     found: Counter[str] = Counter()
-    for record in committed(log, TOPICS.keyed):
+    for record in world.log.committed(TOPICS.keyed):
         rows = decode_frame(record.value or b"").rows
         found.update(event.id for entity, event in rows if not entity.startswith("door:"))
     _expect(not wanted - found, f"lost by intake: {dict(wanted - found)}")
     _expect(not found - wanted, f"twice in keyed: {dict(found - wanted)}")
-    junk = sum(value is None for _, value in world.sent)
-    letters = len(committed(log, TOPICS.dead_letters))
-    _expect(letters == junk, f"{letters} dead letters of {junk} bad records")
+    letters = sum(1 for _ in world.log.committed(TOPICS.dead_letters))
+    _expect(letters == sent.count(None), f"{letters} dead letters of {sent.count(None)} bad records")
 
 
 def _check_correlate(world: World) -> None:
     """The same alerts, in the same order, and the same state as of a run that nobody disturbed."""
-    differing = [r for r in committed(world.log, TOPICS.notices) if (r.key or b"").startswith(b"replay_dif")]
+    notices = world.log.committed(TOPICS.notices)
+    differing = [record for record in notices if (record.key or b"").startswith(b"replay_dif")]
     _expect(not differing, f"a replay differed: {differing}")
-    calm, expected = refolded(world.log)
-    found, wanted = told(world.log), told(calm)
+    runs = [_undisturbed(world, number) for number in range(KEYED)]
+    for run in runs:
+        _check_checkpoints(world, run)
+        run.advance(FOREVER)
+    _check_alerts(_told(world), _by_entity(alert for run in runs for alert in run.alerts))
+    states = [partition for process in world.processes for partition in process.worker.partitions()]
+    owned = sorted(partition.number for partition in states)
+    _expect(owned == list(range(KEYED)), f"partitions have no owner, or two: {owned}")
+    for partition in states:
+        name = f"partition {partition.number} at its end"
+        _check_image(name, image(partition), image(runs[partition.number].partition))
+
+
+def _undisturbed(world: World, number: int) -> Undisturbed:
+    frames = [r for r in world.log.committed(TOPICS.keyed) if r.partition == number]
+    return Undisturbed(bundle(), number, frames)
+
+
+def _check_checkpoints(world: World, run: Undisturbed) -> None:
+    """Each that was committed is the state at the offset that it names."""
+    number = run.partition.number
+    where = TopicPartition(TOPICS.checkpoints, number)
+    held: dict[str, bytes | None] = {}
+    for record in world.log.committed(TOPICS.checkpoints):
+        if record.partition != number:
+            continue
+        key, value = record.key or b"", record.value
+        if key != MANIFEST_KEY:
+            held[key.decode()] = value
+            continue
+        manifest = decode_manifest(value or b"", where)
+        run.advance(manifest.offset)
+        name = f"checkpoint of partition {number} at {manifest.offset}"
+        entities = {entity: raw for entity, raw in held.items() if raw is not None}
+        _check_image(name, Image(manifest.rest, entities), image(run.partition))
+        _expect(manifest.crc == run.crc, f"{name} has another stamp")
+
+
+def _cut_off(world: World) -> None:
+    """A log that ends after the newest checkpoint: nobody may go on with it, and nothing may be written."""
+    for number in range(KEYED):
+        where = TopicPartition(TOPICS.keyed, number)
+        manifest = world.log.newest_manifest(TopicPartition(TOPICS.checkpoints, number))
+        committed = world.log.group(CORRELATE_GROUP).committed[where]
+        if committed.offset > (manifest.offset if manifest else 0):
+            break
+    else:
+        return
+    for process in list(world.processes):
+        world.kill(process)
+    world.log.truncate(where, committed.offset)
+    written = world.log.records(TOPICS.alerts, TOPICS.checkpoints)
+    world.start()
+    world.may_refuse = True
+    for _ in range(REFUSAL_TURNS):
+        if not world.refusal:
+            world.calm_turn()
+    _expect(
+        "no longer reaches back" in world.refusal, f"a log that was cut off is not refused: {world.refusal}"
+    )
+    _expect(
+        world.log.records(TOPICS.alerts, TOPICS.checkpoints) == written, "something was written after all"
+    )
+    world.note("the log was cut off past the checkpoint, and refused")
+
+
+def _check_image(name: str, found: Image, wanted: Image) -> None:
+    entities = found.entities.keys() | wanted.entities.keys()
+    differing = [e for e in sorted(entities) if found.entities.get(e) != wanted.entities.get(e)]
+    _expect(not differing, f"{name}: {', '.join(differing)} differ")
+    _expect(found.rest == wanted.rest, f"{name}: marks, codes or models differ")
+
+
+def _check_alerts(found: Told, wanted: Told) -> None:
     for entity in sorted(found.keys() | wanted.keys()):
         ours, theirs = found.get(entity, []), wanted.get(entity, [])
         _expect(len(ours) == len(set(ours)), f"published twice: {_names(ours)} of {entity}")
         _expect(ours == theirs, f"alerts of {entity} are {_names(ours)}, not {_names(theirs)}")
-    states = [image(partition) for process in world.processes for partition in process.worker.partitions()]
-    _expect(sorted(number for number, *_ in states) == list(range(KEYED)), "a partition has no owner, or two")
-    for number, rest, entities in states:
-        _expect(entities == expected[number][1], f"entities of partition {number} differ")
-        _expect(rest == expected[number][0], f"marks, codes or models of partition {number} differ")
+    _expect(f"identity:{FRESH}" in found, "a fresh event did not alert: the system stands still")
+
+
+def _told(world: World) -> Told:
+    """What a reader of the alerts sees."""
+    seen = []
+    for number in range(world.log.partitions(TOPICS.alerts)):
+        log = world.log.partition(TopicPartition(TOPICS.alerts, number))
+        seen += log.fetch(log.begin_offset, log.next_offset, 1 << 30)[0]
+    return _by_entity((_entity(record), record.value or b"") for record in seen)
+
+
+def _by_entity(alerts: Iterable[tuple[str, bytes]]) -> Told:
+    found: Told = {}
+    for entity, value in alerts:
+        found.setdefault(entity, []).append(value)
+    return found
+
+
+def _entity(record: Record) -> str:
+    return read_finding(record.value or b"").unmapped.correlator.entity
 
 
 def _names(alerts: list[bytes]) -> list[str]:
     findings = [read_finding(value) for value in alerts]
     return [f"{f.unmapped.correlator.rule_id} {f.finding_info.uid[:8]} {f.activity_id}" for f in findings]
-
-
-def refolded(log: MemoryLog) -> tuple[MemoryLog, State]:
-    """What one correlating stage that nobody disturbs makes of the same *keyed*, all in one poll."""
-    fresh = MemoryLog(SimulatedClock(FOREVER))
-    ours = {TOPICS.keyed: KEYED, TOPICS.checkpoints: KEYED, TOPICS.alerts: ALERT_PARTITIONS}
-    for topic, partitions in (ours | {TOPICS.notices: 1}).items():
-        fresh.create_topic(topic, partitions)
-    for record in committed(log, TOPICS.keyed):
-        fresh.append(TopicPartition(TOPICS.keyed, record.partition), None, record.value)
-    steady = SimulatedClock(1)
-    reader = MemoryGroupReader(fresh, CORRELATE_GROUP, [TOPICS.keyed])
-    writer, log_reader = MemoryTransactionalWriter(fresh, "calm"), MemoryLogReader(fresh)
-    ports = Ports(reader, writer, log_reader, steady, steady, NoMeter())
-    stage = CorrelateStage(bundle(), TOPICS, ports, ONE_GULP)
-    while not stage.is_caught_up:
-        stage.step()
-    images = [image(task.partition) for task in stage.tasks.live.values()]
-    return fresh, {number: (rest, entities) for number, rest, entities in images}
-
-
-def image(partition: Partition) -> tuple[int, bytes, dict[str, bytes | None]]:
-    """All bytes of a partition: what a checkpoint of everything would hold."""
-    partition.changed.unfreeze()
-    partition.changed.add(partition.timelines)
-    partition.freeze()
-    entities: dict[str, bytes | None] = {}
-    while some := partition.changed.slice(1_000):
-        entities.update(some)
-    return partition.number, partition.changed.rest(), entities

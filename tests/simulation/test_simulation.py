@@ -3,37 +3,56 @@
 from __future__ import annotations
 
 import os
-import time
+from collections import Counter
 from collections.abc import Callable
 
 import pytest
 
-from correlator.engine.topics import EngineRefusal
 from tests.simulation.bugs import BUGS
 from tests.simulation.oracle import simulate
 
-SECONDS = float(os.environ.get("CORRELATOR_SIMULATION_SECONDS", "30"))
-PARTS = 4
-FOUND = (222, 246)  # records taken when the log went away before their transaction was made: never written
-WITHIN = 400  # seeds, in which a planted bug must be found
+SEEDS = int(os.environ.get("CORRELATOR_SIMULATION_SEEDS", "1000"))
+PARTS = 10
+# What must have happened in these seeds, else that they are clean says little.
+HAPPENED = (
+    *(f"killed at: {point}" for point in ("init_producer", "produce", "send_offsets", "end")),
+    *(f"killed at: after {point}" for point in ("init_producer", "produce", "send_offsets")),
+    *(
+        f"{how} at: {point}"
+        for how in ("killed", "stopped")
+        for point in ("read", "ended", "during-checkpoint")
+    ),
+    "a clock jumps",
+    "a commit is fenced",
+    "a second process of a name that lives",
+    "compaction",
+    "evicted",
+    "markers are not written for a while",
+    "more time passes than a transaction may take",
+    "no answer",
+    "retention",
+    "SIGTERM",
+    "the log was cut off past the checkpoint, and refused",
+    "the reply is lost",
+    "the request is lost",
+    "the transaction before has not ended in time",
+)
+happened: Counter[str] = Counter()
 
 
 @pytest.mark.parametrize("part", range(PARTS))
 def test_whatever_happens_alerts_and_state_are_those_of_an_undisturbed_run(part: int) -> None:
-    """As many seeds as fit into the time, never the same in two parts."""
-    until_s, seed = time.process_time() + SECONDS / PARTS, part
-    while time.process_time() < until_s:
+    for seed in range(part, SEEDS, PARTS):
         try:
-            simulate(seed)
+            happened.update(simulate(seed).happened)
         except Exception as error:
-            error.add_note(f"replay exactly this with: make sim SEEDS=1 FROM={seed}")
+            error.add_note(f"replay it with: make sim SEEDS=1 FROM={seed} ARGS=--trace")
             raise
-        seed += PARTS
 
 
-@pytest.mark.parametrize("seed", FOUND)
-def test_a_seed_that_found_a_bug_stays_clean(seed: int) -> None:
-    simulate(seed)
+def test_everything_that_can_happen_has_happened() -> None:
+    """Runs after the seeds; of few of them not everything is to be expected."""
+    assert [kind for kind in HAPPENED if not happened[kind]] == [] or sum(happened.values()) < 10_000
 
 
 @pytest.mark.parametrize("plant", BUGS, ids=lambda plant: plant.__name__)
@@ -43,11 +62,11 @@ def test_a_planted_bug_is_found(plant: Callable[[pytest.MonkeyPatch], None]) -> 
 
 def found_by(plant: Callable[[pytest.MonkeyPatch], None]) -> tuple[int, str]:
     """The first seed that finds the bug, and how."""
-    for seed in range(WITHIN):
+    for seed in range(SEEDS):
         with pytest.MonkeyPatch.context() as patch:
             plant(patch)
             try:
                 simulate(seed)
-            except (AssertionError, EngineRefusal) as error:
-                return seed, str(error)
-    raise AssertionError(f"{plant.__name__} was not found within {WITHIN} seeds")
+            except Exception as error:  # noqa: BLE001 - however it shows
+                return seed, repr(error)
+    raise AssertionError(f"{plant.__name__} was not found within {SEEDS} seeds")

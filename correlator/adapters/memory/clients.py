@@ -120,7 +120,7 @@ class MemoryGroupReader:
         known = self._log.group(self._group).committed
         for tp in assigned:
             committed = known.get(tp)
-            self._positions[tp] = committed.offset if committed else self.begin_offset(tp)
+            self._positions[tp] = committed.offset if committed else self._log.partition(tp).begin_offset
         self._paused.update(assigned)
         self._changes.append(AssignmentChange(assigned=tuple(sorted(assigned))))
 
@@ -132,10 +132,14 @@ class MemoryTransactionalWriter:
         self._log = log
         self._transactional_id = transactional_id
         self._producer: Producer | None = None
+        self._is_open = False
 
     def begin(self) -> None:
+        if self._is_open:  # the caller left one half way
+            self.abort()
         if self._producer is None:
-            self._producer = self._log.init_producer(self._transactional_id)
+            self._start()
+        self._is_open = True
 
     def send(  # noqa: PLR0917 - the signature of the port
         self,
@@ -149,9 +153,9 @@ class MemoryTransactionalWriter:
         target, record = TopicPartition(topic, partition), (key, value, headers, timestamp_ms)
         producer = self._held()
         try:
-            self._patiently(lambda: self._log.produce(producer, target, record))
+            self._call("produce", lambda: self._log.produce(producer, target, record))
         except Fenced as error:
-            self._producer = None
+            self._discard()
             raise CommitFenced(str(error)) from error
         except UnknownTopic as error:
             self.abort()
@@ -163,28 +167,40 @@ class MemoryTransactionalWriter:
             raise CommitFenced("not a member of the group: the log would not fence it")
         producer = self._held()
         try:
-            self._patiently(lambda: self._log.send_offsets(producer, offsets, membership))
-            self._patiently(lambda: self._log.end(producer, is_commit=True))
+            self._call("send_offsets", lambda: self._log.send_offsets(producer, offsets, membership))
+            self._call("commit", lambda: self._log.end(producer, is_commit=True))
         except Fenced as error:
             self.abort()
             raise CommitFenced(str(error)) from error
+        self._is_open = False
 
     def abort(self) -> None:
-        producer, self._producer = self._producer, None
-        if producer is not None:
+        producer, is_open = self._producer, self._is_open
+        self._discard()
+        if producer is not None and is_open:
             try:
-                self._patiently(lambda: self._log.end(producer, is_commit=False))
+                self._call("abort", lambda: self._log.end(producer, is_commit=False))
             except Fenced:
                 return  # whoever fenced us has aborted it
 
     def settle(self) -> None:
-        self._producer = self._log.init_producer(self._transactional_id)
+        self._discard()
+        self._start()
 
     def close(self) -> None:
         self.abort()
 
-    def _patiently(self, call: Callable[[], None]) -> None:
-        """Markers of the previous transaction may still be landing."""
+    def _start(self) -> None:
+        def start() -> None:
+            self._producer = self._log.init_producer(self._transactional_id)
+
+        self._call("init_producer", start)
+
+    def _discard(self) -> None:
+        self._producer, self._is_open = None, False
+
+    def _call(self, name: str, call: Callable[[], None]) -> None:
+        """Do *call*, the log's part of *name*. Markers of the previous transaction may still be landing."""
         while True:
             try:
                 return call()
@@ -192,13 +208,15 @@ class MemoryTransactionalWriter:
                 self._log.wait()
 
     def _held(self) -> Producer:
-        if self._producer is None:
-            raise CommitAborted("no transaction has begun")
+        if self._producer is None or not self._is_open:
+            raise CommitAborted("no transaction is open")
         return self._producer
 
 
 class MemoryLogReader:
     """Implements `engine.ports.LogReader`."""
+
+    records_max = READ_RECORDS  # of one fetch
 
     def __init__(self, log: MemoryLog) -> None:
         self._log = log
@@ -215,10 +233,10 @@ class MemoryLogReader:
     def read(self, partition: TopicPartition, start: int, end: int) -> Iterator[Record]:
         log = self._log.partition(partition)
         end = min(end, log.next_offset)
-        if start < log.begin_offset and start < end:
-            raise _truncated(partition, start, log.begin_offset)
         while start < end:
-            records, start = log.fetch(start, end, READ_RECORDS)
+            if start < log.begin_offset:
+                raise _truncated(partition, start, log.begin_offset)
+            records, start = log.fetch(start, end, self.records_max)
             yield from records
             if start < end and log.stable_offset <= start:
                 self._log.wait()

@@ -17,6 +17,7 @@ from correlator.engine.ports import Clock, Committed, Membership, TopicPartition
 
 WAIT_MS = 20
 TRANSACTION_TIMEOUT_MS = 10_000
+TOMBSTONES_MS = 24 * 3_600_000  # kept that long by compaction: a reader under way must meet them
 
 __all__ = ["ConcurrentTransactions", "Fenced", "MemoryLog", "Producer", "UnknownTopic"]
 
@@ -95,22 +96,23 @@ class MemoryLog:
 
     def compact(self, topic: str) -> None:
         for log in self._topics[topic]:
-            log.compact()
+            log.compact(self.clock.now_ms() - TOMBSTONES_MS)
 
     # ------------------------------------------------------------ transactions
 
     def init_producer(self, transactional_id: str) -> Producer:
-        """Fence older holders of the id and finish what they had open."""
+        """Fence older holders of the id and end what they had open.
+
+        Raises `ConcurrentTransactions` while markers of that are still to be written.
+        """
         self.on_effect("init_producer")
         current = self._transactions.get(transactional_id)
-        if current is not None:
+        if current is not None and current.state == "open":
+            self._fence(transactional_id)
             self._end(current, "abort")
-            while self._mark_one(current):
-                pass
-        known = self._producers.get(transactional_id)
-        producer = Producer(transactional_id, known.epoch + 1 if known else 0)
-        self._producers[transactional_id] = producer
-        return producer
+        if current is not None and current.state != "done":
+            raise ConcurrentTransactions(transactional_id)
+        return self._fence(transactional_id)
 
     def produce(
         self,
@@ -147,9 +149,6 @@ class MemoryLog:
         if current.state != "open":
             raise ConcurrentTransactions(producer.transactional_id)
         self._end(current, "commit" if is_commit else "abort")
-        if not self.has_delayed_markers:
-            while self._mark_one(current):
-                pass
         self.on_effect("ended")
 
     def write_marker(self) -> bool:
@@ -166,8 +165,7 @@ class MemoryLog:
         for transaction in self._transactions.values():
             age_ms = self.clock.now_ms() - transaction.started_ms
             if transaction.state == "open" and age_ms > TRANSACTION_TIMEOUT_MS:
-                old = transaction.producer
-                self._producers[old.transactional_id] = Producer(old.transactional_id, old.epoch + 1)
+                self._fence(transaction.producer.transactional_id)
                 self._end(transaction, "abort")
 
     def wait(self) -> None:
@@ -202,6 +200,13 @@ class MemoryLog:
             return self.clock.now_ms()
         return timestamp_ms
 
+    def _fence(self, transactional_id: str) -> Producer:
+        """The next epoch of the id: whoever has an older one is refused from now on."""
+        known = self._producers.get(transactional_id)
+        producer = Producer(transactional_id, known.epoch + 1 if known else 0)
+        self._producers[transactional_id] = producer
+        return producer
+
     def _check(self, producer: Producer) -> None:
         if self._producers.get(producer.transactional_id) != producer:
             raise Fenced(f"{producer.transactional_id}: epoch {producer.epoch} is over")
@@ -219,21 +224,27 @@ class MemoryLog:
         return current
 
     def _end(self, transaction: _Transaction, outcome: Literal["commit", "abort"]) -> None:
-        if transaction.state == "open":
-            transaction.state = outcome
+        transaction.state = outcome
+        if not self.has_delayed_markers:
+            while self._mark_one(transaction):
+                pass
 
     def _mark_one(self, transaction: _Transaction) -> bool:
         """Write one marker of an ended transaction, in any order; False when none was left."""
-        partitions, groups = transaction.partitions, sorted(transaction.offsets)
-        if not partitions and not groups:
+        outstanding: list[TopicPartition | str] = [*transaction.partitions, *sorted(transaction.offsets)]
+        if not outstanding:
             transaction.state = "done"
             return False
-        is_commit, index = transaction.state == "commit", self.choose(len(partitions) + len(groups))
-        if index < len(partitions):
-            self.partition(partitions.pop(index)).mark(transaction.number, is_commit=is_commit)
-            return True
-        group = groups[index - len(partitions)]
-        offsets = transaction.offsets.pop(group)
-        if is_commit:
-            self.group(group).committed.update(offsets)
+        self._mark(transaction, outstanding[self.choose(len(outstanding))])
         return True
+
+    def _mark(self, transaction: _Transaction, where: TopicPartition | str) -> None:
+        """Write the marker in a partition, or into the offsets of a group."""
+        is_commit = transaction.state == "commit"
+        if isinstance(where, TopicPartition):
+            transaction.partitions.remove(where)
+            self.partition(where).mark(transaction.number, is_commit=is_commit)
+        else:
+            offsets = transaction.offsets.pop(where)
+            if is_commit:
+                self.group(where).committed.update(offsets)

@@ -76,8 +76,8 @@ class PartitionLog:
         index = bisect_left(self._offsets, self.begin_offset)
         del self._offsets[:index], self._records[:index], self._transactions[:index]
 
-    def compact(self) -> None:
-        """Keep the newest committed record of each key. Tombstones, markers and aborted records go."""
+    def compact(self, tombstones_before_ms: int) -> None:
+        """Keep the newest committed record of each key. Markers, aborted records and old tombstones go."""
         end = self.stable_offset
         newest: dict[bytes | None, int] = {}
         for index, record in enumerate(self._records):
@@ -85,7 +85,9 @@ class PartitionLog:
                 newest[record.key] = index
         kept = []
         for index, record in enumerate(self._records):
-            is_newest = record is not None and newest.get(record.key) == index and record.value is not None
+            is_newest = record is not None and newest.get(record.key) == index
+            if is_newest and record is not None and record.value is None:
+                is_newest = record.timestamp_ms >= tombstones_before_ms
             if self._offsets[index] >= end or is_newest:
                 kept.append(index)
         self._offsets = [self._offsets[i] for i in kept]

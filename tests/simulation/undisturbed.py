@@ -1,0 +1,52 @@
+"""The uninterrupted run: what the frames of *keyed* come to, folded one after the other, by no engine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import msgspec
+
+from correlator.frame import decode_frame
+from correlator.models.scorer import Scorer
+from correlator.pipeline import Bundle, correlate_step
+from correlator.record import Record
+from correlator.timeline.partition import Partition, stamp
+
+
+class Image(msgspec.Struct, frozen=True):
+    """All bytes of a partition: what a checkpoint of everything would hold."""
+
+    rest: bytes
+    entities: Mapping[str, bytes | None]
+
+
+def image(partition: Partition) -> Image:
+    """Of a partition that nobody works with any more: a cut that is being encoded is given up."""
+    partition.changed.unfreeze()
+    partition.changed.add(partition.timelines)
+    partition.freeze()
+    entities: dict[str, bytes | None] = {}
+    while some := partition.changed.slice(1_000):
+        entities.update(some)
+    return Image(partition.changed.rest(), entities)
+
+
+class Undisturbed:
+    """One partition of *keyed*; its frames are given in order."""
+
+    def __init__(self, bundle: Bundle, number: int, frames: Iterable[Record]) -> None:
+        self.partition = Partition(bundle.program, Scorer(number), number)
+        self.crc = 0
+        self.alerts: list[tuple[str, bytes]] = []  # entity, record
+        self._bundle, self._frames = bundle, iter(frames)
+        self._next = next(self._frames, None)
+
+    def advance(self, offset: int) -> None:
+        """Fold everything before *offset*."""
+        while self._next is not None and self._next.offset < offset:
+            frame = decode_frame(self._next.value or b"")
+            correlated = correlate_step(frame, self.partition, self._bundle, crc=self.crc)
+            self.crc = stamp(self.crc, correlated.changes)
+            for change, alert in zip(correlated.changes, correlated.alerts, strict=True):
+                self.alerts.append((change.alert.entity, alert.value))
+            self._next = next(self._frames, None)
