@@ -40,8 +40,8 @@ PERSON = identity(
     statuses=[{"status": "terminated", "from": "2026-01-08T00:00:00Z"}],
 )
 SIM = (
-    b'{"timestamp": "2026-01-09T08:31:02.561Z", "user_id": "USER_ac49", "room_id": "ROOM_eadd", '
-    b'"building_id": "BLD_0651", "location_id": "LOC_aa7e", "success": true}'
+    b'{"timestamp": "2026-01-09T08:31:02.561Z", "user_id": "USER_ac49", "room_id": "lis-main-1-in", '
+    b'"building_id": "lis-hq", "location_id": "lisbon", "success": true}'
 )
 LOGIN = (
     b'{"event_id": "a1", "source_id": "idp", "occurred_at": "2026-01-09T08:31:02+01:00", "account": "ana", '

@@ -86,10 +86,6 @@ class SimulatedLog(MemoryLog):
                 if self.outcomes.get(transaction) == "commit":
                     yield record
 
-    def records(self, *topics: str) -> int:
-        """How many records were ever written to them."""
-        return sum(len(written) for where, written in self.written.items() if where.topic in topics)
-
     def newest_manifest(self, where: TopicPartition) -> Manifest | None:
         """Of the last checkpoint that was committed, its marker written or not."""
         for record, transaction in reversed(self.written.get(where, [])):

@@ -17,11 +17,7 @@ PARTS = 10
 HAPPENED = (
     *(f"killed at: {point}" for point in ("init_producer", "produce", "send_offsets", "end")),
     *(f"killed at: after {point}" for point in ("init_producer", "produce", "send_offsets")),
-    *(
-        f"{how} at: {point}"
-        for how in ("killed", "stopped")
-        for point in ("read", "ended", "during-checkpoint")
-    ),
+    *(f"{how} at: {point}" for how in ("killed", "stopped") for point in ("read", "ended")),
     "a clock jumps",
     "a commit is fenced",
     "a second process of a name that lives",

@@ -44,7 +44,7 @@ class Undisturbed:
     def advance(self, offset: int) -> None:
         """Fold everything before *offset*."""
         while self._next is not None and self._next.offset < offset:
-            frame = decode_frame(self._next.value or b"")
+            frame = decode_frame(self._next.value or b"", self.partition.codes)
             correlated = correlate_step(frame, self.partition, self._bundle, crc=self.crc)
             self.crc = stamp(self.crc, correlated.changes)
             for change, alert in zip(correlated.changes, correlated.alerts, strict=True):
