@@ -27,6 +27,8 @@ VERBS = {
     ),
     "simulate": ("simulate", "simulate_command", "Make up a company with its records and hidden scenarios."),
     "evaluate": ("evaluate", "evaluate_command", "Hold alerts against the truth of a simulation."),
+    "deploy": ("deploy", "deploy_command", "Put rules and configuration into force, without a restart."),
+    "rollback": ("deploy", "rollback_command", "Put the bundle before into force again."),
     "rules": ("rules", "app", "Check, test and explain rules, and all else that their authors need."),
     "feeds": ("feeds", "app", "Check and test feeds, try one on records."),
     "identities": ("identities", "app", "Publish identities."),

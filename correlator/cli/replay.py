@@ -15,8 +15,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from correlator.adapters.clock import SimulatedClock
-from correlator.adapters.files import IDENTITIES, load_bundle, read_identities, read_records
+from correlator.adapters.files import load_bundle
 from correlator.adapters.prometheus import PrometheusMeter
+from correlator.adapters.record_files import IDENTITIES, read_identities, read_records
 from correlator.cli.embedded import FAST, Embedded, with_partitions
 from correlator.cli.stopping import STOPPING
 from correlator.cli.telling import refusing

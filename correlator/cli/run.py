@@ -17,12 +17,15 @@ import typer
 from rich.console import Console
 
 from correlator.adapters.clock import SteadyClock
-from correlator.adapters.files import IDENTITIES, load_bundle, read_identities, read_records
+from correlator.adapters.files import load_bundle
 from correlator.adapters.http import HttpServer
 from correlator.adapters.kafka.quiet import quiet_client_logs
 from correlator.adapters.prometheus import PrometheusMeter
+from correlator.adapters.record_files import IDENTITIES, read_identities, read_records
+from correlator.cli.candidate import Candidate, read_candidate
 from correlator.cli.company import DAY_TAKES_MS, HISTORY_DAYS, LiveCompany
-from correlator.cli.connection import load_connection
+from correlator.cli.connection import Connection, load_connection
+from correlator.cli.deploy import bring
 from correlator.cli.embedded import Embedded
 from correlator.cli.on_kafka import check_topics, default_instance, kafka_worker
 from correlator.cli.replay import Replay
@@ -31,12 +34,15 @@ from correlator.cli.telling import refusing
 from correlator.cli.view import FeedState, Snapshot, View
 from correlator.engine.options import Options
 from correlator.engine.ports import LogUnavailable
+from correlator.engine.topics import EngineRefusal
 from correlator.engine.worker import Worker
 from correlator.event import DAY_MS, NEVER
+from correlator.problem import BadConfiguration
 
 RETRY_MS = 2_000
 SHOW_S = 0.25  # between two pictures
 LIVE_STEP_MS = 100  # of real time
+WATCH_S = 1.0  # between two looks at the files
 HISTORY_SHOWN = 10  # alerts of the history that are shown when live begins
 UNITS = {"s": 1, "m": 60, "h": 3600}
 
@@ -66,6 +72,13 @@ def run_command(
         bool,
         typer.Option("--until-end", help="Read what is there now, settle everything, commit, and end."),
     ] = False,
+    is_deploying: Annotated[
+        bool,
+        typer.Option("--deploy", help="Activate the bundle of --config, whatever is active. See `deploy`."),
+    ] = False,
+    is_watching: Annotated[
+        bool, typer.Option("--watch", help="--deploy, and again whenever a file of --config changes.")
+    ] = False,
     duration: Annotated[str, typer.Option(help="End after this time: 60s, 5m, 1h. Default: never.")] = "",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Of /metrics, /livez, /readyz; 0: any.")] = 0,
     host: Annotated[str, typer.Option(help="Address that serves them.")] = "127.0.0.1",
@@ -78,6 +91,7 @@ def run_command(
 ) -> None:
     """Join badge and login events per identity and raise alerts, until Ctrl-C or SIGTERM.
 
+    On Kafka the active bundle runs; the first process of all activates that of its directory.
     Stopping finishes what was begun, commits, writes checkpoints and leaves; a second signal ends at once.
 
     Exit codes: 0 ended in order, 2 the configuration is wrong or the state was made under another one,
@@ -93,7 +107,15 @@ def run_command(
     with refusing():
         if config is not None and not is_embedded:
             _on_kafka(
-                config, stage, instance, is_stopping, until_end=until_end, http=(host, port), as_json=as_json
+                config,
+                stage,
+                instance,
+                is_stopping,
+                until_end=until_end,
+                is_deploying=is_deploying or is_watching,
+                is_watching=is_watching,
+                http=(host, port),
+                as_json=as_json,
             )
         elif config is not None:
             _on_records(config, is_stopping, http=(host, port), as_json=as_json)
@@ -111,19 +133,24 @@ def _on_kafka(
     is_stopping: Callable[[], bool],
     *,
     until_end: bool,
+    is_deploying: bool,
+    is_watching: bool,
     http: tuple[str, int],
     as_json: bool,
 ) -> None:
     quiet_client_logs()
-    bundle, connection, meter = load_bundle(config), load_connection(config), PrometheusMeter()
+    candidate, connection, meter = read_candidate(config), load_connection(config), PrometheusMeter()
+    if candidate.failed:
+        raise EngineRefusal("tests fail, so this is not run: " + "; ".join(candidate.failed))
     console = Console(stderr=True)
     options = Options(is_bounded=until_end)
-    worker = None
+    worker, active = None, ""
     while worker is None and not is_stopping():
         try:
-            check_topics(connection, bundle)
+            check_topics(connection, candidate.bundle)
+            active = bring(connection, candidate, is_first=not is_deploying)
             worker = kafka_worker(
-                connection, bundle, stage, options, instance=instance or default_instance(), meter=meter
+                connection, stage, options, instance=instance or default_instance(), meter=meter
             )
         except LogUnavailable as error:
             servers = ", ".join(connection.kafka.bootstrap_servers)
@@ -131,9 +158,17 @@ def _on_kafka(
             SteadyClock().sleep_ms(RETRY_MS)
     if worker is None:
         return
-    with _served(worker, meter, bundle.hash, http) as url:
-        console.print(f"bundle {bundle.hash}, {url}/metrics /livez /readyz", highlight=False)
-        worker.run(is_stopping)
+    if active != candidate.bundle.hash:
+        console.print(
+            f"{config} is bundle {candidate.bundle.hash}, but {active} is active, and runs: "
+            f"`correlator deploy {config}` or `run --deploy` activates this one",
+            highlight=False,
+        )
+    with _served(worker, meter, http) as url:
+        console.print(f"bundle {active}, {url}/metrics /livez /readyz", highlight=False)
+        worker.run(
+            is_stopping, _watching(config, connection, candidate, console) if is_watching else _nothing
+        )
     taken = int(meter.total("correlator_records_consumed_total", stage="intake"))
     frames = int(meter.total("correlator_records_consumed_total", stage="correlate"))
     letters = int(meter.total("correlator_dead_letters_total"))
@@ -143,11 +178,51 @@ def _on_kafka(
         console.print(f"{taken:,} records, {frames:,} frames, {letters:,} dead letters", highlight=False)
 
 
+def _nothing() -> None:
+    return
+
+
+def _watching(
+    config: Path, connection: Connection, candidate: Candidate, console: Console
+) -> Callable[[], None]:
+    """Called after each step: deploys the directory when a file of it has changed, and is good."""
+    seen, hash_now, looked_s = _modified(config), candidate.bundle.hash, monotonic()
+
+    def look() -> None:
+        nonlocal seen, hash_now, looked_s
+        if monotonic() - looked_s < WATCH_S:
+            return
+        looked_s = monotonic()
+        found = _modified(config)
+        if found == seen:
+            return
+        seen = found
+        try:
+            changed = read_candidate(config)
+            if changed.failed:
+                console.print("\n".join([*changed.failed, "not deployed: tests fail"]), highlight=False)
+            elif changed.bundle.hash != hash_now:
+                hash_now = bring(connection, changed, is_first=False)
+                console.print(f"deployed bundle {hash_now}", highlight=False)
+        except BadConfiguration as error:
+            problems = "\n".join(map(str, error.problems))
+            console.print(f"{problems}\nnot deployed: the old bundle stays", highlight=False)
+        except (EngineRefusal, LogUnavailable) as error:
+            console.print(f"not deployed: {error}", highlight=False)
+
+    return look
+
+
+def _modified(directory: Path) -> dict[Path, int]:
+    """When each file was changed last; records and identities aside, which are no part of a bundle."""
+    files = [*directory.glob("*.yml"), *directory.glob("*/*.yml"), *directory.glob("schemas/*")]
+    return {file: file.stat().st_mtime_ns for file in files if file.exists()}
+
+
 @contextmanager
-def _served(worker: Worker, meter: PrometheusMeter, bundle: str, http: tuple[str, int]) -> Iterator[str]:
+def _served(worker: Worker, meter: PrometheusMeter, http: tuple[str, int]) -> Iterator[str]:
     versions = {"version": version("correlator"), "kafka_python": version("kafka-python")}
     meter.set("correlator_build_info", 1, python=python_version(), **versions)
-    meter.set("correlator_bundle_info", 1, bundle=bundle)
     host, port = http
     try:
         server = HttpServer(meter.exposition, worker.health, SteadyClock(), host=host, port=port)
@@ -238,7 +313,7 @@ def _on_company(is_stopping: Callable[[], bool], *, http: tuple[str, int], as_js
     console.print("simulating a company of 200 people", highlight=False)
     company = LiveCompany(meter)
     show = _Show(company.embedded, company.worker, meter, as_json=as_json)
-    with _served(company.worker, meter, company.embedded.bundle.hash, http) as show.url:
+    with _served(company.worker, meter, http) as show.url:
         console.print(f"{show.url}/metrics /livez /readyz", highlight=False)
         with console.status("history") as status:
 
@@ -277,7 +352,7 @@ def _on_records(
     rows = read_identities(path, bundle.intake.sites) if path.exists() else []
     replay = Replay(bundle, list(read_records(config)), rows)
     show = _Show(replay.embedded, replay.worker, replay.meter, as_json=as_json)
-    served = _served(replay.worker, replay.meter, replay.embedded.bundle.hash, http)
+    served = _served(replay.worker, replay.meter, http)
     with served as show.url, show.view or nullcontext():
 
         def after_step() -> None:

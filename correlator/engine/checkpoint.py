@@ -5,7 +5,7 @@ batches. Entities, and the manifest with everything else, go out together with t
 fenced like a commit; so a reader sees all of a checkpoint or nothing of it. Each entity is a record, and
 the checkpoint topic is compacted.
 
-Format 1 of the manifest, msgpack array: see `Manifest`. Fields at its end may be missing.
+Format 2 of the manifest, msgpack array: see `Manifest`. Fields at its end may be missing.
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ from correlator.engine.commit import Send
 from correlator.engine.ports import TopicPartition
 from correlator.engine.topics import EngineRefusal, Topics
 from correlator.models.state import StateFormatError
+from correlator.pipeline import InForce
 from correlator.timeline.partition import Partition
 from correlator.timeline.state import StateError
 
-FORMAT = 1
+FORMAT = 2
 MANIFEST_KEY = b"manifest"  # entity keys have a colon
 REBUILD = (
     "Delete the records of this partition (`kafka-delete-records.sh`), so that the state is rebuilt from the "
@@ -36,7 +37,7 @@ class Manifest(msgspec.Struct, frozen=True, array_like=True):
     format: int
     offset: int
     crc: int  # running stamp of what was published up to *offset*
-    bundle: str
+    versions: tuple[tuple[int, str], ...]  # in force at the cut: (since, bundle), the oldest first
     partitions: int  # of *keyed*: fixed for life
     rest: bytes  # marks, codes, models: `Partition.freeze`
     entities: int = -1  # how many there are; -1: written before this was counted
@@ -67,8 +68,9 @@ def decode_manifest(raw: bytes, where: TopicPartition) -> Manifest:
 class Cut:
     """A frozen image being encoded. The partition goes on folding meanwhile."""
 
-    def __init__(self, partition: Partition, offset: int, crc: int, started_ms: int) -> None:
+    def __init__(self, partition: Partition, offset: int, crc: int, force: InForce, started_ms: int) -> None:
         self.offset, self.crc, self.started_ms = offset, crc, started_ms
+        self._versions = tuple((since_ms, bundle.hash) for since_ms, bundle in force.versions)
         self._partition = partition
         self._entities: list[tuple[str, bytes | None]] = []
         self._count = len(partition.timelines)
@@ -80,11 +82,11 @@ class Cut:
         self._entities += some
         return not some
 
-    def sends(self, topics: Topics, bundle: str, partitions: int) -> list[Send]:
+    def sends(self, topics: Topics, partitions: int) -> list[Send]:
         """The records of the checkpoint, the manifest last."""
         number = self._partition.number
         rest = self._partition.changed.rest()
-        manifest = Manifest(FORMAT, self.offset, self.crc, bundle, partitions, rest, self._count)
+        manifest = Manifest(FORMAT, self.offset, self.crc, self._versions, partitions, rest, self._count)
         sends = [Send(topics.checkpoints, number, key.encode(), raw) for key, raw in self._entities]
         sends.append(Send(topics.checkpoints, number, MANIFEST_KEY, _encode(manifest)))
         return sends

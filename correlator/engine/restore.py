@@ -13,6 +13,7 @@ from collections.abc import Iterator
 
 import msgspec
 
+from correlator.engine.bundles import Bundles
 from correlator.engine.checkpoint import MANIFEST_KEY, REBUILD, UNREADABLE, Manifest, decode_manifest
 from correlator.engine.frames import frame_of
 from correlator.engine.ports import Committed, LogReader, LogTruncated, LogUnavailable, TopicPartition
@@ -21,7 +22,7 @@ from correlator.frame import Frame
 from correlator.models.scorer import Scorer
 from correlator.models.scorer import decode as decode_scorer
 from correlator.models.state import StateFormatError
-from correlator.pipeline import Bundle
+from correlator.pipeline import InForce, fold_step
 from correlator.timeline.alert import stamp
 from correlator.timeline.partition import Partition
 from correlator.timeline.state import StateError
@@ -53,6 +54,7 @@ def parse_stamp(text: str) -> Stamp | None:
 
 class Restored(msgspec.Struct):
     partition: Partition
+    force: InForce
     offset: int
     crc: int
     expected_crc: int  # differs from *crc*: the replay did not publish what had been published
@@ -63,12 +65,12 @@ class Restore:
     """One partition on its way back. `advance` does a slice; `restored` is there when it is done."""
 
     def __init__(
-        self, log: LogReader, topics: Topics, bundle: Bundle, number: int, committed: Committed | None
+        self, log: LogReader, topics: Topics, bundles: Bundles, number: int, committed: Committed | None
     ) -> None:
         self.restored: Restored | None = None
         self.remaining = 0
         self._is_rebuild = False
-        self._log, self._topics, self._bundle, self._number = log, topics, bundle, number
+        self._log, self._topics, self._bundles, self._number = log, topics, bundles, number
         self._committed = committed
         self._keyed = TopicPartition(topics.keyed, number)
         self._steps = self._run()
@@ -105,7 +107,8 @@ class Restore:
         self._is_rebuild = manifest is None and self._committed is not None
         self._check(manifest, len(entities))
         offset, crc = (manifest.offset, manifest.crc) if manifest else (0, 0)
-        partition = self._fresh() if manifest is None else self._load(manifest, entities)
+        force = InForce() if manifest is None else self._bundles.in_force(manifest.versions)
+        partition = self._fresh() if manifest is None else self._load(manifest, force, entities)
         yield
         end = self._committed.offset if self._committed else 0
         replayed = 0
@@ -113,14 +116,16 @@ class Restore:
         for record in self._log.read(self._keyed, offset, end):
             frame = frame_of(record, partition.codes)
             if isinstance(frame, Frame):
-                crc = stamp(crc, partition.step(frame))
+                if frame.activate is not None:
+                    force = self._bundles.after(force, frame.activate, partition.now_ms)
+                crc = stamp(crc, fold_step(frame, partition, force))
             replayed += 1
             self.remaining = end - record.offset - 1
             if replayed % FRAMES_PER_SLICE == 0:
                 yield
         partition.take_counters()  # what a replay counts was counted before
         said = parse_stamp(self._committed.metadata) if self._committed else None
-        self.restored = Restored(partition, end, crc, said.crc if said else crc, replayed)
+        self.restored = Restored(partition, force, end, crc, said.crc if said else crc, replayed)
 
     def _read_checkpoint(self) -> Iterator[tuple[Manifest | None, list[tuple[str, bytes]]]]:
         """Newest record of each key up to the high watermark; the last item is the whole."""
@@ -142,11 +147,11 @@ class Restore:
         yield manifest, [(key.decode(errors="replace"), value) for key, value in newest.items()]
 
     def _fresh(self) -> Partition:
-        return Partition(self._bundle.program, Scorer(self._number), self._number)
+        return Partition(InForce().program, Scorer(self._number), self._number)
 
-    def _load(self, manifest: Manifest, entities: list[tuple[str, bytes]]) -> Partition:
+    def _load(self, manifest: Manifest, force: InForce, entities: list[tuple[str, bytes]]) -> Partition:
         try:
-            return Partition.restore(self._bundle.program, decode_scorer, manifest.rest, entities)
+            return Partition.restore(force.program, decode_scorer, manifest.rest, entities)
         except (StateError, StateFormatError) as error:
             if error.__cause__ is None:  # whole, but of another version
                 raise EngineRefusal(f"{self._topics.checkpoints}/{self._number}: {error}.") from error
@@ -156,21 +161,14 @@ class Restore:
 
     def _check(self, manifest: Manifest | None, entities: int) -> None:
         """Refuse what would give a wrong state. Every message says what to do."""
-        said = parse_stamp(self._committed.metadata) if self._committed else None
-        bundle = manifest.bundle if manifest else said.bundle if said else self._bundle.hash
-        if bundle != self._bundle.hash:
-            raise EngineRefusal(
-                f"{self._name}: this state was made under bundle {bundle}, you start with "
-                f"{self._bundle.hash}: rules, sites, networks, feeds or settings differ. Start with the "
-                f"configuration of that bundle, or {ANEW}; `correlator replay` shows what the new one does."
-            )
         self._check_log(manifest)
         if manifest is not None:
             self._check_manifest(manifest, entities)
 
     def _check_partitions(self) -> None:
-        expected = self._bundle.intake.partitions  # part of the bundle, so of the state too
+        active = self._bundles.active
         found = max(self._log.partitions(self._topics.keyed), self._number + 1)
+        expected = found if active is None else self._bundles.get(active.bundle).intake.partitions
         if found != expected:
             raise EngineRefusal(
                 f"{self._topics.keyed} has {found} partitions, but this state was made when it had "

@@ -11,11 +11,12 @@ import msgspec
 from kafka import KafkaAdminClient
 
 from correlator.adapters.documents import shipped
-from correlator.adapters.files import IDENTITIES, load_bundle, read_identities, read_records
+from correlator.adapters.files import load_bundle
 from correlator.adapters.kafka.admin import Topic, kafka_topics, own_topics
 from correlator.adapters.kafka.config import KafkaConfig
 from correlator.adapters.kafka.log_reader import KafkaLogReader
 from correlator.adapters.kafka.publisher import KafkaPublisher
+from correlator.adapters.record_files import IDENTITIES, read_identities, read_records
 from correlator.cli.replay import Replay
 from correlator.engine.ports import TopicPartition
 from correlator.engine.topics import Topics

@@ -15,7 +15,7 @@ from correlator.engine.correlate_stage import CorrelateStage
 from correlator.engine.ports import CommitAborted, CommitFenced, Committed, Membership, TopicPartition
 from correlator.frame import decode_frame, encode_frame
 from correlator.intake.intake import Intake
-from correlator.pipeline import _alert, alert_partition
+from correlator.pipeline import _alert, alert_partition, only
 from correlator.record import Record
 from correlator.timeline.alert import Change, stamp
 from correlator.timeline.changed import Changed
@@ -126,7 +126,7 @@ def a_replay_publishes(patch: Patch) -> None:
 
 def _send(stage: CorrelateStage, change: Change) -> Send:
     partition = next(iter(stage.tasks.live.values())).partition
-    made = _alert(change, partition, bundle(), Source(bundle().hash, partition.now_ms))
+    made = _alert(change, partition, only(bundle()), Source(bundle().hash, partition.now_ms))
     where = alert_partition(change.alert.entity)
     return Send(stage._topics.alerts, where, made.key, made.value, made.headers)
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
+from correlator.adapters.memory.clients import MemoryLogReader
 from correlator.cli.embedded import CORRELATE_GROUP, INTAKE_GROUP
+from correlator.engine.bundles import Bundles
 from correlator.engine.checkpoint import MANIFEST_KEY, decode_manifest
 from correlator.engine.ports import Committed, TopicPartition
 from correlator.event import FOREVER, event_id
@@ -122,7 +124,8 @@ def _check_correlate(world: World) -> None:
 
 def _undisturbed(world: World, number: int) -> Undisturbed:
     frames = [r for r in world.log.committed(TOPICS.keyed) if r.partition == number]
-    return Undisturbed(bundle(), number, frames)
+    bundles = Bundles(MemoryLogReader(world.log), TOPICS.bundles, known=[bundle()])
+    return Undisturbed(bundles, number, frames)
 
 
 def _check_checkpoints(world: World, run: Undisturbed) -> None:

@@ -13,16 +13,19 @@ from collections.abc import Callable
 from random import Random
 
 from correlator.adapters.clock import SimulatedClock
+from correlator.adapters.memory.clients import MemoryLogReader, MemoryTransactionalWriter
 from correlator.cli.embedded import CORRELATE_GROUP, INTAKE_GROUP
+from correlator.engine.bundles import Activated, Bundles
+from correlator.engine.deploy import Edges, deploy
 from correlator.engine.ports import TopicPartition
-from correlator.event import HOUR_MS, SECOND_MS
+from correlator.event import HOUR_MS, NEVER, SECOND_MS
 from correlator.pipeline import ALERT_PARTITIONS
 from tests.simulation.clients import Net
 from tests.simulation.company import START_MS, Company
 from tests.simulation.faults import FOCUS, Crash, Rates, Violation, draw_focus, draw_options, draw_rates
 from tests.simulation.log import Forward, SimulatedLog
 from tests.simulation.process import TOPICS, Process
-from tests.simulation.small import KEYED, RAW
+from tests.simulation.small import HASH, KEYED, RAW, bundle
 
 TURNS = 150  # with faults
 TURNS_MS = (1, 5, 50, 300, 1_500)
@@ -282,5 +285,11 @@ def _create_topics(log: SimulatedLog) -> None:
     ours = {TOPICS.keyed: KEYED, TOPICS.checkpoints: KEYED, TOPICS.alerts: ALERT_PARTITIONS}
     for topic, partitions in (ours | {TOPICS.notices: 1, TOPICS.dead_letters: 3}).items():
         log.create_topic(topic, partitions, is_append_time=True)
+    log.create_topic(TOPICS.bundles, 1, is_append_time=True)
+    log.create_topic(TOPICS.shadow, ALERT_PARTITIONS, is_append_time=True)
+    reader = MemoryLogReader(log)
+    bundles = Bundles(reader, TOPICS.bundles, known=[bundle()])
+    edges = Edges(bundles, MemoryTransactionalWriter(log, "deploy"), reader, TOPICS)
+    deploy(edges, Activated(HASH, NEVER, 0), {})
     for group in GROUPS:
         log.group(group).committed = Forward()
