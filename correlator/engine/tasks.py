@@ -123,7 +123,9 @@ class Tasks:
         assert restored is not None, "a finished restore has its result"
         if restored.crc != restored.expected_crc:
             self.differing.append((tp, restored))
-        self._run(tp, Task(restored.partition, restored.offset, restored.crc, state.committed, now_ms))
+        task = Task(restored.partition, restored.offset, restored.crc, state.committed, now_ms)
+        task.folded_frames, task.folded_events = restored.replayed, restored.events  # since its checkpoint
+        self._run(tp, task)
         seconds = (now_ms - state.started_ms) / 1_000
         self._ports.meter.observe("correlator_restore_seconds", [seconds], partition=str(tp.partition))
         self._ports.restored()

@@ -24,6 +24,7 @@ from correlator.engine.topics import EngineRefusal
 from correlator.models.scorer import STATE_FORMAT
 from correlator.timeline import state
 from tests.engine.company import run, system, worker
+from tests.engine.states import begin, export, forget
 
 ENGINE = Path(checkpoint.__file__).parent
 OTHER = "ffffffffffffffff"  # hash of another bundle
@@ -118,12 +119,12 @@ CASES: dict[Callable[[Embedded], None], str] = {
     a_partition_was_added: "has 5 partitions, but this state was made when it had 4.*with the old number",
     the_committed_offset_is_gone: r"no committed offset.*Set the offset of group correlator.correlate .*\d+",
     the_committed_offset_was_reset: r"the group only at 1: its offset was reset. Set the offset of group",
-    keyed_does_not_reach_back: "no longer reaches back.*Restore the topic from a backup, or begin anew",
+    keyed_does_not_reach_back: "no longer reaches back.*Restore the topic from a backup. Or go on with.*state import DIR FILE",
     keyed_was_created_anew: r"the log ends at offset 1, but was read up to \d+: the topic was created anew",
     keyed_lost_records: r"the log ends at offset 1, but was read up to \d+: the topic was created anew",
     records_of_the_checkpoint_were_deleted: r"it holds 0 entities of \d+.*`correlator topics check`",
-    an_entity_is_damaged: r"/1: the checkpoint is damaged: a record of it cannot be read.*Delete the records",
-    the_manifest_is_damaged: "/1: the checkpoint is damaged: no manifest.*Delete the records",
+    an_entity_is_damaged: r"/1: the checkpoint is damaged: a record of it cannot be read.*state forget DIR",
+    the_manifest_is_damaged: "/1: the checkpoint is damaged: no manifest.*state forget DIR",
     a_newer_version_wrote_the_checkpoint: "checkpoint has format 2, this version reads 1. Upgrade",
     a_newer_version_wrote_the_state: r"state format \d+, this version reads \d+: .*upgrade",
     a_newer_version_wrote_the_models: r"format \d+.*newer",
@@ -164,6 +165,29 @@ def test_records_deleted_under_a_running_process() -> None:
         log.truncate(log.next_offset)
     with pytest.raises(EngineRefusal, match=r"Records were deleted before they were read.*longer"):
         only.step()
+
+
+def test_a_state_is_not_overwritten(tmp_path: Path) -> None:
+    embedded = system()
+    run(worker(embedded, instance=None))
+    file = export(embedded, tmp_path / "learnt")
+    with pytest.raises(EngineRefusal, match=r"holds a state of partitions 0, 1, 2, 3.*state forget DIR"):
+        begin(embedded, file)
+
+
+def test_nothing_is_changed_while_a_process_runs() -> None:
+    embedded = system()
+    worker(embedded, instance=None).step()
+    with pytest.raises(EngineRefusal, match=r"of 4 partitions belong to other members.*Stop every process"):
+        forget(embedded)
+
+
+def test_a_state_of_which_nothing_can_be_read_is_not_exported(tmp_path: Path) -> None:
+    embedded = system()
+    run(worker(embedded))
+    a_newer_version_wrote_the_state(embedded)
+    with pytest.raises(EngineRefusal, match=r"/1: the manifest cannot be read: state format"):
+        export(embedded, tmp_path / "learnt")
 
 
 def test_no_refusal_is_without_a_case() -> None:
