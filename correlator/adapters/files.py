@@ -205,7 +205,9 @@ class _Reading:
         schemas, problems = read_schemas(folder)
         self.problems += problems
         if not problems:
-            self.texts |= {f"schemas/{name}": (folder / name).read_text("utf-8") for name in schemas.documents}
+            self.texts |= {
+                f"schemas/{name}": (folder / name).read_text("utf-8") for name in schemas.documents
+            }
         self._said["schemas"] = [[name, document] for name, document in sorted(schemas.documents.items())]
         return schemas
 

@@ -34,6 +34,7 @@ VERBS = {
     "identities": ("identities", "app", "Publish identities."),
     "topics": ("topics", "app", "Create and check our topics."),
     "alerts": ("alerts", "app", "Follow the alerts."),
+    "state": ("state", "app", "Keep what was learnt, begin anew with it, forget a checkpoint."),
     "dead-letters": ("dead_letters", "app", "List and show refused records."),
 }
 LOOPS = ("run", "replay")  # verbs that end in order when asked to stop

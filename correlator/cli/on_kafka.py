@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Sequence
 from functools import partial
 
 from correlator.adapters.clock import SteadyClock, SystemClock
@@ -15,7 +16,8 @@ from correlator.engine.bundles import Bundles
 from correlator.engine.correlate_stage import CorrelateStage
 from correlator.engine.intake_stage import IntakeStage
 from correlator.engine.options import Options, Ports
-from correlator.engine.ports import LogReader, Meter
+from correlator.engine.ports import Committed, LogReader, Meter, TopicPartition
+from correlator.engine.sole_owner import SoleOwner
 from correlator.engine.topics import EngineRefusal, Topics
 from correlator.engine.worker import Worker, freeze_heap
 from correlator.pipeline import Bundle
@@ -90,3 +92,20 @@ def kafka_worker(
     if stage in (None, "correlate"):
         correlate = CorrelateStage(bundles(), topics, ports("correlate", [topics.keyed]), options)
     return Worker(intake, correlate, steady, meter, options)
+
+
+def sole_owner(connection: Connection, stage: str, partitions: Sequence[TopicPartition]) -> SoleOwner:
+    """The group of *stage* to oneself. To be closed."""
+    group = Topics(connection.prefix).group(stage)
+    reader = KafkaGroupReader(connection.kafka, group, sorted({tp.topic for tp in partitions}))
+    writer = KafkaTransactionalWriter(connection.kafka, f"{group}.state")
+    return SoleOwner(group, partitions, reader, writer, SteadyClock())
+
+
+def committed_of(connection: Connection, stage: str, partition: TopicPartition) -> Committed | None:
+    """What the group of *stage* has committed; asked without joining it."""
+    reader = KafkaGroupReader(connection.kafka, Topics(connection.prefix).group(stage), [partition.topic])
+    try:
+        return reader.committed(partition)
+    finally:
+        reader.close()

@@ -19,7 +19,7 @@ import msgspec
 from correlator.engine.ports import LogReader, TopicPartition
 from correlator.engine.topics import EngineRefusal
 from correlator.frame import Activation
-from correlator.pipeline import Bundle, InForce, in_force
+from correlator.pipeline import Bundle, InForce, in_force, only
 from correlator.problem import BadConfiguration, Problem
 
 FORMAT = 1
@@ -76,7 +76,7 @@ class Bundles:
             if record.value is None or record.key is None:
                 continue
             if record.key == ACTIVE_KEY:
-                self.history = tuple(_history(record.value))
+                self.history = tuple(self._history(record.value))
             else:
                 self._stored[record.key.decode(errors="replace")] = record.value
         self._next = end
@@ -121,10 +121,24 @@ class Bundles:
             self._compiled[bundle] = found
         return found
 
+    def _history(self, raw: bytes) -> list[Activated]:
+        try:
+            return msgspec.json.decode(raw, type=list[Activated])
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise EngineRefusal(
+                f"{self._where.topic}: the record {ACTIVE_KEY.decode()!r} cannot be read: {error}. Nobody "
+                "but correlator may write to this topic. Restore it from a backup."
+            ) from error
+
     def in_force(self, versions: Iterable[tuple[int, str]]) -> InForce:
         """What a checkpoint says is in force."""
         found = [(since_ms, self.get(bundle)) for since_ms, bundle in versions]
         return in_force(found) if found else InForce()
+
+    def now(self) -> InForce:
+        """The active bundle, whenever; nothing where none is. Raises as `get`, and `LogUnavailable`."""
+        self.look()
+        return InForce() if self.active is None else only(self.get(self.active.bundle))
 
     def after(self, before: InForce, activation: Activation, now_ms: int) -> InForce:
         """What is in force after *activation*: *before* where it is the active bundle already."""
@@ -148,10 +162,3 @@ def _unpacked(raw: bytes) -> Texts:
     if stored.format != FORMAT:
         raise ValueError(f"it has format {stored.format}, this version reads {FORMAT}: upgrade correlator")
     return msgspec.msgpack.decode(zlib.decompress(stored.files), type=dict[str, str])
-
-
-def _history(raw: bytes) -> list[Activated]:
-    try:
-        return msgspec.json.decode(raw, type=list[Activated])
-    except msgspec.DecodeError as error:
-        raise EngineRefusal(f"the record of what is active cannot be read: {error}") from error

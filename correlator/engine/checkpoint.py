@@ -10,10 +10,12 @@ Format 2 of the manifest, msgpack array: see `Manifest`. Fields at its end may b
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+
 import msgspec
 
 from correlator.engine.commit import Send
-from correlator.engine.ports import TopicPartition
+from correlator.engine.ports import LogReader, TopicPartition
 from correlator.engine.topics import EngineRefusal, Topics
 from correlator.models.state import StateFormatError
 from correlator.pipeline import InForce
@@ -23,9 +25,11 @@ from correlator.timeline.state import StateError
 FORMAT = 2
 MANIFEST_KEY = b"manifest"  # entity keys have a colon
 REBUILD = (
-    "Delete the records of this partition (`kafka-delete-records.sh`), so that the state is rebuilt from the "
-    "keyed topic, if that still reaches back."
+    "Stop the processes and forget the checkpoint (`correlator state forget DIR PARTITION`): the state is "
+    "rebuilt from the keyed topic, if that still has its first record. If not, `correlator state import` "
+    "begins with what was learnt."
 )
+RECORDS_PER_SLICE = 500
 
 # What bytes that nobody of us wrote raise, wherever in a checkpoint they are met first.
 UNREADABLE = (StateError, StateFormatError, UnicodeDecodeError, RecursionError, msgspec.DecodeError)
@@ -63,6 +67,34 @@ def decode_manifest(raw: bytes, where: TopicPartition) -> Manifest:
         raise EngineRefusal(f"{name}: the checkpoint is damaged: no manifest ({error}). {REBUILD}") from error
     what = "Upgrade correlator." if found > FORMAT else "No migration from it is known."
     raise EngineRefusal(f"{name}: the checkpoint has format {found}, this version reads {FORMAT}. {what}")
+
+
+def read_newest(log: LogReader, where: TopicPartition) -> Iterator[tuple[int, Mapping[bytes, bytes]]]:
+    """Records left to read, and the newest value of each key so far, now and then; the last is the whole.
+
+    Read up to the high watermark, open transactions included: a checkpoint whose markers are still landing
+    would be missed otherwise.
+    """
+    end, newest = log.high_watermark(where), dict[bytes, bytes]()
+    left = end - (start := log.begin_offset(where))
+    for count, record in enumerate(log.read(where, start, end)):
+        key = record.key or b""
+        if record.value is None:
+            newest.pop(key, None)
+        else:
+            newest[key] = record.value
+        left = end - record.offset - 1
+        if count % RECORDS_PER_SLICE == 0:
+            yield left, newest
+    yield left, newest
+
+
+def newest_of(log: LogReader, where: TopicPartition) -> Mapping[bytes, bytes]:
+    """`read_newest` to its end."""
+    newest: Mapping[bytes, bytes] = {}
+    for _, newest in read_newest(log, where):  # noqa: B007 - the last one counts
+        pass
+    return newest
 
 
 class Cut:

@@ -9,12 +9,19 @@ log any more: the operator is told.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import msgspec
 
 from correlator.engine.bundles import Bundles
-from correlator.engine.checkpoint import MANIFEST_KEY, REBUILD, UNREADABLE, Manifest, decode_manifest
+from correlator.engine.checkpoint import (
+    MANIFEST_KEY,
+    REBUILD,
+    UNREADABLE,
+    Manifest,
+    decode_manifest,
+    read_newest,
+)
 from correlator.engine.frames import frame_of
 from correlator.engine.ports import Committed, LogReader, LogTruncated, LogUnavailable, TopicPartition
 from correlator.engine.topics import ANEW, EngineRefusal, Topics
@@ -27,7 +34,6 @@ from correlator.timeline.alert import stamp
 from correlator.timeline.partition import Partition
 from correlator.timeline.state import StateError
 
-ENTITIES_PER_SLICE = 500
 FRAMES_PER_SLICE = 4
 
 
@@ -59,6 +65,7 @@ class Restored(msgspec.Struct):
     crc: int
     expected_crc: int  # differs from *crc*: the replay did not publish what had been published
     replayed: int  # frames
+    events: int  # in them
 
 
 class Restore:
@@ -100,10 +107,16 @@ class Restore:
         return f"{self._keyed.topic}/{self._number}"
 
     def _run(self) -> Iterator[None]:
+        self._bundles.look()
         self._check_partitions()  # first: one that was added has no checkpoint to be asked for
-        manifest, entities = None, list[tuple[str, bytes]]()
-        for manifest, entities in self._read_checkpoint():  # noqa: B007 - the last one counts
+        where = TopicPartition(self._topics.checkpoints, self._number)
+        newest: Mapping[bytes, bytes] = {}
+        for left, newest in read_newest(self._log, where):  # noqa: B007 - the last one counts
+            self.remaining = left
             yield
+        raw = newest.get(MANIFEST_KEY)
+        manifest = None if raw is None else decode_manifest(raw, where)
+        entities = [(k.decode(errors="replace"), v) for k, v in newest.items() if k != MANIFEST_KEY]
         self._is_rebuild = manifest is None and self._committed is not None
         self._check(manifest, len(entities))
         offset, crc = (manifest.offset, manifest.crc) if manifest else (0, 0)
@@ -111,7 +124,7 @@ class Restore:
         partition = self._fresh() if manifest is None else self._load(manifest, force, entities)
         yield
         end = self._committed.offset if self._committed else 0
-        replayed = 0
+        replayed = events = 0
         self.remaining = end - offset
         for record in self._log.read(self._keyed, offset, end):
             frame = frame_of(record, partition.codes)
@@ -119,32 +132,14 @@ class Restore:
                 if frame.activate is not None:
                     force = self._bundles.after(force, frame.activate, partition.now_ms)
                 crc = stamp(crc, fold_step(frame, partition, force))
+                events += len(frame.rows)
             replayed += 1
             self.remaining = end - record.offset - 1
             if replayed % FRAMES_PER_SLICE == 0:
                 yield
         partition.take_counters()  # what a replay counts was counted before
         said = parse_stamp(self._committed.metadata) if self._committed else None
-        self.restored = Restored(partition, force, end, crc, said.crc if said else crc, replayed)
-
-    def _read_checkpoint(self) -> Iterator[tuple[Manifest | None, list[tuple[str, bytes]]]]:
-        """Newest record of each key up to the high watermark; the last item is the whole."""
-        where = TopicPartition(self._topics.checkpoints, self._number)
-        end = self._log.high_watermark(where)
-        newest: dict[bytes, bytes] = {}
-        start = self._log.begin_offset(where)
-        for count, record in enumerate(self._log.read(where, start, end)):
-            key = record.key or b""
-            if record.value is None:
-                newest.pop(key, None)
-            else:
-                newest[key] = record.value
-            self.remaining = end - record.offset - 1
-            if count % ENTITIES_PER_SLICE == 0:
-                yield None, []
-        raw = newest.pop(MANIFEST_KEY, None)
-        manifest = None if raw is None else decode_manifest(raw, where)
-        yield manifest, [(key.decode(errors="replace"), value) for key, value in newest.items()]
+        self.restored = Restored(partition, force, end, crc, said.crc if said else crc, replayed, events)
 
     def _fresh(self) -> Partition:
         return Partition(InForce().program, Scorer(self._number), self._number)
@@ -221,6 +216,8 @@ class Restore:
     def _unreachable(self, what: str) -> EngineRefusal:
         return EngineRefusal(
             f"{self._name}: the log no longer reaches back to the newest checkpoint ({what}). The state "
-            f"cannot be rebuilt without a gap. Restore the topic from a backup, or {ANEW} and a longer "
-            "retention."
+            f"cannot be rebuilt without a gap. Restore the topic from a backup. Or go on with what was "
+            "learnt, and without what is gone: `correlator state export DIR FILE`, "
+            f"`correlator state forget DIR {self._number}`, `correlator state import DIR FILE`; and give the "
+            "topic a longer retention."
         )

@@ -128,6 +128,7 @@ class Tasks:
         task = Task(
             restored.partition, restored.force, restored.offset, restored.crc, state.committed, now_ms
         )
+        task.folded_frames, task.folded_events = restored.replayed, restored.events  # since its checkpoint
         self._run(tp, task)
         seconds = (now_ms - state.started_ms) / 1_000
         self._ports.meter.observe("correlator_restore_seconds", [seconds], partition=str(tp.partition))
