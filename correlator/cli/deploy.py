@@ -194,15 +194,18 @@ def _when(time_ms: int) -> str:
 def bring(connection: Connection, candidate: Candidate, *, is_first: bool) -> str:
     """Activate what a process brings with it. *is_first*: only where nothing is active. The active bundle.
 
-    Raises `EngineRefusal`, `LogUnavailable`.
+    Raises `EngineRefusal`, also for failed tests; `LogUnavailable`.
     """
     with edges_on(connection) as edges:
         edges.bundles.look()
         active = edges.bundles.active
-        if active is None or not is_first:
-            if active is not None:
-                check_partitions(edges.bundles.get(active.bundle), candidate.bundle)
-            now_ms = SystemClock().now_ms()
-            deploy(edges, Activated(candidate.bundle.hash, now_ms, now_ms, somebody()), candidate.texts)
-            return candidate.bundle.hash
-        return active.bundle
+        if active is not None and is_first:
+            return active.bundle
+        if candidate.failed:
+            raise EngineRefusal("\n".join([*candidate.failed, "tests fail: it was not activated"]))
+        if active is not None:
+            check_partitions(edges.bundles.get(active.bundle), candidate.bundle)
+        now_ms = SystemClock().now_ms()
+        activated = Activated(candidate.bundle.hash, now_ms + LEAD_MS, now_ms, somebody())
+        deploy(edges, activated, candidate.texts)
+        return candidate.bundle.hash
