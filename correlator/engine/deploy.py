@@ -65,11 +65,20 @@ def deploy(edges: Edges, activated: Activated, texts: Texts | None = None) -> bo
     except CommitAborted as error:
         raise LogUnavailable(f"nothing was activated: {error}") from error
     except CommitUnknown:
-        edges.writer.settle()
+        _settle(edges.writer)
     bundles.look()
     if bundles.active != activated:
         raise EngineRefusal(OVERTAKEN)
     return True
+
+
+def _settle(writer: TransactionalWriter) -> None:
+    try:
+        writer.settle()
+    except CommitUnknown as error:
+        raise LogUnavailable(
+            f"whether it was activated is not known ({error}): done once more, it changes nothing if it was"
+        ) from error
 
 
 def previous(bundles: Bundles) -> Activated | None:

@@ -17,7 +17,7 @@ from correlator.engine.worker import Worker
 from tests.simulation.clients import Net, NoMeter, SimulatedGroupReader, SimulatedLogReader, SimulatedWriter
 from tests.simulation.faults import Crash
 from tests.simulation.log import SimulatedLog
-from tests.simulation.small import RAW, bundle
+from tests.simulation.small import RAW, bundles
 
 TOPICS = Topics()
 
@@ -66,7 +66,7 @@ class Process:
         self._greenlet = greenlet(self._run)
 
     def _bundles(self, log: SimulatedLog, net: Net) -> Bundles:
-        return Bundles(SimulatedLogReader(log, net), TOPICS.bundles, known=[bundle()])
+        return Bundles(SimulatedLogReader(log, net), TOPICS.bundles, known=bundles())
 
     def run(self) -> None:
         """Until it rests: after a step, or where it is stopped. Raises what no process may end with."""

@@ -13,6 +13,7 @@ from correlator.pipeline import InForce, correlate_step
 from correlator.record import Record
 from correlator.timeline.alert import stamp
 from correlator.timeline.partition import Partition
+from tests.simulation.process import TOPICS
 
 
 class Image(msgspec.Struct, frozen=True):
@@ -40,7 +41,7 @@ class Undisturbed:
         self._force = InForce()
         self.partition = Partition(self._force.program, Scorer(number), number)
         self.crc = 0
-        self.alerts: list[tuple[str, bytes]] = []  # entity, record
+        self.alerts: list[tuple[str, bytes]] = []  # entity and topic, record
         self._bundles, self._frames = bundles, iter(frames)
         self._next = next(self._frames, None)
 
@@ -53,5 +54,6 @@ class Undisturbed:
             correlated = correlate_step(frame, self.partition, self._force, crc=self.crc)
             self.crc = stamp(self.crc, correlated.changes)
             for change, alert in zip(correlated.changes, correlated.alerts, strict=True):
-                self.alerts.append((change.alert.entity, alert.value))
+                topic = TOPICS.shadow if change.alert.is_shadow else TOPICS.alerts
+                self.alerts.append((f"{change.alert.entity} in {topic}", alert.value))
             self._next = next(self._frames, None)
