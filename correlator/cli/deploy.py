@@ -161,7 +161,7 @@ def _tell(
         }
         typer.echo(json.dumps(document, indent=2))
         return
-    console = Console(highlight=False)
+    console = Console(highlight=False, soft_wrap=True)
     for problem in candidate.warnings:
         Console(stderr=True, highlight=False).print(str(problem), soft_wrap=True)
     console.print(f"{len(bundle.program.rules)} rules, {candidate.tests} tests passed")

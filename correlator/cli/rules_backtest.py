@@ -60,7 +60,9 @@ Records = Annotated[
         "--config, if it has records/."
     ),
 ]  # fmt: skip
-From = Annotated[str, typer.Option("--from", help="2026-10-01T00:00Z, or -30d. Default: all that there is.")]
+From = Annotated[
+    str, typer.Option("--from", help="2026-10-01T00:00Z, or -30d of the newest record. Default: all.")
+]
 To = Annotated[str, typer.Option("--to", help="Likewise. Default: the end.")]
 WarmUp = Annotated[
     str,
@@ -121,18 +123,15 @@ def backtest_command(
 def _from_files(directory: Path, bundle: Bundle, from_: str, to: str) -> Source:
     found, path = list(read_records(directory)), directory / IDENTITIES
     identities = read_identities(path, bundle.intake.sites) if path.exists() else []
-    return _source(found, identities, from_, to, now_ms=None)
+    return _source(found, identities, from_, to)
 
 
-def _source(
-    records: list[Record], identities: list[tuple[str, bytes]], from_: str, to: str, *, now_ms: int | None
-) -> Source:
+def _source(records: list[Record], identities: list[tuple[str, bytes]], from_: str, to: str) -> Source:
     first_ms, last_ms = span(records)
     if not last_ms and not (from_ and to):
         raise typer.BadParameter("the records do not say when they arrived: give --from and --to")
-    now_ms = last_ms if now_ms is None else now_ms
-    from_ms = instant_ms(from_, now_ms) if from_ else first_ms
-    to_ms = instant_ms(to, now_ms) if to else now_ms
+    from_ms = instant_ms(from_, last_ms) if from_ else first_ms
+    to_ms = instant_ms(to, last_ms) if to else last_ms
     if from_ms >= to_ms:
         raise typer.BadParameter("--from is not before --to")
     return Source(records, identities, from_ms, to_ms)
@@ -165,7 +164,7 @@ def _on_kafka(
                 if len(found) % 10_000 == 0:
                     status.update(f"reading records: {len(found):,} of {record.topic}")
             identities = list(_identities(log, connection))
-    return theirs, _source(found, identities, from_, to, now_ms=now_ms)
+    return theirs, _source(found, identities, from_, to)
 
 
 @contextmanager
