@@ -44,6 +44,7 @@ from correlator.intake.decode import (
     make_decoder,
 )
 from correlator.intake.document import Fields, Report, nearest
+from correlator.intake.general import FEED_NAME, FEED_NAME_SAID
 from correlator.intake.mapped import Mapped
 from correlator.intake.mapping import FEED_KINDS, IGNORE, Map, Plan, Row, make_map
 from correlator.intake.samples import Sample, SampleResult, read_samples, run_samples
@@ -78,7 +79,6 @@ _DURATIONS = (
     "site_silence_max",
     "site_silence_max_business_hours",
 )
-_NAME = re.compile(r"[a-z][a-z0-9-]{0,39}\Z")
 _TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}\Z")
 _DURATION = re.compile(r"(\d{1,9})(ms|s|m|h|d)\Z")
 _UNITS_MS = {"ms": 1, "s": SECOND_MS, "m": MINUTE_MS, "h": HOUR_MS, "d": DAY_MS}
@@ -117,7 +117,7 @@ def parse_feed(
     if not isinstance(document, dict):
         return None, [Problem(file, 1, 1, "", "a feed file has fields: name, topic, format, kind, ...")]
     fields = Fields(document, (), report, _KEYS)
-    name = _matching(fields, "name", _NAME, "lower-case letters, digits and hyphens, at most 40")
+    name = _matching(fields, "name", FEED_NAME, FEED_NAME_SAID)
     topic = _matching(fields, "topic", _TOPIC, "letters, digits, dot, hyphen and underscore, at most 249")
     wire = _wire(fields, schemas)
     kinds, kind = _kinds(fields, _reading(report, lines, wire, schemas))
