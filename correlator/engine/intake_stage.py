@@ -156,7 +156,8 @@ class IntakeStage:
     def _build(self, owned: set[TopicPartition]) -> Intake:
         """Learn the people, then take every owned input up where its committed offset says."""
         committed = {tp: self._ports.reader.committed(tp) for tp in sorted(owned)}
-        intake = Intake(self._bundle.intake, People(self._bundle.intake.sites))
+        people, is_replay = People(self._bundle.intake.sites), self._options.is_bounded
+        intake = Intake(self._bundle.intake, people, is_replay=is_replay)
         mine = committed.get(self._people)
         is_mine = self._people in owned
         end = self._ports.log.high_watermark(self._people)

@@ -1,7 +1,7 @@
 """What a feed mapped, joined with sites, networks and people: an `Event`, or why there is none.
 
-Event time is set here, once (decision 5): more than `AHEAD_MS` after arrival it becomes the arrival and
-the original is kept; more than `AHEAD_MAX_MS` is refused. A source of files is held against no clock:
+Event time is set here, once (decision 5): too far after its arrival it becomes the arrival and the
+original is kept; more than `AHEAD_MAX_MS` is refused. A source of files is held against no clock:
 its arrival is its event time. A credential that nobody held then stays unresolved; a reader, door or
 site that the sites file does not have is refused by name, since a wrong place is worse than none.
 
@@ -13,14 +13,15 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from correlator.event import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS, Event, Network, Place, Shape, event_id
+from correlator.event import DAY_MS, HOUR_MS, SECOND_MS, Event, Network, Place, Shape, event_id
+from correlator.intake.arrival import Timeliness
 from correlator.intake.mapped import Mapped
 from correlator.intake.networks import NOWHERE, Networks, located_km
 from correlator.intake.people import Namespace, People, canonical, namespace
 from correlator.intake.places import Sites
 from correlator.record import Reject
 
-AHEAD_MS = 5 * MINUTE_MS
+TIMELY = Timeliness()
 AHEAD_MAX_MS = DAY_MS
 EARLIEST_MS = 946_684_800_000  # 2000-01-01: an older time is a clock that was never set
 LATEST_MS = 4_102_444_800_000  # 2100-01-01: a later one is a unit mistaken
@@ -36,11 +37,11 @@ def normalise(
     networks: Networks,
     people: People,
     *,
-    ahead_ms: int = AHEAD_MS,
+    timeliness: Timeliness = TIMELY,
 ) -> Event | Reject:
     """The event that *mapped* reports, with identity, place and network as of its time. Total."""
     time_ms, claimed_ms = mapped.time_ms, None
-    if time_ms - arrival_ms > ahead_ms:
+    if time_ms - arrival_ms > timeliness.ahead_ms:
         claimed_ms, time_ms = time_ms, arrival_ms
     impossible = _impossible(mapped, arrival_ms)
     if impossible is not None:
@@ -76,6 +77,7 @@ def normalise(
         mapped.application,
         offset_min,
         is_business_hours,
+        timeliness.occurrence(time_ms, arrival_ms),
     )
     return Event(
         time_ms,

@@ -15,6 +15,7 @@ class FeedTiming(msgspec.Struct, frozen=True):
     topic: str
     bound_ms: int = 2 * MINUTE_MS  # how much older than its newest event a source may still deliver
     quiet_ms: int = MINUTE_MS  # how long after arrival a quiet source counts as having had nothing to say
+    delay_ms: int | None = None  # what its transport takes at most; None: learned from its sources
     # a silence is believed to be quiet while its parts within and outside business hours are shorter than
     silence_max_ms: int = 4 * DAY_MS  # of one source, outside (a long weekend)
     silence_max_business_hours_ms: int = 4 * HOUR_MS  # of one source, within
@@ -22,6 +23,11 @@ class FeedTiming(msgspec.Struct, frozen=True):
     site_silence_max_business_hours_ms: int = (
         15 * MINUTE_MS
     )  # of all together, within; also the least `quiet` then
+
+    @property
+    def late_ms(self) -> int:
+        """Age on arrival from which on an event counts as late."""
+        return self.bound_ms + (self.delay_ms or 0)
 
 
 class SiteTiming(msgspec.Struct, frozen=True):

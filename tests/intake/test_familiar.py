@@ -9,10 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from correlator.event import MINUTE_MS, Event
+from correlator.intake.arrival import Timeliness
 from correlator.intake.familiar import Familiar
 from correlator.intake.feeds import Feed
 from correlator.intake.mapped import Mapped
-from correlator.intake.normalise import AHEAD_MS, normalise
+from correlator.intake.normalise import normalise
 from correlator.intake.people import People
 from correlator.record import Record, Reject
 from tests.intake.company import identity, ms, networks, people, sites
@@ -25,6 +26,7 @@ PEOPLE = people(
     identity("e3", badges=[{"id": "18", "valid_from": "2026-01-09T08:30:00Z"}]),
 )
 NOW = ms("2026-01-09T08:30")
+TIMELINESS = Timeliness()
 PANEL = feed_of(
     """
 name: panel
@@ -117,11 +119,11 @@ def long_way(feed: Feed, record: Record) -> Event | Reject | None:
     mapped = feed.map(record)
     if not isinstance(mapped, Mapped):
         return mapped
-    return normalise(mapped, record.timestamp_ms, SITES, NETWORKS, PEOPLE, ahead_ms=AHEAD_MS)
+    return normalise(mapped, record.timestamp_ms, SITES, NETWORKS, PEOPLE, timeliness=TIMELINESS)
 
 
 def compare(feed: Feed, values: list[dict[str, Any]]) -> None:
-    familiar = Familiar(feed, SITES, NETWORKS, PEOPLE, AHEAD_MS)
+    familiar = Familiar(feed, SITES, NETWORKS, PEOPLE, TIMELINESS)
     for number, value in enumerate(values):
         record = Record(feed.topic, 0, number, NOW, None, msgspec.json.encode(value))
         assert familiar.event(record, NOW) == long_way(feed, record), value
@@ -158,7 +160,7 @@ def test_one_and_true_are_not_taken_for_each_other() -> None:
 
 def test_what_was_learned_about_people_counts_at_once() -> None:
     feed, learning = PANEL, People(SITES)
-    familiar = Familiar(feed, SITES, NETWORKS, learning, AHEAD_MS)
+    familiar = Familiar(feed, SITES, NETWORKS, learning, TIMELINESS)
     value = {"at": NOW, "panel": "lis-1", "serial": 1, "card": "17", "reader": "lis-main-in", "ok": True}
     record = Record(feed.topic, 0, 0, NOW, None, msgspec.json.encode(value))
     for expected in ("", "", "e1"):
