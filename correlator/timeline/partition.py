@@ -233,13 +233,16 @@ class Partition:
             self.wakes.ask(IDLE, when_ms, timeline.entity)
 
     def _is_tidy(self, timeline: Timeline, edge_ms: int) -> bool:
-        """Is there nothing for `_tidy` to do after a step that told nothing?"""
-        blocks = timeline.blocks
+        """Is there nothing for `_tidy` to do after a step that told nothing?
+
+        Also when to look again must be known as a restore would: a later look moves the base later.
+        """
+        blocks, look_ms = timeline.blocks, self._idle.get(timeline.entity, FOREVER)
         return (
             bool(blocks)
             and (len(blocks) == 1 or blocks[1].first_ms >= edge_ms)
             and timeline.count <= self.program.settings.events_max
-            and timeline.entity in self._idle
+            and look_ms <= timeline.last[0] + self.program.settings.horizon_ms + 1
         )
 
     def _tidy(self, timeline: Timeline, was_published: bool, edge_ms: int) -> None:
