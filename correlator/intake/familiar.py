@@ -25,9 +25,10 @@ from correlator.intake.instants import Unfit
 from correlator.intake.mapped import Mapped
 from correlator.intake.mapping import FEED_KINDS, Plan, Row, make_id, required
 from correlator.intake.networks import Networks
-from correlator.intake.normalise import Located, is_possible, normalise, space_of, where_of_login
+from correlator.intake.normalise import Located, is_possible, normalise, settled, space_of, where_of_login
 from correlator.intake.people import Namespace, People, canonical
 from correlator.intake.places import Sites
+from correlator.intake.turns import Turns
 from correlator.record import Record, Reject
 
 KNOWN_MAX = 20_000  # combinations of shared values of a feed
@@ -65,6 +66,7 @@ class Familiar:
     ) -> None:
         self._feed, self._sites, self._networks = feed, sites, networks
         self._people, self._timeliness = people, timeliness
+        self._turns = Turns()
         self._take = _make_take(feed.plan)
         self._without = _without(feed.plan)
         self._known: dict[_Key, _Known] = {}
@@ -96,6 +98,10 @@ class Familiar:
         time_ms, native_id, credential, ip, host, *located, device, session, sequence = own
         credential = canonical(known.space, credential or "")
         kind = known.mapped.kind
+        if type(time_ms) is not int:  # not settled yet; of a login that needs its place first
+            if kind == "login":
+                return None
+            time_ms = self._settled(time_ms, known.shape, sequence, arrival_ms)
         if not is_possible(time_ms, arrival_ms) or not (credential or kind == "door"):
             return None
         claimed_ms = None
@@ -124,6 +130,15 @@ class Familiar:
             sequence,
             claimed_ms,
         )
+
+    def _settled(self, time_ms: int, shape: Shape, sequence: int | None, arrival_ms: int) -> int:
+        """The instant of a read or a door; 0, which is impossible, where nobody knows its zone."""
+        site = self._sites.site(shape.place.site) if shape.place is not None else None
+        zone, source = "" if site is None else site.time_zone, (shape.feed, shape.source)
+        try:
+            return self._turns.settle(time_ms, zone, source, sequence, arrival_ms)
+        except Unfit:
+            return 0
 
     def _shape(
         self, known: _Known, where: _Where, identity: str, time_ms: int, occurrence: Occurrence
@@ -154,6 +169,8 @@ class Familiar:
         return self._normalised(self._feed.map_decoded(decoded, record), arrival_ms)
 
     def _normalised(self, found: Mapped | Reject | None, arrival_ms: int) -> Event | Reject | None:
+        if isinstance(found, Mapped):
+            found = settled(found, arrival_ms, self._sites, self._networks, self._turns)
         if not isinstance(found, Mapped):
             return found
         return normalise(

@@ -26,7 +26,7 @@ from typing import Protocol
 
 import msgspec
 
-from correlator.event import DAY_MS, MINUTE_MS, NEVER, SECOND_MS, Event, Kind, partition_of
+from correlator.event import DAY_MS, FOREVER, MINUTE_MS, NEVER, SECOND_MS, Event, Kind, partition_of
 from correlator.frame import EVENTS_MAX, Arrival, Frame, SourceMark
 from correlator.intake.arrival import (
     NO_TIMESTAMP,
@@ -40,10 +40,11 @@ from correlator.intake.familiar import Familiar
 from correlator.intake.feeds import Feed
 from correlator.intake.mapped import Mapped
 from correlator.intake.networks import Networks
-from correlator.intake.normalise import normalise
+from correlator.intake.normalise import normalise, settled
 from correlator.intake.people import People
 from correlator.intake.places import Sites
 from correlator.intake.route import route
+from correlator.intake.turns import Turns
 from correlator.record import Record, Reject
 from correlator.timeline.settings import FeedTiming
 
@@ -120,6 +121,7 @@ class Intake:
         self.config = config
         self.people = people
         self._is_replay = is_replay
+        self._turns = Turns()
         self._inputs: dict[Input, _State] = {}
         self._ways = {topic: self._way(feed) for topic, feed in config.feeds.items()}
 
@@ -226,7 +228,7 @@ class Intake:
     def _of_file(self, record: Record, clock_ms: int, state: _State) -> Event | Reject | None:
         """A record that does not say when it arrived did so when its event happened."""
         feed = self.config.feeds[record.topic]
-        mapped = feed.map(record)
+        mapped = self._settled(feed.map(record), FOREVER)
         if isinstance(mapped, Mapped):
             state.stated_ms = arrival(mapped.time_ms, clock_ms, state.stated_ms)
         return self._normalised(mapped, state.stated_ms, self._timeliness(feed))
@@ -236,10 +238,17 @@ class Intake:
         config, timeliness = self.config, self._timeliness(feed)
         if isinstance(feed, Feed):
             return Familiar(feed, config.sites, config.networks, self.people, timeliness).event
-        return lambda record, arrival_ms: self._normalised(feed.map(record), arrival_ms, timeliness)
+        return lambda record, arrival_ms: self._normalised(
+            self._settled(feed.map(record), arrival_ms), arrival_ms, timeliness
+        )
 
     def _timeliness(self, feed: FeedMap) -> Timeliness:
         return Timeliness(self.config.ahead_ms, feed.timing.late_ms, self._is_replay)
+
+    def _settled(self, mapped: Mapped | Reject | None, arrival_ms: int) -> Mapped | Reject | None:
+        if not isinstance(mapped, Mapped):
+            return mapped
+        return settled(mapped, arrival_ms, self.config.sites, self.config.networks, self._turns)
 
     def _normalised(
         self, mapped: Mapped | Reject | None, arrival_ms: int, timeliness: Timeliness

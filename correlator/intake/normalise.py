@@ -13,12 +13,16 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import NamedTuple
 
+import msgspec
+
 from correlator.event import DAY_MS, HOUR_MS, SECOND_MS, Event, Network, Place, Shape, event_id
 from correlator.intake.arrival import Timeliness
+from correlator.intake.instants import Unfit
 from correlator.intake.mapped import Mapped
 from correlator.intake.networks import NOWHERE, Networks, located_km
 from correlator.intake.people import Namespace, People, canonical, namespace
 from correlator.intake.places import Sites
+from correlator.intake.turns import Turns
 from correlator.record import Reject
 
 TIMELY = Timeliness()
@@ -28,6 +32,24 @@ LATEST_MS = 4_102_444_800_000  # 2100-01-01: a later one is a unit mistaken
 
 # Where a login of this kind happens, a person sits; the host of any other is only where the machine stands.
 _AT_THE_HOST = frozenset({"", "console", "unlock", "cached"})
+
+
+def settled(
+    mapped: Mapped, arrival_ms: int, sites: Sites, networks: Networks, turns: Turns
+) -> Mapped | Reject:
+    """*mapped* with an instant for its time, which may have been one that only its site and *turns* settle."""
+    if type(mapped.time_ms) is int:
+        return mapped
+    where = where_of(mapped, sites, networks)
+    if isinstance(where, Reject):
+        return where
+    site = sites.site(where[0].site) if where[0] is not None else None
+    zone, source = "" if site is None else site.time_zone, (mapped.feed, mapped.source)
+    try:
+        time_ms = turns.settle(mapped.time_ms, zone, source, mapped.sequence, arrival_ms)
+    except Unfit as unfit:
+        return Reject("normalise", unfit.reason, f"{_named(mapped)}: {unfit}")
+    return msgspec.structs.replace(mapped, time_ms=time_ms)
 
 
 def normalise(
