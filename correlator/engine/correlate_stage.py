@@ -25,7 +25,7 @@ from correlator.engine.topics import Topics
 from correlator.frame import Frame
 from correlator.pipeline import Bundle, alert_partition, correlate_step
 from correlator.record import Record, Reject
-from correlator.timeline.partition import stamp
+from correlator.timeline.alert import stamp
 
 IDLE_TIMES = 10  # as long between two checkpoints of a partition that took no events
 

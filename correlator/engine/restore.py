@@ -22,7 +22,8 @@ from correlator.models.scorer import Scorer
 from correlator.models.scorer import decode as decode_scorer
 from correlator.models.state import StateFormatError
 from correlator.pipeline import Bundle
-from correlator.timeline.partition import Partition, stamp
+from correlator.timeline.alert import stamp
+from correlator.timeline.partition import Partition
 from correlator.timeline.state import StateError
 
 ENTITIES_PER_SLICE = 500

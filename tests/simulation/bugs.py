@@ -17,9 +17,8 @@ from correlator.frame import decode_frame, encode_frame
 from correlator.intake.intake import Intake
 from correlator.pipeline import _alert, alert_partition
 from correlator.record import Record
-from correlator.timeline.alert import Change
+from correlator.timeline.alert import Change, stamp
 from correlator.timeline.changed import Changed
-from correlator.timeline.partition import stamp
 from tests.simulation.clients import SimulatedWriter
 from tests.simulation.small import bundle
 

@@ -10,7 +10,8 @@ from correlator.frame import decode_frame
 from correlator.models.scorer import Scorer
 from correlator.pipeline import Bundle, correlate_step
 from correlator.record import Record
-from correlator.timeline.partition import Partition, stamp
+from correlator.timeline.alert import stamp
+from correlator.timeline.partition import Partition
 
 
 class Image(msgspec.Struct, frozen=True):

@@ -16,7 +16,7 @@ from correlator.timeline.fields import value
 from correlator.timeline.habits import Habits
 from correlator.timeline.live import Entry, Live, Match, Waiting, Window
 from correlator.timeline.observation import Observation
-from correlator.timeline.program import Found, RuleFacts
+from correlator.timeline.program import Found, RuleFacts, Warming
 from correlator.timeline.settings import FeedTiming, Settings
 
 FEEDS = (
@@ -68,6 +68,15 @@ class ToyProgram:
             )
             for name in ("burst", "leaver", "travel", "unbadged")
         }
+
+    def at(self, time_ms: int) -> ToyProgram:
+        return self
+
+    def facts(self, rule: str, time_ms: int) -> RuleFacts | None:
+        return self.rules.get(rule)
+
+    def warming(self) -> dict[str, Warming]:
+        return {}
 
     def on_event(self, entity: str, event: Event, live: Live) -> Found | None:
         observation = Observation(entity, event, live, self.settings, event.time_ms)
