@@ -16,11 +16,13 @@ import msgspec
 import pytest
 
 from correlator import frame
+from correlator.adapters.memory.clients import MemoryLogReader
 from correlator.cli.embedded import CORRELATE_GROUP, Embedded
 from correlator.engine import checkpoint
 from correlator.engine.checkpoint import MANIFEST_KEY, Manifest, decode_manifest
 from correlator.engine.ports import Committed, TopicPartition
-from correlator.engine.topics import EngineRefusal
+from correlator.engine.topics import EngineRefusal, Topics
+from correlator.engine.view import view
 from correlator.models.scorer import STATE_FORMAT
 from correlator.timeline import state
 from tests.engine.company import run, system, worker
@@ -164,6 +166,12 @@ def test_records_deleted_under_a_running_process() -> None:
         log.truncate(log.next_offset)
     with pytest.raises(EngineRefusal, match=r"Records were deleted before they were read.*longer"):
         only.step()
+
+
+def test_a_look_at_what_is_not_there() -> None:
+    embedded = system()
+    with pytest.raises(EngineRefusal, match=r"no topic other.keyed; `correlator topics create`"):
+        next(view(MemoryLogReader(embedded.log), Topics("other."), embedded.bundle))
 
 
 def test_no_refusal_is_without_a_case() -> None:
