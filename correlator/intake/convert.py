@@ -318,10 +318,10 @@ CONVERTERS: dict[str, Converter] = {
     ),
     "local": Converter(
         _local,
-        "Local time: `local: {format: '%d/%m/%Y %H:%M:%S', zone: Europe/Lisbon}`; the zone may be the feed's, "
-        "or `site`: that of the site where it happened. In an hour that daylight saving skips, a clock had not "
-        "gone forward yet; in one that it repeats, arrival and `event.sequence` tell which it is, else it is the "
-        "first, or `repeated: first | second | reject`.",
+        "Local time: `local: {format: '%d/%m/%Y %H:%M:%S', zone: Europe/Lisbon}`; the zone may be the "
+        "feed's, or `site`: that of the site where it happened. In an hour that daylight saving skips, a "
+        "clock had not gone forward yet; in one that it repeats, arrival and `event.sequence` tell which it "
+        "is, else it is the first, or `repeated: first | second | reject`.",
         gives_time=True,
     ),
     "enum": Converter(

@@ -10,7 +10,7 @@
     id: event_id                  # value or list: what makes an event the same when it comes again; or offset
     source: controller_id         # what may fall silent: controller, gateway, connector
     time: {path: occurred_at, convert: {epoch: ms}}
-    zone: Europe/Lisbon           # of local times, unless said with the converter; or `site`: that of the site
+    zone: Europe/Lisbon           # of local times, unless their converter says it; or `site`: the site's own
     timing: {delay: 30s, bound: 2m, quiet: 1m, silence_max: 12h, silence_max_business_hours: 4h,
              site_silence_max: 14h, site_silence_max_business_hours: 30m}
     fields:                       # the names of `canonical.CANONICAL`
@@ -178,7 +178,7 @@ def _reading(feed: Fields, lines: Lines, wire: Wire, schemas: Schemas) -> Readin
         return Reading(feed.report, lines, zone=zone)
     fields = schema.get("fields")
     assert isinstance(fields, list), "a record schema has fields"
-    return Reading(report, lines, tuple(field["name"] for field in fields), zone)
+    return Reading(feed.report, lines, tuple(field["name"] for field in fields), zone)
 
 
 # ---------------------------------------------------------------------- mapping

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from math import isfinite
-from typing import Literal, get_args
+from typing import Literal, Self, get_args
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -42,7 +42,7 @@ class Twice(int):
 
     second_ms: int
 
-    def __new__(cls, first_ms: int, second_ms: int) -> Twice:
+    def __new__(cls, first_ms: int, second_ms: int) -> Self:
         made = super().__new__(cls, first_ms)
         made.second_ms = second_ms
         return made

@@ -37,7 +37,7 @@ _AT_THE_HOST = frozenset({"", "console", "unlock", "cached"})
 def settled(
     mapped: Mapped, arrival_ms: int, sites: Sites, networks: Networks, turns: Turns
 ) -> Mapped | Reject:
-    """*mapped* with an instant for its time, which may have been one that only its site and *turns* settle."""
+    """*mapped* with an instant for its time, where that is one that only its site and *turns* settle."""
     if type(mapped.time_ms) is int:
         return mapped
     where = where_of(mapped, sites, networks)

@@ -48,7 +48,7 @@ class Turns:
     def settle(
         self, said: int, zone: str, source: tuple[str, str], sequence: int | None, arrival_ms: int
     ) -> int:
-        """The instant, ms since the epoch, that *said* means; *zone* is that of the site, "" if there is none.
+        """The instant, ms since the epoch, that *said* means; *zone*: that of the site, "" without one.
 
         *source*: feed and source. Raises `Unfit` for a time on the wall of no known site.
         """
