@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from correlator.event import DAY_MS, HOUR_MS, SECOND_MS, Event, Network, Place, Shape, event_id
+from correlator.event import DAY_MS, HOUR_MS, SECOND_MS, Event, Network, Occurrence, Place, Shape, event_id
 from correlator.intake.arrival import Timeliness
 from correlator.intake.instants import Unfit
 from correlator.intake.mapped import Mapped
@@ -71,7 +71,7 @@ def normalise(
     where = where_of(mapped, sites, networks)
     if isinstance(where, Reject):
         return where
-    place, network, direction = where
+    place = where[0]
     space = space_of(mapped)
     credential = canonical(space, mapped.credential)
     unroutable = _unroutable(mapped, credential, place)
@@ -79,8 +79,30 @@ def normalise(
         return unroutable
     identity = people.resolve(space, credential, time_ms) if credential and mapped.kind != "door" else ""
     site = sites.site(place.site) if place is not None and place.site else people.home(identity)
-    offset_min, is_business_hours = (0, None) if site is None else site.local(time_ms)
-    shape = Shape(
+    local = (0, None) if site is None else site.local(time_ms)
+    return Event(
+        time_ms,
+        event_id(mapped.source, mapped.native_id),
+        _shape(mapped, where, local, timeliness.occurrence(time_ms, arrival_ms)),
+        identity,
+        credential,
+        mapped.ip,
+        mapped.device,
+        mapped.session,
+        mapped.sequence,
+        claimed_ms,
+    )
+
+
+def _shape(
+    mapped: Mapped,
+    where: tuple[Place | None, Network | None, str],
+    local: tuple[int, bool | None],
+    occurrence: Occurrence,
+) -> Shape:
+    """What the event shares with many others. *local*: offset in minutes, and whether it is business hours."""
+    place, network, direction = where
+    return Shape(
         mapped.kind,
         mapped.source,
         mapped.feed,
@@ -97,21 +119,8 @@ def normalise(
         mapped.is_interactive,
         mapped.mfa,
         mapped.application,
-        offset_min,
-        is_business_hours,
-        timeliness.occurrence(time_ms, arrival_ms),
-    )
-    return Event(
-        time_ms,
-        event_id(mapped.source, mapped.native_id),
-        shape,
-        identity,
-        credential,
-        mapped.ip,
-        mapped.device,
-        mapped.session,
-        mapped.sequence,
-        claimed_ms,
+        *local,
+        occurrence,
     )
 
 
