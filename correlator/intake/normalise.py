@@ -100,7 +100,7 @@ def _shape(
     local: tuple[int, bool | None],
     occurrence: Occurrence,
 ) -> Shape:
-    """What the event shares with many others. *local*: offset in minutes, and whether it is business hours."""
+    """What the event shares with many others. *local*: offset in minutes, and is it business hours?"""
     place, network, direction = where
     return Shape(
         mapped.kind,

@@ -19,6 +19,7 @@ from correlator.event import HOUR_MS, MINUTE_MS
 from correlator.intake.instants import Twice, Unfit, Wall, of_wall
 
 FRESH_MS = 5 * MINUTE_MS  # what arrives within this time has only just happened
+AHEAD_MS = MINUTE_MS  # what a source's clock may be ahead without that
 NIGHT_MS = 12 * HOUR_MS  # further apart, two times are not of one night
 SOURCES_MAX = 10_000
 
@@ -30,8 +31,11 @@ class _Turn(msgspec.Struct):
     newest_ms: int  # the first of its two instants
     turned: int | None = None
 
-    def learn(self, sequence: int, first_ms: int, *, is_second: bool) -> None:
-        if is_second or (sequence > self.newest and first_ms < self.newest_ms):
+    def learn(self, sequence: int, first_ms: int, *, is_first: bool, is_second: bool) -> None:
+        if is_first:
+            if self.turned is not None and self.turned <= sequence:
+                self.turned = None  # what seemed fresh was not
+        elif is_second or (sequence > self.newest and first_ms < self.newest_ms):
             self.turned = sequence if self.turned is None else min(sequence, self.turned)
         elif sequence < self.newest and first_ms > self.newest_ms:
             self.turned = self.newest if self.turned is None else min(self.newest, self.turned)
@@ -59,11 +63,11 @@ class Turns:
         if not isinstance(said, Twice):
             return said
         first_ms, second_ms = int(said), said.second_ms
-        is_first = second_ms > arrival_ms + FRESH_MS  # the other cannot have come yet
-        is_second = abs(arrival_ms - second_ms) <= FRESH_MS
+        is_first = second_ms > arrival_ms + AHEAD_MS  # the other cannot have come yet
+        is_second = not is_first and arrival_ms - second_ms <= FRESH_MS
         if sequence is not None:
             turn = self._turn(source, sequence, first_ms)
-            turn.learn(sequence, first_ms, is_second=is_second)
+            turn.learn(sequence, first_ms, is_first=is_first, is_second=is_second)
             is_second = turn.turned is not None and sequence >= turn.turned
         return second_ms if is_second and not is_first else first_ms
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from correlator.event import FOREVER, HOUR_MS, MINUTE_MS
 from correlator.intake.instants import SITE, Repeated, Twice, Unfit, Wall, of_iso
-from correlator.intake.turns import FRESH_MS, Turns
+from correlator.intake.turns import AHEAD_MS, Turns
 from tests.intake.company import ms
 
 LISBON = ZoneInfo("Europe/Lisbon")  # 2026-10-25: 02:00 becomes 01:00, at 01:00 UTC
@@ -105,22 +105,32 @@ def test_the_zone_may_be_that_of_the_site() -> None:
     assert caught.value.reason == "time_without_zone"
 
 
+def test_an_upload_that_seemed_fresh_turns_no_clock() -> None:
+    """At 00:59:30 UTC comes what happened at 00:00 and 00:50: the first seems to be of 01:00 UTC."""
+    turns, arrival_ms = Turns(), NIGHT + 59 * MINUTE_MS + 30_000
+    settle(turns, said(NIGHT), 1, arrival_ms)
+    for number, minutes in ((2, 50), (3, 55)):
+        at_ms = NIGHT + minutes * MINUTE_MS
+        assert settle(turns, said(at_ms), number, arrival_ms) == at_ms
+    assert settle(turns, said(NIGHT + 58 * MINUTE_MS), 4, NIGHT + 6 * HOUR_MS) == NIGHT + 58 * MINUTE_MS
+
+
 @given(
     st.lists(st.integers(-30 * 60, 150 * 60), min_size=1, max_size=20).map(sorted),
     st.booleans(),
-    st.integers(0, 12 * 60),
+    st.integers(3 * 60, 12 * 60),
 )
-def test_what_a_source_counts_up_stays_in_order(seconds: list[int], is_live: bool, hours_late: int) -> None:
+def test_what_a_source_counts_up_stays_in_order(seconds: list[int], is_live: bool, minutes: int) -> None:
     """Delivered in its order, at once or as one upload: each shows the time that was said, none before the
     one counted before it; at once, each is when it was.
     """
     turns, settled = Turns(), list[int]()
     night = [NIGHT + second * 1_000 for second in seconds]
     for number, instant_ms in enumerate(night):
-        arrival_ms = instant_ms + 2_000 if is_live else night[-1] + hours_late * MINUTE_MS
+        arrival_ms = instant_ms + 2_000 if is_live else night[-1] + minutes * MINUTE_MS
         time_ms = settle(turns, said(instant_ms), number, arrival_ms)
         assert shown(time_ms) == shown(instant_ms)
-        assert time_ms <= arrival_ms + FRESH_MS
+        assert time_ms <= arrival_ms + AHEAD_MS
         settled.append(time_ms)
     assert settled == sorted(settled)
     if is_live:
