@@ -163,6 +163,7 @@ class _PackedShape(msgspec.Struct, frozen=True, array_like=True, gc=False):
     is_business_hours: bool | None
     occurrence: int
     skew_s: int
+    site_skew_s: int
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -194,6 +195,7 @@ def dump_shapes(shapes: list[Shape]) -> bytes:
             s.is_business_hours,
             word[s.occurrence],
             s.skew_s,
+            s.site_skew_s,
         )
         for s in shapes
     ]
@@ -226,6 +228,7 @@ def load_shapes(raw: bytes) -> list[Shape]:
             s.is_business_hours,
             cast("Occurrence", words[s.occurrence]),
             s.skew_s,
+            s.site_skew_s,
         )
         for s in table.shapes
     ]

@@ -116,7 +116,10 @@ class Shape(msgspec.Struct, frozen=True, array_like=True, gc=False, cache_hash=T
     is_business_hours: bool | None = None  # None: no site known
     # How it came, which no rule may see (docs/adr/0021): what arrives in another order must alert the same.
     occurrence: Occurrence = ""
-    skew_s: int = 0  # of the source's clock, ahead of ours, as last known on arrival; see `timeline.clocks`
+    skew_s: int = (
+        0  # of the source's clock, positive if ahead, as known when the event came: `timeline.clocks`
+    )
+    site_skew_s: int = 0  # the most of the site's sources, either way
 
 
 class Event(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -218,6 +221,10 @@ class Event(msgspec.Struct, frozen=True, array_like=True, gc=False):
     def occurrence(self) -> Occurrence:
         return self.shape.occurrence
 
+    @property
+    def skew_s(self) -> int:
+        return self.shape.skew_s
+
 
 class Score(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What the online model said when the event arrived. Never retaken."""
@@ -252,6 +259,7 @@ class Fields(TypedDict, total=False):
     is_business_hours: bool | None
     occurrence: Occurrence
     skew_s: int
+    site_skew_s: int
     sequence: int | None
     time_claimed_ms: int | None
     person: Person | None

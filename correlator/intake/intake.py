@@ -334,7 +334,8 @@ class _Rows:
 def _hear(state: _State, event: Event) -> None:
     shape = event.shape
     key = (shape.source, shape.feed, shape.place.site if shape.place is not None else "")
-    lag_ms = state.stated_ms - event.time_ms
+    said_ms = event.time_ms if event.time_claimed_ms is None else event.time_claimed_ms
+    lag_ms = state.stated_ms - said_ms
     source = state.waiting.get(key)
     if source is None:
         state.waiting[key] = _Source(event.time_ms, lag_ms, 1, state.stated_ms)

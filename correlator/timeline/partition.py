@@ -65,7 +65,7 @@ class Partition:
         woken = set(inbox)
         changes: list[Change] = []
         self.refused.begin()
-        for entity, event in frame.rows:
+        for entity, event in self.marks.clocks.dated(frame.rows, self.codes.known):
             if event.time_ms >= final_ms:  # a frame may span hours: its own marks are held against later ones
                 inbox.setdefault(entity, []).append(event)
             elif event.kind == "person":  # what is known of a person holds from now on, however late it comes

@@ -50,10 +50,14 @@ class Settings(msgspec.Struct, frozen=True):
     ahead_ms: int = 5 * MINUTE_MS  # an event further ahead of its arrival is clamped by intake
     block_size: int = 32  # events between two checkpoints of a timeline
     events_max: int = 2_000  # an entity with more folds its oldest half into its base early
+    skew_max_ms: int = (
+        MINUTE_MS  # a source whose clock is off by more contradicts nobody (timeline/clocks.py)
+    )
     any_age_ms: int = 7 * DAY_MS  # how long uids of alerts on too-late events are remembered
     # presence (timeline/presence.py)
     presence_taken: float = 0.95
     presence_granted: float = 0.75
+    presence_undated: float = 0.4  # a read whose time cannot be trusted: neither there nor absent
     presence_full_ms: int = 8 * HOUR_MS  # no decay before
     presence_half_life_ms: int = 3 * HOUR_MS
     # travel (timeline/travel.py)
