@@ -65,6 +65,8 @@ def _coordinates(at: Place, lat: str, lon: str) -> Json:
 def _data(event: Event) -> Json:
     said: Json = {"event_id": event.id, "kind": event.kind, "time": iso(event.time_ms, event.offset_min)}
     said |= {name: value for name in _WORDS if (value := getattr(event, name))}
+    if event.occurrence:
+        said["occurrence"] = event.occurrence
     said |= {name: value for name, default in _SEEN_AS if (value := getattr(event, name)) != default}
     if event.duress:
         said["duress"] = True

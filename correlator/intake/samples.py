@@ -9,7 +9,8 @@
         expect: {reject: unknown_schema}   # or {ignored: true}
 
 An expected event is compared whole: every canonical field that is not at its default must be listed. `kind`,
-`source` and `id` are compared where they are listed; `id` has its parts separated by a space.
+`source` and `id` are compared where they are listed; `id` has its parts separated by a space. A local time of
+which only the site knows the zone is expected without an offset.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ import msgspec
 from correlator.intake.canonical import CANONICAL
 from correlator.intake.decode import Schemas, Wire
 from correlator.intake.document import Fields, nearest
-from correlator.intake.instants import EPOCH, Unfit, of_iso
+from correlator.intake.instants import EPOCH, SITE, Unfit, Wall, of_iso
 from correlator.intake.mapped import Mapped
 from correlator.intake.mapping import REASONS, SEPARATOR, canonical_fields
 from correlator.record import Record, Reject
@@ -63,7 +64,7 @@ def shown(mapped: Mapped) -> dict[str, object]:
     """*mapped* under canonical names, as samples expect it and `feeds try` prints it."""
     time = (EPOCH + timedelta(milliseconds=mapped.time_ms)).isoformat(timespec="milliseconds")
     return {
-        "time": time.replace("+00:00", "Z"),
+        "time": time.replace("+00:00", "" if isinstance(mapped.time_ms, Wall) else "Z"),
         "kind": mapped.kind,
         "source": mapped.source,
         "id": mapped.native_id.replace(SEPARATOR, " "),
@@ -90,7 +91,8 @@ def _field_differences(expect: dict[str, object], mapped: Mapped) -> list[str]:
         for name in sorted({*wanted, *canonical_fields(mapped)})
         if wanted.get(name) != found.get(name)
     ]
-    if of_iso(expect["time"], None) != mapped.time_ms:
+    expected = of_iso(expect["time"], SITE)
+    if (expected, type(expected) is Wall) != (mapped.time_ms, type(mapped.time_ms) is Wall):
         differences.insert(0, f"time: expected {expect['time']}, found {found['time']}")
     return differences
 
@@ -169,7 +171,7 @@ def _expected(fields: Fields) -> dict[str, object] | None:
             if name not in _EVENT_KEYS and name not in CANONICAL:
                 part.problem(name, f"unknown field {name!r}{nearest(name, [*_EVENT_KEYS, *CANONICAL])}")
         try:
-            of_iso(expect.get("time"), None)
+            of_iso(expect.get("time"), SITE)
         except Unfit as unfit:
             part.problem("time", f"the event's time: {unfit}")
     return expect

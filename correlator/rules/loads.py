@@ -85,7 +85,8 @@ def _leg(name: str, place: str, is_place: str) -> dict[str, str]:
     return {
         f"travel.{name}.is_impossible": f"is_impossible(live.{place}, event, observation.settings) "
         f"if {is_place}(shape) else None",
-        f"travel.{name}.distance_km": f"distance_km(live.{place}, event) if {is_place}(shape) else None",
+        f"travel.{name}.distance_km": f"distance_km(live.{place}, event, observation.settings) "
+        f"if {is_place}(shape) else None",
     }
 
 

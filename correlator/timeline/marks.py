@@ -20,6 +20,7 @@ import msgspec
 from correlator.event import NEVER
 from correlator.frame import Arrival, SourceMark
 from correlator.timeline import week
+from correlator.timeline.clocks import Clock, Clocks, SourceName
 from correlator.timeline.settings import FeedTiming, Settings, SiteTiming
 
 ASSUMED_MAX = 5  # sources that an alert names as taken to be quiet
@@ -34,7 +35,6 @@ class SourceState(msgspec.Struct, array_like=True):
     counted_ms: int = NEVER
     heard_ms: int = NEVER
     pending: list[tuple[int, int]] = []
-    lag_min_ms: int | None = None
     count: int = 0
 
 
@@ -60,6 +60,7 @@ class Marks:
         self.complete: dict[tuple[str, str], int] = {}
         self.returned: dict[tuple[str, str], int] = {}  # feed and site -> arrival of its newest old record
         self.went_back = 0
+        self.clocks = Clocks(settings)
         self._heard: dict[tuple[str, str], int] = {}  # newest arrival by feed and site
         self._groups: dict[tuple[str, str], list[SourceState]] = {}  # sources by feed and site
         self._timing: dict[str, FeedTiming] = {}
@@ -69,6 +70,7 @@ class Marks:
     def use(self, settings: Settings) -> None:
         """From the next frame on."""
         self.settings = settings
+        self.clocks.use(settings)
         self._timing = {feed.feed: feed for feed in settings.feeds}
         self._sites = {site.site: site for site in settings.sites}
 
@@ -113,9 +115,7 @@ class Marks:
         self._heard[group] = max(mark.heard_ms, self._heard.get(group, NEVER))
         state.heard_ms = max(state.heard_ms, mark.heard_ms)
         state.count += mark.count
-        state.lag_min_ms = (
-            mark.lag_min_ms if state.lag_min_ms is None else min(state.lag_min_ms, mark.lag_min_ms)
-        )
+        self.clocks.hear((mark.feed, mark.source), mark.site, mark.heard_ms, mark.lag_min_ms)
         newest_ms = max([state.counted_ms, *(event_ms for event_ms, _ in state.pending)])
         if mark.event_max_ms > newest_ms:
             if len(state.pending) >= 2:  # the last one waits for the newer: late by a mark, never wrong
@@ -226,6 +226,7 @@ class Marks:
                 sorted(self.complete.items()),
                 self.went_back,
                 sorted(self.returned.items()),
+                self.clocks.dump(),
             )
         )
 
@@ -242,6 +243,7 @@ class Marks:
             marks._groups.setdefault((feed, site), []).append(source)
             marks._heard[feed, site] = max(source.heard_ms, marks._heard.get((feed, site), NEVER))
         marks.complete, marks.returned = dict(state.complete), dict(state.returned)
+        marks.clocks.load(state.clocks)
         return marks
 
 
@@ -254,6 +256,7 @@ class _State(msgspec.Struct, array_like=True):
     complete: list[tuple[tuple[str, str], int]]
     went_back: int
     returned: list[tuple[tuple[str, str], int]] = []
+    clocks: list[tuple[SourceName, Clock]] = []
 
 
 _encode = msgspec.msgpack.Encoder().encode

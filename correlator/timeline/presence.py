@@ -2,6 +2,7 @@
 
 Granted is not entered, and no badge-out is not "still inside": belief fades from `presence_full_ms` on
 with a half-life, a read at another site moves the person there, an exit read at a perimeter door ends it.
+A read of a source in quarantine (`clocks`) leaves it open: neither there nor absent, whichever way it leads.
 Starting values are those of the presence model in docs/detections; they are settings.
 """
 
@@ -10,6 +11,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 from correlator.event import SHAPES_MAX, Event, Shape
+from correlator.timeline.clocks import is_quarantined
 from correlator.timeline.live import SitePresence
 from correlator.timeline.settings import Settings
 
@@ -53,11 +55,17 @@ def after_entry(presence: SitePresence | None, event: Event, settings: Settings)
     place = shape.place
     if place is None:
         return presence
-    if shape.direction == "out" and place.is_perimeter:
+    is_undated = is_quarantined(shape, settings)
+    is_leaving = shape.direction == "out" and place.is_perimeter
+    if is_leaving and not is_undated:
         return SitePresence(place.site, "", time_ms, time_ms, 0.0, (event.id,))
     sure = settings.presence_taken if shape.taken == "taken" else settings.presence_granted
+    if is_undated:
+        sure = settings.presence_undated
     zone = "" if shape.direction == "out" else place.zone
     before = confidence(presence, time_ms, settings)
+    if is_leaving:
+        before = min(before, sure)
     if presence is None or presence.site != place.site or before == 0.0:
         return SitePresence(place.site, zone, time_ms, time_ms, sure, (event.id,))
     first = presence.evidence[0]

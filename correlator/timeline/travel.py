@@ -1,9 +1,9 @@
 """Could one body have gone from the previous place to this one? Looks back only: the fold does the rest.
 
 Uncertainty is subtracted before anybody is accused: both accuracy radii from the distance, a margin for
-clock skew from the time. Configured minimum times between readers, doors, zones and sites come before
-straight lines. Addresses of VPNs, relays, mobile carriers and hosting are never a place (intake gives them
-none).
+clock skew from the time; nothing is said of a way to or from a source in quarantine (`clocks`). Configured
+minimum times between readers, doors, zones and sites come before straight lines. Addresses of VPNs, relays,
+mobile carriers and hosting are never a place (intake gives them none).
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from math import asin, cos, radians, sin, sqrt
 import msgspec
 
 from correlator.event import HOUR_MS, SHAPES_MAX, Event, Place, Shape
+from correlator.timeline import clocks
 from correlator.timeline.presence import is_entry
 from correlator.timeline.settings import Settings
 
@@ -89,9 +90,10 @@ def leg(start: Event | None, event: Event, settings: Settings) -> Leg | None:
     if here is None or there is None or (event.ip and event.ip == start.ip):
         return None
     minimum_ms = _minimum_ms(here, there, settings)
-    if minimum_ms is None:
+    if minimum_ms is None or _is_undated(start, event, settings):
         return None
-    return Leg(start, there, abs(event.time_ms - start.time_ms), minimum_ms, settings.travel_margin_ms)
+    elapsed_ms = abs(event.time_ms - start.time_ms)
+    return Leg(start, there, elapsed_ms, minimum_ms, margin_ms(start, event, settings))
 
 
 def is_impossible(start: Event | None, event: Event, settings: Settings) -> bool | None:
@@ -102,19 +104,30 @@ def is_impossible(start: Event | None, event: Event, settings: Settings) -> bool
     if here is None or there is None or (event.ip and event.ip == start.ip):
         return None
     minimum_ms = _minimum_ms(here, there, settings)
-    if not minimum_ms:
-        return None if minimum_ms is None else False
-    return abs(event.time_ms - start.time_ms) + settings.travel_margin_ms < minimum_ms
+    if minimum_ms is None or _is_undated(start, event, settings):
+        return None
+    return abs(event.time_ms - start.time_ms) + margin_ms(start, event, settings) < minimum_ms
 
 
-def distance_km(start: Event | None, event: Event) -> float | None:
+def distance_km(start: Event | None, event: Event, settings: Settings) -> float | None:
     """What `leg` would say, without the leg."""
     if start is None or start.id == event.id:
         return None
     here, there = start.shape.place, event.shape.place
     if here is None or there is None or (event.ip and event.ip == start.ip):
         return None
-    return apart_km(here, there)
+    return None if _is_undated(start, event, settings) else apart_km(here, there)
+
+
+def margin_ms(start: Event, event: Event, settings: Settings) -> int:
+    """All that is granted for clocks that differ, before a journey is called impossible."""
+    off_ms = clocks.margin_ms(start.shape) + clocks.margin_ms(event.shape)
+    return settings.travel_margin_ms + off_ms
+
+
+def _is_undated(start: Event, event: Event, settings: Settings) -> bool:
+    """Does one of the two come from a clock by which nothing can be held against anybody?"""
+    return clocks.is_quarantined(start.shape, settings) or clocks.is_quarantined(event.shape, settings)
 
 
 def apart_km(a: Place, b: Place) -> float | None:

@@ -288,3 +288,36 @@ def test_any_record_gives_events_or_a_known_reason(feed: Feed, changes: dict[str
         assert found.reason in REASONS
     else:
         assert found is None or (found.source and found.native_id)
+
+
+def test_the_zone_of_a_feed_is_that_of_its_local_times() -> None:
+    def written(zone: str, convert: str) -> str:
+        return ACCESS.replace(
+            "time: {path: at, convert: iso}", f"zone: {zone}\ntime: {{path: at, convert: {convert}}}"
+        )
+
+    local = {**RECORD, "at": "2026-07-09T10:31:02"}
+    for convert in ("iso", "{local: {format: '%Y-%m-%dT%H:%M:%S'}}", "{iso: {repeated: second}}"):
+        assert mapped(feed_of(written("Europe/Berlin", convert)), local).time_ms == 1_783_585_862_000
+    own = feed_of(written("Europe/Berlin", "{iso: Europe/Lisbon}"))
+    assert mapped(own, local).time_ms == 1_783_585_862_000 + 3_600_000
+    assert mapped(feed_of(written("Europe/Berlin", "iso")), RECORD).time_ms == 1_767_947_462_000
+    feed, problems = parse(written("Europe/Berln", "iso"))
+    assert feed is None
+    assert "f.yml:8:1: error: zone: 'Europe/Berln' is no time zone" in str(problems[0])
+
+
+def test_a_sample_of_a_local_time_of_its_site_is_expected_without_an_offset() -> None:
+    sample = """
+samples:
+  - name: s
+    value: {panel: p1, serial: 7, at: "2026-07-09T10:31:02", card: {number: 4711}, reader: r1, ok: true}
+    expect: {time: "2026-07-09T10:31:02", credential.id: "4711", credential.class: card, place.reader: r1,
+             access.outcome: granted}
+"""
+    text = ACCESS.replace("time:", "zone: site\ntime:") + sample
+    assert [result.differences for result in feed_of(text).test()] == [()]
+    (wrong,) = feed_of(
+        text.replace('expect: {time: "2026-07-09T10:31:02"', 'expect: {time: "2026-07-09T10:31:02Z"')
+    ).test()
+    assert wrong.differences == ("time: expected 2026-07-09T10:31:02Z, found 2026-07-09T10:31:02.000",)

@@ -40,6 +40,8 @@ DOORS = {"lis-1": "lis-main", "bos-1": "bos-main"}
 class Plain:
     """A feed whose records are `Mapped` as JSON."""
 
+    timing = FeedTiming("badge", "access", "badge-events")
+
     def map(self, record: Record) -> Mapped | Reject | None:
         try:
             return msgspec.json.decode(record.value or b"", type=Mapped)
