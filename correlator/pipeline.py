@@ -15,6 +15,7 @@ import msgspec
 
 from correlator.alerts.ocsf import AlertRecord, Source, alert_record
 from correlator.alerts.text import RuleText
+from correlator.event import SECOND_MS
 from correlator.frame import Frame
 from correlator.intake.intake import Intake, IntakeConfig, Taken
 from correlator.record import Record
@@ -55,7 +56,7 @@ def correlate_step(frame: Frame, partition: Partition, bundle: Bundle, *, crc: i
     differs from one that is delivered once more.
     """
     changes = partition.step(frame)
-    source = Source(bundle.hash, partition.now_ms, crc)
+    source = Source(bundle.hash, partition.now_ms, crc, bundle.settings.skew_max_ms // SECOND_MS)
     return Correlated(changes, [_alert(change, partition, bundle, source) for change in changes])
 
 
