@@ -18,9 +18,14 @@ _USER_TYPES = {"employee": 1, "contractor": 1, "visitor": 1, "service": 4}
 _SEEN_AS = (("taken", "unknown"), ("direction", "unknown"))
 
 
-def evidence_of(event: Event, person: Person | None) -> Json:
-    """One entry of `evidences`: who, from where, with what, and in `data` all that OCSF has no word for."""
+def evidence_of(event: Event, person: Person | None, skew_max_s: int) -> Json:
+    """One entry of `evidences`: who, from where, with what, and in `data` all that OCSF has no word for.
+
+    *skew_max_s*: beyond it the clock of a source puts it in quarantine.
+    """
     said: Json = {"uid": event.id, "name": event.kind, "data": _data(event)}
+    if abs(event.skew_s) > skew_max_s:
+        said["data"]["is_quarantined"] = True
     user = _user(event, person)
     if user:
         said["actor"] = {"user": user}
@@ -82,6 +87,8 @@ def _data(event: Event) -> Json:
         said["sequence"] = event.sequence
     if event.time_claimed_ms is not None:
         said["time_claimed"] = iso(event.time_claimed_ms, event.offset_min)
+    if event.skew_s or event.shape.site_skew_s:
+        said["skew_s"], said["site_skew_s"] = event.skew_s, event.shape.site_skew_s
     if event.score is not None:
         score = event.score
         said["score"] = {
