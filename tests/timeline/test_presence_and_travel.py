@@ -237,7 +237,7 @@ def test_a_settled_verdict_sees_a_read_after_its_event_as_a_journey_of_that_time
         read = make_event(
             HOUR_MS + minutes * MINUTE_MS, "2" * 16, "access", outcome="granted", place=Place("b")
         )
-        o = Observation(WHO, login, Live(badge_place=read), SETTINGS, HOUR_MS + HOUR_MS)
+        o = Observation(WHO, login, Live(badge_places=(read,)), SETTINGS, HOUR_MS + HOUR_MS)
         assert value(o, "travel.badge.elapsed_s") == minutes * 60
         assert value(o, "travel.badge.is_impossible") is is_impossible
 
