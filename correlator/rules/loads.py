@@ -114,7 +114,8 @@ HELPERS: dict[str, object] = {  # that expressions call
 }
 _SURE = (  # names, or ends of names
     "_s", "_km", "_kmh", "_days", "_24h", ".is_impossible", ".is_violated", ".is_tailgating",
-    "event.is_clamped", "presence.confidence", "presence.here", "time.hour", "time.minute", "time.weekday", "time.is_weekend",
+    "event.is_clamped", "presence.confidence", "presence.here",
+    "time.hour", "time.minute", "time.weekday", "time.is_weekend",
 )  # fmt: skip
 _SURE_GROUPS = ("habit.", "first_seen.", "days_since.")
 

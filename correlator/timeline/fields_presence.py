@@ -34,7 +34,8 @@ def _here(o: Observation) -> Scalar:
 def _left_s(o: Observation) -> Scalar:
     """Only an exit leaves a stay of which nothing is believed."""
     place = o.event.place
-    stay = presence.at_site(o.live.stays, place.site) if place and place.site else None
+    stays = presence.believed(o.live.stays, o.as_of_ms, o.settings)
+    stay = presence.at_site(stays, place.site) if place and place.site else None
     return (o.as_of_ms - stay.newest_ms) / SECOND_MS if stay is not None and stay.confidence == 0.0 else None
 
 

@@ -182,16 +182,18 @@ def _door(door: DoorState, event: Event) -> DoorState:
 
 def prune(live: Live, time_ms: int, program: Program) -> Live:
     """*live* without what cannot matter to events at or after *time_ms*: equal futures, equal states."""
-    asked_ms = min(time_ms, live.waiting[0].due_ms) if live.waiting else time_ms  # verdicts still look at it
-    settings = program.settings
+    settings, asked_ms, left_ms = program.settings, time_ms, time_ms
+    if live.waiting:  # verdicts still look at it, and at journeys to the place of their own event
+        asked_ms = min(time_ms, live.waiting[0].due_ms)
+        left_ms = min(time_ms, *[w.event.time_ms for w in live.waiting])
     kept = {
         "windows": program.prune(live.windows, asked_ms) if live.windows else live.windows,
         "stays": presence.believed(live.stays, asked_ms, settings),
         "door": _recent(live.door, time_ms),
         "passed": passback.prune(live.passed, asked_ms, settings),
-        "badge_places": travel.prune(live.badge_places, asked_ms, settings),
-        "card_places": travel.prune(live.card_places, asked_ms, settings),
-        "login_places": travel.prune(live.login_places, asked_ms, settings),
+        "badge_places": travel.prune(live.badge_places, left_ms, settings),
+        "card_places": travel.prune(live.card_places, left_ms, settings),
+        "login_places": travel.prune(live.login_places, left_ms, settings),
     }
     return (
         live if all(getattr(live, name) == value for name, value in kept.items()) else replace(live, **kept)

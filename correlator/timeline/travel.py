@@ -130,6 +130,8 @@ def _telling(starts: Starts, event: Event, settings: Settings) -> tuple[Event | 
         here, there = start.shape.place, event.shape.place
         if here is None or there is None or start.id == event.id:
             continue
+        if start is not starts[-1] and event.time_ms - start.time_ms > settings.travel_reach_ms:
+            break  # as if it were pruned
         if event.ip and event.ip == start.ip:
             break
         minimum = _minimum(here, there, settings)
