@@ -26,7 +26,6 @@ _WAITING = {  # what is read, and refused because nothing acts on it yet
     "risk": "risk is not added up by this version: leave it out",
     "requires": "is not looked at by this version: leave it out; what is needed must be tested in the rule",
 }
-_SHADOW = "shadow is not supported by this version: there is no topic for such alerts; use off, or alert"
 
 
 class SettleSection(msgspec.Struct):
@@ -94,8 +93,6 @@ def _entity(reader: Reader, block: Block, found: object, path: Path) -> None:
 
 def _mode(reader: Reader, block: Block, found: object, path: Path) -> None:
     block.mode = reader.choice(found, path, MODES) or "alert"
-    if block.mode == "shadow":
-        reader.say(path, _SHADOW)
 
 
 def _settle(reader: Reader, block: Block, found: object, path: Path) -> None:

@@ -141,6 +141,7 @@ def _build(draft: Draft, known: Known, today: date | None) -> Rule | None:
         may_retract=block.may_retract,
         is_any_age=block.is_any_age,
         is_alerting=is_heard and block.mode != "off",
+        is_shadow=block.mode == "shadow",
         evidence=block.evidence,
         description=draft.text("description"),
         status=draft.text("status"),

@@ -21,7 +21,7 @@ from correlator.rules.windows import prune_window
 from correlator.timeline.fields import FIELDS, value
 from correlator.timeline.live import Live, Match, Scalar, Waiting, Window
 from correlator.timeline.observation import Observation
-from correlator.timeline.program import Found, RuleFacts
+from correlator.timeline.program import Found, RuleFacts, Warming
 from correlator.timeline.settings import Settings
 
 QUOTED = (  # fields that every explanation has, where they are there
@@ -95,6 +95,20 @@ class RuleProgram:
             for entity in get_args(EntityKind)
         }
         self._too_late = tuple(s for s in self._singles.values() if s.rule.is_any_age)
+
+    def at(self, time_ms: int) -> RuleProgram:
+        """Itself, whenever: one version."""
+        return self
+
+    def facts(self, rule: str, time_ms: int) -> RuleFacts | None:
+        return self.rules.get(rule)
+
+    def warming(self) -> dict[str, Warming]:
+        return {
+            rule: Warming(plan.key, span_ms)
+            for rule, plan in self._plans.items()
+            if (span_ms := _blind_ms(plan))
+        }
 
     # -------------------------------------------------------------- evaluation
 
@@ -239,7 +253,18 @@ class RuleProgram:
             site="" if site is None else str(site),
             max_wait_ms=settle.max_wait_ms if settle is not None else 0,
             count=firing.events if firing is not None else 1,
+            is_shadow=rule.is_shadow,
         )
+
+
+def _blind_ms(plan: Plan) -> int:
+    """0 for a correlation that more events can only make truer."""
+    inner_ms = max((_blind_ms(nested) for _, _, nested in plan.bases if nested), default=0)
+    correlation = plan.correlation
+    is_bounded = any(operator not in {"gt", "gte"} for operator, _ in correlation.thresholds)
+    if is_bounded or plan.waits or inner_ms or correlation.type == "value_avg":
+        return correlation.timespan_ms + inner_ms
+    return 0
 
 
 def _asked(entry: _Single | Plan) -> Iterable[Condition]:
@@ -286,6 +311,7 @@ def _facts(rule: Rule) -> RuleFacts:
         rule.is_any_age,
         rule.severity,
         fires,
+        rule.is_shadow,
     )
 
 

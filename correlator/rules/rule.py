@@ -256,6 +256,7 @@ class Rule(msgspec.Struct, frozen=True):
     may_retract: bool = True
     is_any_age: bool = False
     is_alerting: bool = True  # False: only counted by a correlation, or off
+    is_shadow: bool = False  # its alerts go where it is tried out
     evidence: tuple[str, ...] = ()  # fields that the explanation quotes
     description: str = ""
     status: str = ""

@@ -87,7 +87,10 @@ _TEST = _object(
 
 TABLE: dict[str, Key] = {
     "entity": Key({"enum": list(ENTITIES)}, "Whose timeline the rule is evaluated on."),
-    "mode": Key({"enum": list(MODES)}, "`off`: read, checked and tested, but not evaluated."),
+    "mode": Key(
+        {"enum": list(MODES)},
+        "`shadow`: alerts go to `correlator.alerts.shadow` alone. `off`: checked and tested, not evaluated.",
+    ),
     "settle": Key(
         _object(
             (),

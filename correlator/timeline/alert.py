@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from hashlib import blake2b
 from typing import Literal
+from zlib import crc32
 
 import msgspec
 
@@ -28,6 +30,7 @@ class Alert(msgspec.Struct, frozen=True, array_like=True, gc=False):
     assumed: tuple[
         str, ...
     ] = ()  # what completeness rests on: "reader group 7 quiet since 19:02, taken as complete"
+    is_shadow: bool = False
 
 
 Activity = Literal["create", "update", "close"]
@@ -48,3 +51,10 @@ class Change(msgspec.Struct, frozen=True, array_like=True, gc=False):
 def alert_uid(rule: str, entity: str, event_id: str) -> str:
     """Deterministic: no rule version, no text, no arrival time."""
     return blake2b(f"{rule}\0{entity}\0{event_id}".encode(), digest_size=8).hexdigest()
+
+
+def stamp(crc: int, changes: Iterable[Change]) -> int:
+    """Running CRC of what was published: (uid, state) in order. The same log gives the same value."""
+    for change in changes:
+        crc = crc32(f"{change.alert.uid}\0{change.activity}\0{change.reason}".encode(), crc)
+    return crc

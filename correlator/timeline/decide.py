@@ -50,7 +50,7 @@ class Tally(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What `decide` knows of everything decided before *edge_ms*: the other half of the base."""
 
     edge_ms: int = NEVER
-    episodes: tuple[tuple[str, Episode], ...] = ()  # by rule
+    episodes: tuple[tuple[str, Episode], ...] = ()  # by rule, those of its matches in shadow apart
 
 
 Belief = Literal["", "low", "high"]
@@ -60,7 +60,7 @@ def believed(match: Match, marks: Completeness, program: Program) -> Belief:
     """May *match* be told? "" not yet, or never: inconclusive."""
     if not match.feed or marks.complete_ms(match.feed, match.site) >= match.decided_ms:
         return "high"
-    rule = program.rules.get(match.rule)
+    rule = program.facts(match.rule, match.decided_ms)
     waited_ms = marks.now_ms - match.decided_ms
     return "low" if rule is not None and rule.fires_incomplete and waited_ms >= match.max_wait_ms else ""
 
@@ -75,16 +75,17 @@ def decide(
         belief = believed(match, marks, program)
         if not belief:
             continue
-        episode, at_ms = episodes.get(match.rule), match.decided_ms
+        line, at_ms = f"{match.rule} shadow" if match.is_shadow else match.rule, match.decided_ms
+        episode = episodes.get(line)
         if episode is not None and _joins(match.rule, episode, at_ms, program):
-            episodes[match.rule] = replace(episode, newest_ms=max(at_ms, episode.newest_ms))
+            episodes[line] = replace(episode, newest_ms=max(at_ms, episode.newest_ms))
             if (
                 first := alerts.get(episode.uid)
             ) is not None:  # else it is final: nothing more is said about it
                 alerts[first.uid] = _repeat(first, match, belief)
             continue
         uid = alert_uid(match.rule, entity, match.event_id)
-        episodes[match.rule] = Episode(at_ms, at_ms, uid)
+        episodes[line] = Episode(at_ms, at_ms, uid)
         alerts[uid] = Alert(
             uid,
             match.rule,
@@ -97,6 +98,7 @@ def decide(
             belief,
             count=match.count,
             assumed=marks.assumed(match.feed, match.site, at_ms) if match.feed else (),
+            is_shadow=match.is_shadow,
         )
     return Tally(tally.edge_ms, tuple(sorted(episodes.items()))), alerts
 
@@ -114,7 +116,7 @@ def _repeat(first: Alert, match: Match, belief: Belief) -> Alert:
 
 def _joins(rule_id: str, episode: Episode, at_ms: int, program: Program) -> bool:
     """Is a match at *at_ms* a repeat? An episode goes on until it is quiet, at most to the end of the day."""
-    rule = program.rules.get(rule_id)
+    rule = program.facts(rule_id, at_ms)
     suppress_ms = rule.suppress_ms if rule is not None else 0
     return at_ms // DAY_MS == episode.first_ms // DAY_MS and at_ms - episode.newest_ms < suppress_ms
 

@@ -194,7 +194,7 @@ class Timeline:
         self.count += len(late)
         for event in late:
             self._know(event.id)
-        at, flowing = self._find(late[0]), None  # None: what flows into block `at` is what it recorded
+        at, flowing = self._find(late[0].order), None  # None: what flows into block `at` is what it recorded
         while at < len(self.blocks):
             block = self.blocks[at]
             end = self.blocks[at + 1].first if at + 1 < len(self.blocks) else (FOREVER, "")
@@ -205,7 +205,7 @@ class Timeline:
             if not here and (flowing is None or flowing == pack.load_live(block.entry, codes, owner)):
                 if not late:
                     return
-                at, flowing = self._find(late[0]), None
+                at, flowing = self._find(late[0].order), None
                 continue
             events = [*pack.load_events(block.packed, block.count, codes, owner), *here]
             events.sort(key=_order)
@@ -238,18 +238,33 @@ class Timeline:
             blocks.append(Block(raw, *piece[0].order, len(piece), packed, tuple(matches)))
         return blocks, live
 
-    def _find(self, event: Event) -> int:
-        return max(bisect_right(self.blocks, event.order, key=_first) - 1, 0)
+    def refold(self, since_ms: int, codes: Codes, program: Program) -> bool:
+        """Fold everything from *since_ms* on anew, for it is evaluated by other rules now. Was there any?"""
+        if self.last[0] < since_ms:
+            return False
+        at, owner = self._find((since_ms, "")), owner_of(self.entity)
+        after = self.blocks[at:]
+        events = [e for block in after for e in pack.load_events(block.packed, block.count, codes, owner)]
+        entry = pack.load_live(after[0].entry, codes, owner)
+        self.blocks[at:], self.live = self._fold_blocks(entry, events, codes, program)
+        return True
+
+    def _find(self, order: Order) -> int:
+        return max(bisect_right(self.blocks, order, key=_first) - 1, 0)
 
     # -------------------------------------------------------------- publishing
 
     def matches(self, codes: Codes, program: Program) -> list[Match]:
-        """All that the tally has not absorbed; those still to be taken as if no event came any more."""
+        """All that the tally has not absorbed, of rules that are still told of.
+
+        Verdicts still to be taken are taken as if no event came any more.
+        """
         live = self.touch(codes)
         taken = [match for block in self.blocks for match in block.matches]
         if live.waiting:
             taken += verdicts(self.entity, live, live.waiting, program)
-        return [match for match in taken if match.decided_ms >= self.tally.edge_ms]
+        edge_ms, told = self.tally.edge_ms, program.rules
+        return [match for match in taken if match.decided_ms >= edge_ms and match.rule in told]
 
     def publish(
         self,
@@ -266,6 +281,7 @@ class Timeline:
         new = {uid: self._as_told(alert) for uid, alert in alerts.items() if alert.decided_ms >= final_ms}
         old = {uid: alert for uid, alert in self.open.items() if alert.decided_ms >= final_ms}
         changes, threads = difference(old, new, self.threads, because)
+        changes = [_as_removed(change, program) for change in changes]
         kept = {
             c.alert.uid for c in changes if c.reason == "retracted" and not _may_retract(c.alert, program)
         }
@@ -320,8 +336,13 @@ def _mesh(packed_id: int | str) -> int:
     return (packed_id if isinstance(packed_id, int) else crc32(packed_id.encode())) % SIEVE_BITS
 
 
+def _as_removed(change: Change, program: Program) -> Change:
+    is_removed = change.activity == "close" and change.alert.rule not in program.rules
+    return msgspec.structs.replace(change, reason="rule_removed", superseded_by="") if is_removed else change
+
+
 def _may_retract(alert: Alert, program: Program) -> bool:
-    rule = program.rules.get(alert.rule)
+    rule = program.facts(alert.rule, alert.decided_ms)
     return rule is None or rule.may_retract
 
 

@@ -27,7 +27,7 @@ from correlator.timeline.habits import (
 )
 from correlator.timeline.live import DoorState, Live, Match, Waiting
 from correlator.timeline.observation import Observation
-from correlator.timeline.program import Program
+from correlator.timeline.program import Found, Program
 
 ON_SITE_MIN = 0.5  # belief in a presence for which a VPN is used on site
 FORCED_MAX = 6  # newest forced reports of a door that are remembered
@@ -41,6 +41,7 @@ def step(entity: str, live: Live, event: Event, program: Program) -> tuple[Live,
         due = [w for w in waiting if w.due_ms < event.time_ms]
         matches = verdicts(entity, live, due, program)
         waiting = waiting[len(due) :]
+    program = program.at(event.time_ms)
     found, windows = program.on_event(entity, event, live), live.windows
     if found is not None:
         matches += found.matches
@@ -49,11 +50,16 @@ def step(entity: str, live: Live, event: Event, program: Program) -> tuple[Live,
             waiting = _merge(waiting, found.waiting)
     after = remember(entity, live, event, program)
     if event.identity_id and shows_habit(event.shape):
-        is_alerted = found is not None and bool(found.matches)
+        is_alerted = found is not None and _is_held_against(found)
         after = _with_habit(entity, live, after, event, program, is_alerted=is_alerted)
     if windows is not live.windows or waiting is not live.waiting:
         after = replace(after, windows=windows, waiting=waiting)
     return after, matches
+
+
+def _is_held_against(found: Found) -> bool:
+    """By a rule that is told of: one that is tried out changes nothing."""
+    return any(not match.is_shadow for match in found.matches)
 
 
 def observe(entity: str, live: Live, event: Event, program: Program) -> Observation:
@@ -66,8 +72,9 @@ def verdicts(entity: str, live: Live, due: Iterable[Waiting], program: Program) 
     """
     matches = []
     for w in due:
-        observation = Observation(entity, w.event, live, program.settings, w.due_ms, dict(w.seen))
-        match = program.verdict(w, observation)
+        then = program.at(w.event.time_ms)
+        observation = Observation(entity, w.event, live, then.settings, w.due_ms, dict(w.seen))
+        match = then.verdict(w, observation)
         if match is not None:
             matches.append(match)
     return matches

@@ -123,8 +123,8 @@ def weekday_of(day: int) -> int:
 
 
 def thing(category: int, name: str) -> Thing:
-    """0 for no name."""
-    return category << 28 | crc32(name.encode()) & 0xFFFFFFF if name else 0
+    """0 for no name. Total: what an event holds need not be of the type that it should have."""
+    return category << 28 | crc32(str(name).encode(errors="surrogatepass")) & 0xFFFFFFF if name else 0
 
 
 BADGED, LOGGED_IN = thing(DONE, "badged"), thing(DONE, "logged in")

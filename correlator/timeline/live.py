@@ -29,6 +29,7 @@ class Match(msgspec.Struct, frozen=True, array_like=True, gc=False):
     site: str = ""
     max_wait_ms: int = 0
     count: int = 1  # events in the window, where there is one
+    is_shadow: bool = False  # told to those who try the rule out, and to nobody else
 
 
 class Entry(msgspec.Struct, frozen=True, array_like=True, gc=False):

@@ -62,6 +62,13 @@ class Marks:
         self.went_back = 0
         self._heard: dict[tuple[str, str], int] = {}  # newest arrival by feed and site
         self._groups: dict[tuple[str, str], list[SourceState]] = {}  # sources by feed and site
+        self._timing: dict[str, FeedTiming] = {}
+        self._sites: dict[str, SiteTiming] = {}
+        self.use(settings)
+
+    def use(self, settings: Settings) -> None:
+        """From the next frame on."""
+        self.settings = settings
         self._timing = {feed.feed: feed for feed in settings.feeds}
         self._sites = {site.site: site for site in settings.sites}
 

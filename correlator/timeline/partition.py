@@ -8,7 +8,6 @@ frozen cut of it between frames, for a checkpoint that is encoded while later fr
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from zlib import crc32
 
 from msgspec.structs import replace
 
@@ -82,6 +81,35 @@ class Partition:
         self.refused.forget(self.now_ms - self.program.settings.any_age_ms)
         self.timelines.rest()
         return changes
+
+    def activate(self, program: Program, since_ms: int) -> list[Change]:
+        """From here on *program* is in force. What happened since *since_ms* and is here already is folded
+        again; alerts of rules that are not told of any more are closed. Returns what readers must be told.
+        """
+        is_told = program.rules.keys() ^ self.program.rules.keys()
+        self.program = program
+        self.marks.use(program.settings)
+        changes: list[Change] = []
+        self.refused.begin()
+        final_ms = edge_ms = (
+            self._before_ms - program.settings.horizon_ms if self._before_ms > NEVER else NEVER
+        )
+        for entity in sorted(self.timelines):
+            timeline = self.timelines.peek(entity)
+            if timeline.last[0] < since_ms and not (is_told and self._has_told(timeline)):
+                continue
+            self.changed.touch(entity)
+            timeline = self.timelines.touch(entity)
+            timeline.refold(since_ms, self.codes, program)
+            self._tell(timeline, True, [], (final_ms, edge_ms), (), changes)
+        self.timelines.rest()
+        return changes
+
+    def _has_told(self, timeline: Timeline) -> bool:
+        """Is there anything that rules made of it, or may?"""
+        if timeline.open or any(block.matches for block in timeline.blocks):
+            return True
+        return bool(timeline.touch(self.codes).waiting)
 
     def _woken(self) -> list[tuple[str, Key, int]]:
         woken = self.wakes.woken(lambda key: self.marks.complete_ms(*key) if key[0] else self.now_ms)
@@ -279,7 +307,7 @@ class Partition:
 
     def _learn(self, learnt: Iterable[Learnt], matches: Iterable[Match]) -> None:
         """Models learn what no rule matched, told or a repeat of what was."""
-        matched = {i for match in matches for i in match.evidence}
+        matched = {i for match in matches if not match.is_shadow for i in match.evidence}
         for event, identity_type, features in learnt:
             if event.id not in matched:
                 self.scorer.learn(identity_type, features)
@@ -363,10 +391,3 @@ def _is_worthless(live: Live) -> bool:
 def _leaves_something(timeline: Timeline, live: Live) -> bool:
     """Windows or an episode that a late event may add to."""
     return bool(live.windows or timeline.tally.episodes)
-
-
-def stamp(crc: int, changes: Iterable[Change]) -> int:
-    """Running CRC of what was published: (uid, state) in order. The same log gives the same value."""
-    for change in changes:
-        crc = crc32(f"{change.alert.uid}\0{change.activity}\0{change.reason}".encode(), crc)
-    return crc

@@ -1,10 +1,11 @@
 """What the timeline needs of rules and models, which it may not import: two protocols.
 
-`rules.program.RuleProgram` and `models.scorer.Scorer` implement them.
+`rules.program.RuleProgram`, `rules.versions.Versions` and `models.scorer.Scorer` implement them.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Protocol
 
 import msgspec
@@ -27,6 +28,17 @@ class RuleFacts(msgspec.Struct, frozen=True):
     is_any_age: bool
     severity: str
     fires_incomplete: bool = False  # `on_incomplete: fire`: told with low confidence at `max_wait`
+    is_shadow: bool = False
+
+
+class Warming(msgspec.Struct, frozen=True):
+    """A rule that concludes from what its windows do not hold may do so when it has watched for *span_ms*.
+
+    *key*: of the windows, the same as long as the rule asks the same.
+    """
+
+    key: str
+    span_ms: int
 
 
 class Found(msgspec.Struct):
@@ -38,10 +50,20 @@ class Found(msgspec.Struct):
 
 
 class Program(Protocol):
-    """The rules of one bundle, ready to evaluate. Total: no method raises, whatever the observation."""
+    """Rules, ready to evaluate. Total: no method raises, whatever the observation."""
 
-    settings: Settings
-    rules: dict[str, RuleFacts]  # by id
+    @property
+    def settings(self) -> Settings: ...
+
+    @property
+    def rules(self) -> Mapping[str, RuleFacts]:
+        """By id: those whose alerts are told."""
+
+    def at(self, time_ms: int) -> Program:
+        """What events of *time_ms* are evaluated by."""
+
+    def facts(self, rule: str, time_ms: int) -> RuleFacts | None:
+        """Of the rule that decided at *time_ms*; None for one that nobody knows any more."""
 
     def on_event(self, entity: str, event: Event, live: Live) -> Found | None:
         """Evaluate every rule of the entity's kind on *event*; *live* is the state before it.
@@ -54,6 +76,9 @@ class Program(Protocol):
 
     def prune(self, windows: tuple[Window, ...], time_ms: int) -> tuple[Window, ...]:
         """*windows* without what cannot matter to an event at or after *time_ms*."""
+
+    def warming(self) -> Mapping[str, Warming]:
+        """By rule, of those that need it."""
 
     def on_too_late(self, observation: Observation) -> list[Match]:
         """Rules with `any_age`, evaluated on an event that is refused as too old, alone."""

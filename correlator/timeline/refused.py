@@ -50,6 +50,7 @@ class Refused:
                 match.event_id,
                 match.evidence,
                 match.values,
+                is_shadow=match.is_shadow,
             )
             changes.append(Change("create", alert, uid))
         return changes
@@ -57,7 +58,7 @@ class Refused:
     def remember(self, entity: str, matches: Iterable[Match], program: Program, now_ms: int) -> None:
         """*matches* are known of already, should their events come again when they are too old."""
         for match in matches:
-            rule = program.rules.get(match.rule)
+            rule = program.facts(match.rule, match.decided_ms)
             if rule is not None and rule.is_any_age:
                 self.told.setdefault(alert_uid(match.rule, entity, match.event_id), now_ms)
 

@@ -40,6 +40,11 @@ class Timelines(Mapping[str, Timeline]):
     def __len__(self) -> int:
         return len(self._held)
 
+    def peek(self, entity: str) -> Timeline:
+        """The timeline of *entity*, to look at: one at rest stays so."""
+        timeline = self._held[entity]
+        return state.load_timeline(entity, timeline) if isinstance(timeline, bytes) else timeline
+
     def touch(self, entity: str) -> Timeline:
         """The timeline of *entity*, a new one if it has none."""
         found = self._held.get(entity)

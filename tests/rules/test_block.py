@@ -32,7 +32,6 @@ def test_every_key_says_what_it_means() -> None:
 @pytest.mark.parametrize(
     ("block", "message"),
     [
-        ("mode: shadow", "shadow is not supported by this version"),
         ("mode: loud", "must be one of: alert, shadow, off"),
         ("budget: {entities: 20, per: 1h}", "budgets are not kept by this version"),
         ("budget: {entities: 0, per: 1h}", "must be a whole number from 1"),

@@ -9,9 +9,10 @@ from correlator.event import DAY_MS, HOUR_MS, MINUTE_MS, Event, Person, Place, S
 from correlator.frame import Arrival, Frame
 from correlator.timeline import entity as entity_module
 from correlator.timeline import fold
+from correlator.timeline.alert import stamp
 from correlator.timeline.habits import Habits
 from correlator.timeline.live import Live, Match
-from correlator.timeline.partition import Partition, stamp
+from correlator.timeline.partition import Partition
 from correlator.timeline.program import Program
 from correlator.timeline.state import StateError, load_rest
 from tests.events import changed

@@ -16,7 +16,7 @@ from correlator.timeline.fields import value
 from correlator.timeline.habits import Habits
 from correlator.timeline.live import Entry, Live, Match, Waiting, Window
 from correlator.timeline.observation import Observation
-from correlator.timeline.program import Found, RuleFacts
+from correlator.timeline.program import Found, RuleFacts, Warming
 from correlator.timeline.settings import FeedTiming, Settings
 
 FEEDS = (
@@ -69,6 +69,15 @@ class ToyProgram:
             )
             for name in ("burst", "leaver", "travel", "unbadged")
         }
+
+    def at(self, time_ms: int) -> ToyProgram:
+        return self
+
+    def facts(self, rule: str, time_ms: int) -> RuleFacts | None:
+        return self.rules.get(rule)
+
+    def warming(self) -> dict[str, Warming]:
+        return {}
 
     def on_event(self, entity: str, event: Event, live: Live) -> Found | None:
         observation = Observation(entity, event, live, self.settings, event.time_ms)
@@ -139,6 +148,32 @@ class ToyProgram:
         if event.kind == "access" and value(observation, "identity.status") == "terminated":
             return [Match(event.time_ms, event.id, "leaver", "high", (event.id,))]
         return []
+
+
+class SomeRules(ToyProgram):
+    """The rules named *told*, those of *shadow* in shadow."""
+
+    def __init__(self, toy: Toy, told: frozenset[str], shadow: frozenset[str]) -> None:
+        super().__init__(toy)
+        self.rules = {name: rule for name, rule in self.rules.items() if name in told}
+        self.shadow = shadow
+
+    def at(self, time_ms: int) -> SomeRules:
+        return self
+
+    def on_event(self, entity: str, event: Event, live: Live) -> Found | None:
+        found = super().on_event(entity, event, live)
+        if found is not None:
+            found.matches = [self._marked(match) for match in found.matches if match.rule in self.rules]
+            found.waiting = [w for w in found.waiting if w.rule in self.rules]
+        return found
+
+    def verdict(self, waiting: Waiting, observation: Observation) -> Match | None:
+        match = super().verdict(waiting, observation)
+        return None if match is None else self._marked(match)
+
+    def _marked(self, match: Match) -> Match:
+        return msgspec.structs.replace(match, is_shadow=match.rule in self.shadow)
 
 
 class NoScorer:

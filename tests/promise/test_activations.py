@@ -1,0 +1,126 @@
+"""The promise about order, while the rules change: whenever an activation reaches a partition, and however
+many of its events are there already, the open alerts are those of one fold over the sorted whole, each event
+evaluated by the rules that were in force at its time.
+"""
+
+from __future__ import annotations
+
+from random import Random
+
+import msgspec
+from hypothesis import given
+from hypothesis import strategies as st
+
+from correlator.event import HOUR_MS, MINUTE_MS, NEVER, Event
+from correlator.frame import Frame
+from correlator.rules.versions import Version, Versions
+from correlator.timeline.alert import Alert, Change
+from correlator.timeline.decide import decide
+from correlator.timeline.fold import fold, verdicts
+from correlator.timeline.live import Live
+from correlator.timeline.partition import Partition
+from correlator.timeline.program import Program
+from tests.timeline.streams import (
+    START_MS,
+    arrivals,
+    entity_of,
+    hired,
+    last_frame,
+    some_marks,
+    some_toys,
+    streams,
+)
+from tests.timeline.toy import NoScorer, SomeRules, Toy
+
+RULES = ("burst", "leaver", "travel", "unbadged")
+END_MS = START_MS + 4 * HOUR_MS
+
+
+some_rules = st.sets(st.sampled_from(RULES), min_size=1).map(frozenset)
+versions = st.lists(
+    st.tuples(st.integers(-30, 5 * 60), some_rules, some_rules, st.integers(2, 4)), min_size=1, max_size=3
+)
+
+
+def in_force(drawn: list[tuple[int, frozenset[str], frozenset[str], int]], toy: Toy) -> list[Version]:
+    found: list[Version] = []
+    for at, (minute, told, shadow, burst_min) in enumerate(sorted(drawn, key=lambda row: row[0])):
+        since_ms = START_MS + minute * MINUTE_MS if at else NEVER
+        toy = msgspec.structs.replace(toy, burst_min=burst_min)
+        found.append(Version(since_ms, SomeRules(toy, told, shadow)))
+    return found
+
+
+def wanted(events: list[Event], program: Program, partition: Partition, entity: str) -> dict[str, Alert]:
+    live, matches = fold(entity, Live(), events, program)
+    everything = [*matches, *verdicts(entity, live, live.waiting, program)]
+    told = [match for match in everything if match.rule in program.rules]
+    tally = partition.timelines[entity].tally
+    assert tally.edge_ms < START_MS, "nothing was absorbed"
+    return decide(entity, tally, told, partition.marks, program)[1]
+
+
+class Reader:
+    """Holds what was told."""
+
+    def __init__(self) -> None:
+        self.held: dict[str, Alert] = {}
+
+    def take(self, changes: list[Change], rules: set[str]) -> None:
+        for change in changes:
+            uid = change.alert.uid
+            assert (uid in self.held) == (change.activity != "create"), change
+            if change.activity == "close":
+                del self.held[uid]
+                assert (change.reason == "rule_removed") == (change.alert.rule not in rules)
+            else:
+                self.held[uid] = change.alert
+
+
+def saved(partition: Partition, program: Program) -> Partition:
+    partition.changed.add(set(partition.timelines))
+    partition.freeze()
+    entities = [(key, raw) for key, raw in partition.changed.slice(1_000) if raw is not None]
+    return Partition.restore(program, lambda _: NoScorer(), partition.changed.rest(), entities)
+
+
+@given(streams(3), some_toys, versions, st.randoms(use_true_random=False), st.integers(1, 9))
+def test_open_alerts_are_those_of_one_fold_under_the_rules_of_each_time(
+    events: list[Event],
+    toy: Toy,
+    drawn: list[tuple[int, frozenset[str], frozenset[str], int]],
+    random: Random,
+    count: int,
+) -> None:
+    toy = msgspec.structs.replace(toy, horizon_ms=12 * HOUR_MS)
+    force = in_force(drawn, toy)
+    mail = [(entity_of(e), e) for e in events + random.sample(events, len(events) // 3)]
+    random.shuffle(mail)
+    steps: list[Frame | int] = [
+        Frame("", tuple(mail[i::count]), arrivals(END_MS), some_marks(random, START_MS, END_MS))
+        for i in range(count)
+    ]
+    for at in sorted((random.randint(0, len(steps)) for _ in force[1:]), reverse=True):
+        steps.insert(at, 0)  # an activation
+    partition, reader, active = Partition(force[0].program, NoScorer(), 0), Reader(), 1
+    program: Program = force[0].program
+    for step in [hired(START_MS - HOUR_MS), *steps, last_frame(END_MS + HOUR_MS)]:
+        if isinstance(step, Frame):
+            reader.take(partition.step(step), set(program.rules))
+        else:
+            active += 1
+            program = Versions(force[:active])
+            reader.take(partition.activate(program, force[active - 1].since_ms), set(program.rules))
+        if random.random() < 0.3:
+            partition = saved(partition, program)
+    expected: dict[str, Alert] = {}
+    for entity in partition.timelines:
+        own = [e for e in events if entity_of(e) == entity]
+        people = [e for who, e in hired(START_MS - HOUR_MS).rows if who == entity]
+        whole = sorted({e.id: e for e in [*people, *own]}.values(), key=lambda e: e.order)
+        expected |= wanted(whole, program, partition, entity)
+    assert essence(reader.held) == essence(expected)
+
+
+def essence(alerts: dict[str, Alert]) -> set[tuple[object, ...]]:
+    return {(a.uid, a.rule, a.entity, a.severity, a.evidence, a.is_shadow) for a in alerts.values()}
