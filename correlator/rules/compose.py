@@ -20,7 +20,7 @@ from correlator.rules.logic import BadLogic, clauses
 from correlator.rules.reading import Reader, nearest, spell
 from correlator.rules.rule import Base, Condition, Correlation, Leaf, Settle, bases_of, leaves
 from correlator.rules.schema import FEEDS
-from correlator.timeline.fields import Field
+from correlator.timeline.field import Field
 
 BASES_MAX = 200  # rules that a correlation counts, nested ones included
 NESTED_MAX = 10  # levels
