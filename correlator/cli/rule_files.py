@@ -65,8 +65,9 @@ def read_rules(
         text, wrong = read_text(file)
         read, wrong = ([], wrong) if wrong else load_yaml_all(text, str(file))
         problems += wrong
-        if not is_wrong(wrong):
-            documents += read
+        documents += read
+        if not read and not wrong:
+            problems.append(Problem(str(file), 0, 0, "", "the file is empty", "warning"))
     rules, wrong = load_rules(documents, lists=lists, today=today)
     return rules, sorted({*problems, *wrong})
 

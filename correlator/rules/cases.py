@@ -65,6 +65,7 @@ SETTABLE: dict[str, tuple[str, str]] = {
 }
 
 _CASE = ("name", "expect", "expect_from", "expect_at", "start", "person", "events", "marks")
+_OF_AN_EVENT = ("offset", "arrives", "repeat")  # keys that are no fields
 _PERSON = ("type", "department", "home_site", "hired", "status", "credentials")
 _TYPES = {"str": (str,), "int": (int,), "float": (int, float), "bool": (bool,)}
 
@@ -166,17 +167,19 @@ def _event(reader: Reader, found: object, path: Path, fields: Mapping[str, Field
     every_ms, times = _repeat(reader, found, path)
     named: list[tuple[str, str | int | float | bool]] = []
     for name, value in found.items():
-        if name in {"offset", "arrives", "repeat"}:
+        if name in _OF_AN_EVENT:
             continue
         if name not in SETTABLE:
             derived = "is derived from events: write these" if name in fields else "is no field"
-            reader.say((*path, name), f"{name!r} {derived}{nearest(name, SETTABLE)}")
+            reader.say((*path, name), f"{name!r} {derived}{nearest(name, (*_OF_AN_EVENT, *SETTABLE))}")
         elif isinstance(value, str | int | float | bool) and _has_type(value, fields[name]):
             named.append((name, value))
         else:
             reader.say((*path, name), f"{name} must be {fields[name].value_type}")
-    if found.get("event.kind") not in KINDS[:3]:
-        reader.say(path, f"event.kind must be one of: {', '.join(KINDS[:3])}")
+    if "event.kind" in found:
+        reader.choice(found["event.kind"], (*path, "event.kind"), KINDS[:3])
+    else:
+        reader.say(path, f"event.kind is missing, one of: {', '.join(KINDS[:3])}")
     if offset_ms is None:
         return []
     offsets = [offset_ms + every_ms * at for at in range(times)]

@@ -148,7 +148,8 @@ class Emitter:
 
     def _addresses(self, leaf: Leaf, number: int) -> Piece | None:
         """A test of networks: what is no address is of an unexpected type."""
-        if leaf.field not in GUARDED or not all(isinstance(test, Cidr) for test in leaf.tests):
+        is_text = leaf.field in GUARDED and holds_of(leaf.field) == "text"
+        if not is_text or not all(isinstance(test, Cidr) for test in leaf.tests):
             return None
         written = self._written(leaf, is_needed=True)
         first, name = self._once(f"{leaf.field} as an address", f"{self.constant(_address)}({written})")

@@ -63,6 +63,9 @@ def load_rules(
     apply_filters(drafts, targets, today)
     known = Known(targets, fields, horizon_ms)
     rules = [rule for draft in drafts if (rule := _build(draft, known, today)) is not None]
+    for draft in drafts:
+        if draft.is_filter:
+            check_lines(draft, fields)
     if today is not None:
         advise_drafts(drafts, today)
         advise_together(drafts, rules)
@@ -202,20 +205,21 @@ def _check_block(
     reader: Reader, draft: Draft, settle: Settle | None, entity: EntityKind, known: Known
 ) -> None:
     block, path = draft.block, ("correlator",)
-    for at, name in enumerate(block.evidence):
-        check_name(reader, name, (*path, "evidence", at), entity, known.fields)
+    for index, name in enumerate(block.evidence):
+        check_name(reader, name, (*path, "evidence", index), entity, known.fields)
     if block.is_any_age and (block.settle is not None or draft.section is not None):
         reader.say(
             (*path, "any_age"), "is for rules on a single event: not with settle, not on a correlation"
         )
     if "expires" in block.keys:
         reader.say((*path, "expires"), "is for filters: a rule is reviewed (review_by) or turned off (mode)")
-    if settle is None:
+    at_field = settle.at if settle is not None else block.settle.at if block.settle is not None else None
+    if at_field is None:
         return
     place = (*path, "settle", "at")
     if (
-        check_name(reader, settle.at, place, entity, known.fields)
-        and known.fields[settle.at].value_type != "str"
+        check_name(reader, at_field, place, entity, known.fields)
+        and known.fields[at_field].value_type != "str"
     ):
         reader.say(place, "must be the name of a field that holds a site, such as place.site")
 

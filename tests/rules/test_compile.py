@@ -260,6 +260,13 @@ def test_what_is_no_address_is_counted_for_each_condition_that_asks() -> None:
     assert generated(wanted, observe(login(ip="10.1.2.3"))) == ([0], Counter())
 
 
+def test_an_address_is_not_looked_for_where_there_is_no_text() -> None:
+    wanted = (Leaf("access.duress", (Cidr("192.0.2.0/24"),)),)
+    assert generated(wanted, observe(access(duress=True))) == interpreted(
+        wanted, observe(access(duress=True))
+    )
+
+
 def test_a_dear_field_is_read_once_and_only_if_it_matters(monkeypatch: pytest.MonkeyPatch) -> None:
     field, calls = FIELDS["presence.here"], list[Observation]()
 

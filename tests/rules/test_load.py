@@ -46,16 +46,51 @@ def test_all_mistakes_are_said_at_once_each_with_its_place() -> None:
     text = rule(detection, "correlator: {entitty: door, suppress: {for: soon}}\n").replace("low", "lowish")
     assert_said(
         text,
-        "4:1 level: 'lowish' is not a valid Sigma rule level",
+        "4:1 level: must be one of: informational, low, medium, high, critical: did you mean low?",
         "8:5 detection.s.login.outcom: unknown field 'login.outcom': did you mean login.outcome?",
         "9:5 detection.s.place.criticality: place.criticality is a number",
         "10:5 detection.s.source.ip|cidr: Invalid CIDR",
-        "11:5 detection.s.device.id|regexp: Unknown modifier",
-        "12:5 detection.s.credential.id|re: Regular expression '(' is invalid",
+        "11:5 detection.s.device.id|regexp: unknown modifier 'regexp'",
+        "12:5 detection.s.credential.id|re: '(' is no regular expression: missing )",
         "13:3 detection.condition: 't' is not a search of this rule: s",
         "14:14 correlator.entitty: unknown key 'entitty': did you mean entity?",
         "14:40 correlator.suppress.for: must be a duration",
     )
+
+
+def test_mistakes_beside_a_mistake_are_said_too() -> None:
+    """Of a correlation the rules and fields that it names, of a block the fields that it settles at."""
+    section = (
+        "type: event_counts\nrules: [base, bas]\ngroup-by: [identity.ids]\ntimespan: 10m\ncondition: {gte: 5}"
+    )
+    assert_said(
+        counting(section),
+        "correlation.type: must be one of",
+        "correlation.rules[1]: there is no rule 'bas': did you mean base?",
+        "correlation.group-by[0]: unknown field 'identity.ids': did you mean identity.id?",
+    )
+    assert_said(
+        rule("s: {event.kind: login}\ncondition: s", "correlator: {settle: {at: place.sit}}\n"),
+        "correlator.settle: feed is missing",
+        "correlator.settle: grace is missing",
+        "correlator.settle.at: unknown field 'place.sit': did you mean place.site?",
+    )
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("status: expermental\n", "status: must be one of: stable, test, experimental"),
+        ("tags: [attack.t1078, t1078]\n", "tags[1]: 't1078' has no namespace, as in attack.t1078"),
+        ("correlator: {mode: shadwo}\n", "mode: must be one of: alert, shadow, off: did you mean shadow?"),
+    ],
+)
+def test_words_that_are_none(line: str, message: str) -> None:
+    assert_said(rule("s: {event.kind: login}\ncondition: s", line), message)
+
+
+def test_look_around_is_beyond_re2() -> None:
+    assert_said(rule(f"{LOGIN}device.id|re: '(?=x)'\ncondition: s"), "RE2 has no look-around")
 
 
 def test_unknown_fields_name_the_nearest_known_one() -> None:
@@ -168,7 +203,7 @@ def test_settle_is_checked() -> None:
     text = rule(
         "s: {event.kind: login}\ncondition: s", "correlator: {settle: {feed: badge, at: x, grace: 2}}"
     )
-    assert_said(text, "must be one of: access, door, login", "must be a duration")
+    assert_said(text, "must be one of: access, door, login", "unknown field 'x'", "must be a duration")
     assert_said(rule("s: {event.kind: login}\ncondition: s", "correlator: {settle: {}}"), *["is missing"] * 3)
     odd = SETTLE.replace("place.site", "place.lat")
     assert_said(rule("s: {event.kind: login}\ncondition: s", odd), "a field that holds a site")
