@@ -71,7 +71,7 @@ def read_texts(directory: Path) -> tuple[Bundle | None, dict[str, str], list[Pro
     networks = reading.part(
         NETWORKS, lambda found, lines: parse_networks(found, lines, sites), is_needed=False
     )
-    rules = reading.rules(general.settings().horizon_ms)
+    rules = reading.rules(general.settings().horizon_ms, None if names is None else feeds)
     if reading.has_errors or sites is None:
         return None, {}, sorted(reading.problems)
     bundle = _bundle(reading.hash(), general, feeds, (sites, networks or Networks()), rules)
@@ -244,7 +244,8 @@ class _Reading:
         self._said.setdefault("feeds", []).append(document)
         return feed
 
-    def rules(self, horizon_ms: int) -> list[Rule]:
+    def rules(self, horizon_ms: int, feeds: list[Feed] | None) -> list[Rule]:
+        """The rules; without *feeds* it is not known which fields of records they may use."""
         lists = self.part(LISTS, read_lists, is_needed=False)
         documents: list[tuple[object, Lines]] = []
         for path in sorted(self._folder("rules").glob("*.yml")):
@@ -253,7 +254,8 @@ class _Reading:
                 found, problems = load_yaml_all(text, str(path))
                 self.problems += problems
                 documents += found
-        rules, problems = load_rules(documents, lists=lists, horizon_ms=horizon_ms)
+        kept = None if feeds is None else {name for feed in feeds for name in feed.raw}
+        rules, problems = load_rules(documents, lists=lists, kept=kept, horizon_ms=horizon_ms)
         self.problems += problems
         self._said["rules"] = [document for document, _ in documents]
         return rules

@@ -13,6 +13,7 @@ from correlator.rules.draft import Draft
 from correlator.rules.impossible import Found, impossible, odd_values
 from correlator.rules.rule import Correlation, Rule, fingerprint_of
 from correlator.rules.tidy import oddities
+from correlator.rules.vendor import Names
 
 _UNHEARD = ("suppress", "retract", "severity", "evidence", "any_age")  # keys that only alerts have use for
 
@@ -45,6 +46,18 @@ def advise_drafts(drafts: Sequence[Draft], today: date) -> None:
         if draft.has_errors:  # what can be said of its lines is said, too
             for leaf in draft.places:
                 _say_of_lines(draft, odd_values(leaf))
+
+
+def advise_names(drafts: Sequence[Draft], names: Names) -> None:
+    """Of each name that is no field of the reference, where it is first used, what should be known."""
+    for draft in drafts:
+        said = set[str]()
+        for leaf in draft.places:
+            for name in leaf.reads():
+                if name in names and not names.is_ours(name) and name not in said and names.advice(name):
+                    said.add(name)
+                    lines, path = draft.place(leaf)
+                    draft.problems.append(lines.problem(path, names.advice(name), "warning"))
 
 
 def advise_together(drafts: Sequence[Draft], rules: Sequence[Rule]) -> None:

@@ -20,7 +20,7 @@ from correlator.rules.logic import BadLogic, clauses
 from correlator.rules.reading import Reader, nearest, spell
 from correlator.rules.rule import Base, Condition, Correlation, Leaf, Settle, bases_of, leaves
 from correlator.rules.schema import FEEDS
-from correlator.timeline.fields import Field
+from correlator.rules.vendor import Names
 
 BASES_MAX = 200  # rules that a correlation counts, nested ones included
 NESTED_MAX = 10  # levels
@@ -31,7 +31,7 @@ class Known(msgspec.Struct, frozen=True):
     """What a rule may refer to, and how long it may look."""
 
     rules: Mapping[str, Draft]
-    fields: Mapping[str, Field]
+    fields: Names
     horizon_ms: int
 
 
@@ -52,7 +52,7 @@ def _say_once(draft: Draft, leaf: Leaf, message: str) -> None:
         draft.problems.append(problem)
 
 
-def check_lines(draft: Draft, fields: Mapping[str, Field]) -> None:
+def check_lines(draft: Draft, fields: Names) -> None:
     """Fields and types of the lines of *draft* that can be read, where its condition is not checked as a
     whole: for whatever entity has the field.
     """
@@ -76,7 +76,7 @@ def check_references(draft: Draft, known: Known) -> None:
         fields += _texts(condition.get("field"), ("correlation", "condition", "field"))
     for path, name in fields:
         if name not in known.fields and not (isinstance(aliases, dict) and name in aliases):
-            draft.say(path, f"unknown field {name!r}{nearest(name, known.fields)}")
+            draft.say(path, known.fields.unknown(name))
 
 
 def _texts(found: object, path: Path) -> list[tuple[Path, str]]:
@@ -196,7 +196,7 @@ def _base(  # noqa: PLR0917
             if find(reference, known.rules) is base:
                 check_name(reader, field, ("correlation", "aliases", name, reference), entity, known.fields)
                 return field
-        if aliased and name not in known.fields:
+        if aliased and not known.fields.is_ours(name):
             reader.say(("correlation", "aliases", name), f"names no field of the rule {base.name!r}")
         else:
             check_name(reader, name, path, entity, known.fields)
@@ -207,7 +207,7 @@ def _base(  # noqa: PLR0917
     values = tuple(named(n, ("correlation", "condition", "field")) for n in section.fields)
     if section.type in {"value_sum", "value_avg"}:
         for name in values:
-            if name in known.fields and known.fields[name].value_type not in {"int", "float"}:
+            if name in known.fields and known.fields[name].value_type not in {"int", "float", "raw"}:
                 reader.say(
                     ("correlation", "condition", "field"), f"{name} is not a number: nothing to add up"
                 )

@@ -9,12 +9,12 @@ problems, never an exception. A rule with an error is left out, and so is what r
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import date
 
 from correlator.event import DAY_MS, EntityKind
 from correlator.problem import Problem
-from correlator.rules.advice import advise, advise_drafts, advise_together
+from correlator.rules.advice import advise, advise_drafts, advise_names, advise_together
 from correlator.rules.block import SUPPRESS_MS
 from correlator.rules.cases import read_cases
 from correlator.rules.check import check_name
@@ -34,6 +34,7 @@ from correlator.rules.reading import Reader, nearest, spell
 from correlator.rules.rule import Case, Rule, Settle, SeverityBy
 from correlator.rules.schema import LEVELS
 from correlator.rules.values import Lists
+from correlator.rules.vendor import Names
 from correlator.timeline.fields import FIELDS, Field
 
 __all__ = ["Document", "load_rules"]
@@ -44,14 +45,16 @@ def load_rules(
     fields: Mapping[str, Field] = FIELDS,
     *,
     lists: Lists | None = None,
+    kept: Collection[str] | None = None,
     horizon_ms: int = DAY_MS,
     today: date | None = None,
 ) -> tuple[list[Rule], list[Problem]]:
     """Rules in order of id, and all problems in order of file and line.
 
-    *lists*: the values of `|expand`, by name. *horizon_ms*: how far the timeline goes back. With *today*
-    also what a reviewer would say then, as warnings: rules without tests, conditions that cannot hold, late
-    reviews, exceptions that have expired.
+    *lists*: the values of `|expand`, by name. *kept*: names that feeds keep of their sources' own
+    records, None where that is not known (`vendor`). *horizon_ms*: how far the timeline goes back.
+    With *today* also what a reviewer would say then, as warnings: rules without tests, conditions that
+    cannot hold, late reviews, exceptions that have expired.
 
     With any problem that is an error the rules must not be used: a base rule may be missing among them.
     """
@@ -61,13 +64,15 @@ def load_rules(
     mark_counted(drafts, targets)
     _put_beside(drafts, targets)
     apply_filters(drafts, targets, today)
-    known = Known(targets, fields, horizon_ms)
+    names = Names(fields, kept)
+    known = Known(targets, names, horizon_ms)
     rules = [rule for draft in drafts if (rule := _build(draft, known, today)) is not None]
     for draft in drafts:
         if draft.is_filter:
-            check_lines(draft, fields)
+            check_lines(draft, names)
     if today is not None:
         advise_drafts(drafts, today)
+        advise_names(drafts, names)
         advise_together(drafts, rules)
     problems = sorted({problem for draft in drafts for problem in draft.problems})
     return sorted(rules, key=lambda rule: rule.id), problems
@@ -163,7 +168,7 @@ def _build(draft: Draft, known: Known, today: date | None) -> Rule | None:
     return rule
 
 
-def _cases(reader: Reader, draft: Draft, fields: Mapping[str, Field]) -> tuple[Case, ...]:
+def _cases(reader: Reader, draft: Draft, fields: Names) -> tuple[Case, ...]:
     """The tests in the rule's block, its exemplars, and those in documents beside it."""
     cases: tuple[Case, ...] = ()
     if draft.block.tests is not None:
@@ -246,7 +251,7 @@ def _severity_by(reader: Reader, draft: Draft, entity: EntityKind, known: Known)
 
 
 def _parse(text: str, value_type: str) -> str | float | bool:
-    if value_type == "str":
+    if value_type in {"str", "raw"}:
         return text.lower()
     if value_type == "bool":
         if text.lower() not in {"true", "false"}:

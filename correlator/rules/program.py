@@ -146,7 +146,7 @@ class RuleProgram:
         """A settled rule holds at its event; an event without a site cannot be decided."""
         if value(observation, settle.at) is None:
             return
-        named = (*single.rule.reads(), settle.at)
+        named = (*(name for name in single.rule.reads() if name in FIELDS), settle.at)
         seen = {name: value(observation, name) for name in named if name not in single.later}
         margin_ms = observation.event.shape.site_skew_s * SECOND_MS  # what came before may be dated after
         due_ms = observation.event.time_ms + settle.grace_ms + margin_ms
@@ -319,8 +319,13 @@ def _facts(rule: Rule) -> RuleFacts:
 def _single(rule: Rule) -> _Single:
     assert rule.condition is not None
     settle = rule.settle
-    later = tuple(n for n in rule.reads() if settle is not None and FIELDS[n].feed == settle.feed)
+    later = tuple(n for n in rule.reads() if settle is not None and _feed(n) == settle.feed)
     return _Single(rule, rule.condition, settle, later)
+
+
+def _feed(name: str) -> str:
+    """Whose feed *name* concludes from; "" for what the event itself says."""
+    return FIELDS[name].feed if name in FIELDS else ""
 
 
 def _linked(names: Iterable[str]) -> tuple[str, ...]:
@@ -336,5 +341,7 @@ def _quoted(rule: Rule) -> tuple[str, ...]:
     return tuple(
         n
         for n in names
-        if rule.entity in FIELDS[n].entities and not n.endswith(".event_id") and n not in silent
+        if (n not in FIELDS or rule.entity in FIELDS[n].entities)
+        and not n.endswith(".event_id")
+        and n not in silent
     )

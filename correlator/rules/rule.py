@@ -182,12 +182,19 @@ class SeverityBy(msgspec.Struct, frozen=True):
     levels: tuple[tuple[str | int | float | bool, Severity], ...]
 
 
+RawValue = str | int | float | bool | tuple[str | int | float | bool, ...] | None
+
+
 class CaseEvent(msgspec.Struct, frozen=True):
-    """An event of a test: field names to values. Offsets from the test's start, in ms."""
+    """An event of a test: field names to values. Offsets from the test's start, in ms.
+
+    *raw*: what the source's own record said, by its names.
+    """
 
     offset_ms: int
     arrives_ms: int
     fields: tuple[tuple[str, str | int | float | bool], ...]
+    raw: tuple[tuple[str, RawValue], ...] = ()
 
 
 class CaseMark(msgspec.Struct, frozen=True):

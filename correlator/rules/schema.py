@@ -49,7 +49,7 @@ _EVENT: Schema = {
         "repeat": _object(("every", "times"), every=DURATION, times={"type": "integer", "minimum": 1}),
         "event.kind": {"enum": list(FEEDS)},
     },
-    "additionalProperties": {"type": ["string", "number", "boolean"]},
+    "additionalProperties": {"type": ["string", "number", "boolean", "array", "null"]},
 }
 _PERSON = _object(
     type=TEXT,

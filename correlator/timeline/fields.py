@@ -17,8 +17,9 @@ from correlator.event import DAY_MS, MINUTE_MS, SECOND_MS, Credential, EntityKin
 from correlator.timeline import presence, travel
 from correlator.timeline.live import Scalar, SitePresence
 from correlator.timeline.observation import Observation
+from correlator.timeline.raw import joined
 
-ValueType = Literal["str", "int", "float", "bool"]
+ValueType = Literal["str", "int", "float", "bool", "raw"]  # raw: whatever a source's own record says
 Get = Callable[[Observation], Scalar]
 
 IDENTITY: tuple[EntityKind, ...] = ("identity",)
@@ -40,10 +41,11 @@ class Field(msgspec.Struct, frozen=True):
 
 
 def value(observation: Observation, name: str) -> Scalar:
-    """Value of field *name*; None when absent. Raises KeyError for a name that is not in the table."""
+    """Value of field *name*; None when absent. A name that is not in the table is one of the source's own."""
     if name in observation.seen:
         return observation.seen[name]
-    return FIELDS[name].get(observation)
+    field = FIELDS.get(name)
+    return joined(observation, name) if field is None else field.get(observation)
 
 
 # -------------------------------------------------------------- the event itself

@@ -39,6 +39,7 @@ from correlator.rules.rule import (
 from correlator.timeline.fields import FIELDS
 from correlator.timeline.live import DoorState, Live, Scalar, SitePresence
 from correlator.timeline.observation import Observation
+from correlator.timeline.raw import ALL, pack_raw
 from correlator.timeline.settings import Settings
 from tests.rules.writing import access, login, observe
 
@@ -70,10 +71,21 @@ shapes = st.builds(
     st.none() | st.builds(Network, text, text, number), text, flag, text, text,
     st.sampled_from((0, 60, -300)), mostly(st.none() | st.booleans()),
 )  # fmt: skip
+own_names = st.sampled_from(("EventID", "Image", "user.name", "gone", "user"))
+members = st.one_of(
+    st.none(),
+    words,
+    st.booleans(),
+    st.sampled_from((1, 4625, 2.0, "4625", "2.5", "TRUE", "2026-01-09T08:31:02Z")),
+)
+records = st.dictionaries(
+    st.sampled_from(("EventID", "Image")), members | st.lists(members, max_size=3), max_size=2
+).flatmap(lambda found: st.just(found) | st.just({**found, "user": {"name": "aB-c"}}))
+raws = st.none() | records.map(lambda found: pack_raw(found, (ALL,))) | st.just(b"no record")
 events = st.builds(
     Event, times, words, shapes, text, text, mostly(st.sampled_from(ADDRESSES)), text, text,
     time_claimed_ms=st.none() | times,
-    score=st.none() | st.builds(Score, number, flag, st.just(("a", "ab"))),
+    score=st.none() | st.builds(Score, number, flag, st.just(("a", "ab"))), raw=raws,
 )  # fmt: skip
 people = st.builds(
     Person, st.just("e1"), st.just(0), text, text, text, st.none() | times,
@@ -149,6 +161,8 @@ leaves: st.SearchStrategy[Condition] = st.one_of(
     ),
     names.flatmap(lambda name: st.builds(Leaf, st.just(name), some(fitting(name)))),
     st.builds(Leaf, names, some(tests), st.booleans(), st.booleans()),
+    st.builds(Leaf, own_names, some(tests | st.builds(Refers, own_names)), st.booleans(), st.booleans()),
+    st.builds(Leaf, names, some(st.builds(Refers, own_names)), st.booleans(), st.booleans()),
     st.builds(Leaf, st.just("event.kind"), kinds, is_negated=st.booleans()),
     st.builds(Leaf, st.just(KEYWORDS), some(keywords), st.booleans(), st.booleans()),
     st.builds(Leaf, st.sampled_from(("place.site", "access.outcome")), some(st.builds(Text, whole))),
