@@ -22,7 +22,7 @@ import msgspec
 from correlator.adapters.documents import LISTS, read_text, shipped
 from correlator.adapters.schema_store import read_schemas
 from correlator.adapters.yaml_lines import load_yaml, load_yaml_all
-from correlator.alerts.text import rule_text
+from correlator.alerts.text import RuleText, rule_text
 from correlator.intake.decode import Schemas
 from correlator.intake.feeds import Feed, parse_feed
 from correlator.intake.general import FEEDS, General, parse_general
@@ -35,6 +35,7 @@ from correlator.rules.lists import read_lists
 from correlator.rules.load import load_rules
 from correlator.rules.program import RuleProgram
 from correlator.rules.rule import Rule
+from correlator.timeline.risk import RISK
 
 GENERAL, SITES, NETWORKS = "correlator.yml", "sites.yml", "networks.yml"
 T = TypeVar("T")
@@ -148,6 +149,8 @@ def _bundle(
     )
     program = RuleProgram(rules, settings)
     texts = {rule.id: rule_text(rule) for rule in rules if rule.id in program.rules}
+    if RISK in program.rules:
+        texts[RISK] = RuleText(RISK, "risk", program.rules[RISK].title, level="high")
     return Bundle(stamp, program, intake, settings, texts)
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from datetime import date
+from typing import Any
 
 from correlator.event import DAY_MS, EntityKind
 from correlator.problem import Problem
@@ -133,7 +134,6 @@ def _build(draft: Draft, known: Known, today: date | None) -> Rule | None:
     draft.problems += reader.problems
     if draft.has_errors or (draft.condition is None and correlation is None):
         return None
-    block = draft.block
     rule = Rule(
         id=draft.id,
         name=draft.name,
@@ -144,28 +144,39 @@ def _build(draft: Draft, known: Known, today: date | None) -> Rule | None:
         correlation=correlation,
         settle=settle,
         severity_by=severity_by,
-        suppress_ms=suppress_ms if block.suppress_ms is None else block.suppress_ms,
-        may_retract=block.may_retract,
-        is_any_age=block.is_any_age,
-        is_alerting=is_heard and block.mode != "off",
-        is_shadow=block.mode == "shadow",
-        evidence=block.evidence,
-        description=draft.text("description"),
-        status=draft.text("status"),
-        tags=draft.texts("tags"),
-        controls=block.controls,
-        owner=block.owner,
-        references=draft.texts("references"),
-        falsepositives=draft.texts("falsepositives"),
+        suppress_ms=suppress_ms if draft.block.suppress_ms is None else draft.block.suppress_ms,
+        is_alerting=is_heard and draft.block.mode != "off",
         cases=cases,
-        lines=tuple(draft.item_texts.values()),
-        searches=tuple(draft.searches.values()),
-        file=draft.lines.file,
-        line=draft.lines.at(())[0],
+        **_taken(draft),
     )
     if today is not None:
         advise(draft, rule, today, is_heard=is_heard)
     return rule
+
+
+def _taken(draft: Draft) -> dict[str, Any]:
+    """What a rule takes over from *draft* as it is."""
+    block = draft.block
+    return {
+        "may_retract": block.may_retract,
+        "is_any_age": block.is_any_age,
+        "is_shadow": block.mode == "shadow",
+        "budget": block.budget,
+        "risk": block.risk,
+        "requires": block.requires,
+        "evidence": block.evidence,
+        "description": draft.text("description"),
+        "status": draft.text("status"),
+        "tags": draft.texts("tags"),
+        "controls": block.controls,
+        "owner": block.owner,
+        "references": draft.texts("references"),
+        "falsepositives": draft.texts("falsepositives"),
+        "lines": tuple(draft.item_texts.values()),
+        "searches": tuple(draft.searches.values()),
+        "file": draft.lines.file,
+        "line": draft.lines.at(())[0],
+    }
 
 
 def _cases(reader: Reader, draft: Draft, fields: Names) -> tuple[Case, ...]:

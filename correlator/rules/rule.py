@@ -17,6 +17,8 @@ from typing import Literal
 import msgspec
 
 from correlator.event import EntityKind, Kind
+from correlator.rules.requires import Requires
+from correlator.timeline.program import Budget
 
 MANY = 0  # in `Text.parts`: any characters, also none
 ONE = 1  # exactly one character
@@ -264,6 +266,9 @@ class Rule(msgspec.Struct, frozen=True):
     is_any_age: bool = False
     is_alerting: bool = True  # False: only counted by a correlation, or off
     is_shadow: bool = False  # its alerts go where it is tried out
+    budget: Budget | None = None
+    risk: int = 0
+    requires: Requires | None = None
     evidence: tuple[str, ...] = ()  # fields that the explanation quotes
     description: str = ""
     status: str = ""
