@@ -106,8 +106,8 @@ class Leaf(msgspec.Struct, frozen=True, tag=True):
 
     def reads(self) -> tuple[str, ...]:
         """Fields that are named; keywords name none."""
-        named = (self.field, *(t.field for t in self.tests if isinstance(t, Refers)))
-        return tuple(name for name in named if name != KEYWORDS)
+        named = () if self.field == KEYWORDS else (self.field,)
+        return (*named, *(t.field for t in self.tests if isinstance(t, Refers)))
 
 
 class And(msgspec.Struct, frozen=True, tag=True):

@@ -77,6 +77,7 @@ def test_unknown_fields_name_the_nearest_known_one() -> None:
         ("place.criticality: true", "not true or false"),
         ("place.criticality|fieldref: place.site", "never equal"),
         ("place.criticality|fieldref|startswith: place.lat", "are for text"),
+        ("device.id|fieldref|neq: ''", "unknown field ''"),
         ("device.id|fieldref: place.such", "unknown field 'place.such'"),
         ("device.id|expand: '%list%'", "there is no value list 'list'"),
         ("device.id|expand: list", "between percent signs"),
