@@ -142,8 +142,13 @@ class Sites:
         return list(self._sites)
 
     def timing(self) -> tuple[SiteTiming, ...]:
-        """What the marks need of each site, for `timeline.settings.Settings`."""
-        return tuple(site.timing for site in self._sites.values())
+        """What the timeline must know of each site, for `timeline.settings.Settings`."""
+        readers = {place.site for place, _ in self._readers.values()}
+        exits = {place.site for place, direction in self._readers.values() if direction == "out"}
+        return tuple(
+            msgspec.structs.replace(site.timing, has_readers=name in readers, has_exits=name in exits)
+            for name, site in self._sites.items()
+        )
 
 
 def parse_sites(

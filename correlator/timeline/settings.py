@@ -45,6 +45,8 @@ class SiteTiming(msgspec.Struct, frozen=True):
     sources: tuple[
         tuple[str, str], ...
     ] = ()  # (feed, source) configured; one never heard is listed, not waited for
+    has_readers: bool = True
+    has_exits: bool = True  # readers that see people leave
 
 
 class Settings(msgspec.Struct, frozen=True):
@@ -55,6 +57,7 @@ class Settings(msgspec.Struct, frozen=True):
     skew_max_ms: int = (
         MINUTE_MS  # a source whose clock is off by more contradicts nobody (timeline/clocks.py)
     )
+    risk_threshold: int = 100  # points of an entity and day from which on its risk is an alert
     any_age_ms: int = 7 * DAY_MS  # how long uids of alerts on too-late events are remembered
     # presence (timeline/presence.py)
     presence_taken: float = 0.95
