@@ -27,6 +27,7 @@ class Finding(msgspec.Struct):
     """What must be equal of an alert, and what tells two records of one change apart."""
 
     activity_id: int
+    time: int
     severity: str
     finding_info: _Id
     metadata: _Id
