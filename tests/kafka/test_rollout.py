@@ -127,7 +127,9 @@ def _severities(deployment: Deployment) -> list[str]:
     """Of the rule's alerts as they stand now, by time of the reads: each that differs from the last."""
     found = [read_finding(record.value or b"") for record in deployment.committed(deployment.topics.alerts)]
     newest = {
-        f.finding_info.uid: (f.time, f.severity) for f in found if f.unmapped.correlator.rule_id == RULE
+        f.finding_info.uid: (f.finding_info.created_time, f.severity)
+        for f in found
+        if f.unmapped.correlator.rule_id == RULE
     }
     severities = [severity for _, severity in sorted(newest.values())]
     return [s for before, s in zip(["", *severities], severities, strict=False) if s != before]
