@@ -14,7 +14,7 @@ from typing import Annotated, TypeVar, cast
 
 import msgspec
 
-from correlator.event import Event, Kind, Network, Person, Place, Score, Shape
+from correlator.event import Event, Kind, Network, Occurrence, Person, Place, Score, Shape
 
 T = TypeVar("T")
 
@@ -161,6 +161,9 @@ class _PackedShape(msgspec.Struct, frozen=True, array_like=True, gc=False):
     application: int
     offset_min: int
     is_business_hours: bool | None
+    occurrence: int
+    skew_s: int
+    site_skew_s: int
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -190,6 +193,9 @@ def dump_shapes(shapes: list[Shape]) -> bytes:
             word[s.application],
             s.offset_min,
             s.is_business_hours,
+            word[s.occurrence],
+            s.skew_s,
+            s.site_skew_s,
         )
         for s in shapes
     ]
@@ -220,6 +226,9 @@ def load_shapes(raw: bytes) -> list[Shape]:
             words[s.application],
             s.offset_min,
             s.is_business_hours,
+            cast("Occurrence", words[s.occurrence]),
+            s.skew_s,
+            s.site_skew_s,
         )
         for s in table.shapes
     ]

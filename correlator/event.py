@@ -93,6 +93,9 @@ class Person(msgspec.Struct, frozen=True, array_like=True, gc=False):
     host_id: str = ""  # identity that answers for a visitor
 
 
+Occurrence = Literal["", "live", "late", "replay"]
+
+
 class Shape(msgspec.Struct, frozen=True, array_like=True, gc=False, cache_hash=True):
     """What many events have in common: what happened where, and who reports such things.
 
@@ -121,6 +124,12 @@ class Shape(msgspec.Struct, frozen=True, array_like=True, gc=False, cache_hash=T
     application: str = ""
     offset_min: int = 0  # of local time at the place (or the person's home site) from UTC
     is_business_hours: bool | None = None  # None: no site known
+    # How it came, which no rule may see (docs/adr/0021): what arrives in another order must alert the same.
+    occurrence: Occurrence = ""
+    skew_s: int = (
+        0  # of the source's clock, positive if ahead, as known when the event came: `timeline.clocks`
+    )
+    site_skew_s: int = 0  # the most of the site's sources, either way
 
 
 class Event(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -218,6 +227,14 @@ class Event(msgspec.Struct, frozen=True, array_like=True, gc=False):
     def is_business_hours(self) -> bool | None:
         return self.shape.is_business_hours
 
+    @property
+    def occurrence(self) -> Occurrence:
+        return self.shape.occurrence
+
+    @property
+    def skew_s(self) -> int:
+        return self.shape.skew_s
+
 
 class Score(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What the online model said when the event arrived. Never retaken."""
@@ -250,6 +267,9 @@ class Fields(TypedDict, total=False):
     application: str
     offset_min: int
     is_business_hours: bool | None
+    occurrence: Occurrence
+    skew_s: int
+    site_skew_s: int
     sequence: int | None
     time_claimed_ms: int | None
     person: Person | None

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple, get_args
 
-from correlator.event import SHAPES_MAX, EntityKind, Event, Shape, entity_kind
+from correlator.event import SECOND_MS, SHAPES_MAX, EntityKind, Event, Shape, entity_kind
 from correlator.rules.check import TIME, kinds_of
 from correlator.rules.compile import Ask, ByShape, interpreted
 from correlator.rules.correlate import Evaluation, Firing, Plan, closed, plan_of, plans_in, wait_for
@@ -148,7 +148,8 @@ class RuleProgram:
             return
         named = (*_named(single.rule), settle.at)
         seen = {name: value(observation, name) for name in named if name not in single.later}
-        due_ms = observation.event.time_ms + settle.grace_ms
+        margin_ms = observation.event.shape.site_skew_s * SECOND_MS  # what came before may be dated after
+        due_ms = observation.event.time_ms + settle.grace_ms + margin_ms
         found.waiting.append(Waiting(due_ms, single.rule.id, observation.event, tuple(seen.items())))
 
     def _count_odd(self, book: _Book, odd: Sequence[int]) -> None:

@@ -17,6 +17,7 @@ class FeedTiming(msgspec.Struct, frozen=True):
     topic: str
     bound_ms: int = 2 * MINUTE_MS  # how much older than its newest event a source may still deliver
     quiet_ms: int = MINUTE_MS  # how long after arrival a quiet source counts as having had nothing to say
+    delay_ms: int | None = None  # what its transport takes at most; None: learned from its sources
     # a silence is believed to be quiet while its parts within and outside business hours are shorter than
     silence_max_ms: int = 4 * DAY_MS  # of one source, outside (a long weekend)
     silence_max_business_hours_ms: int = 4 * HOUR_MS  # of one source, within
@@ -24,6 +25,11 @@ class FeedTiming(msgspec.Struct, frozen=True):
     site_silence_max_business_hours_ms: int = (
         15 * MINUTE_MS
     )  # of all together, within; also the least `quiet` then
+
+    @property
+    def late_ms(self) -> int:
+        """Age on arrival from which on an event counts as late."""
+        return self.bound_ms + (self.delay_ms or 0)
 
 
 class SiteTiming(msgspec.Struct, frozen=True):
@@ -46,12 +52,16 @@ class Settings(msgspec.Struct, frozen=True):
     ahead_ms: int = 5 * MINUTE_MS  # an event further ahead of its arrival is clamped by intake
     block_size: int = 32  # events between two checkpoints of a timeline
     events_max: int = 2_000  # an entity with more folds its oldest half into its base early
+    skew_max_ms: int = (
+        MINUTE_MS  # a source whose clock is off by more contradicts nobody (timeline/clocks.py)
+    )
     any_age_ms: int = 7 * DAY_MS  # how long uids of alerts on too-late events are remembered
     # presence (timeline/presence.py)
     presence_taken: float = 0.95
     presence_granted: float = 0.75
     presence_desk: float = 0.9  # of a login at a machine of the site, once a read has begun the stay
     presence_network: float = 0.5  # of one from the site's network
+    presence_undated: float = 0.4  # a read whose time cannot be trusted: neither there nor absent
     presence_full_ms: int = (
         8 * HOUR_MS
     )  # how long a stay is believed in full, until the person's own is known
