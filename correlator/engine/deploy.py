@@ -25,6 +25,10 @@ OVERTAKEN = "another deployment came in between: nothing was changed by this one
 LEAD_MS = 5_000  # that intakes have to route by a new bundle before it is in force
 
 
+class Overtaken(EngineRefusal):
+    """Somebody else activated something at the same time."""
+
+
 class Edges(msgspec.Struct):
     """What a deployment goes through. *writer* has its own transactional id: the next one fences it."""
 
@@ -37,8 +41,8 @@ class Edges(msgspec.Struct):
 def deploy(edges: Edges, activated: Activated, texts: Texts | None = None) -> bool:
     """Activate; False where that bundle is active already, and nothing was written. *texts*: to be stored.
 
-    The first bundle of all is in force whenever: *since_ms* is not looked at. Raises `EngineRefusal`,
-    `LogUnavailable`.
+    The first bundle of all is in force whenever: *since_ms* is not looked at. Raises `Overtaken`,
+    `EngineRefusal`, `LogUnavailable`.
     """
     bundles, topics = edges.bundles, edges.topics
     bundles.look()
@@ -61,14 +65,14 @@ def deploy(edges: Edges, activated: Activated, texts: Texts | None = None) -> bo
             edges.writer.send(topics.keyed, number, None, encode_frame(frame))
         edges.writer.commit({}, None)
     except CommitFenced as error:
-        raise EngineRefusal(f"{OVERTAKEN} ({error})") from error
+        raise Overtaken(f"{OVERTAKEN} ({error})") from error
     except CommitAborted as error:
         raise LogUnavailable(f"nothing was activated: {error}") from error
     except CommitUnknown:
         _settle(edges.writer)
     bundles.look()
     if bundles.active != activated:
-        raise EngineRefusal(OVERTAKEN)
+        raise Overtaken(OVERTAKEN)
     return True
 
 
