@@ -209,13 +209,13 @@ def bring(connection: Connection, candidate: Candidate, *, is_first: bool) -> st
         now_ms = SystemClock().now_ms()
         activated = Activated(candidate.bundle.hash, now_ms + LEAD_MS, now_ms, somebody())
         try:
-            deploy(edges, activated, candidate.texts)
+            deploy(edges, activated, candidate.texts, is_first=is_first)
         except Overtaken as error:  # processes that start at once bring the first bundle all together
             edges.bundles.look()
             active = edges.bundles.active
-            if active is None and is_first:
+            if is_first and active is None:
                 raise LogUnavailable(str(error)) from error
             if active is None or not (is_first or active.bundle == candidate.bundle.hash):
                 raise
-            return active.bundle
-        return candidate.bundle.hash
+        active = edges.bundles.active
+        return candidate.bundle.hash if active is None else active.bundle
