@@ -14,7 +14,7 @@ from typing import Annotated, TypeVar, cast
 
 import msgspec
 
-from correlator.event import Event, Kind, Network, Person, Place, Score, Shape
+from correlator.event import Event, Kind, Network, Occurrence, Person, Place, Score, Shape
 
 T = TypeVar("T")
 
@@ -68,6 +68,7 @@ class PackedEvent(msgspec.Struct, frozen=True, array_like=True, gc=False):
     time_claimed_ms: int | None
     person: Person | None
     score: Score | None
+    raw: bytes | None = None
 
 
 def owner_of(entity: str) -> str:
@@ -91,6 +92,7 @@ def pack(e: Event, codes: Codes, owner: str, packed_id: int | str | None = None)
         e.time_claimed_ms,
         e.person,
         e.score,
+        e.raw,
     )
 
 
@@ -110,6 +112,7 @@ def unpack(p: PackedEvent, shapes: Sequence[Shape], owner: str) -> Event:
         p.time_claimed_ms,
         p.person,
         p.score,
+        p.raw,
     )
 
 
@@ -161,6 +164,9 @@ class _PackedShape(msgspec.Struct, frozen=True, array_like=True, gc=False):
     application: int
     offset_min: int
     is_business_hours: bool | None
+    occurrence: int
+    skew_s: int
+    site_skew_s: int
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -190,6 +196,9 @@ def dump_shapes(shapes: list[Shape]) -> bytes:
             word[s.application],
             s.offset_min,
             s.is_business_hours,
+            word[s.occurrence],
+            s.skew_s,
+            s.site_skew_s,
         )
         for s in shapes
     ]
@@ -220,6 +229,9 @@ def load_shapes(raw: bytes) -> list[Shape]:
             words[s.application],
             s.offset_min,
             s.is_business_hours,
+            cast("Occurrence", words[s.occurrence]),
+            s.skew_s,
+            s.site_skew_s,
         )
         for s in table.shapes
     ]

@@ -45,13 +45,22 @@ class Place(msgspec.Struct, frozen=True, array_like=True, gc=False, cache_hash=T
     radius_km: float = 0.0  # how far off the coordinates may be
     is_perimeter: bool = False  # the door leads into the site from outside
     country: str = ""  # ISO 3166-1 alpha-2
+    floor: int | None = None  # of the zone that is entered
+    passback: Passback = ""  # anti-passback of that zone
+    has_entry_readers: bool = False  # of the site: some door of it is perimeter, so whoever came in was read
+    has_exit_readers: bool = False  # of the site: whoever leaves is read at every perimeter door
 
 
-NetworkClass = Literal["", "isp", "mobile", "hosting", "vpn", "relay", "corporate"]
+Passback = Literal["", "soft", "hard"]  # a second read in one direction is reported, or refused
+
+
+NetworkClass = Literal["", "isp", "mobile", "satellite", "hosting", "vpn", "relay", "proxy", "corporate"]
 
 
 class Network(msgspec.Struct, frozen=True, array_like=True, gc=False, cache_hash=True):
-    """What the networks file says of an address. A vpn, relay or hosting address is never a location."""
+    """What the networks file or a database says of an address. Only those of an isp, and corporate ones with
+    a site, tell where somebody is.
+    """
 
     name: str = ""
     network_class: NetworkClass = ""
@@ -81,6 +90,10 @@ class Person(msgspec.Struct, frozen=True, array_like=True, gc=False):
     hired_ms: int | None = None
     statuses: tuple[tuple[int, str], ...] = ()  # (since, active | leave | notice | disabled | terminated)
     credentials: tuple[Credential, ...] = ()
+    host_id: str = ""  # identity that answers for a visitor
+
+
+Occurrence = Literal["", "live", "late", "replay"]
 
 
 class Shape(msgspec.Struct, frozen=True, array_like=True, gc=False, cache_hash=True):
@@ -111,6 +124,12 @@ class Shape(msgspec.Struct, frozen=True, array_like=True, gc=False, cache_hash=T
     application: str = ""
     offset_min: int = 0  # of local time at the place (or the person's home site) from UTC
     is_business_hours: bool | None = None  # None: no site known
+    # How it came, which no rule may see (docs/adr/0021): what arrives in another order must alert the same.
+    occurrence: Occurrence = ""
+    skew_s: int = (
+        0  # of the source's clock, positive if ahead, as known when the event came: `timeline.clocks`
+    )
+    site_skew_s: int = 0  # the most of the site's sources, either way
 
 
 class Event(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -131,6 +150,7 @@ class Event(msgspec.Struct, frozen=True, array_like=True, gc=False):
     time_claimed_ms: int | None = None  # original time where it was ahead of arrival and clamped
     person: Person | None = None  # kind person only
     score: Score | None = None  # taken once, on arrival, by the correlating stage
+    raw: bytes | None = None  # what the feed keeps of the source's own record, see `timeline.raw`
 
     @property
     def order(self) -> Order:
@@ -208,6 +228,14 @@ class Event(msgspec.Struct, frozen=True, array_like=True, gc=False):
     def is_business_hours(self) -> bool | None:
         return self.shape.is_business_hours
 
+    @property
+    def occurrence(self) -> Occurrence:
+        return self.shape.occurrence
+
+    @property
+    def skew_s(self) -> int:
+        return self.shape.skew_s
+
 
 class Score(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What the online model said when the event arrived. Never retaken."""
@@ -240,10 +268,14 @@ class Fields(TypedDict, total=False):
     application: str
     offset_min: int
     is_business_hours: bool | None
+    occurrence: Occurrence
+    skew_s: int
+    site_skew_s: int
     sequence: int | None
     time_claimed_ms: int | None
     person: Person | None
     score: Score | None
+    raw: bytes | None
 
 
 _SHAPED = frozenset(Shape.__struct_fields__)

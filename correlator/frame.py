@@ -74,12 +74,26 @@ class _Wire(msgspec.Struct, array_like=True):
     activate: Activation | None = None
 
 
+class _Sparse(msgspec.Struct, array_like=True):
+    """A frame of which only one part is of interest."""
+
+    format: int
+    bundle: msgspec.Raw
+    rows: msgspec.Raw
+    shapes: msgspec.Raw
+    arrivals: msgspec.Raw
+    sources: msgspec.Raw
+    facts: msgspec.Raw
+    activate: Activation | None
+
+
 class _Head(msgspec.Struct, array_like=True):
     format: int
 
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(_Wire).decode
+_decode_sparse = msgspec.msgpack.Decoder(_Sparse).decode
 _head = msgspec.msgpack.Decoder(_Head).decode
 
 
@@ -88,6 +102,14 @@ def encode_frame(frame: Frame) -> bytes:
     rows = [(key, pack(event, codes, owner_of(key))) for key, event in frame.rows]
     wire = _Wire(FORMAT, frame.bundle, rows, codes.shapes, frame.arrivals, frame.sources, [], frame.activate)
     return _encode(wire)
+
+
+def activation_in(raw: bytes) -> Activation | None:
+    """What a frame puts into force, without reading the rest of it. None also where it is no frame."""
+    try:
+        return _decode_sparse(raw).activate
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
 
 
 def decode_frame(raw: bytes, codes: Codes | None = None) -> Frame:

@@ -45,7 +45,7 @@ def read_candidate(directory: Path) -> Candidate:
     bundle, texts, problems = read_texts(directory)
     if bundle is None:
         raise BadConfiguration([problem for problem in problems if problem.severity == "error"])
-    rules = list(_rules(bundle).values())
+    rules = list(rules_of(bundle).values())
     failed = [*_failed_tests(rules, bundle), *_failed_samples(bundle)]
     tests = sum(len(rule.cases) for rule in rules)
     return Candidate(bundle, texts, tuple(problems), tests, tuple(failed))
@@ -68,7 +68,7 @@ def _failed_samples(bundle: Bundle) -> Iterator[str]:
 
 def difference(before: Bundle | None, after: Bundle, texts: tuple[Texts, Texts]) -> Difference:
     """*texts*: of both. Rules are held against each other by what they do and what is said of them."""
-    old, new = _rules(before) if before is not None else {}, _rules(after)
+    old, new = rules_of(before) if before is not None else {}, rules_of(after)
     was, now = texts
     others = {path for path in was.keys() | now.keys() if not path.startswith("rules/")}
     return Difference(
@@ -83,7 +83,8 @@ def mode(rule: Rule) -> str:
     return "shadow" if rule.is_shadow else "alert" if rule.is_alerting else "not alerting"
 
 
-def _rules(bundle: Bundle) -> Mapping[str, Rule]:
+def rules_of(bundle: Bundle) -> Mapping[str, Rule]:
+    """By id."""
     return bundle.program.loaded if isinstance(bundle.program, RuleProgram) else {}
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from getpass import getuser
 from pathlib import Path
 from typing import Annotated
@@ -23,6 +22,7 @@ from correlator.cli.candidate import Candidate, Difference, difference, read_can
 from correlator.cli.connection import Connection, load_connection
 from correlator.cli.on_kafka import bundles_on
 from correlator.cli.telling import reaching, refusing
+from correlator.cli.times import instant_ms
 from correlator.engine.bundles import Activated
 from correlator.engine.deploy import LEAD_MS, Edges, Overtaken, deploy, previous
 from correlator.engine.ports import LogUnavailable
@@ -138,15 +138,8 @@ def somebody() -> str:
 
 
 def _since_ms(text: str) -> int:
-    if not text:
-        return SystemClock().now_ms() + LEAD_MS
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise typer.BadParameter(f"{text!r} is no time; write 2026-11-25T08:00Z") from error
-    if at.tzinfo is None:
-        raise typer.BadParameter(f"{text!r} does not say in which zone: 2026-11-25T08:00Z, or +01:00")
-    return round(at.astimezone(UTC).timestamp() * 1_000)
+    now_ms = SystemClock().now_ms()
+    return instant_ms(text, now_ms) if text else now_ms + LEAD_MS
 
 
 def _tell(
@@ -169,7 +162,7 @@ def _tell(
         }
         typer.echo(json.dumps(document, indent=2))
         return
-    console = Console(highlight=False)
+    console = Console(highlight=False, soft_wrap=True)
     for problem in candidate.warnings:
         Console(stderr=True, highlight=False).print(str(problem), soft_wrap=True)
     console.print(f"{len(bundle.program.rules)} rules, {candidate.tests} tests passed")

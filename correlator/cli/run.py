@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from time import monotonic
 from typing import Annotated, Literal
@@ -13,17 +12,7 @@ from correlator.cli.run_embedded import on_company, on_records
 from correlator.cli.run_on_kafka import Wanted, run_on_kafka
 from correlator.cli.stopping import STOPPING
 from correlator.cli.telling import refusing
-
-UNITS = {"s": 1, "m": 60, "h": 3600}
-
-
-def _seconds(text: str) -> float:
-    """`60s`, `5m`, `1h`, `60`. Raises typer.BadParameter."""
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", text)
-    if found is None:
-        raise typer.BadParameter(f"{text!r} is no duration; write 60s, 5m or 1h")
-    return float(found[1]) * UNITS[found[2] or "s"]
-
+from correlator.cli.times import duration_ms
 
 Config = Annotated[
     Path | None, typer.Option("--config", help="Configuration directory. Needed, unless --embedded.")
@@ -84,7 +73,7 @@ def run_command(
     """
     if config is None and not is_embedded:
         raise typer.BadParameter("give --config DIR, or --embedded for a simulated company")
-    ends_s = monotonic() + _seconds(duration) if duration else float("inf")
+    ends_s = monotonic() + duration_ms(duration) / 1_000 if duration else float("inf")
 
     def is_stopping() -> bool:
         return STOPPING.is_asked or monotonic() >= ends_s

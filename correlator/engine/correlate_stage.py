@@ -23,7 +23,7 @@ from correlator.engine.ports import Committed, LogUnavailable, Membership, Topic
 from correlator.engine.restore import Stamp
 from correlator.engine.tasks import Task, Tasks
 from correlator.engine.topics import Topics
-from correlator.frame import Frame
+from correlator.frame import Frame, activation_in
 from correlator.pipeline import alert_partition, correlate_step
 from correlator.record import Record, Reject
 from correlator.timeline.alert import stamp
@@ -127,12 +127,14 @@ class CorrelateStage:
         return {tp: self._ports.reader.position(tp) for tp in {_where(record) for record in records}}
 
     def _fold(self, records: Sequence[Record], positions: Mapping[TopicPartition, int]) -> Outbox:
+        self._fetch_bundles(records)
         sends = self._differences()
         touched: dict[TopicPartition, Task] = {}
         started_ms, steady = self._ports.steady.now_ms(), self._ports.steady
-        for record, frame in self._frames(records):
+        for record in records:
             tp = _where(record)
             task = touched[tp] = self.tasks.live[tp]
+            frame = frame_of(record, task.partition.codes)
             task.offset = record.offset + 1
             if isinstance(frame, Reject):
                 sends.append(self._refuse(record, frame))
@@ -149,13 +151,12 @@ class CorrelateStage:
         )
         return self._outbox(sends, touched)
 
-    def _frames(self, records: Sequence[Record]) -> list[tuple[Record, Frame | Reject]]:
-        """With every bundle that they put into force at hand: a fold is not left half way."""
-        frames = [(r, frame_of(r, self.tasks.live[_where(r)].partition.codes)) for r in records]
-        for _, frame in frames:
-            if isinstance(frame, Frame) and frame.activate is not None:
-                self._bundles.get(frame.activate.bundle)
-        return frames
+    def _fetch_bundles(self, records: Sequence[Record]) -> None:
+        """Every bundle that *records* put into force: a fold is not left half way."""
+        for record in records:
+            activation = activation_in(record.value or b"")
+            if activation is not None:
+                self._bundles.get(activation.bundle)
 
     def _fold_one(self, frame: Frame, task: Task) -> list[Send]:
         """The alerts of one frame."""

@@ -15,7 +15,7 @@ import msgspec
 
 from correlator.engine.ports import Committed, TopicPartition
 from correlator.event import FOREVER, NEVER
-from correlator.intake.arrival import AHEAD_MS, STUCK_MS
+from correlator.intake.arrival import HEAD_MS, STUCK_MS
 from correlator.record import Record, Reject
 
 Key = tuple[str, int]
@@ -82,7 +82,7 @@ class Inputs:
             elif not found.is_drained:
                 found.empty_since_ms = min(found.empty_since_ms, now_ms)
                 if now_ms - found.empty_since_ms < STUCK_MS:
-                    bound_ms = min(bound_ms, found.taken_ms + AHEAD_MS)
+                    bound_ms = min(bound_ms, found.taken_ms + HEAD_MS)
         heapify(heap)
         if heap:
             bound_ms = min(bound_ms, heap[0][0] + span_ms)
@@ -97,7 +97,7 @@ class Inputs:
             if found.buffer:
                 heappush(heap, (min(found.buffer[0].timestamp_ms, clock_ms), key))
             elif not found.is_drained:
-                bound_ms = min(bound_ms, at_ms + AHEAD_MS)
+                bound_ms = min(bound_ms, at_ms + HEAD_MS)
         return taken
 
     def take_all(self, key: Key, records_max: int) -> list[Record]:

@@ -180,7 +180,8 @@ class IntakeStage:
     def _build(self, owned: set[TopicPartition], bundle: Bundle) -> Intake:
         """Learn the people, then take every owned input up where its committed offset says."""
         committed = {tp: self._ports.reader.committed(tp) for tp in sorted(owned)}
-        intake = Intake(bundle.intake, People(bundle.intake.sites))
+        people, is_replay = People(bundle.intake.sites), self._options.is_bounded
+        intake = Intake(bundle.intake, people, is_replay=is_replay)
         mine = committed.get(self._people)
         is_mine = self._people in owned
         end = self._ports.log.high_watermark(self._people)

@@ -1,4 +1,4 @@
-"""The arrival clock of an input partition (decision 5).
+"""The arrival clock of an input partition (decision 5), and what it says of how an event came.
 
 Arrival is the broker's timestamp, not ahead of intake's own clock and never earlier than what was last
 stated for the partition. What was stated is kept beside the partition's committed offset, so that it
@@ -11,11 +11,13 @@ from __future__ import annotations
 
 import re
 
-from correlator.event import MINUTE_MS, NEVER, SECOND_MS
+import msgspec
+
+from correlator.event import MINUTE_MS, NEVER, SECOND_MS, Occurrence
 
 Input = tuple[str, int]  # topic, partition
 
-AHEAD_MS = 5 * MINUTE_MS  # by which the head of an input may be ahead of the smallest one
+HEAD_MS = 5 * MINUTE_MS  # by which the head of an input may be ahead of the smallest one
 STUCK_MS = 30 * SECOND_MS  # without progress an input holds back nobody
 NO_TIMESTAMP = -1  # Kafka's word for a record without one; also of files that do not say when it arrived
 
@@ -39,3 +41,16 @@ def decode_arrival(metadata: str) -> int:
     """
     match = _METADATA.match(metadata)
     return int(match[1]) if match else NEVER
+
+
+class Timeliness(msgspec.Struct, frozen=True):
+    """How an event's time is held against its arrival. *late_ms*: from which age on it counts as late."""
+
+    ahead_ms: int = 5 * MINUTE_MS  # further ahead than this a time is replaced by the arrival
+    late_ms: int = 2 * MINUTE_MS
+    is_replay: bool = False  # a bounded read: of the past, however fresh it is
+
+    def occurrence(self, time_ms: int, arrival_ms: int) -> Occurrence:
+        if self.is_replay:
+            return "replay"
+        return "late" if arrival_ms - time_ms > self.late_ms else "live"

@@ -13,16 +13,17 @@ from collections.abc import Callable
 from difflib import get_close_matches
 from math import isfinite
 from typing import cast
-from zoneinfo import ZoneInfo
 
 import msgspec
 
 from correlator.intake.instants import (
     REPEATED,
+    SITE,
     UNITS,
     Repeated,
     Unfit,
     Unit,
+    Zone,
     of_epoch,
     of_format,
     of_iso,
@@ -37,7 +38,6 @@ REASONS = frozenset(
         "wrong_type",
         "bad_time",
         "time_without_zone",
-        "time_skipped",
         "time_repeated",
         "bad_number",
         "unknown_value",
@@ -74,8 +74,11 @@ class Chain(msgspec.Struct, frozen=True):
     words_path: Path = ()  # of that table, below the chain
 
 
-def parse_chain(spec: object, lines: Lines, path: Path) -> tuple[Chain | None, list[Problem]]:
-    """What the `convert` at *path* asks for: one converter or a list, each a name or `name: parameter`."""
+def parse_chain(spec: object, lines: Lines, path: Path, zone: str = "") -> tuple[Chain | None, list[Problem]]:
+    """What the `convert` at *path* asks for: one converter or a list, each a name or `name: parameter`.
+
+    *zone*: the feed's, for local times whose converter names none.
+    """
     steps = spec if isinstance(spec, list) else [spec]
     made: list[Convert] = []
     problems: list[Problem] = []
@@ -84,7 +87,7 @@ def parse_chain(spec: object, lines: Lines, path: Path) -> tuple[Chain | None, l
         at = (*path, index) if isinstance(spec, list) else path
         last = _name_and_parameter(step)
         try:
-            made.append(_make(*last))
+            made.append(_make(*last, zone))
         except BadParameter as bad:
             problems.append(lines.problem((*at, *bad.path), str(bad)))
     if problems or not made:
@@ -101,20 +104,27 @@ def _name_and_parameter(step: object) -> tuple[str, object]:
     return (step, None) if isinstance(step, str) else ("", None)
 
 
-def _make(name: str, parameter: object) -> Convert:
+def _make(name: str, parameter: object, zone: str) -> Convert:
     converter = CONVERTERS.get(name)
     if converter is None:
         near = get_close_matches(name, CONVERTERS, 1)
         hint = f"; did you mean {near[0]}?" if near else f"; there are: {', '.join(CONVERTERS)}"
         raise BadParameter(f"unknown converter {name!r}{hint}" if name else f"expected a converter{hint}")
     try:
-        return converter.make(parameter)
+        return converter.make(_zoned(parameter, zone) if name in {"iso", "local"} else parameter)
     except BadParameter as bad:
         bad.path = (name, *bad.path)
         raise
 
 
 # ------------------------------------------------------------------------ times
+
+
+def _zoned(parameter: object, zone: str) -> object:
+    """*parameter* of a converter of local times with the feed's *zone*, if it names none itself."""
+    if zone and parameter is None:
+        return {"zone": zone}
+    return {"zone": zone, **parameter} if zone and isinstance(parameter, dict) else parameter
 
 
 def _epoch(parameter: object) -> Convert:
@@ -143,18 +153,20 @@ def _local(parameter: object) -> Convert:
     return lambda value: of_format(value, form, zone, repeated)
 
 
-def _zone_and_repeated(fields: object, known: tuple[str, ...]) -> tuple[ZoneInfo, Repeated]:
+def _zone_and_repeated(fields: object, known: tuple[str, ...]) -> tuple[Zone, Repeated]:
     if not isinstance(fields, dict):
         raise BadParameter(f"expected the fields {', '.join(known)}")
     for name in fields:
         if name not in known:
             raise BadParameter(f"unknown field; there are: {', '.join(known)}", (name,))
     name = fields.get("zone")
-    zone = parse_zone(name) if isinstance(name, str) else None
+    zone: Zone | None = SITE if name == SITE else parse_zone(name) if isinstance(name, str) else None
     if zone is None:
         at: Path = ("zone",) if "zone" in fields else ()
-        raise BadParameter(f"{name!r} is no time zone of the IANA data base, like Europe/Lisbon", at)
-    repeated = fields.get("repeated", "first")
+        raise BadParameter(
+            f"{name!r} is no time zone of the IANA data base, like Europe/Lisbon, nor site", at
+        )
+    repeated = fields.get("repeated", "order")
     if repeated not in REPEATED:
         raise BadParameter(f"expected one of: {', '.join(REPEATED)}", ("repeated",))
     return zone, cast("Repeated", repeated)
@@ -301,13 +313,15 @@ CONVERTERS: dict[str, Converter] = {
     "iso": Converter(
         _iso,
         "ISO 8601 with offset. `iso: Europe/Lisbon`: a time without offset is local there; in full "
-        "`iso: {zone, repeated: first | second | reject}`.",
+        "`iso: {zone, repeated}`, see local.",
         gives_time=True,
     ),
     "local": Converter(
         _local,
-        "Local time: `local: {format: '%d/%m/%Y %H:%M:%S', zone: Europe/Lisbon}`. An hour that daylight "
-        "saving skips is refused; one that it repeats is the first, or `repeated: second | reject`.",
+        "Local time: `local: {format: '%d/%m/%Y %H:%M:%S', zone: Europe/Lisbon}`; the zone may be the "
+        "feed's, or `site`: that of the site where it happened. In an hour that daylight saving skips, a "
+        "clock had not gone forward yet; in one that it repeats, arrival and `event.sequence` tell which it "
+        "is, else it is the first, or `repeated: first | second | reject`.",
         gives_time=True,
     ),
     "enum": Converter(

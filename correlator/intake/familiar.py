@@ -16,18 +16,21 @@ from typing import Any, cast
 import msgspec
 from msgspec.structs import replace
 
-from correlator.event import Event, Network, Place, Shape, event_id
+from correlator.event import Event, Network, Occurrence, Place, Shape, event_id
+from correlator.intake.arrival import Timeliness
 from correlator.intake.canonical import CANONICAL, TEXT_MAX
 from correlator.intake.decode import Decoded
 from correlator.intake.feeds import Feed
 from correlator.intake.instants import Unfit
-from correlator.intake.mapped import Mapped
+from correlator.intake.mapped import Heartbeat, Mapped
 from correlator.intake.mapping import FEED_KINDS, Plan, Row, make_id, required
 from correlator.intake.networks import Networks
-from correlator.intake.normalise import Located, is_possible, normalise, space_of, where_of_login
+from correlator.intake.normalise import Located, is_possible, normalise, settled, space_of, where_of_login
 from correlator.intake.people import Namespace, People, canonical
 from correlator.intake.places import Sites
+from correlator.intake.turns import Turns
 from correlator.record import Record, Reject
+from correlator.timeline.raw import with_record
 
 KNOWN_MAX = 20_000  # combinations of shared values of a feed
 SHAPES_MAX = 5_000  # shapes of one such combination
@@ -53,24 +56,33 @@ class _Known(msgspec.Struct):
     numbers: tuple[tuple[int, type], ...]
     without: frozenset[int]
     shape: Shape
-    shapes: dict[tuple[_Where, tuple[int, bool | None]], Shape] = {}
+    shapes: dict[tuple[_Where, tuple[int, bool | None], Occurrence], Shape] = {}
 
 
 class Familiar:
     """One feed, for the sites, networks and people of one intake."""
 
-    def __init__(self, feed: Feed, sites: Sites, networks: Networks, people: People, ahead_ms: int) -> None:
+    def __init__(
+        self, feed: Feed, sites: Sites, networks: Networks, people: People, timeliness: Timeliness
+    ) -> None:
         self._feed, self._sites, self._networks = feed, sites, networks
-        self._people, self._ahead_ms = people, ahead_ms
+        self._people, self._timeliness = people, timeliness
+        self._turns = Turns()
         self._take = _make_take(feed.plan)
         self._without = _without(feed.plan)
         self._known: dict[_Key, _Known] = {}
 
-    def event(self, record: Record, arrival_ms: int) -> Event | Reject | None:
-        """The event of *record*, why there is none, or None where it is none of ours. Total."""
+    def event(self, record: Record, arrival_ms: int) -> Event | Heartbeat | Reject | None:
+        """The event or heartbeat of *record*, why there is none, or None where it is none of ours. Total."""
         decoded = self._feed.decode(record)
         if isinstance(decoded, Reject):
             return decoded
+        event = self._event(decoded, record, arrival_ms)
+        if self._feed.raw and isinstance(event, Event):
+            return with_record(event, decoded, self._feed.raw)
+        return event
+
+    def _event(self, decoded: Decoded, record: Record, arrival_ms: int) -> Event | Heartbeat | Reject | None:
         try:
             key, own = self._take(decoded, record)
             known = self._known.get(key)
@@ -93,10 +105,15 @@ class Familiar:
         time_ms, native_id, credential, ip, host, *located, device, session, sequence = own
         credential = canonical(known.space, credential or "")
         kind = known.mapped.kind
+        if type(time_ms) is not int:  # not settled yet; of a login that needs its place first
+            if kind == "login":
+                return None
+            time_ms = self._settled(time_ms, known.shape, sequence, arrival_ms)
         if not is_possible(time_ms, arrival_ms) or not (credential or kind == "door"):
             return None
         claimed_ms = None
-        if time_ms - arrival_ms > self._ahead_ms:
+        timeliness = self._timeliness
+        if time_ms - arrival_ms > timeliness.ahead_ms:
             claimed_ms, time_ms = time_ms, arrival_ms
         identity = self._people.resolve(known.space, credential, time_ms) if kind != "door" else ""
         where: _Where = (known.shape.place, known.shape.network)
@@ -107,7 +124,7 @@ class Familiar:
             if isinstance(found, Reject):
                 return None
             where = found
-        shape = self._shape(known, where, identity, time_ms)
+        shape = self._shape(known, where, identity, time_ms, timeliness.occurrence(time_ms, arrival_ms))
         return Event(
             time_ms,
             event_id(shape.source, native_id),
@@ -121,39 +138,59 @@ class Familiar:
             claimed_ms,
         )
 
-    def _shape(self, known: _Known, where: _Where, identity: str, time_ms: int) -> Shape:
+    def _settled(self, time_ms: int, shape: Shape, sequence: int | None, arrival_ms: int) -> int:
+        """The instant of a read or a door; 0, which is impossible, where nobody knows its zone."""
+        site = self._sites.site(shape.place.site) if shape.place is not None else None
+        zone, source = "" if site is None else site.time_zone, (shape.feed, shape.source)
+        try:
+            return self._turns.settle(time_ms, zone, source, sequence, arrival_ms)
+        except Unfit:
+            return 0
+
+    def _shape(
+        self, known: _Known, where: _Where, identity: str, time_ms: int, occurrence: Occurrence
+    ) -> Shape:
         place = where[0]
         if place is not None and place.site:
             site = self._sites.site(place.site)
         else:
             site = self._people.home(identity)
         offset_min, is_business_hours = local = (0, None) if site is None else site.local(time_ms)
-        shape = known.shapes.get((where, local))
+        shape = known.shapes.get((where, local, occurrence))
         if shape is None:
             if len(known.shapes) >= SHAPES_MAX:
                 known.shapes.clear()
-            shape = known.shapes[where, local] = replace(
+            shape = known.shapes[where, local, occurrence] = replace(
                 known.shape,
                 place=place,
                 network=where[1],
                 offset_min=offset_min,
                 is_business_hours=is_business_hours,
+                occurrence=occurrence,
             )
         return shape
 
     # -------------------------------------------------------------- the long way
 
-    def _long_way(self, decoded: Decoded, record: Record, arrival_ms: int) -> Event | Reject | None:
+    def _long_way(
+        self, decoded: Decoded, record: Record, arrival_ms: int
+    ) -> Event | Heartbeat | Reject | None:
         return self._normalised(self._feed.map_decoded(decoded, record), arrival_ms)
 
-    def _normalised(self, found: Mapped | Reject | None, arrival_ms: int) -> Event | Reject | None:
+    def _normalised(
+        self, found: Mapped | Heartbeat | Reject | None, arrival_ms: int
+    ) -> Event | Heartbeat | Reject | None:
+        if isinstance(found, Mapped):
+            found = settled(found, arrival_ms, self._sites, self._networks, self._turns)
         if not isinstance(found, Mapped):
             return found
         return normalise(
-            found, arrival_ms, self._sites, self._networks, self._people, ahead_ms=self._ahead_ms
+            found, arrival_ms, self._sites, self._networks, self._people, timeliness=self._timeliness
         )
 
-    def _learn(self, key: _Key, decoded: Decoded, record: Record, arrival_ms: int) -> Event | Reject | None:
+    def _learn(
+        self, key: _Key, decoded: Decoded, record: Record, arrival_ms: int
+    ) -> Event | Heartbeat | Reject | None:
         mapped = self._feed.map_decoded(decoded, record)
         event = self._normalised(mapped, arrival_ms)
         if isinstance(mapped, Mapped) and isinstance(event, Event):

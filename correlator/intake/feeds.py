@@ -6,15 +6,17 @@
     framing: confluent            # none | confluent | single-object; unless said: Avro confluent, JSON none
     schema: badge-event           # the schema to read with; without it, the writer's
     size_max: 1048576             # bytes of a value
-    kind: access                  # access | door | login, or a value whose enum gives these or `ignore`
+    kind: access                  # access | door | login, or a value: its enum gives these, heartbeat, ignore
     id: event_id                  # value or list: what makes an event the same when it comes again; or offset
     source: controller_id         # what may fall silent: controller, gateway, connector
     time: {path: occurred_at, convert: {epoch: ms}}
-    timing: {bound: 2m, quiet: 1m, silence_max: 12h, silence_max_business_hours: 4h,
+    zone: Europe/Lisbon           # of local times, unless their converter says it; or `site`: the site's own
+    timing: {delay: 30s, bound: 2m, quiet: 1m, silence_max: 12h, silence_max_business_hours: 4h,
              site_silence_max: 14h, site_silence_max_business_hours: 30m}
     fields:                       # the names of `canonical.CANONICAL`
       credential.id: badge_id
       access.outcome: {path: outcome, convert: {enum: {GRANTED: granted, DENIED: denied}}}
+    raw: [Channel, event.code]    # fields of the record to keep for rules, or true: all. Default: none
     samples: ...                  # records and what they must become: `samples.py`
 
 Values are those of `values.py`: a path, joined paths or a constant, and converters.
@@ -44,12 +46,15 @@ from correlator.intake.decode import (
     make_decoder,
 )
 from correlator.intake.document import Fields, Report, nearest
-from correlator.intake.mapped import Mapped
-from correlator.intake.mapping import FEED_KINDS, IGNORE, Map, Plan, Row, make_map
+from correlator.intake.general import FEED_NAME, FEED_NAME_SAID
+from correlator.intake.instants import SITE, parse_zone
+from correlator.intake.mapped import Heartbeat, Mapped
+from correlator.intake.mapping import FEED_KINDS, HEARTBEAT, IGNORE, Map, Plan, Row, make_map
 from correlator.intake.samples import Sample, SampleResult, read_samples, run_samples
 from correlator.intake.values import Reading, Value, make_take, read_value
 from correlator.problem import Lines, Path, Problem
 from correlator.record import Record, Reject
+from correlator.timeline.raw import ALL
 from correlator.timeline.settings import FeedTiming
 
 OFFSET = "offset"
@@ -66,11 +71,14 @@ _KEYS = (
     "id",
     "source",
     "time",
+    "zone",
     "timing",
     "fields",
+    "raw",
     "samples",
 )
 _DURATIONS = (
+    "delay",
     "bound",
     "quiet",
     "silence_max",
@@ -78,7 +86,6 @@ _DURATIONS = (
     "site_silence_max",
     "site_silence_max_business_hours",
 )
-_NAME = re.compile(r"[a-z][a-z0-9-]{0,39}\Z")
 _TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}\Z")
 _DURATION = re.compile(r"(\d{1,9})(ms|s|m|h|d)\Z")
 _UNITS_MS = {"ms": 1, "s": SECOND_MS, "m": MINUTE_MS, "h": HOUR_MS, "d": DAY_MS}
@@ -98,9 +105,10 @@ class Feed(msgspec.Struct, frozen=True):
     plan: Plan
     map_decoded: Map
     samples: tuple[Sample, ...] = ()
+    raw: frozenset[str] = frozenset()  # names of the record's own fields that are kept, or `ALL`
 
-    def map(self, record: Record) -> Mapped | Reject | None:
-        """The event of *record*, None if it is ignored; or why it cannot be used. Total."""
+    def map(self, record: Record) -> Mapped | Heartbeat | Reject | None:
+        """The event or heartbeat of *record*, None if it is ignored; or why it cannot be used. Total."""
         decoded = self.decode(record)
         return decoded if isinstance(decoded, Reject) else self.map_decoded(decoded, record)
 
@@ -117,19 +125,21 @@ def parse_feed(
     if not isinstance(document, dict):
         return None, [Problem(file, 1, 1, "", "a feed file has fields: name, topic, format, kind, ...")]
     fields = Fields(document, (), report, _KEYS)
-    name = _matching(fields, "name", _NAME, "lower-case letters, digits and hyphens, at most 40")
+    name = _matching(fields, "name", FEED_NAME, FEED_NAME_SAID)
     topic = _matching(fields, "topic", _TOPIC, "letters, digits, dot, hyphen and underscore, at most 249")
     wire = _wire(fields, schemas)
-    kinds, kind = _kinds(fields, _reading(report, lines, wire, schemas))
-    plan = _plan(fields, name, (kinds, kind), _reading(report, lines, wire, schemas))
+    reading = _reading(fields, lines, wire, schemas)
+    kinds, kind = _kinds(fields, reading)
+    plan = _plan(fields, name, (kinds, kind), reading)
     timing = _timing(fields, FeedTiming(name, kinds[0], topic))
+    raw = _raw(fields)
     samples = read_samples(fields, wire, topic, schemas)
     if not samples:
         report.problems.append(lines.problem((), "no samples: nothing tests this feed", "warning"))
     if plan is None or report.has_errors:
         return None, report.problems
     decode = make_decoder(wire, schemas)
-    feed = Feed(name, topic, kinds[0], kinds, timing, decode, plan, make_map(plan), samples)
+    feed = Feed(name, topic, kinds[0], kinds, timing, decode, plan, make_map(plan), samples, raw)
     return feed, report.problems
 
 
@@ -163,13 +173,17 @@ def _framing(feed: Fields, form: Format) -> Framing:
     return next((framing for framing in FRAMINGS if framing == chosen), default)
 
 
-def _reading(report: Report, lines: Lines, wire: Wire, schemas: Schemas) -> Reading:
+def _reading(feed: Fields, lines: Lines, wire: Wire, schemas: Schemas) -> Reading:
+    zone = feed.text("zone")
+    if zone and zone != SITE and parse_zone(zone) is None:
+        feed.problem("zone", f"{zone!r} is no time zone of the IANA data base, like Europe/Lisbon, nor site")
+        zone = ""
     schema = schemas.by_name.get(wire.reader) if wire.format == "avro" else None
     if schema is None:
-        return Reading(report, lines)
+        return Reading(feed.report, lines, zone=zone)
     fields = schema.get("fields")
     assert isinstance(fields, list), "a record schema has fields"
-    return Reading(report, lines, tuple(field["name"] for field in fields))
+    return Reading(feed.report, lines, tuple(field["name"] for field in fields), zone)
 
 
 # ---------------------------------------------------------------------- mapping
@@ -191,9 +205,9 @@ def _kinds(feed: Fields, reading: Reading) -> tuple[tuple[Kind, ...], Row | None
         set(value.chain.words.values()) if value.chain is not None and value.chain.words else set[object]()
     )
     kinds = tuple(kind for kind in FEED_KINDS if kind in words)
-    unknown = words - {*FEED_KINDS, IGNORE}
+    unknown = words - {*FEED_KINDS, HEARTBEAT, IGNORE}
     if not kinds or unknown:
-        choices = ", ".join([*FEED_KINDS, IGNORE])
+        choices = ", ".join([*FEED_KINDS, HEARTBEAT, IGNORE])
         feed.problem("kind", f"chosen by a value, the kind needs an enum that gives: {choices}")
         return FEED_KINDS[:1], None
     return kinds, _row("kind", value, lambda found: found, reading)
@@ -286,6 +300,13 @@ def _field_rows(feed: Fields, kinds: tuple[Kind, ...], reading: Reading) -> tupl
         message = "without login.logon_type or login.is_interactive no login counts as interactive"
         reading.report.problems.append(reading.lines.problem(("fields",), message, "warning"))
     return tuple(rows)
+
+
+def _raw(feed: Fields) -> frozenset[str]:
+    written = feed.value("raw")
+    if isinstance(written, bool):
+        return frozenset({ALL} if written else ())
+    return frozenset(name for _, name in feed.texts("raw"))
 
 
 # ----------------------------------------------------------------------- timing

@@ -13,6 +13,8 @@ May not know: files, Kafka.
 
 from __future__ import annotations
 
+import re
+
 import msgspec
 
 from correlator.event import MINUTE_MS
@@ -25,8 +27,11 @@ PREFIX = "correlator."
 PARTITIONS = 4
 PARTITIONS_MAX = 1_000
 
+FEED_NAME = re.compile(r"[a-z][a-z0-9-]{0,39}\Z")
+FEED_NAME_SAID = "lower-case letters, digits and hyphens, at most 40"
+
 _ELSEWHERE = {"feeds", "sites", "travel_minutes", "travel_ms"}  # come from other files
-_SHARES = {"presence_taken", "presence_granted"}
+_SHARES = {"presence_taken", "presence_granted", "presence_undated"}
 _SHORTEST_MS = {"horizon": 10 * MINUTE_MS, "presence_half_life": MINUTE_MS}
 _DEFAULTS = {f.name: f.default for f in msgspec.structs.fields(Settings) if f.name not in _ELSEWHERE}
 _DURATIONS = {name.removesuffix("_ms"): name for name in _DEFAULTS if name.endswith("_ms")}
@@ -63,10 +68,21 @@ def parse_general(document: object, lines: Lines) -> tuple[General, list[Problem
     found = General(
         _numbers(top.part("settings", [*_DURATIONS, *_NUMBERS])),
         top.whole("partitions", 1, PARTITIONS_MAX, PARTITIONS),
-        tuple(name for _, name in top.texts("feeds")),
+        _feeds(top),
         prefix,
     )
     return found, report.problems
+
+
+def _feeds(top: Fields) -> tuple[str, ...]:
+    """Names, which are looked for as files: whatever is none must not become a path."""
+    names: list[str] = []
+    for path, name in top.texts("feeds"):
+        if FEED_NAME.match(name):
+            names.append(name)
+        else:
+            top.report.problem(path, f"{name!r} is no name of a feed: {FEED_NAME_SAID}")
+    return tuple(names)
 
 
 def _numbers(fields: Fields | None) -> dict[str, int | float]:

@@ -1,15 +1,15 @@
 """Times as sources write them to milliseconds since the epoch, UTC.
 
-A local time that daylight saving skips did not happen: it is refused. One that it repeats is taken as the
-first of the two, unless the feed says otherwise: an event that seems an hour too early is only late, which a
-timeline can handle; one an hour ahead is not.
+A local time that daylight saving skips is that of a clock that had not gone forward yet. One that it repeats
+is `Twice`, which `turns` settles, unless the feed says which of the two it is. A time of which only the site
+knows the zone is on the `Wall`.
 """
 
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from math import isfinite
-from typing import Literal, get_args
+from typing import Literal, Self, get_args
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -19,8 +19,10 @@ Unit = Literal["s", "ms", "us", "ns"]
 UNITS: tuple[Unit, ...] = get_args(Unit)
 _PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 
-Repeated = Literal["first", "second", "reject"]
+Repeated = Literal["order", "first", "second", "reject"]
 REPEATED: tuple[Repeated, ...] = get_args(Repeated)
+SITE: Literal["site"] = "site"  # in place of a zone: that of the site where it happened
+Zone = ZoneInfo | Literal["site"]
 
 
 class Unfit(Exception):
@@ -29,6 +31,21 @@ class Unfit(Exception):
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)
         self.reason = reason
+
+
+class Wall(int):
+    """What a clock on the wall showed, in ms as if it were UTC; `turns` makes an instant of it."""
+
+
+class Twice(int):
+    """An instant, ms, that a clock going back showed once more at *second_ms*."""
+
+    second_ms: int
+
+    def __new__(cls, first_ms: int, second_ms: int) -> Self:
+        made = super().__new__(cls, first_ms)
+        made.second_ms = second_ms
+        return made
 
 
 def parse_zone(name: str) -> ZoneInfo | None:
@@ -59,7 +76,7 @@ def _number(text: str) -> int | float:
         raise Unfit("bad_time", f"{text[:40]!r} is not a number") from None
 
 
-def of_iso(value: object, zone: ZoneInfo | None, repeated: Repeated = "first") -> int:
+def of_iso(value: object, zone: Zone | None, repeated: Repeated = "order") -> int:
     """ISO 8601 with offset, or without it in *zone*. Without both it is refused: nobody knows when it was."""
     if not isinstance(value, str):
         raise Unfit(
@@ -72,38 +89,44 @@ def of_iso(value: object, zone: ZoneInfo | None, repeated: Repeated = "first") -
     if found.tzinfo is None:
         if zone is None:
             raise Unfit("time_without_zone", f"{value[:40]!r} has no offset, and the feed names no zone")
-        return of_local(found.replace(tzinfo=zone), zone, repeated)
+        return of_local(found, zone, repeated)
     return _since_epoch(found)
 
 
-def of_format(value: object, form: str, zone: ZoneInfo, repeated: Repeated = "first") -> int:
+def of_format(value: object, form: str, zone: Zone, repeated: Repeated = "order") -> int:
     """Local time in *zone*, written as the strptime format *form*."""
     if not isinstance(value, str):
         raise Unfit("wrong_type", f"a time is a {type(value).__name__}, expected text like {form}")
     try:
-        found = datetime.strptime(value.strip(), form).replace(tzinfo=zone)
+        found = datetime.strptime(value.strip(), form)  # noqa: DTZ007 - it has none
     except ValueError:
         raise Unfit("bad_time", f"{value[:40]!r} is not a time like {form}") from None
     return of_local(found, zone, repeated)
 
 
-def of_local(local: datetime, zone: ZoneInfo, repeated: Repeated) -> int:
-    """The instant at which clocks in *zone* showed *local*."""
-    first, second = local.replace(fold=0), local.replace(fold=1)
+def of_wall(wall: Wall, zone: ZoneInfo, repeated: Repeated = "order") -> int:
+    """The instant at which clocks in *zone* showed *wall*."""
+    return of_local((EPOCH + wall * _MILLISECOND).replace(tzinfo=None), zone, repeated)
+
+
+def of_local(local: datetime, zone: Zone, repeated: Repeated) -> int:
+    """The instant at which clocks in *zone* showed *local*, which has no zone of its own."""
+    if zone == SITE:
+        return Wall(_since_epoch(local.replace(tzinfo=UTC)))
+    assert isinstance(zone, ZoneInfo)
+    first, second = (local.replace(tzinfo=zone, fold=fold) for fold in (0, 1))
     before, after = first.utcoffset(), second.utcoffset()
     assert before is not None
     assert after is not None
-    if before == after:
+    if before <= after or repeated == "first":
         return _since_epoch(first)
-    if before < after:
-        raise Unfit(
-            "time_skipped", f"{local:%Y-%m-%d %H:%M:%S} does not exist in {zone.key}: clocks went forward"
-        )
     if repeated == "reject":
         raise Unfit(
             "time_repeated", f"{local:%Y-%m-%d %H:%M:%S} happened twice in {zone.key}: clocks went back"
         )
-    return _since_epoch(first if repeated == "first" else second)
+    if repeated == "second":
+        return _since_epoch(second)
+    return Twice(_since_epoch(first), _since_epoch(second))
 
 
 def _since_epoch(found: datetime) -> int:

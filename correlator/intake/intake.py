@@ -26,23 +26,33 @@ from typing import Protocol
 
 import msgspec
 
-from correlator.event import DAY_MS, NEVER, SECOND_MS, Event, Kind, partition_of
+from correlator.event import DAY_MS, FOREVER, MINUTE_MS, NEVER, SECOND_MS, Event, Kind, partition_of
 from correlator.frame import EVENTS_MAX, Arrival, Frame, SourceMark
-from correlator.intake.arrival import NO_TIMESTAMP, Input, arrival, decode_arrival, encode_arrival
+from correlator.intake.arrival import (
+    NO_TIMESTAMP,
+    Input,
+    Timeliness,
+    arrival,
+    decode_arrival,
+    encode_arrival,
+)
 from correlator.intake.familiar import Familiar
 from correlator.intake.feeds import Feed
-from correlator.intake.mapped import Mapped
+from correlator.intake.mapped import Heartbeat, Mapped
 from correlator.intake.networks import Networks
-from correlator.intake.normalise import AHEAD_MS, normalise
+from correlator.intake.normalise import normalise, settled
 from correlator.intake.people import People
 from correlator.intake.places import Sites
 from correlator.intake.route import route
+from correlator.intake.turns import Turns
 from correlator.record import Record, Reject
+from correlator.timeline.raw import with_record
+from correlator.timeline.settings import FeedTiming
 
 SOURCES_EVERY_MS = SECOND_MS  # of arrival, between two statements about the sources of one input
 
 Counters = dict[tuple[str, ...], int]  # (metric, label values in the order of the catalogue)
-Way = Callable[[Record, int], Event | Reject | None]
+Way = Callable[[Record, int], Event | Heartbeat | Reject | None]
 _Row = tuple[int, str, Event]  # arrival, entity, event
 _SourceKey = tuple[str, str, str]  # source, feed, site
 
@@ -50,7 +60,10 @@ _SourceKey = tuple[str, str, str]  # source, feed, site
 class FeedMap(Protocol):
     """What intake needs of a feed (`feeds.Feed`): total, and pure."""
 
-    def map(self, record: Record) -> Mapped | Reject | None: ...
+    @property
+    def timing(self) -> FeedTiming: ...
+
+    def map(self, record: Record) -> Mapped | Heartbeat | Reject | None: ...
 
 
 class IntakeConfig(msgspec.Struct, frozen=True):
@@ -62,7 +75,7 @@ class IntakeConfig(msgspec.Struct, frozen=True):
     partitions: int
     bundle: str = ""  # hash
     horizon_ms: int = DAY_MS
-    ahead_ms: int = AHEAD_MS
+    ahead_ms: int = 5 * MINUTE_MS
     identities: str = "correlator.identities"  # topic
 
 
@@ -103,11 +116,13 @@ class _State(msgspec.Struct):
 
 
 class Intake:
-    """One per process. *people* is read and, by `learn`, written."""
+    """One per process. *people* is read and, by `learn`, written. *is_replay*: of a bounded read."""
 
-    def __init__(self, config: IntakeConfig, people: People) -> None:
+    def __init__(self, config: IntakeConfig, people: People, *, is_replay: bool = False) -> None:
         self.config = config
         self.people = people
+        self._is_replay = is_replay
+        self._turns = Turns()
         self._inputs: dict[Input, _State] = {}
         self._ways = {topic: self._way(feed) for topic, feed in config.feeds.items()}
 
@@ -198,7 +213,7 @@ class Intake:
     def _take(self, record: Record, clock_ms: int, rows: _Rows, taken: Taken) -> None:
         state = self._inputs[record.topic, record.partition]
         way = self._ways.get(record.topic)
-        found: Event | Reject | None
+        found: Event | Heartbeat | Reject | None
         if way is None:
             found = Reject("map", "unknown_topic", f"no feed reads {record.topic!r}")
         elif record.timestamp_ms == NO_TIMESTAMP:
@@ -208,29 +223,50 @@ class Intake:
             found = way(record, state.stated_ms)
         if isinstance(found, Event):
             self._accept(found, state, rows, taken)
+        elif isinstance(found, Heartbeat):
+            _beat(state, found)
         elif found is not None:
             _refuse(record, found, taken)
 
-    def _of_file(self, record: Record, clock_ms: int, state: _State) -> Event | Reject | None:
+    def _of_file(self, record: Record, clock_ms: int, state: _State) -> Event | Heartbeat | Reject | None:
         """A record that does not say when it arrived did so when its event happened."""
-        mapped = self.config.feeds[record.topic].map(record)
+        feed = self.config.feeds[record.topic]
+        mapped = self._settled(feed.map(record), FOREVER)
         if isinstance(mapped, Mapped):
             state.stated_ms = arrival(mapped.time_ms, clock_ms, state.stated_ms)
-        return self._normalised(mapped, state.stated_ms)
+        event = self._normalised(mapped, state.stated_ms, self._timeliness(feed))
+        if isinstance(event, Event) and isinstance(feed, Feed) and feed.raw:
+            decoded = feed.decode(record)
+            return event if isinstance(decoded, Reject) else with_record(event, decoded, feed.raw)
+        return event
 
     def _way(self, feed: FeedMap) -> Way:
         """From a record and its arrival to its event: the short way where there is one."""
-        config = self.config
+        config, timeliness = self.config, self._timeliness(feed)
         if isinstance(feed, Feed):
-            return Familiar(feed, config.sites, config.networks, self.people, config.ahead_ms).event
-        return lambda record, arrival_ms: self._normalised(feed.map(record), arrival_ms)
+            return Familiar(feed, config.sites, config.networks, self.people, timeliness).event
+        return lambda record, arrival_ms: self._normalised(
+            self._settled(feed.map(record), arrival_ms), arrival_ms, timeliness
+        )
 
-    def _normalised(self, mapped: Mapped | Reject | None, arrival_ms: int) -> Event | Reject | None:
+    def _timeliness(self, feed: FeedMap) -> Timeliness:
+        return Timeliness(self.config.ahead_ms, feed.timing.late_ms, self._is_replay)
+
+    def _settled(
+        self, mapped: Mapped | Heartbeat | Reject | None, arrival_ms: int
+    ) -> Mapped | Heartbeat | Reject | None:
+        if not isinstance(mapped, Mapped):
+            return mapped
+        return settled(mapped, arrival_ms, self.config.sites, self.config.networks, self._turns)
+
+    def _normalised(
+        self, mapped: Mapped | Heartbeat | Reject | None, arrival_ms: int, timeliness: Timeliness
+    ) -> Event | Heartbeat | Reject | None:
         config = self.config
         if not isinstance(mapped, Mapped):
             return mapped
         return normalise(
-            mapped, arrival_ms, config.sites, config.networks, self.people, ahead_ms=config.ahead_ms
+            mapped, arrival_ms, config.sites, config.networks, self.people, timeliness=timeliness
         )
 
     def _accept(self, event: Event, state: _State, rows: _Rows, taken: Taken) -> None:
@@ -307,14 +343,22 @@ class _Rows:
 def _hear(state: _State, event: Event) -> None:
     shape = event.shape
     key = (shape.source, shape.feed, shape.place.site if shape.place is not None else "")
-    lag_ms = state.stated_ms - event.time_ms
+    said_ms = event.time_ms if event.time_claimed_ms is None else event.time_claimed_ms
+    lag_ms = state.stated_ms - said_ms
     source = state.waiting.get(key)
-    if source is None:
+    if source is None or not source.count:
         state.waiting[key] = _Source(event.time_ms, lag_ms, 1, state.stated_ms)
         return
     source.event_max_ms = max(source.event_max_ms, event.time_ms)
     source.lag_min_ms = min(source.lag_min_ms, lag_ms)
     source.count += 1
+    source.heard_ms = state.stated_ms
+
+
+def _beat(state: _State, found: Heartbeat) -> None:
+    """A source is alive, wherever it serves."""
+    key = (found.source, found.feed, "")
+    source = state.waiting.setdefault(key, _Source(NEVER, 0, 0, state.stated_ms))
     source.heard_ms = state.stated_ms
 
 

@@ -1,7 +1,7 @@
 """What a feed mapped, joined with sites, networks and people: an `Event`, or why there is none.
 
-Event time is set here, once (decision 5): more than `AHEAD_MS` after arrival it becomes the arrival and
-the original is kept; more than `AHEAD_MAX_MS` is refused. A source of files is held against no clock:
+Event time is set here, once (decision 5): too far after its arrival it becomes the arrival and the
+original is kept; more than `AHEAD_MAX_MS` is refused. A source of files is held against no clock:
 its arrival is its event time. A credential that nobody held then stays unresolved; a reader, door or
 site that the sites file does not have is refused by name, since a wrong place is worse than none.
 
@@ -13,20 +13,43 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from correlator.event import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS, Event, Network, Place, Shape, event_id
+import msgspec
+
+from correlator.event import DAY_MS, HOUR_MS, SECOND_MS, Event, Network, Occurrence, Place, Shape, event_id
+from correlator.intake.arrival import Timeliness
+from correlator.intake.instants import Unfit
 from correlator.intake.mapped import Mapped
 from correlator.intake.networks import NOWHERE, Networks, located_km
 from correlator.intake.people import Namespace, People, canonical, namespace
 from correlator.intake.places import Sites
+from correlator.intake.turns import Turns
 from correlator.record import Reject
 
-AHEAD_MS = 5 * MINUTE_MS
+TIMELY = Timeliness()
 AHEAD_MAX_MS = DAY_MS
 EARLIEST_MS = 946_684_800_000  # 2000-01-01: an older time is a clock that was never set
 LATEST_MS = 4_102_444_800_000  # 2100-01-01: a later one is a unit mistaken
 
 # Where a login of this kind happens, a person sits; the host of any other is only where the machine stands.
 _AT_THE_HOST = frozenset({"", "console", "unlock", "cached"})
+
+
+def settled(
+    mapped: Mapped, arrival_ms: int, sites: Sites, networks: Networks, turns: Turns
+) -> Mapped | Reject:
+    """*mapped* with an instant for its time, where that is one that only its site and *turns* settle."""
+    if type(mapped.time_ms) is int:
+        return mapped
+    where = where_of(mapped, sites, networks)
+    if isinstance(where, Reject):
+        return where
+    site = sites.site(where[0].site) if where[0] is not None else None
+    zone, source = "" if site is None else site.time_zone, (mapped.feed, mapped.source)
+    try:
+        time_ms = turns.settle(mapped.time_ms, zone, source, mapped.sequence, arrival_ms)
+    except Unfit as unfit:
+        return Reject("normalise", unfit.reason, f"{_named(mapped)}: {unfit}")
+    return msgspec.structs.replace(mapped, time_ms=time_ms)
 
 
 def normalise(
@@ -36,11 +59,11 @@ def normalise(
     networks: Networks,
     people: People,
     *,
-    ahead_ms: int = AHEAD_MS,
+    timeliness: Timeliness = TIMELY,
 ) -> Event | Reject:
     """The event that *mapped* reports, with identity, place and network as of its time. Total."""
     time_ms, claimed_ms = mapped.time_ms, None
-    if time_ms - arrival_ms > ahead_ms:
+    if time_ms - arrival_ms > timeliness.ahead_ms:
         claimed_ms, time_ms = time_ms, arrival_ms
     impossible = _impossible(mapped, arrival_ms)
     if impossible is not None:
@@ -48,7 +71,7 @@ def normalise(
     where = where_of(mapped, sites, networks)
     if isinstance(where, Reject):
         return where
-    place, network, direction = where
+    place = where[0]
     space = space_of(mapped)
     credential = canonical(space, mapped.credential)
     unroutable = _unroutable(mapped, credential, place)
@@ -56,8 +79,30 @@ def normalise(
         return unroutable
     identity = people.resolve(space, credential, time_ms) if credential and mapped.kind != "door" else ""
     site = sites.site(place.site) if place is not None and place.site else people.home(identity)
-    offset_min, is_business_hours = (0, None) if site is None else site.local(time_ms)
-    shape = Shape(
+    local = (0, None) if site is None else site.local(time_ms)
+    return Event(
+        time_ms,
+        event_id(mapped.source, mapped.native_id),
+        _shape(mapped, where, local, timeliness.occurrence(time_ms, arrival_ms)),
+        identity,
+        credential,
+        mapped.ip,
+        mapped.device,
+        mapped.session,
+        mapped.sequence,
+        claimed_ms,
+    )
+
+
+def _shape(
+    mapped: Mapped,
+    where: tuple[Place | None, Network | None, str],
+    local: tuple[int, bool | None],
+    occurrence: Occurrence,
+) -> Shape:
+    """What the event shares with many others. *local*: offset in minutes, and is it business hours?"""
+    place, network, direction = where
+    return Shape(
         mapped.kind,
         mapped.source,
         mapped.feed,
@@ -74,20 +119,8 @@ def normalise(
         mapped.is_interactive,
         mapped.mfa,
         mapped.application,
-        offset_min,
-        is_business_hours,
-    )
-    return Event(
-        time_ms,
-        event_id(mapped.source, mapped.native_id),
-        shape,
-        identity,
-        credential,
-        mapped.ip,
-        mapped.device,
-        mapped.session,
-        mapped.sequence,
-        claimed_ms,
+        *local,
+        occurrence,
     )
 
 

@@ -28,11 +28,15 @@ _DOT = re.compile(r"(?<!\\)\.")
 
 
 class Reading(msgspec.Struct, frozen=True):
-    """What a feed file is read with. *known*: fields that its records have, None where anything may be."""
+    """What a feed file is read with. *known*: fields that its records have, None where anything may be.
+
+    *zone*: of local times without one.
+    """
 
     report: Report
     lines: Lines
     known: tuple[str, ...] | None = None
+    zone: str = ""
 
 
 class Value(msgspec.Struct, frozen=True):
@@ -134,7 +138,9 @@ def _scalar(fields: Fields, name: str) -> object:
 def _chain(fields: Fields, reading: Reading) -> Chain | None:
     if not fields.has("convert"):
         return None
-    chain, problems = parse_chain(fields.value("convert"), reading.lines, (*fields.path, "convert"))
+    chain, problems = parse_chain(
+        fields.value("convert"), reading.lines, (*fields.path, "convert"), reading.zone
+    )
     reading.report.problems += problems
     return chain
 

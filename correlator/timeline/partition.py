@@ -65,7 +65,7 @@ class Partition:
         woken = set(inbox)
         changes: list[Change] = []
         self.refused.begin()
-        for entity, event in frame.rows:
+        for entity, event in self.marks.clocks.dated(frame.rows, self.codes.known):
             if event.time_ms >= final_ms:  # a frame may span hours: its own marks are held against later ones
                 inbox.setdefault(entity, []).append(event)
             elif event.kind == "person":  # what is known of a person holds from now on, however late it comes
@@ -261,13 +261,16 @@ class Partition:
             self.wakes.ask(IDLE, when_ms, timeline.entity)
 
     def _is_tidy(self, timeline: Timeline, edge_ms: int) -> bool:
-        """Is there nothing for `_tidy` to do after a step that told nothing?"""
-        blocks = timeline.blocks
+        """Is there nothing for `_tidy` to do after a step that told nothing?
+
+        Also when to look again must be known as a restore would: a later look moves the base later.
+        """
+        blocks, look_ms = timeline.blocks, self._idle.get(timeline.entity, FOREVER)
         return (
             bool(blocks)
             and (len(blocks) == 1 or blocks[1].first_ms >= edge_ms)
             and timeline.count <= self.program.settings.events_max
-            and timeline.entity in self._idle
+            and look_ms <= timeline.last[0] + self.program.settings.horizon_ms + 1
         )
 
     def _tidy(self, timeline: Timeline, was_published: bool, edge_ms: int) -> None:
@@ -326,9 +329,8 @@ class Partition:
         if timeline is None or not wanted - held.keys():
             return sorted(held.values(), key=lambda event: event.order)
         held |= {event.id: event for event in timeline.events(self.codes) if event.id in wanted}
-        live = timeline.touch(self.codes)
-        for event in (live.last_badge, live.card_place, live.badge_place, live.last_login, live.login_place):
-            if event is not None and event.id in wanted:
+        for event in timeline.touch(self.codes).events():
+            if event.id in wanted:
                 held.setdefault(event.id, event)
         return sorted(held.values(), key=lambda event: event.order)
 
@@ -386,7 +388,7 @@ def _order(event: Event) -> Order:
 
 def _is_worthless(live: Live) -> bool:
     """Nothing that a later event could see: an address or a stray card must not be kept for ever."""
-    return live == Live() or (live.person is None and live.door is None and live.badge_place is None)
+    return live == Live() or (live.person is None and live.door is None and not live.badge_places)
 
 
 def _leaves_something(timeline: Timeline, live: Live) -> bool:

@@ -112,7 +112,8 @@ def test_two_feeds_of_one_topic_or_name_are_refused(company: Path) -> None:
 
 def test_every_error_of_every_file_is_told_at_once(company: Path) -> None:
     (company / "correlator.yml").write_text(
-        "settings: {horizont: 12h, block_size: many, horizon: 1m}\npartitions: 0\nfeeds: [badge, nothing]\n"
+        "settings: {horizont: 12h, block_size: many, horizon: 1m}\npartitions: 0\n"
+        "feeds: [badge, nothing, ../a]\n"
     )
     (company / "sites.yml").write_text("sites:\n  - {id: a, lat: 1, lon: 2, time_zone: Mars/Base}\n")
     (company / "networks.yml").write_text("ranges:\n  - {cidr: x, name: y, class: isp, site: b}\n")
@@ -126,6 +127,7 @@ def test_every_error_of_every_file_is_told_at_once(company: Path) -> None:
         "settings.horizon: must be at least 10m",
         "partitions: expected a whole number",
         "nothing.yml: error: there is no such file",
+        "feeds[2]: '../a' is no name of a feed",
         "sites.yml:2:29: error: sites[0].time_zone: 'Mars/Base' is no time zone",
         "networks.yml:2:6: error: ranges[0].cidr: 'x' is no address range",
         "mine.yml:",

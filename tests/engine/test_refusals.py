@@ -23,7 +23,8 @@ from correlator.engine.bundles import ACTIVE_KEY, Activated, Bundles
 from correlator.engine.checkpoint import MANIFEST_KEY, Manifest, decode_manifest
 from correlator.engine.deploy import Edges, deploy
 from correlator.engine.ports import Committed, CommitUnknown, Membership, TopicPartition
-from correlator.engine.topics import EngineRefusal
+from correlator.engine.topics import EngineRefusal, Topics
+from correlator.engine.view import view
 from correlator.models.scorer import STATE_FORMAT
 from correlator.timeline import state
 from tests.engine.company import run, system, worker
@@ -243,6 +244,12 @@ def test_a_deployment_whose_end_is_unknown_is_looked_for() -> None:
 
     with pytest.raises(EngineRefusal, match="another deployment came in between: nothing was changed"):
         _deploy_other(embedded, Unknown(embedded.log, "deploy"))
+
+
+def test_a_look_at_what_is_not_there() -> None:
+    embedded = system()
+    with pytest.raises(EngineRefusal, match=r"no topic other.keyed; `correlator topics create`"):
+        next(view(MemoryLogReader(embedded.log), Topics("other."), embedded.bundles()))
 
 
 def test_no_refusal_is_without_a_case() -> None:

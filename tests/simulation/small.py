@@ -15,6 +15,7 @@ from correlator.intake.intake import IntakeConfig
 from correlator.intake.mapped import Mapped
 from correlator.pipeline import Bundle
 from correlator.record import Record, Reject
+from correlator.timeline.settings import FeedTiming
 from tests.intake.company import networks, sites
 from tests.timeline.toy import SomeRules, Toy, ToyProgram
 
@@ -27,6 +28,8 @@ HASH = "5eed5eed5eed5eed"
 
 class Plain:
     """A feed whose records are `Mapped` as JSON."""
+
+    timing = FeedTiming("badge", "access", "badge-events")
 
     def map(self, record: Record) -> Mapped | Reject | None:
         try:

@@ -12,6 +12,7 @@ from random import Random
 from typing import Literal
 
 import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -28,6 +29,20 @@ from tests.timeline.toy import Toy, ToyProgram
 
 STRAYS = ("unresolved:badge:1", "unresolved:badge:2", "unresolved:account:x")
 WHO = ("identity:u", "identity:v", "identity:w", *STRAYS, "door:a-1")
+
+
+SHORT = Toy(
+    horizon_ms=10 * MINUTE_MS,
+    block_size=1,
+    burst_min=2,
+    burst_span_ms=MINUTE_MS,
+    grace_ms=0,
+    max_wait_ms=0,
+    suppress_ms=MINUTE_MS,
+    minutes_between=2,
+    presence_full_ms=0,
+    presence_half_life_ms=MINUTE_MS,
+)
 
 
 class Learner:
@@ -160,9 +175,21 @@ def some_frames(random: Random, toy: Toy, count: int) -> list[Frame]:
 
 @given(st.randoms(use_true_random=False), some_toys, st.integers(1, 40), st.sampled_from([3, 12, 2_000]))
 def test_a_crash_at_any_frame_is_not_noticed(random: Random, toy: Toy, count: int, most: int) -> None:
-    toy = msgspec.structs.replace(toy, events_max=most)
+    crash_now_and_then(random, msgspec.structs.replace(toy, events_max=most), count)
+
+
+@pytest.mark.parametrize("seed", [196, 940, 1953, 2728])
+def test_an_entity_is_looked_at_again_as_early_as_after_a_restore(seed: int) -> None:
+    """A late event made it idle earlier than had been asked for: a restore asked anew, and moved its base."""
+    random = Random(seed)
+    most = random.choice([3, 12, 2_000])
+    toy = msgspec.structs.replace(SHORT, events_max=most)
+    crash_now_and_then(random, toy, None)
+
+
+def crash_now_and_then(random: Random, toy: Toy, count: int | None) -> None:
     whole, stopped = Partition(ToyProgram(toy), Learner(), 5), Stopped(toy)
-    for frame in some_frames(random, toy, count):
+    for frame in some_frames(random, toy, random.randint(1, 40) if count is None else count):
         told = whole.step(frame)
         assert stopped.step(frame) == told
         if random.random() < 0.6:
