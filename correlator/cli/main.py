@@ -37,7 +37,7 @@ VERBS = {
     "topics": ("topics", "app", "Create and check our topics."),
     "alerts": ("alerts", "app", "Follow the alerts."),
     "state": ("state", "app", "Keep what was learnt, begin anew with it, forget a checkpoint."),
-    "dead-letters": ("dead_letters", "app", "List and show refused records."),
+    "dead-letters": ("dead_letters", "app", "List, show and send back refused records."),
 }
 LOOPS = ("run", "replay")  # verbs that end in order when asked to stop
 

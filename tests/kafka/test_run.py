@@ -8,7 +8,7 @@ from tests.findings import open_alerts
 from tests.kafka.deployment import Deployment
 
 
-def test_until_the_end_gives_the_alerts_of_replay_and_another_bundle_is_refused(
+def test_until_the_end_gives_the_alerts_of_replay_whatever_else_is_in_the_directory(
     tmp_path: Path, bootstrap: str, unique: str
 ) -> None:
     deployment = Deployment(tmp_path, bootstrap, unique, records_max=600)
@@ -19,9 +19,14 @@ def test_until_the_end_gives_the_alerts_of_replay_and_another_bundle_is_refused(
     assert open_alerts(deployment.told()) == open_alerts(deployment.replayed())
     networks = tmp_path / "networks.yml"
     networks.write_text(networks.read_text().replace("corporate", "isp", 1))
+    other = deployment.run("--until-end", "--no-deploy")
+    assert other.returncode == 0, other.stderr
+    assert f"`correlator deploy {tmp_path}` or `run --deploy`" in other.stderr
+    general = tmp_path / "correlator.yml"
+    general.write_text(general.read_text().replace('"partitions": 4', '"partitions": 5'))
     refused = deployment.run("--until-end")
     assert refused.returncode == 2
-    assert "this state was made under bundle" in refused.stderr
+    assert "has 4 partitions, the configuration says 5" in refused.stderr
 
 
 def test_missing_topics_are_named(tmp_path: Path, bootstrap: str, unique: str) -> None:
