@@ -22,7 +22,7 @@ from bench.report import Cell, Report
 from bench.workload import DIFFERS, KEYED_PARTITIONS, Shape, Workload, intake_of, make_workload
 from correlator.frame import decode_frame, encode_frame
 from correlator.models.scorer import Scorer
-from correlator.pipeline import Bundle, correlate_step
+from correlator.pipeline import Bundle, correlate_step, only
 from correlator.record import Record
 from correlator.timeline.partition import Partition
 
@@ -201,10 +201,12 @@ def _path_us(bundle: Bundle, made: Workload, shape: Shape, times: Times | None =
     intake = intake_of(bundle, shape)
     partitions = [Partition(bundle.program, Scorer(number), number) for number in range(KEYED_PARTITIONS)]
 
+    force = only(bundle)
+
     def fold(frames: Sequence[tuple[int, Any]]) -> None:
         for number, frame in frames:
             partition = partitions[number]
-            correlate_step(decode_frame(encode_frame(frame), partition.codes), partition, bundle, crc=0)
+            correlate_step(decode_frame(encode_frame(frame), partition.codes), partition, force, crc=0)
 
     def take(records: Sequence[Record]) -> None:
         for start in range(0, len(records), BATCH):

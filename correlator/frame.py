@@ -4,7 +4,7 @@ A frame holds at most `EVENTS_MAX` events for one partition, each with the entit
 is known about time. What many events share travels once per frame, in its own table (`codec`).
 
 Format 2, msgpack array: format, bundle, rows, shapes, arrivals, sources, facts, activate.
-`facts` (asserts and retracts between entities) and `activate` (a rule bundle) are reserved.
+`facts` (asserts and retracts between entities) are reserved.
 """
 
 from __future__ import annotations
@@ -42,6 +42,13 @@ class SourceMark(msgspec.Struct, frozen=True, array_like=True):
     heard_ms: int  # arrival of its newest record
 
 
+class Activation(msgspec.Struct, frozen=True, array_like=True):
+    """From here on *bundle* is in force, for what happens from *since_ms* (event time) on."""
+
+    bundle: str  # hash
+    since_ms: int
+
+
 class Frame(msgspec.Struct, frozen=True, array_like=True):
     """Rows are (entity key, event), in the order in which intake read them."""
 
@@ -49,6 +56,7 @@ class Frame(msgspec.Struct, frozen=True, array_like=True):
     rows: tuple[tuple[str, Event], ...] = ()
     arrivals: tuple[Arrival, ...] = ()
     sources: tuple[SourceMark, ...] = ()
+    activate: Activation | None = None
 
 
 class FrameError(Exception):
@@ -63,7 +71,20 @@ class _Wire(msgspec.Struct, array_like=True):
     arrivals: tuple[Arrival, ...]
     sources: tuple[SourceMark, ...]
     facts: list[msgspec.Raw] = []
-    activate: str = ""
+    activate: Activation | None = None
+
+
+class _Sparse(msgspec.Struct, array_like=True):
+    """A frame of which only one part is of interest."""
+
+    format: int
+    bundle: msgspec.Raw
+    rows: msgspec.Raw
+    shapes: msgspec.Raw
+    arrivals: msgspec.Raw
+    sources: msgspec.Raw
+    facts: msgspec.Raw
+    activate: Activation | None
 
 
 class _Head(msgspec.Struct, array_like=True):
@@ -72,13 +93,23 @@ class _Head(msgspec.Struct, array_like=True):
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(_Wire).decode
+_decode_sparse = msgspec.msgpack.Decoder(_Sparse).decode
 _head = msgspec.msgpack.Decoder(_Head).decode
 
 
 def encode_frame(frame: Frame) -> bytes:
     codes = Codes()
     rows = [(key, pack(event, codes, owner_of(key))) for key, event in frame.rows]
-    return _encode(_Wire(FORMAT, frame.bundle, rows, codes.shapes, frame.arrivals, frame.sources))
+    wire = _Wire(FORMAT, frame.bundle, rows, codes.shapes, frame.arrivals, frame.sources, [], frame.activate)
+    return _encode(wire)
+
+
+def activation_in(raw: bytes) -> Activation | None:
+    """What a frame puts into force, without reading the rest of it. None also where it is no frame."""
+    try:
+        return _decode_sparse(raw).activate
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
 
 
 def decode_frame(raw: bytes, codes: Codes | None = None) -> Frame:
@@ -97,4 +128,4 @@ def decode_frame(raw: bytes, codes: Codes | None = None) -> Frame:
         rows = tuple((key, unpack(packed, shapes, owner_of(key))) for key, packed in wire.rows)
     except IndexError as error:
         raise FrameError("a row names a shape that the frame's table does not have") from error
-    return Frame(wire.bundle, rows, wire.arrivals, wire.sources)
+    return Frame(wire.bundle, rows, wire.arrivals, wire.sources, wire.activate)

@@ -15,10 +15,12 @@ import msgspec
 
 from correlator.alerts.ocsf import AlertRecord, Source, alert_record
 from correlator.alerts.text import RuleText
-from correlator.event import SECOND_MS
-from correlator.frame import Frame
+from correlator.event import NEVER, SECOND_MS
+from correlator.frame import Activation, Frame
 from correlator.intake.intake import Intake, IntakeConfig, Taken
 from correlator.record import Record
+from correlator.rules.program import RuleProgram
+from correlator.rules.versions import Version, Versions
 from correlator.timeline.alert import Change
 from correlator.timeline.partition import Partition
 from correlator.timeline.program import Program
@@ -37,6 +39,50 @@ class Bundle(msgspec.Struct, frozen=True):
     texts: Mapping[str, RuleText]  # by rule id: what an alert quotes of its rule
 
 
+class InForce(msgspec.Struct, frozen=True):
+    """By what a partition evaluates: bundles, each from its time on. *program* is that of all of them."""
+
+    versions: tuple[tuple[int, Bundle], ...] = ()  # (since, event time in ms), the oldest first
+    program: Program = RuleProgram((), Settings())
+
+    @property
+    def hash(self) -> str:
+        """Of the newest; "" before any is active."""
+        return self.versions[-1][1].hash if self.versions else ""
+
+    def warming(self, now_ms: int) -> dict[str, int]:
+        """Rules of the newest that may not conclude yet from what they did not see: id -> until when (ms)."""
+        until = self.program.warm_ms[-1] if isinstance(self.program, Versions) else {}
+        return {rule: warm_ms for rule, warm_ms in until.items() if warm_ms > now_ms}
+
+    def text(self, rule: str, time_ms: int) -> RuleText:
+        """Of a rule that decided at *time_ms*: of the newest version that has it, of those by then."""
+        texts = [
+            bundle.texts for since_ms, bundle in self.versions if since_ms <= time_ms and rule in bundle.texts
+        ]
+        return (texts or [bundle.texts for _, bundle in self.versions if rule in bundle.texts])[-1][rule]
+
+    def after(self, activation: Activation, bundle: Bundle, now_ms: int) -> InForce:
+        """With one more. What no event within the horizon is evaluated by any more is forgotten."""
+        newest_ms = self.versions[-1][0] if self.versions else NEVER
+        versions = [*self.versions, (max(activation.since_ms, newest_ms), bundle)]
+        edge_ms = now_ms - bundle.settings.horizon_ms
+        while len(versions) > 1 and versions[1][0] <= edge_ms:
+            del versions[0]
+        return in_force(versions)
+
+
+def in_force(versions: Sequence[tuple[int, Bundle]]) -> InForce:
+    if len(versions) == 1:
+        return InForce(tuple(versions), versions[0][1].program)
+    return InForce(tuple(versions), Versions([Version(since_ms, b.program) for since_ms, b in versions]))
+
+
+def only(bundle: Bundle) -> InForce:
+    """*bundle*, whenever."""
+    return in_force([(NEVER, bundle)])
+
+
 class Correlated(msgspec.Struct, frozen=True):
     """What one frame changed, in the order in which it was folded; *alerts* are the same as records."""
 
@@ -49,15 +95,24 @@ def intake_step(records: Sequence[Record], clock_ms: int, intake: Intake) -> Tak
     return intake.intake_step(records, clock_ms)
 
 
-def correlate_step(frame: Frame, partition: Partition, bundle: Bundle, *, crc: int) -> Correlated:
-    """Insert the frame's events, fold each entity once, and say what readers of the alerts must be told.
+def fold_step(frame: Frame, partition: Partition, force: InForce) -> list[Change]:
+    """Insert the frame's events and fold each entity once. *force* is what is in force with it."""
+    changes: list[Change] = []
+    if force.program is not partition.program:
+        changes += partition.activate(force.program, force.versions[-1][0])
+    return changes + partition.step(frame)
+
+
+def correlate_step(frame: Frame, partition: Partition, force: InForce, *, crc: int) -> Correlated:
+    """Fold *frame*, and say what readers of the alerts must be told.
 
     *crc* is the running stamp of what the partition has published: by it a change that is made once more
     differs from one that is delivered once more.
     """
-    changes = partition.step(frame)
-    source = Source(bundle.hash, partition.now_ms, crc, bundle.settings.skew_max_ms // SECOND_MS)
-    return Correlated(changes, [_alert(change, partition, bundle, source) for change in changes])
+    changes = fold_step(frame, partition, force)
+    skew_max_s = partition.program.settings.skew_max_ms // SECOND_MS
+    source = Source(force.hash, partition.now_ms, crc, skew_max_s)
+    return Correlated(changes, [_alert(change, partition, force, source) for change in changes])
 
 
 def alert_partition(entity: str) -> int:
@@ -65,7 +120,8 @@ def alert_partition(entity: str) -> int:
     return crc32(entity.encode()) % ALERT_PARTITIONS
 
 
-def _alert(change: Change, partition: Partition, bundle: Bundle, source: Source) -> AlertRecord:
+def _alert(change: Change, partition: Partition, force: InForce, source: Source) -> AlertRecord:
     alert = change.alert
     evidence = partition.events(alert.entity, (*alert.evidence, *change.because))
-    return alert_record(change, evidence, bundle.texts[alert.rule], partition.person(alert.entity), source)
+    text = force.text(alert.rule, alert.decided_ms)
+    return alert_record(change, evidence, text, partition.person(alert.entity), source)

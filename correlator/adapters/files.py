@@ -1,7 +1,6 @@
 """A configuration directory, read whole: every problem of every file at once.
 
     correlator.yml  sites.yml  networks.yml  feeds/*.yml  rules/*.yml  schemas/*.avsc, ids.yml
-    identities.jsonl  records/<topic>.jsonl
 
 Only sites.yml is needed. Without a folder of feeds, rules or schemas the shipped ones are used. The
 parts that can change an alert become one immutable `Bundle`, known by the hash of what the files mean,
@@ -11,11 +10,11 @@ not of how they are laid out.
 from __future__ import annotations
 
 import json
-from base64 import b64decode
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Mapping
 from hashlib import sha256
-from heapq import merge
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TypeVar
 
 import msgspec
@@ -24,27 +23,24 @@ from correlator.adapters.documents import LISTS, read_text, shipped
 from correlator.adapters.schema_store import read_schemas
 from correlator.adapters.yaml_lines import load_yaml, load_yaml_all
 from correlator.alerts.text import rule_text
-from correlator.event import NEVER
-from correlator.intake.arrival import NO_TIMESTAMP
 from correlator.intake.decode import Schemas
 from correlator.intake.feeds import Feed, parse_feed
 from correlator.intake.general import FEEDS, General, parse_general
 from correlator.intake.intake import IntakeConfig
 from correlator.intake.networks import Networks, parse_networks
-from correlator.intake.people import People
 from correlator.intake.places import Sites, parse_sites
 from correlator.pipeline import Bundle
 from correlator.problem import BadConfiguration, Lines, Problem
-from correlator.record import Record, Reject
 from correlator.rules.lists import read_lists
 from correlator.rules.load import load_rules
 from correlator.rules.program import RuleProgram
 from correlator.rules.rule import Rule
 
-GENERAL, SITES, NETWORKS, IDENTITIES = "correlator.yml", "sites.yml", "networks.yml", "identities.jsonl"
+GENERAL, SITES, NETWORKS = "correlator.yml", "sites.yml", "networks.yml"
 T = TypeVar("T")
 
 _PARTS = ("settings", "partitions")  # of correlator.yml: what can change an alert
+_PATH = re.compile(r"(feeds/|rules/|schemas/)?\w[\w.-]*")
 
 
 def load_bundle(directory: Path) -> Bundle:
@@ -57,6 +53,15 @@ def load_bundle(directory: Path) -> Bundle:
 
 def read_bundle(directory: Path) -> tuple[Bundle | None, list[Problem]]:
     """The bundle of *directory*, None if there is an error; and all problems, warnings included."""
+    bundle, _, problems = read_texts(directory)
+    return bundle, problems
+
+
+def read_texts(directory: Path) -> tuple[Bundle | None, dict[str, str], list[Problem]]:
+    """Like `read_bundle`; with the texts that the bundle is made of, shipped ones too, by their paths.
+
+    Of correlator.yml only what can change an alert: nobody is to find a password in a topic.
+    """
     reading = _Reading(directory)
     general = reading.part(GENERAL, parse_general, is_needed=False) or General()
     schemas = reading.schemas()
@@ -68,9 +73,32 @@ def read_bundle(directory: Path) -> tuple[Bundle | None, list[Problem]]:
     )
     rules = reading.rules(general.settings().horizon_ms)
     if reading.has_errors or sites is None:
-        return None, sorted(reading.problems)
-    stamp = reading.hash()
-    return _bundle(stamp, general, feeds, (sites, networks or Networks()), rules), sorted(reading.problems)
+        return None, {}, sorted(reading.problems)
+    bundle = _bundle(reading.hash(), general, feeds, (sites, networks or Networks()), rules)
+    return bundle, reading.texts, sorted(reading.problems)
+
+
+def bundle_of(texts: Mapping[str, str], prefix: str) -> Bundle:
+    """The bundle that `read_texts` gave as texts. *prefix*: of our topics. Raises `BadConfiguration`."""
+    with TemporaryDirectory() as name:
+        directory = Path(name)
+        general = json.loads(texts.get(GENERAL, "{}")) | {"topics": {"prefix": prefix}}
+        for path, text in {**texts, GENERAL: json.dumps(general)}.items():
+            if not _PATH.fullmatch(path):
+                raise BadConfiguration([Problem(path, 0, 0, "", "is no file of a configuration directory")])
+            file = directory / path
+            file.parent.mkdir(exist_ok=True)
+            file.write_text(text, encoding="utf-8")
+        for kind in ("feeds", "rules", "schemas"):  # shipped ones are among the texts, or were not wanted
+            (directory / kind).mkdir(exist_ok=True)
+        try:
+            return load_bundle(directory)
+        except BadConfiguration as error:
+            raise BadConfiguration([_without(name, problem) for problem in error.problems]) from error
+
+
+def _without(directory: str, problem: Problem) -> Problem:
+    return msgspec.structs.replace(problem, file=problem.file.removeprefix(f"{directory}/"))
 
 
 def load_general(directory: Path) -> General:
@@ -129,6 +157,7 @@ class _Reading:
     def __init__(self, directory: Path) -> None:
         self.problems: list[Problem] = []
         self._directory = directory
+        self.texts: dict[str, str] = {}  # path -> text, of what a bundle is made of
         self._said: dict[str, list[object]] = {}  # kind of file -> documents
         if not directory.is_dir():
             self._wrong(directory, "there is no such directory")
@@ -167,12 +196,18 @@ class _Reading:
         self.problems += problems
         if name == GENERAL and isinstance(document, dict):
             document = {key: document[key] for key in _PARTS if key in document}
+            self.texts[GENERAL] = _canonical(document)
         self._said[name] = [document]
         return found
 
     def schemas(self) -> Schemas:
-        schemas, problems = read_schemas(self._folder("schemas"))
+        folder = self._folder("schemas")
+        schemas, problems = read_schemas(folder)
         self.problems += problems
+        if not problems:
+            self.texts |= {
+                f"schemas/{name}": (folder / name).read_text("utf-8") for name in schemas.documents
+            }
         self._said["schemas"] = [[name, document] for name, document in sorted(schemas.documents.items())]
         return schemas
 
@@ -235,6 +270,8 @@ class _Reading:
     def _text(self, path: Path) -> str | None:
         text, problems = read_text(path)
         self.problems += problems
+        is_own = path.parent == self._directory
+        self.texts[path.name if is_own else f"{path.parent.name}/{path.name}"] = text
         return None if problems else text
 
     def _wrong(self, path: Path, message: str) -> None:
@@ -243,118 +280,3 @@ class _Reading:
 
 def _canonical(value: object) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-
-
-# -------------------------------------------------------------------- records
-
-
-_ABSENT = msgspec.Raw(b"null")
-
-
-class _Line(msgspec.Struct, forbid_unknown_fields=True):
-    """A line of records/<topic>.jsonl. Without *arrival_ms* a record arrives when its event happens."""
-
-    value_b64: str | None = None
-    value: msgspec.Raw = _ABSENT  # any JSON; null is a tombstone
-    arrival_ms: int | None = None
-    partition: int = 0
-    key: str | None = None
-    headers: dict[str, str] = {}
-
-
-def read_records(directory: Path) -> Iterator[Record]:
-    """Records of every topic, in order of arrival. Raises `BadConfiguration` at a line that is none."""
-    for _, record in merge(*map(_of_topic, sorted((directory / "records").glob("*.jsonl"))), key=_first):
-        yield record
-
-
-def _first(row: tuple[int, Record]) -> int:
-    return row[0]
-
-
-_decode_line = msgspec.json.Decoder(_Line).decode
-
-
-def _of_topic(path: Path) -> Iterator[tuple[int, Record]]:
-    """(arrival, record) of one file. A record that does not say stays behind the one before it."""
-    offsets: dict[int, int] = {}
-    last_ms = NEVER
-    with path.open("rb") as lines:
-        for number, text in enumerate(lines, 1):
-            if not text.strip():
-                continue
-            try:
-                line = _decode_line(text)
-                value = _value(line)
-            except (msgspec.DecodeError, ValueError) as error:
-                raise _bad_line(path, number, f"not a record: {error}") from error
-            arrival_ms = last_ms if line.arrival_ms is None else line.arrival_ms
-            if arrival_ms < last_ms:
-                message = f"arrived at {arrival_ms}, before the line above: sort by arrival_ms"
-                raise _bad_line(path, number, message)
-            last_ms = arrival_ms
-            offset = offsets.get(line.partition, 0)
-            offsets[line.partition] = offset + 1
-            yield (
-                arrival_ms,
-                Record(
-                    path.stem,
-                    line.partition,
-                    offset,
-                    NO_TIMESTAMP if line.arrival_ms is None else arrival_ms,
-                    None if line.key is None else line.key.encode(),
-                    value,
-                    tuple((name, text.encode()) for name, text in line.headers.items()),
-                ),
-            )
-
-
-def _value(line: _Line) -> bytes | None:
-    if line.value_b64 is not None:
-        return b64decode(line.value_b64, validate=True)
-    raw = bytes(line.value)
-    return None if raw == b"null" else raw
-
-
-def _bad_line(path: Path, number: int, message: str) -> BadConfiguration:
-    return BadConfiguration([Problem(str(path), number, 1, "", message)])
-
-
-class _Id(msgspec.Struct):
-    identity_id: str
-
-
-_decode_id = msgspec.json.Decoder(_Id).decode
-
-
-def read_identities(path: Path, sites: Sites) -> list[tuple[str, bytes]]:
-    """(identity id, record) of each line of *path*, checked as intake does.
-
-    Raises `BadConfiguration` with all errors. Who held a credential first need not stand first.
-    """
-    try:
-        lines = path.read_bytes().splitlines()
-    except OSError as error:
-        raise BadConfiguration([Problem(str(path), 0, 0, "", f"cannot be read: {error.strerror}")]) from error
-    people = People(sites)
-    found: dict[str, tuple[int, bytes]] = {}
-    wrong: list[tuple[int, str, str]] = []  # line, identity, what
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        try:
-            key = _decode_id(line).identity_id
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            wrong.append((number, "", f"not an identity: {error}"))
-            continue
-        if key in found:
-            wrong.append((number, "", f"identity {key!r} is here twice, first in line {found[key][0]}"))
-            continue
-        found[key] = (number, line)
-        told = people.apply(number, key, line, number)
-        if isinstance(told, Reject):
-            wrong.append((number, key, told.message))
-    wrong = [row for row in wrong if not row[1] or people.person(row[1]) is None]
-    if wrong:
-        raise BadConfiguration([Problem(str(path), number, 1, "", message) for number, _, message in wrong])
-    return [(key, line) for key, (_, line) in found.items()]

@@ -10,13 +10,16 @@ import msgspec
 from correlator.adapters.clock import SteadyClock
 from correlator.adapters.memory.clients import MemoryGroupReader, MemoryLogReader, MemoryTransactionalWriter
 from correlator.adapters.memory.log import MemoryLog
+from correlator.engine.bundles import Activated, Bundles
 from correlator.engine.correlate_stage import CorrelateStage
 from correlator.engine.dead_letters import PARTITIONS as DEAD_LETTER_PARTITIONS
+from correlator.engine.deploy import Edges, deploy
 from correlator.engine.intake_stage import IntakeStage
 from correlator.engine.options import Options, Ports
 from correlator.engine.ports import Clock, Meter, TopicPartition
 from correlator.engine.topics import Topics
 from correlator.engine.worker import Worker, freeze_heap
+from correlator.event import NEVER
 from correlator.pipeline import ALERT_PARTITIONS, Bundle
 from correlator.record import Record
 
@@ -44,9 +47,23 @@ class Embedded:
         self.log.create_topic(self.topics.checkpoints, keyed, is_append_time=True)
         self.log.create_topic(self.topics.alerts, ALERT_PARTITIONS, is_append_time=True)
         self.log.create_topic(self.topics.notices, 1, is_append_time=True)
+        self.log.create_topic(self.topics.shadow, ALERT_PARTITIONS, is_append_time=True)
+        self.log.create_topic(self.topics.bundles, 1, is_append_time=True)
         self.log.create_topic(self.topics.dead_letters, DEAD_LETTER_PARTITIONS, is_append_time=True)
+        self._known: dict[str, Bundle] = {}
         self._seen: dict[TopicPartition, int] = {}
         self._workers = 0
+        self.deploy(bundle)
+
+    def deploy(self, bundle: Bundle, since_ms: int = NEVER) -> None:
+        """Put *bundle* into force for what happens from *since_ms* on; the first one whenever."""
+        self._known[bundle.hash] = bundle
+        writer, log = MemoryTransactionalWriter(self.log, "deploy"), MemoryLogReader(self.log)
+        edges = Edges(self.bundles(), writer, log, self.topics)
+        deploy(edges, Activated(bundle.hash, since_ms, self.clock.now_ms()), {})
+
+    def bundles(self) -> Bundles:
+        return Bundles(MemoryLogReader(self.log), self.topics.bundles, known=self._known.values())
 
     def load_identities(self, rows: Iterable[tuple[str, bytes]], at_ms: int) -> None:
         for key, value in rows:
@@ -82,10 +99,10 @@ class Embedded:
             )
 
         inputs = [*self.raw, self.topics.identities]
-        intake = IntakeStage(self.bundle, self.topics, ports("intake", INTAKE_GROUP, inputs), options)
+        intake = IntakeStage(self.bundles(), self.topics, ports("intake", INTAKE_GROUP, inputs), options)
         keyed = ports("correlate", CORRELATE_GROUP, [self.topics.keyed])
         return Worker(
-            intake, CorrelateStage(self.bundle, self.topics, keyed, options), steady, meter, options
+            intake, CorrelateStage(self.bundles(), self.topics, keyed, options), steady, meter, options
         )
 
     def news(self, topic: str) -> list[Record]:

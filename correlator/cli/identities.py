@@ -11,10 +11,11 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from correlator.adapters.files import load_sites, read_identities
+from correlator.adapters.files import load_sites
 from correlator.adapters.kafka.log_reader import KafkaLogReader
 from correlator.adapters.kafka.publisher import KafkaPublisher
 from correlator.adapters.kafka.quiet import quiet_client_logs
+from correlator.adapters.record_files import read_identities
 from correlator.cli.connection import Connection, load_connection
 from correlator.cli.telling import refusing
 from correlator.engine.ports import LogUnavailable

@@ -9,40 +9,46 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from correlator.adapters.files import load_bundle
 from correlator.adapters.kafka.log_reader import KafkaLogReader
 from correlator.adapters.kafka.quiet import quiet_client_logs
 from correlator.cli.connection import load_connection
-from correlator.cli.telling import refusing
+from correlator.cli.on_kafka import bundles_on
+from correlator.cli.telling import reaching, refusing
 from correlator.engine import view
+from correlator.engine.bundles import Bundles
 from correlator.engine.ports import LogReader, LogTruncated, LogUnavailable
 from correlator.engine.restore import Restored
-from correlator.engine.topics import Topics
+from correlator.engine.topics import EngineRefusal, Topics
 from correlator.pipeline import Bundle
-
-UNREACHABLE = 3
 
 
 class Look:
     """The state of a deployment, as it is while this is asked. See `looking`."""
 
-    def __init__(self, log: LogReader, topics: Topics, bundle: Bundle, progress: Progress) -> None:
-        self.bundle = bundle
+    def __init__(self, log: LogReader, topics: Topics, bundles: Bundles, progress: Progress) -> None:
+        self._bundles = bundles
         self._log, self._topics, self._progress = log, topics, progress
         self._task: TaskID | None = None
 
+    @property
+    def bundle(self) -> Bundle:
+        """The active one."""
+        active = self._bundles.active
+        if active is None:
+            raise EngineRefusal("nothing is deployed yet: `correlator deploy DIR` does it")
+        return self._bundles.get(active.bundle)
+
     def partitions(self) -> Iterator[Restored]:
         """All partitions of *keyed*, one after another."""
-        yield from view.view(self._log, self._topics, self.bundle, told=self._told)
+        yield from view.view(self._log, self._topics, self._bundles, told=self._told)
         self._end()
 
     def entity(self, entity: str) -> Restored:
         """The partition that *entity*, `identity:e1007` for one, lives in."""
-        found = view.view_entity(self._log, self._topics, self.bundle, entity, told=self._told)
+        found = view.view_entity(self._log, self._topics, self._bundles, entity, told=self._told)
         self._end()
         return found
 
@@ -67,14 +73,17 @@ def looking(directory: Path) -> Iterator[Look]:
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with refusing():
-        connection, bundle = load_connection(directory), load_bundle(directory)
+        connection = load_connection(directory)
+    with refusing(), reaching(connection.kafka.bootstrap_servers):
+        log = KafkaLogReader(connection.kafka)
         try:
-            log = KafkaLogReader(connection.kafka)
+            bundles = bundles_on(connection, log)
+            bundles.look()
             with Progress(
                 *columns, console=console, transient=True, disable=not console.is_terminal
-            ) as progress:
-                yield Look(log, Topics(connection.prefix), bundle, progress)
+            ) as shown:
+                yield Look(log, Topics(connection.prefix), bundles, shown)
+        except LogTruncated as error:
+            raise LogUnavailable(f"{error} (it was truncated meanwhile: ask again)") from error
+        finally:
             log.close()
-        except (LogUnavailable, LogTruncated) as error:
-            typer.echo(f"Kafka: {error}", err=True)
-            raise typer.Exit(UNREACHABLE) from error

@@ -27,11 +27,14 @@ VERBS = {
     ),
     "simulate": ("simulate", "simulate_command", "Make up a company with its records and hidden scenarios."),
     "evaluate": ("evaluate", "evaluate_command", "Hold alerts against the truth of a simulation."),
+    "deploy": ("deploy", "deploy_command", "Put rules and configuration into force, without a restart."),
+    "rollback": ("deploy", "rollback_command", "Put the bundle before into force again."),
     "rules": ("rules", "app", "Check, test and explain rules, and all else that their authors need."),
     "feeds": ("feeds", "app", "Check and test feeds, try one on records."),
     "identities": ("identities", "app", "Publish identities."),
     "topics": ("topics", "app", "Create and check our topics."),
     "alerts": ("alerts", "app", "Follow the alerts."),
+    "state": ("state", "app", "Keep what was learnt, begin anew with it, forget a checkpoint."),
     "dead-letters": ("dead_letters", "app", "List and show refused records."),
 }
 LOOPS = ("run", "replay")  # verbs that end in order when asked to stop

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Sequence
+from functools import partial
 
 from correlator.adapters.clock import SteadyClock, SystemClock
+from correlator.adapters.files import bundle_of
 from correlator.adapters.kafka.group_reader import KafkaGroupReader
 from correlator.adapters.kafka.log_reader import KafkaLogReader
 from correlator.adapters.kafka.transactions import KafkaTransactionalWriter
 from correlator.cli.connection import Connection
+from correlator.engine.bundles import Bundles
 from correlator.engine.correlate_stage import CorrelateStage
 from correlator.engine.intake_stage import IntakeStage
 from correlator.engine.options import Options, Ports
-from correlator.engine.ports import Meter
+from correlator.engine.ports import Committed, LogReader, Meter, TopicPartition
+from correlator.engine.sole_owner import SoleOwner
 from correlator.engine.topics import EngineRefusal, Topics
 from correlator.engine.worker import Worker, freeze_heap
 from correlator.pipeline import Bundle
@@ -23,12 +28,17 @@ def default_instance() -> str:
     return socket.gethostname()
 
 
+def bundles_on(connection: Connection, log: LogReader) -> Bundles:
+    return Bundles(log, Topics(connection.prefix).bundles, partial(bundle_of, prefix=connection.prefix))
+
+
 def check_topics(connection: Connection, bundle: Bundle) -> None:
     """Raises `EngineRefusal` for topics that are not there or not as they must be, `LogUnavailable`."""
     topics, reader = Topics(connection.prefix), KafkaLogReader(connection.kafka)
     try:
-        own = (topics.identities, topics.keyed, topics.checkpoints, topics.alerts, topics.notices)
-        names = [*bundle.intake.feeds, *own, topics.dead_letters]
+        ours = (topics.identities, topics.bundles, topics.keyed, topics.checkpoints)
+        told = (topics.alerts, topics.shadow, topics.notices, topics.dead_letters)
+        names = [*bundle.intake.feeds, *ours, *told]
         missing = [name for name in names if reader.partitions(name) == 0]
         if missing:
             raise EngineRefusal(
@@ -48,7 +58,6 @@ def check_topics(connection: Connection, bundle: Bundle) -> None:
 
 def kafka_worker(
     connection: Connection,
-    bundle: Bundle,
     stage: str | None,
     options: Options,
     *,
@@ -70,10 +79,33 @@ def kafka_worker(
             freeze_heap,
         )
 
+    def bundles() -> Bundles:
+        return bundles_on(connection, KafkaLogReader(connection.kafka))
+
     intake = correlate = None
     if stage in (None, "intake"):
-        inputs = [*bundle.intake.feeds, topics.identities]
-        intake = IntakeStage(bundle, topics, ports("intake", inputs), options)
+        known = bundles()
+        known.look()
+        active = known.active
+        feeds = known.get(active.bundle).intake.feeds if active is not None else ()
+        intake = IntakeStage(known, topics, ports("intake", [*feeds, topics.identities]), options)
     if stage in (None, "correlate"):
-        correlate = CorrelateStage(bundle, topics, ports("correlate", [topics.keyed]), options)
+        correlate = CorrelateStage(bundles(), topics, ports("correlate", [topics.keyed]), options)
     return Worker(intake, correlate, steady, meter, options)
+
+
+def sole_owner(connection: Connection, stage: str, partitions: Sequence[TopicPartition]) -> SoleOwner:
+    """The group of *stage* to oneself. To be closed."""
+    group = Topics(connection.prefix).group(stage)
+    reader = KafkaGroupReader(connection.kafka, group, sorted({tp.topic for tp in partitions}))
+    writer = KafkaTransactionalWriter(connection.kafka, f"{group}.state")
+    return SoleOwner(group, partitions, reader, writer, SteadyClock())
+
+
+def committed_of(connection: Connection, stage: str, partition: TopicPartition) -> Committed | None:
+    """What the group of *stage* has committed; asked without joining it."""
+    reader = KafkaGroupReader(connection.kafka, Topics(connection.prefix).group(stage), [partition.topic])
+    try:
+        return reader.committed(partition)
+    finally:
+        reader.close()

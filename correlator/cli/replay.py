@@ -15,8 +15,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from correlator.adapters.clock import SimulatedClock
-from correlator.adapters.files import IDENTITIES, load_bundle, read_identities, read_records
+from correlator.adapters.files import load_bundle
 from correlator.adapters.prometheus import PrometheusMeter
+from correlator.adapters.record_files import IDENTITIES, read_identities, read_records
 from correlator.cli.embedded import FAST, Embedded, with_partitions
 from correlator.cli.stopping import STOPPING
 from correlator.cli.telling import refusing
@@ -71,10 +72,10 @@ class Summary(msgspec.Struct):
 
 
 class Replay:
-    """A bounded read of *records*, step by step; every change published is given in `alerts`."""
+    """A bounded read of *records*, step by step; every change published is given in `alerts`, or `shadow`."""
 
     def __init__(self, bundle: Bundle, records: list[Record], identities: list[tuple[str, bytes]]) -> None:
-        self.records, self.alerts = records, list[bytes]()
+        self.records, self.alerts, self.shadow = records, list[bytes](), list[bytes]()
         self.meter = PrometheusMeter(has_process=False)
         raw: dict[str, int] = {}
         for record in records:
@@ -98,6 +99,7 @@ class Replay:
         """Take what was published, and let go of what nobody reads again."""
         topics = self.embedded.topics
         self.alerts += [record.value or b"" for record in self.embedded.news(topics.alerts)]
+        self.shadow += [record.value or b"" for record in self.embedded.news(topics.shadow)]
         for record in self.embedded.news(topics.dead_letters):
             headers = dict(record.headers)
             self.dead[headers["correlator.errors.reason"].decode()] += 1

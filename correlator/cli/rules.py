@@ -10,6 +10,12 @@ VERBS = {
     "check": ("rules_check", "check_command", "Say everything that is wrong with rule files."),
     "test": ("rules_test", "run_tests", "Run the tests in rule files."),
     "explain": ("rules_explain", "explain_command", "Say line by line why a rule matched, or did not."),
+    "backtest": (
+        "rules_backtest",
+        "backtest_command",
+        "Say what other rules would have told of records.",
+    ),
+    "status": ("rules_status", "status_command", "Say what is in force on Kafka, and what its rules told."),
     "fields": ("rules_fields", "fields_command", "List the fields that rules may use."),
 }
 

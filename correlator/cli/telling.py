@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import typer
 
+from correlator.engine.ports import LogUnavailable
 from correlator.engine.topics import EngineRefusal
 from correlator.problem import BadConfiguration
 
 REFUSED = 2
+UNREACHABLE = 3
 
 
 @contextmanager
@@ -25,3 +27,13 @@ def refusing() -> Iterator[None]:
     except EngineRefusal as error:
         typer.echo(f"refused: {error}", err=True)
         raise typer.Exit(REFUSED) from error
+
+
+@contextmanager
+def reaching(servers: Sequence[str]) -> Iterator[None]:
+    """A log that does not answer: exit code 3."""
+    try:
+        yield
+    except LogUnavailable as error:
+        typer.echo(f"no answer from Kafka at {', '.join(servers)} (or it refused us): {error}", err=True)
+        raise typer.Exit(UNREACHABLE) from error

@@ -5,26 +5,31 @@ batches. Entities, and the manifest with everything else, go out together with t
 fenced like a commit; so a reader sees all of a checkpoint or nothing of it. Each entity is a record, and
 the checkpoint topic is compacted.
 
-Format 1 of the manifest, msgpack array: see `Manifest`. Fields at its end may be missing.
+Format 2 of the manifest, msgpack array: see `Manifest`. Fields at its end may be missing.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+
 import msgspec
 
 from correlator.engine.commit import Send
-from correlator.engine.ports import TopicPartition
+from correlator.engine.ports import LogReader, TopicPartition
 from correlator.engine.topics import EngineRefusal, Topics
 from correlator.models.state import StateFormatError
+from correlator.pipeline import InForce
 from correlator.timeline.partition import Partition
 from correlator.timeline.state import StateError
 
-FORMAT = 1
+FORMAT = 2
 MANIFEST_KEY = b"manifest"  # entity keys have a colon
 REBUILD = (
-    "Delete the records of this partition (`kafka-delete-records.sh`), so that the state is rebuilt from the "
-    "keyed topic, if that still reaches back."
+    "Stop the processes and forget the checkpoint (`correlator state forget DIR PARTITION`): the state is "
+    "rebuilt from the keyed topic, if that still has its first record. If not, `correlator state import` "
+    "begins with what was learnt."
 )
+RECORDS_PER_SLICE = 500
 
 # What bytes that nobody of us wrote raise, wherever in a checkpoint they are met first.
 UNREADABLE = (StateError, StateFormatError, UnicodeDecodeError, RecursionError, msgspec.DecodeError)
@@ -36,7 +41,7 @@ class Manifest(msgspec.Struct, frozen=True, array_like=True):
     format: int
     offset: int
     crc: int  # running stamp of what was published up to *offset*
-    bundle: str
+    versions: tuple[tuple[int, str], ...]  # in force at the cut: (since, bundle), the oldest first
     partitions: int  # of *keyed*: fixed for life
     rest: bytes  # marks, codes, models: `Partition.freeze`
     entities: int = -1  # how many there are; -1: written before this was counted
@@ -64,11 +69,40 @@ def decode_manifest(raw: bytes, where: TopicPartition) -> Manifest:
     raise EngineRefusal(f"{name}: the checkpoint has format {found}, this version reads {FORMAT}. {what}")
 
 
+def read_newest(log: LogReader, where: TopicPartition) -> Iterator[tuple[int, Mapping[bytes, bytes]]]:
+    """Records left to read, and the newest value of each key so far, now and then; the last is the whole.
+
+    Read up to the high watermark, open transactions included: a checkpoint whose markers are still landing
+    would be missed otherwise.
+    """
+    end, newest = log.high_watermark(where), dict[bytes, bytes]()
+    left = end - (start := log.begin_offset(where))
+    for count, record in enumerate(log.read(where, start, end)):
+        key = record.key or b""
+        if record.value is None:
+            newest.pop(key, None)
+        else:
+            newest[key] = record.value
+        left = end - record.offset - 1
+        if count % RECORDS_PER_SLICE == 0:
+            yield left, newest
+    yield left, newest
+
+
+def newest_of(log: LogReader, where: TopicPartition) -> Mapping[bytes, bytes]:
+    """`read_newest` to its end."""
+    newest: Mapping[bytes, bytes] = {}
+    for _, newest in read_newest(log, where):  # noqa: B007 - the last one counts
+        pass
+    return newest
+
+
 class Cut:
     """A frozen image being encoded. The partition goes on folding meanwhile."""
 
-    def __init__(self, partition: Partition, offset: int, crc: int, started_ms: int) -> None:
+    def __init__(self, partition: Partition, offset: int, crc: int, force: InForce, started_ms: int) -> None:
         self.offset, self.crc, self.started_ms = offset, crc, started_ms
+        self._versions = tuple((since_ms, bundle.hash) for since_ms, bundle in force.versions)
         self._partition = partition
         self._entities: list[tuple[str, bytes | None]] = []
         self._count = len(partition.timelines)
@@ -80,11 +114,11 @@ class Cut:
         self._entities += some
         return not some
 
-    def sends(self, topics: Topics, bundle: str, partitions: int) -> list[Send]:
+    def sends(self, topics: Topics, partitions: int) -> list[Send]:
         """The records of the checkpoint, the manifest last."""
         number = self._partition.number
         rest = self._partition.changed.rest()
-        manifest = Manifest(FORMAT, self.offset, self.crc, bundle, partitions, rest, self._count)
+        manifest = Manifest(FORMAT, self.offset, self.crc, self._versions, partitions, rest, self._count)
         sends = [Send(topics.checkpoints, number, key.encode(), raw) for key, raw in self._entities]
         sends.append(Send(topics.checkpoints, number, MANIFEST_KEY, _encode(manifest)))
         return sends

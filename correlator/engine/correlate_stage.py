@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from correlator.engine.bundles import Bundles
 from correlator.engine.checkpoint import Cut
 from correlator.engine.commit import Committer, Outbox, Send
 from correlator.engine.dead_letters import dead_letter
@@ -22,8 +23,8 @@ from correlator.engine.ports import Committed, LogUnavailable, Membership, Topic
 from correlator.engine.restore import Stamp
 from correlator.engine.tasks import Task, Tasks
 from correlator.engine.topics import Topics
-from correlator.frame import Frame
-from correlator.pipeline import Bundle, alert_partition, correlate_step
+from correlator.frame import Frame, activation_in
+from correlator.pipeline import alert_partition, correlate_step
 from correlator.record import Record, Reject
 from correlator.timeline.alert import stamp
 
@@ -35,13 +36,13 @@ class CorrelateStage:
 
     name = "correlate"
 
-    def __init__(self, bundle: Bundle, topics: Topics, ports: Ports, options: Options) -> None:
-        self.tasks = Tasks(bundle, topics, ports, options)
+    def __init__(self, bundles: Bundles, topics: Topics, ports: Ports, options: Options) -> None:
+        self.tasks = Tasks(bundles, topics, ports, options)
         self.clock = ports.clock
-        self._bundle, self._topics, self._ports, self._options = bundle, topics, ports, options
+        self._bundles, self._topics, self._ports, self._options = bundles, topics, ports, options
         self._committer = Committer(self.name, ports.reader, ports.writer, ports.steady, ports.meter)
         self._lag = Lag(self.name, ports.reader, ports.steady, ports.meter)
-        self._gauges = Gauges(bundle, ports)
+        self._gauges = Gauges(ports)
         self._feed_notices = FeedNotices(topics.notices)
         self._turn: TopicPartition | None = None  # whose checkpoint is under way
 
@@ -81,7 +82,7 @@ class CorrelateStage:
                 return 0
         self._checkpoint(membership)
         self._lag.tell((tp, task.offset) for tp, task in self.tasks.live.items())
-        self._gauges.tell(task.partition for task in self.tasks.live.values())
+        self._gauges.tell([(task.partition, task.force) for task in self.tasks.live.values()])
         return len(records)
 
     @property
@@ -126,14 +127,15 @@ class CorrelateStage:
         return {tp: self._ports.reader.position(tp) for tp in {_where(record) for record in records}}
 
     def _fold(self, records: Sequence[Record], positions: Mapping[TopicPartition, int]) -> Outbox:
+        self._fetch_bundles(records)
         sends = self._differences()
         touched: dict[TopicPartition, Task] = {}
         started_ms, steady = self._ports.steady.now_ms(), self._ports.steady
         for record in records:
             tp = _where(record)
             task = touched[tp] = self.tasks.live[tp]
-            task.offset = record.offset + 1
             frame = frame_of(record, task.partition.codes)
+            task.offset = record.offset + 1
             if isinstance(frame, Reject):
                 sends.append(self._refuse(record, frame))
             else:
@@ -149,25 +151,36 @@ class CorrelateStage:
         )
         return self._outbox(sends, touched)
 
+    def _fetch_bundles(self, records: Sequence[Record]) -> None:
+        """Every bundle that *records* put into force: a fold is not left half way."""
+        for record in records:
+            activation = activation_in(record.value or b"")
+            if activation is not None:
+                self._bundles.get(activation.bundle)
+
     def _fold_one(self, frame: Frame, task: Task) -> list[Send]:
         """The alerts of one frame."""
-        correlated = correlate_step(frame, task.partition, self._bundle, crc=task.crc)
+        if frame.activate is not None:
+            task.force = self._bundles.after(task.force, frame.activate, task.partition.now_ms)
+        correlated = correlate_step(frame, task.partition, task.force, crc=task.crc)
         task.crc = stamp(task.crc, correlated.changes)
         task.folded_events += len(frame.rows)
         task.folded_frames += 1
         self._gauges.folded(frame, correlated.changes)
-        return [
-            Send(self._topics.alerts, alert_partition(c.alert.entity), alert.key, alert.value, alert.headers)
-            for c, alert in zip(correlated.changes, correlated.alerts, strict=True)
-        ]
+        sends = []
+        for change, record in zip(correlated.changes, correlated.alerts, strict=True):
+            topic = self._topics.shadow if change.alert.is_shadow else self._topics.alerts
+            where = alert_partition(change.alert.entity)
+            sends.append(Send(topic, where, record.key, record.value, record.headers))
+        return sends
 
     def _refuse(self, record: Record, reject: Reject) -> Send:
         self._ports.meter.add("correlator_dead_letters_total", 1, stage=self.name, reason=reject.reason)
         return dead_letter(self._topics.dead_letters, record, reject)
 
     def _outbox(self, sends: Sequence[Send], touched: Mapping[TopicPartition, Task]) -> Outbox:
-        bundle = self._bundle.hash
-        offsets = {tp: Committed(task.offset, Stamp(task.crc, bundle).text()) for tp, task in touched.items()}
+        stamps = {tp: Stamp(task.crc, task.force.hash).text() for tp, task in touched.items()}
+        offsets = {tp: Committed(task.offset, stamps[tp]) for tp, task in touched.items()}
         return Outbox(sends, offsets, {tp: task.committed for tp, task in touched.items()})
 
     def _count(self, task: Task) -> None:
@@ -240,13 +253,13 @@ class CorrelateStage:
 
     def _begin_cut(self, tp: TopicPartition, task: Task) -> Cut:
         self._turn = tp
-        task.cut = Cut(task.partition, task.offset, task.crc, self._ports.steady.now_ms())
+        task.cut = Cut(task.partition, task.offset, task.crc, task.force, self._ports.steady.now_ms())
         task.folded_events = task.folded_frames = task.folded_ms = 0
         return task.cut
 
     def _put_checkpoint(self, tp: TopicPartition, task: Task, cut: Cut) -> None:
         partitions = self._ports.log.partitions(self._topics.keyed)
-        sends = cut.sends(self._topics, self._bundle.hash, partitions)
+        sends = cut.sends(self._topics, partitions)
         task.cut, self._turn, task.image_ms = None, None, self._ports.steady.now_ms()
         self._committer.put(self._outbox(sends, {tp: task}))
         number, meter = str(tp.partition), self._ports.meter

@@ -5,16 +5,18 @@ Told at most once a second, from the partitions that this process folds. Nothing
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 
 from correlator.engine.metrics import alert_counters, labelled
 from correlator.engine.options import Ports
 from correlator.event import NEVER, SECOND_MS
 from correlator.frame import Frame
-from correlator.pipeline import Bundle
+from correlator.pipeline import InForce
 from correlator.rules.program import RuleProgram
 from correlator.timeline.alert import Change
 from correlator.timeline.partition import Partition
+from correlator.timeline.program import Program
 
 TELL_MS = 1_000
 
@@ -22,13 +24,13 @@ TELL_MS = 1_000
 class Gauges:
     """*ports* of the correlating stage; its *clock* is the wall's."""
 
-    def __init__(self, bundle: Bundle, ports: Ports) -> None:
-        self._bundle, self._ports = bundle, ports
+    def __init__(self, ports: Ports) -> None:
+        self._ports = ports
         self._told_ms = 0
+        self._bundles: set[str] = set()  # that were told once: they go back to 0
         self._waiting: set[tuple[str, str]] = set()  # feed and site that were told once: they go back to 0
         self._mismatches: dict[str, int] = {}
         self._emitted: list[tuple[int, int]] = []  # (arrival, decided) of alerts not committed yet
-        ports.meter.set("correlator_rules", len(bundle.program.rules), state="active")
 
     def folded(self, frame: Frame, changes: Iterable[Change]) -> None:
         """Count what a frame changed; its alerts are timed when they are committed."""
@@ -36,7 +38,7 @@ class Gauges:
         self.add(alert_counters(changes))
         arrival_ms = max((arrival.arrival_ms for arrival in frame.arrivals), default=NEVER)
         if arrival_ms > NEVER:
-            created = (change.alert for change in changes if change.activity == "create")
+            created = (c.alert for c in changes if c.activity == "create" and not c.alert.is_shadow)
             self._emitted += [(arrival_ms, alert.decided_ms) for alert in created]
 
     def committed(self) -> None:
@@ -52,13 +54,14 @@ class Gauges:
         """They are not: they will be folded again."""
         self._emitted = []
 
-    def tell(self, partitions: Iterable[Partition]) -> None:
+    def tell(self, tasks: Sequence[tuple[Partition, InForce]]) -> None:
         now_ms = self._ports.steady.now_ms()
         if now_ms - self._told_ms < TELL_MS:
             return
         self._told_ms = now_ms
-        self._tell_feeds(list(partitions))
-        self._tell_mismatches()
+        self._tell_feeds([partition for partition, _ in tasks])
+        self._tell_rules([force for _, force in tasks], max((p.now_ms for p, _ in tasks), default=NEVER))
+        self._tell_mismatches({id(b): b.program for _, force in tasks for _, b in force.versions}.values())
 
     def add(self, counters: Mapping[tuple[str, ...], int]) -> None:
         for key, count in counters.items():
@@ -87,11 +90,33 @@ class Gauges:
         for feed, event_ms in newest.items():
             meter.set("correlator_event_newest_timestamp_seconds", event_ms / SECOND_MS, feed=feed)
 
-    def _tell_mismatches(self) -> None:
-        program = self._bundle.program
-        counted = dict(program.mismatches) if isinstance(program, RuleProgram) else {}
+    def _tell_rules(self, forces: Sequence[InForce], now_ms: int) -> None:
+        """What is in force, as the partition says that switched last."""
+        bundles = {force.hash for force in forces}
+        for bundle in bundles | self._bundles:
+            self._ports.meter.set(
+                "correlator_bundle_info", bundle in bundles, stage="correlate", bundle=bundle
+            )
+        self._bundles |= bundles
+        newest = max((f for f in forces if f.versions), key=lambda f: f.versions[-1][0], default=None)
+        if newest is not None:
+            rules = newest.versions[-1][1].program.rules.values()
+            warming = newest.warming(now_ms)
+            counts = {
+                "active": sum(not rule.is_shadow for rule in rules),
+                "shadow": sum(rule.is_shadow for rule in rules),
+                "warming": len(warming),
+            }
+            for state, count in counts.items():
+                self._ports.meter.set("correlator_rules", count, state=state)
+
+    def _tell_mismatches(self, programs: Iterable[Program]) -> None:
+        counted: Counter[str] = Counter()
+        for program in programs:
+            if isinstance(program, RuleProgram):
+                counted.update(program.mismatches)
         for rule, count in counted.items():
             if count > self._mismatches.get(rule, 0):
                 more = count - self._mismatches.get(rule, 0)
                 self._ports.meter.add("correlator_rule_type_mismatches_total", more, rule_id=rule)
-        self._mismatches = counted
+        self._mismatches = dict(counted)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from correlator.engine.bundles import Bundles
 from correlator.engine.commit import Committer, Outbox, Send
 from correlator.engine.dead_letters import dead_letter
 from correlator.engine.inputs import Input, Inputs, Key
@@ -42,18 +43,19 @@ class IntakeStage:
 
     name = "intake"
 
-    def __init__(self, bundle: Bundle, topics: Topics, ports: Ports, options: Options) -> None:
+    def __init__(self, bundles: Bundles, topics: Topics, ports: Ports, options: Options) -> None:
         self.is_finished = False  # of a bounded read: the closing mark is committed
         self.inputs = Inputs()
         self.clock = ports.clock
-        self._bundle, self._topics, self._ports, self._options = bundle, topics, ports, options
+        self._bundles, self._topics, self._ports, self._options = bundles, topics, ports, options
+        self._bundle: Bundle | None = None  # that is routed by; None before any is active
         self._committer = Committer(self.name, ports.reader, ports.writer, ports.steady, ports.meter)
         self._lag = Lag(self.name, ports.reader, ports.steady, ports.meter)
         self._people = TopicPartition(topics.identities, 0)
         self._owned: set[TopicPartition] | None = None  # None before the first assignment
         self._intake: Intake | None = None  # None: to be built from what is committed
         self._learnt_to = 0  # of the identities, where somebody else owns them
-        self._paced_ms = self._ticked_ms = 0
+        self._paced_ms = self._ticked_ms = self._looked_ms = 0
         self._notices: list[Send] = []
         self._is_closing = False
         self._knows_people = False  # the identities were read to their end since we began
@@ -80,10 +82,10 @@ class IntakeStage:
             if membership.is_joined:
                 self._finish(membership)
             return 0
-        if self._owned is None or not membership.is_joined:
+        if self._follow_bundle() or self._owned is None or not membership.is_joined or self._bundle is None:
             return 0
         if self._intake is None:
-            self._intake = self._build(self._owned)
+            self._intake = self._build(self._owned, self._bundle)
             return 0
         self._look_ahead()
         self._lag.tell((found.where, found.next_offset) for found in self.inputs.by_key.values())
@@ -102,6 +104,8 @@ class IntakeStage:
 
     def waiting(self) -> tuple[str, ...]:
         """Why the stage is not ready, for a person."""
+        if self._bundle is None:
+            return (f"no bundle is active on {self._topics.bundles}: `correlator deploy` activates one",)
         if self._intake is None:
             return ("intake has not joined its group",)
         stopped = tuple(
@@ -153,11 +157,31 @@ class IntakeStage:
         if self._owned:
             self._ports.reader.pause(self._owned)
 
-    def _build(self, owned: set[TopicPartition]) -> Intake:
+    def _follow_bundle(self) -> bool:
+        """Route by the bundle that is active. True when that is another one: everything is taken up anew."""
+        now_ms = self._ports.steady.now_ms()
+        if self._bundle is None or self._is_look_due(now_ms):
+            self._looked_ms = now_ms
+            self._bundles.look()
+        active, before = self._bundles.active, self._bundle
+        if active is None or (before is not None and active.bundle == before.hash):
+            return False
+        self._bundle = self._bundles.get(active.bundle)
+        self._ports.reader.subscribe([*self._bundle.intake.feeds, self._topics.identities])
+        if before is not None:
+            self._ports.meter.set("correlator_bundle_info", 0, stage=self.name, bundle=before.hash)
+        self._ports.meter.set("correlator_bundle_info", 1, stage=self.name, bundle=active.bundle)
+        self._begin_again()
+        return True
+
+    def _is_look_due(self, now_ms: int) -> bool:
+        return not self._options.is_bounded and now_ms - self._looked_ms >= self._options.tick_ms
+
+    def _build(self, owned: set[TopicPartition], bundle: Bundle) -> Intake:
         """Learn the people, then take every owned input up where its committed offset says."""
         committed = {tp: self._ports.reader.committed(tp) for tp in sorted(owned)}
-        people, is_replay = People(self._bundle.intake.sites), self._options.is_bounded
-        intake = Intake(self._bundle.intake, people, is_replay=is_replay)
+        people, is_replay = People(bundle.intake.sites), self._options.is_bounded
+        intake = Intake(bundle.intake, people, is_replay=is_replay)
         mine = committed.get(self._people)
         is_mine = self._people in owned
         end = self._ports.log.high_watermark(self._people)
@@ -229,7 +253,7 @@ class IntakeStage:
         if not self._knows_people:
             return self._take_people(intake, clock_ms)
         now_ms = self._ports.steady.now_ms()
-        span_ms = self._bundle.settings.horizon_ms // self._options.spans
+        span_ms = intake.config.horizon_ms // self._options.spans
         records = self.inputs.take(self._options.records_max, span_ms, clock_ms, now_ms)
         people = [r for r in records if r.topic == self._people.topic]
         rest = [r for r in records if r.topic != self._people.topic]

@@ -60,8 +60,8 @@ def _histogram(name: str, text: str, buckets: tuple[float, ...], *labels: str) -
 _TABLE: tuple[Metric, ...] = (
     # the process and its bundle
     _gauge("build_info", "1, with the versions in its labels.", "version", "python", "kafka_python"),
-    _gauge("bundle_info", "1 for the bundle of rules and configuration in force.", "bundle"),
-    _gauge("rules", "Rules by state.", "state"),
+    _gauge("bundle_info", "1 for the bundle of rules and configuration in force, else 0.", "stage", "bundle"),
+    _gauge("rules", "Rules by state: active, shadow, warming (they are active or shadow, too).", "state"),
     _gauge("main_loop_timestamp_seconds", "When the main loop last came round.", "stage"),
     # records and events
     _counter("records_consumed_total", "Records read from a topic.", "stage", "topic"),
@@ -86,6 +86,13 @@ _TABLE: tuple[Metric, ...] = (
         "rule_id",
     ),
     _counter("alerts_total", "Changes published: create, update, close.", "rule_id", "severity", "activity"),
+    _counter(
+        "shadow_alerts_total",
+        "Changes published of rules that are tried out.",
+        "rule_id",
+        "severity",
+        "activity",
+    ),
     _counter("alerts_closed_total", "Alerts closed, by reason.", "rule_id", "reason"),
     _histogram(
         "detection_latency_seconds", "Alert emitted less arrival of the record that completed it.", _LATENCY
@@ -153,10 +160,9 @@ def alert_counters(changes: Iterable[Change]) -> dict[tuple[str, ...], int]:
     counters: dict[tuple[str, ...], int] = {}
     for change in changes:
         alert = change.alert
-        keys: list[tuple[str, ...]] = [
-            ("correlator_alerts_total", alert.rule, alert.severity, change.activity)
-        ]
-        if change.activity == "close":
+        name = "correlator_shadow_alerts_total" if alert.is_shadow else "correlator_alerts_total"
+        keys: list[tuple[str, ...]] = [(name, alert.rule, alert.severity, change.activity)]
+        if change.activity == "close" and not alert.is_shadow:
             keys.append(("correlator_alerts_closed_total", alert.rule, change.reason))
         for key in keys:
             counters[key] = counters.get(key, 0) + 1

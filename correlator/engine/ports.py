@@ -98,6 +98,9 @@ class GroupReader(Protocol):
 
     def begin_offset(self, partition: TopicPartition) -> int: ...
 
+    def subscribe(self, topics: Sequence[str]) -> None:
+        """Read these topics instead. Nothing happens if they are those that are read; else it rebalances."""
+
     def seek(self, partition: TopicPartition, offset: int) -> None: ...
 
     def pause(self, partitions: Iterable[TopicPartition]) -> None: ...
@@ -123,9 +126,9 @@ class TransactionalWriter(Protocol):
         timestamp_ms: int | None = None,
     ) -> None: ...
 
-    def commit(self, offsets: Mapping[TopicPartition, Committed], membership: Membership) -> None:
+    def commit(self, offsets: Mapping[TopicPartition, Committed], membership: Membership | None) -> None:
         """Flush, check every send, send the offsets, commit. Raises `CommitAborted`, `CommitFenced`,
-        `CommitUnknown`.
+        `CommitUnknown`. Only who has no offsets to send needs no *membership*.
         """
 
     def abort(self) -> None: ...

@@ -9,11 +9,19 @@ log any more: the operator is told.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import msgspec
 
-from correlator.engine.checkpoint import MANIFEST_KEY, REBUILD, UNREADABLE, Manifest, decode_manifest
+from correlator.engine.bundles import Bundles
+from correlator.engine.checkpoint import (
+    MANIFEST_KEY,
+    REBUILD,
+    UNREADABLE,
+    Manifest,
+    decode_manifest,
+    read_newest,
+)
 from correlator.engine.frames import frame_of
 from correlator.engine.ports import Committed, LogReader, LogTruncated, LogUnavailable, TopicPartition
 from correlator.engine.topics import ANEW, EngineRefusal, Topics
@@ -21,12 +29,11 @@ from correlator.frame import Frame
 from correlator.models.scorer import Scorer
 from correlator.models.scorer import decode as decode_scorer
 from correlator.models.state import StateFormatError
-from correlator.pipeline import Bundle
+from correlator.pipeline import InForce, fold_step
 from correlator.timeline.alert import stamp
 from correlator.timeline.partition import Partition
 from correlator.timeline.state import StateError
 
-ENTITIES_PER_SLICE = 500
 FRAMES_PER_SLICE = 4
 
 
@@ -53,22 +60,24 @@ def parse_stamp(text: str) -> Stamp | None:
 
 class Restored(msgspec.Struct):
     partition: Partition
+    force: InForce
     offset: int
     crc: int
     expected_crc: int  # differs from *crc*: the replay did not publish what had been published
     replayed: int  # frames
+    events: int  # in them
 
 
 class Restore:
     """One partition on its way back. `advance` does a slice; `restored` is there when it is done."""
 
     def __init__(
-        self, log: LogReader, topics: Topics, bundle: Bundle, number: int, committed: Committed | None
+        self, log: LogReader, topics: Topics, bundles: Bundles, number: int, committed: Committed | None
     ) -> None:
         self.restored: Restored | None = None
         self.remaining = 0
         self._is_rebuild = False
-        self._log, self._topics, self._bundle, self._number = log, topics, bundle, number
+        self._log, self._topics, self._bundles, self._number = log, topics, bundles, number
         self._committed = committed
         self._keyed = TopicPartition(topics.keyed, number)
         self._steps = self._run()
@@ -98,55 +107,46 @@ class Restore:
         return f"{self._keyed.topic}/{self._number}"
 
     def _run(self) -> Iterator[None]:
+        self._bundles.look()
         self._check_partitions()  # first: one that was added has no checkpoint to be asked for
-        manifest, entities = None, list[tuple[str, bytes]]()
-        for manifest, entities in self._read_checkpoint():  # noqa: B007 - the last one counts
+        where = TopicPartition(self._topics.checkpoints, self._number)
+        newest: Mapping[bytes, bytes] = {}
+        for left, newest in read_newest(self._log, where):  # noqa: B007 - the last one counts
+            self.remaining = left
             yield
+        raw = newest.get(MANIFEST_KEY)
+        manifest = None if raw is None else decode_manifest(raw, where)
+        entities = [(k.decode(errors="replace"), v) for k, v in newest.items() if k != MANIFEST_KEY]
         self._is_rebuild = manifest is None and self._committed is not None
         self._check(manifest, len(entities))
         offset, crc = (manifest.offset, manifest.crc) if manifest else (0, 0)
-        partition = self._fresh() if manifest is None else self._load(manifest, entities)
+        force = InForce() if manifest is None else self._bundles.in_force(manifest.versions)
+        partition = self._fresh() if manifest is None else self._load(manifest, force, entities)
         yield
         end = self._committed.offset if self._committed else 0
-        replayed = 0
+        replayed = events = 0
         self.remaining = end - offset
         for record in self._log.read(self._keyed, offset, end):
             frame = frame_of(record, partition.codes)
             if isinstance(frame, Frame):
-                crc = stamp(crc, partition.step(frame))
+                if frame.activate is not None:
+                    force = self._bundles.after(force, frame.activate, partition.now_ms)
+                crc = stamp(crc, fold_step(frame, partition, force))
+                events += len(frame.rows)
             replayed += 1
             self.remaining = end - record.offset - 1
             if replayed % FRAMES_PER_SLICE == 0:
                 yield
         partition.take_counters()  # what a replay counts was counted before
         said = parse_stamp(self._committed.metadata) if self._committed else None
-        self.restored = Restored(partition, end, crc, said.crc if said else crc, replayed)
-
-    def _read_checkpoint(self) -> Iterator[tuple[Manifest | None, list[tuple[str, bytes]]]]:
-        """Newest record of each key up to the high watermark; the last item is the whole."""
-        where = TopicPartition(self._topics.checkpoints, self._number)
-        end = self._log.high_watermark(where)
-        newest: dict[bytes, bytes] = {}
-        start = self._log.begin_offset(where)
-        for count, record in enumerate(self._log.read(where, start, end)):
-            key = record.key or b""
-            if record.value is None:
-                newest.pop(key, None)
-            else:
-                newest[key] = record.value
-            self.remaining = end - record.offset - 1
-            if count % ENTITIES_PER_SLICE == 0:
-                yield None, []
-        raw = newest.pop(MANIFEST_KEY, None)
-        manifest = None if raw is None else decode_manifest(raw, where)
-        yield manifest, [(key.decode(errors="replace"), value) for key, value in newest.items()]
+        self.restored = Restored(partition, force, end, crc, said.crc if said else crc, replayed, events)
 
     def _fresh(self) -> Partition:
-        return Partition(self._bundle.program, Scorer(self._number), self._number)
+        return Partition(InForce().program, Scorer(self._number), self._number)
 
-    def _load(self, manifest: Manifest, entities: list[tuple[str, bytes]]) -> Partition:
+    def _load(self, manifest: Manifest, force: InForce, entities: list[tuple[str, bytes]]) -> Partition:
         try:
-            return Partition.restore(self._bundle.program, decode_scorer, manifest.rest, entities)
+            return Partition.restore(force.program, decode_scorer, manifest.rest, entities)
         except (StateError, StateFormatError) as error:
             if error.__cause__ is None:  # whole, but of another version
                 raise EngineRefusal(f"{self._topics.checkpoints}/{self._number}: {error}.") from error
@@ -156,21 +156,14 @@ class Restore:
 
     def _check(self, manifest: Manifest | None, entities: int) -> None:
         """Refuse what would give a wrong state. Every message says what to do."""
-        said = parse_stamp(self._committed.metadata) if self._committed else None
-        bundle = manifest.bundle if manifest else said.bundle if said else self._bundle.hash
-        if bundle != self._bundle.hash:
-            raise EngineRefusal(
-                f"{self._name}: this state was made under bundle {bundle}, you start with "
-                f"{self._bundle.hash}: rules, sites, networks, feeds or settings differ. Start with the "
-                f"configuration of that bundle, or {ANEW}; `correlator replay` shows what the new one does."
-            )
         self._check_log(manifest)
         if manifest is not None:
             self._check_manifest(manifest, entities)
 
     def _check_partitions(self) -> None:
-        expected = self._bundle.intake.partitions  # part of the bundle, so of the state too
+        active = self._bundles.active
         found = max(self._log.partitions(self._topics.keyed), self._number + 1)
+        expected = found if active is None else self._bundles.get(active.bundle).intake.partitions
         if found != expected:
             raise EngineRefusal(
                 f"{self._topics.keyed} has {found} partitions, but this state was made when it had "
@@ -223,6 +216,8 @@ class Restore:
     def _unreachable(self, what: str) -> EngineRefusal:
         return EngineRefusal(
             f"{self._name}: the log no longer reaches back to the newest checkpoint ({what}). The state "
-            f"cannot be rebuilt without a gap. Restore the topic from a backup, or {ANEW} and a longer "
-            "retention."
+            f"cannot be rebuilt without a gap. Restore the topic from a backup. Or go on with what was "
+            "learnt, and without what is gone: `correlator state export DIR FILE`, "
+            f"`correlator state forget DIR {self._number}`, `correlator state import DIR FILE`; and give the "
+            "topic a longer retention."
         )

@@ -11,12 +11,13 @@ from collections.abc import Collection, Iterable, Sequence
 
 import msgspec
 
+from correlator.engine.bundles import Bundles
 from correlator.engine.checkpoint import Cut
 from correlator.engine.options import Options, Ports
 from correlator.engine.ports import AssignmentChange, Committed, TopicPartition
 from correlator.engine.restore import Restore, Restored
 from correlator.engine.topics import EngineRefusal, Topics
-from correlator.pipeline import Bundle
+from correlator.pipeline import InForce
 from correlator.timeline.partition import Partition
 
 
@@ -24,6 +25,7 @@ class Task(msgspec.Struct):
     """A partition that is live: folded up to *offset*, and what is committed of that."""
 
     partition: Partition
+    force: InForce
     offset: int
     crc: int
     committed: Committed | None
@@ -41,7 +43,7 @@ class _Restoring(msgspec.Struct):
 
 
 class Tasks:
-    def __init__(self, bundle: Bundle, topics: Topics, ports: Ports, options: Options) -> None:
+    def __init__(self, bundles: Bundles, topics: Topics, ports: Ports, options: Options) -> None:
         self.live: dict[TopicPartition, Task] = {}
         self.differing: list[tuple[TopicPartition, Restored]] = []  # replays that did not reproduce the stamp
         self.is_assigned = False
@@ -49,7 +51,7 @@ class Tasks:
         self._restoring: dict[TopicPartition, _Restoring] = {}
         self._assigned: dict[TopicPartition, None] = {}  # ours, and nothing is done about it yet
         self._doubted: set[TopicPartition] = set()  # refused once
-        self._bundle, self._topics, self._ports, self._options = bundle, topics, ports, options
+        self._bundles, self._topics, self._ports, self._options = bundles, topics, ports, options
 
     @property
     def is_restoring(self) -> bool:
@@ -123,7 +125,11 @@ class Tasks:
         assert restored is not None, "a finished restore has its result"
         if restored.crc != restored.expected_crc:
             self.differing.append((tp, restored))
-        self._run(tp, Task(restored.partition, restored.offset, restored.crc, state.committed, now_ms))
+        task = Task(
+            restored.partition, restored.force, restored.offset, restored.crc, state.committed, now_ms
+        )
+        task.folded_frames, task.folded_events = restored.replayed, restored.events  # since its checkpoint
+        self._run(tp, task)
         seconds = (now_ms - state.started_ms) / 1_000
         self._ports.meter.observe("correlator_restore_seconds", [seconds], partition=str(tp.partition))
         self._ports.restored()
@@ -137,7 +143,7 @@ class Tasks:
             self._begin(tp, committed)
 
     def _begin(self, tp: TopicPartition, committed: Committed | None) -> None:
-        restore = Restore(self._ports.log, self._topics, self._bundle, tp.partition, committed)
+        restore = Restore(self._ports.log, self._topics, self._bundles, tp.partition, committed)
         self._restoring[tp] = _Restoring(restore, committed, self._ports.steady.now_ms())
 
     def _run(self, tp: TopicPartition, task: Task) -> None:

@@ -27,6 +27,15 @@ class Topics(msgspec.Struct, frozen=True):
         return f"{self.prefix}alerts"
 
     @property
+    def bundles(self) -> str:
+        return f"{self.prefix}bundles"
+
+    @property
+    def shadow(self) -> str:
+        """Alerts of rules that are tried out."""
+        return f"{self.prefix}alerts.shadow"
+
+    @property
     def checkpoints(self) -> str:
         return f"{self.prefix}checkpoints"
 

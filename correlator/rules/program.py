@@ -312,6 +312,7 @@ def _facts(rule: Rule) -> RuleFacts:
         rule.is_any_age,
         rule.severity,
         fires,
+        rule.is_shadow,
     )
 
 

@@ -28,6 +28,7 @@ class RuleFacts(msgspec.Struct, frozen=True):
     is_any_age: bool
     severity: str
     fires_incomplete: bool = False  # `on_incomplete: fire`: told with low confidence at `max_wait`
+    is_shadow: bool = False
 
 
 class Warming(msgspec.Struct, frozen=True):

@@ -7,15 +7,8 @@ from pathlib import Path
 import pytest
 
 from correlator.adapters.documents import shipped
-from correlator.adapters.files import (
-    kafka_settings,
-    load_bundle,
-    load_general,
-    load_sites,
-    read_bundle,
-    read_identities,
-    read_records,
-)
+from correlator.adapters.files import kafka_settings, load_bundle, load_general, load_sites, read_bundle
+from correlator.adapters.record_files import read_identities, read_records
 from correlator.event import HOUR_MS, MINUTE_MS
 from correlator.intake.arrival import NO_TIMESTAMP
 from correlator.problem import BadConfiguration

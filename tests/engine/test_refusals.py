@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,31 +16,44 @@ import msgspec
 import pytest
 
 from correlator import frame
-from correlator.adapters.memory.clients import MemoryLogReader
+from correlator.adapters.memory.clients import MemoryLogReader, MemoryTransactionalWriter
 from correlator.cli.embedded import CORRELATE_GROUP, Embedded
 from correlator.engine import checkpoint
+from correlator.engine.bundles import ACTIVE_KEY, Activated, Bundles
 from correlator.engine.checkpoint import MANIFEST_KEY, Manifest, decode_manifest
-from correlator.engine.ports import Committed, TopicPartition
+from correlator.engine.deploy import Edges, deploy
+from correlator.engine.ports import Committed, CommitUnknown, Membership, TopicPartition
 from correlator.engine.topics import EngineRefusal, Topics
 from correlator.engine.view import view
 from correlator.models.scorer import STATE_FORMAT
 from correlator.timeline import state
 from tests.engine.company import run, system, worker
+from tests.engine.states import begin, export, forget
 
 ENGINE = Path(checkpoint.__file__).parent
-OTHER = "ffffffffffffffff"  # hash of another bundle
 P = 1  # the partition that is spoilt
 
 _encode = msgspec.msgpack.Encoder().encode
 
 
-def another_bundle(embedded: Embedded) -> None:
-    embedded.bundle = msgspec.structs.replace(embedded.bundle, hash=OTHER)
+def the_bundle_is_gone(embedded: Embedded) -> None:
+    embedded._known.clear()
+    log = embedded.log.partition(_bundles(embedded))
+    log.truncate(log.next_offset)
 
 
-def another_bundle_before_the_first_checkpoint(embedded: Embedded) -> None:
-    _forget_checkpoint(embedded)
-    another_bundle(embedded)
+def the_bundle_is_damaged(embedded: Embedded) -> None:
+    embedded._known.clear()
+    embedded.log.append(_bundles(embedded), embedded.bundle.hash.encode(), b"\xc1")
+
+
+def another_version_stored_the_bundle(embedded: Embedded) -> None:
+    """This one cannot compile it."""
+    embedded._known.clear()
+
+
+def what_is_active_is_damaged(embedded: Embedded) -> None:
+    embedded.log.append(_bundles(embedded), ACTIVE_KEY, b"\xc1")
 
 
 def a_partition_was_added(embedded: Embedded) -> None:
@@ -115,18 +128,20 @@ def a_newer_version_wrote_a_frame(embedded: Embedded) -> None:
 
 
 CASES: dict[Callable[[Embedded], None], str] = {
-    another_bundle: rf"made under bundle \w+, you start with {OTHER}.*Start with the configuration of that",
-    another_bundle_before_the_first_checkpoint: rf"made under bundle \w+, you start with {OTHER}",
+    the_bundle_is_gone: r"bundles: bundle \w+ is not there, but .* name it. Restore the topic from a backup",
+    the_bundle_is_damaged: r"bundles: bundle \w+ cannot be read: .*`correlator deploy` stores it again",
+    another_version_stored_the_bundle: r"deployed by another version; this one refuses it.*Run that version",
+    what_is_active_is_damaged: r"bundles: the record 'active' cannot be read: .*Restore it from a backup",
     a_partition_was_added: "has 5 partitions, but this state was made when it had 4.*with the old number",
     the_committed_offset_is_gone: r"no committed offset.*Set the offset of group correlator.correlate .*\d+",
     the_committed_offset_was_reset: r"the group only at 1: its offset was reset. Set the offset of group",
-    keyed_does_not_reach_back: "no longer reaches back.*Restore the topic from a backup, or begin anew",
+    keyed_does_not_reach_back: "no longer reaches back.*Restore the topic.*state import DIR FILE",
     keyed_was_created_anew: r"the log ends at offset 1, but was read up to \d+: the topic was created anew",
     keyed_lost_records: r"the log ends at offset 1, but was read up to \d+: the topic was created anew",
     records_of_the_checkpoint_were_deleted: r"it holds 0 entities of \d+.*`correlator topics check`",
-    an_entity_is_damaged: r"/1: the checkpoint is damaged: a record of it cannot be read.*Delete the records",
-    the_manifest_is_damaged: "/1: the checkpoint is damaged: no manifest.*Delete the records",
-    a_newer_version_wrote_the_checkpoint: "checkpoint has format 2, this version reads 1. Upgrade",
+    an_entity_is_damaged: r"/1: the checkpoint is damaged: a record of it cannot be read.*state forget DIR",
+    the_manifest_is_damaged: "/1: the checkpoint is damaged: no manifest.*state forget DIR",
+    a_newer_version_wrote_the_checkpoint: "checkpoint has format 3, this version reads 2. Upgrade",
     a_newer_version_wrote_the_state: r"state format \d+, this version reads \d+: .*upgrade",
     a_newer_version_wrote_the_models: r"format \d+.*newer",
     a_newer_version_wrote_a_frame: r"keyed/1 offset \d+: frame format \d+, .*upgrade correlator",
@@ -168,10 +183,73 @@ def test_records_deleted_under_a_running_process() -> None:
         only.step()
 
 
+def test_a_state_is_not_overwritten(tmp_path: Path) -> None:
+    embedded = system()
+    run(worker(embedded, instance=None))
+    file = export(embedded, tmp_path / "learnt")
+    with pytest.raises(EngineRefusal, match=r"holds a state of partitions 0, 1, 2, 3.*state forget DIR"):
+        begin(embedded, file)
+
+
+def test_nothing_is_changed_while_a_process_runs() -> None:
+    embedded = system()
+    worker(embedded, instance=None).step()
+    with pytest.raises(EngineRefusal, match=r"of 4 partitions belong to other members.*Stop every process"):
+        forget(embedded)
+
+
+def test_a_state_of_which_nothing_can_be_read_is_not_exported(tmp_path: Path) -> None:
+    embedded = system()
+    run(worker(embedded))
+    a_newer_version_wrote_the_state(embedded)
+    with pytest.raises(EngineRefusal, match=r"/1: the manifest cannot be read: state format"):
+        export(embedded, tmp_path / "learnt")
+
+
+def test_a_bundle_that_reads_differently_is_refused() -> None:
+    """Its texts mean something else to this version than to the one that stored it."""
+    embedded = system()
+    other = msgspec.structs.replace(embedded.bundle, hash="other")
+    bundles = Bundles(MemoryLogReader(embedded.log), embedded.topics.bundles, lambda _: other)
+    with pytest.raises(EngineRefusal, match=r"reads as other here: another version of correlator stored it"):
+        bundles.get(embedded.bundle.hash)
+
+
+def test_a_deployment_needs_the_topic() -> None:
+    embedded = system()
+    del embedded.log._topics[embedded.topics.keyed]
+    with pytest.raises(EngineRefusal, match="keyed does not exist: `correlator topics create` makes it"):
+        _deploy_other(embedded)
+
+
+def test_of_two_deployments_the_later_one_holds() -> None:
+    embedded = system()
+
+    class Overtaken(MemoryTransactionalWriter):
+        def commit(self, offsets: Mapping[TopicPartition, Committed], membership: Membership | None) -> None:
+            MemoryTransactionalWriter(embedded.log, "deploy").begin()
+            super().commit(offsets, membership)
+
+    with pytest.raises(EngineRefusal, match="another deployment came in between: nothing was changed"):
+        _deploy_other(embedded, Overtaken(embedded.log, "deploy"))
+
+
+def test_a_deployment_whose_end_is_unknown_is_looked_for() -> None:
+    embedded = system()
+
+    class Unknown(MemoryTransactionalWriter):
+        def commit(self, offsets: Mapping[TopicPartition, Committed], membership: Membership | None) -> None:
+            self.abort()
+            raise CommitUnknown("no answer")
+
+    with pytest.raises(EngineRefusal, match="another deployment came in between: nothing was changed"):
+        _deploy_other(embedded, Unknown(embedded.log, "deploy"))
+
+
 def test_a_look_at_what_is_not_there() -> None:
     embedded = system()
     with pytest.raises(EngineRefusal, match=r"no topic other.keyed; `correlator topics create`"):
-        next(view(MemoryLogReader(embedded.log), Topics("other."), embedded.bundle))
+        next(view(MemoryLogReader(embedded.log), Topics("other."), embedded.bundles()))
 
 
 def test_no_refusal_is_without_a_case() -> None:
@@ -183,6 +261,16 @@ def test_no_refusal_is_without_a_case() -> None:
     }
     assert len(made) > 10
     assert made - reached == set(), "run the whole file: these refusals are provoked by no test of it"
+
+
+def _deploy_other(embedded: Embedded, writer: MemoryTransactionalWriter | None = None) -> None:
+    writer = writer or MemoryTransactionalWriter(embedded.log, "deploy")
+    edges = Edges(embedded.bundles(), writer, MemoryLogReader(embedded.log), embedded.topics)
+    deploy(edges, Activated("another", 1, 1), {})
+
+
+def _bundles(embedded: Embedded) -> TopicPartition:
+    return TopicPartition(embedded.topics.bundles, 0)
 
 
 def _keyed(embedded: Embedded) -> TopicPartition:

@@ -14,7 +14,7 @@ from tests.engine.company import State, image, refolded, run, system, worker
 
 def seen(embedded: Embedded) -> State:
     log = MemoryLogReader(embedded.log)
-    found = view(log, embedded.topics, embedded.bundle)
+    found = view(log, embedded.topics, embedded.bundles())
     return {restored.partition.number: image(restored.partition) for restored in found}
 
 
@@ -62,7 +62,7 @@ def test_a_checkpoint_written_meanwhile_is_no_refusal() -> None:
         return ask(partition)
 
     log.high_watermark = high_watermark  # type: ignore[method-assign]
-    found = {r.partition.number: image(r.partition) for r in view(log, embedded.topics, embedded.bundle)}
+    found = {r.partition.number: image(r.partition) for r in view(log, embedded.topics, embedded.bundles())}
     assert found == refolded(embedded)[1]
     assert next(asked) == len(found) + 1  # one was asked for twice
 
@@ -70,10 +70,10 @@ def test_a_checkpoint_written_meanwhile_is_no_refusal() -> None:
 def test_one_entity_needs_its_partition_only() -> None:
     embedded, told = system(), list[Progress]()
     run(worker(embedded))
-    whole = view(MemoryLogReader(embedded.log), embedded.topics, embedded.bundle)
+    whole = view(MemoryLogReader(embedded.log), embedded.topics, embedded.bundles())
     entity = next(iter(next(whole).partition.timelines))
     found = view_entity(
-        MemoryLogReader(embedded.log), embedded.topics, embedded.bundle, entity, told=told.append
+        MemoryLogReader(embedded.log), embedded.topics, embedded.bundles(), entity, told=told.append
     )
     assert entity in found.partition.timelines
     number = partition_of(entity, embedded.bundle.intake.partitions)

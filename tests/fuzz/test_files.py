@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from correlator.adapters.documents import read_value_lists
-from correlator.adapters.files import read_bundle, read_identities, read_records
+from correlator.adapters.files import read_bundle
+from correlator.adapters.record_files import read_identities, read_records
 from correlator.problem import BadConfiguration
 from tests.fuzz.damage import damaged_text, fuzz, no_hang
 from tests.intake.company import NETWORKS, SITES, sites

@@ -21,7 +21,7 @@ from correlator.intake.decode import REASONS
 from correlator.intake.intake import Intake
 from correlator.intake.people import People
 from correlator.models.scorer import Scorer
-from correlator.pipeline import Bundle, correlate_step
+from correlator.pipeline import Bundle, correlate_step, only
 from correlator.record import Record
 from correlator.simulate.configuration import documents
 from correlator.timeline.partition import Partition
@@ -79,7 +79,7 @@ def take(topic: str, values: Sequence[bytes | None], headers: tuple[tuple[str, b
         assert reject.stage != "decode" or reject.reason in REASONS
     partition = Partition(bundle().program, Scorer(0), 0)
     for _, frame in taken.frames:
-        correlated = correlate_step(decode_frame(encode_frame(frame)), partition, bundle(), crc=0)
+        correlated = correlate_step(decode_frame(encode_frame(frame)), partition, only(bundle()), crc=0)
         for alert in correlated.alerts:
             assert errors(msgspec.json.decode(alert.value)) == []
     return len(taken.dead_letters)

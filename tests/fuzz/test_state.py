@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from correlator.adapters.clock import SimulatedClock
 from correlator.adapters.memory.clients import MemoryLogReader
 from correlator.adapters.memory.log import MemoryLog
+from correlator.engine.bundles import Bundles
 from correlator.engine.checkpoint import MANIFEST_KEY, Manifest, decode_manifest
 from correlator.engine.ports import Committed, TopicPartition
 from correlator.engine.restore import Restore, Restored, Stamp, parse_stamp
@@ -56,8 +57,12 @@ def ran() -> Ran:
 def restored(checkpoint: dict[bytes, bytes], frames: list[bytes]) -> Restored | None:
     """A partition brought back from these bytes, its *frames* replayed. Raises `EngineRefusal`."""
     log = MemoryLog(SimulatedClock())
-    for topic in (TOPICS.keyed, TOPICS.checkpoints):
-        log.create_topic(topic, log_partitions())
+    for topic, partitions in (
+        (TOPICS.keyed, log_partitions()),
+        (TOPICS.checkpoints, log_partitions()),
+        (TOPICS.bundles, 1),
+    ):
+        log.create_topic(topic, partitions)
     for key, value in checkpoint.items():
         log.append(CHECKPOINTS, key, value)
     manifest = msgspec.structs.replace(ran().manifest, offset=0)
@@ -67,7 +72,9 @@ def restored(checkpoint: dict[bytes, bytes], frames: list[bytes]) -> Restored | 
     for frame in frames:
         log.append(KEYED, None, frame)
     said = Committed(len(frames), Stamp(0, company().bundle.hash).text())
-    restore = Restore(MemoryLogReader(log), TOPICS, company().bundle, 0, said)
+    reader = MemoryLogReader(log)
+    bundles = Bundles(reader, TOPICS.bundles, known=[company().bundle])
+    restore = Restore(reader, TOPICS, bundles, 0, said)
     while not restore.advance():
         pass
     return restore.restored

@@ -9,13 +9,16 @@ from pathlib import Path
 
 import msgspec
 from kafka import KafkaAdminClient
+from typer.testing import CliRunner, Result
 
 from correlator.adapters.documents import shipped
-from correlator.adapters.files import IDENTITIES, load_bundle, read_identities, read_records
+from correlator.adapters.files import load_bundle
 from correlator.adapters.kafka.admin import Topic, kafka_topics, own_topics
 from correlator.adapters.kafka.config import KafkaConfig
 from correlator.adapters.kafka.log_reader import KafkaLogReader
 from correlator.adapters.kafka.publisher import KafkaPublisher
+from correlator.adapters.record_files import IDENTITIES, read_identities, read_records
+from correlator.cli.main import app
 from correlator.cli.replay import Replay
 from correlator.engine.ports import TopicPartition
 from correlator.engine.topics import Topics
@@ -122,6 +125,11 @@ class Deployment:
             timeout=PATIENCE_S,
             check=False,
         )
+
+    def call(self, *arguments: object) -> Result:
+        """The command line in this process, DIR being our directory where it is asked for by `...`."""
+        words = [str(self.directory if word is ... else word) for word in arguments]
+        return CliRunner().invoke(app, words)
 
     def told(self) -> list[Finding]:
         """Committed records of the alert topic, in order per entity."""

@@ -27,11 +27,12 @@ from typing import Literal, Self
 import msgspec
 
 from correlator.adapters.clock import SteadyClock
-from correlator.adapters.files import load_bundle
 from correlator.adapters.http import HttpServer
 from correlator.adapters.kafka.quiet import quiet_client_logs
 from correlator.adapters.prometheus import PrometheusMeter
+from correlator.cli.candidate import read_candidate
 from correlator.cli.connection import load_connection
+from correlator.cli.deploy import bring
 from correlator.cli.on_kafka import check_topics, kafka_worker
 from correlator.cli.stopping import STOPPING
 from correlator.engine.options import Options
@@ -100,10 +101,11 @@ def work(job: Job, pipe: Connection) -> None:
 
 def _run(job: Job, pipe: Connection, reached: Reached) -> None:
     directory = Path(job.directory)
-    bundle, connection = load_bundle(directory), load_connection(directory)
+    candidate, connection = read_candidate(directory), load_connection(directory)
     meter = PrometheusMeter(has_process=False)
-    check_topics(connection, bundle)
-    worker = kafka_worker(connection, bundle, job.stage, job.options, instance=job.instance, meter=meter)
+    check_topics(connection, candidate.bundle)
+    bring(connection, candidate, is_first=True)
+    worker = kafka_worker(connection, job.stage, job.options, instance=job.instance, meter=meter)
     watch(worker, reached)
     server = HttpServer(meter.exposition, worker.health, SteadyClock())
     pipe.send(("started", server.url))

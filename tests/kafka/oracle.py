@@ -21,6 +21,7 @@ from correlator.adapters.files import load_bundle
 from correlator.adapters.kafka.client import consumer_settings, to_kafka
 from correlator.adapters.kafka.log_reader import KafkaLogReader
 from correlator.cli.replay import Replay
+from correlator.engine.bundles import Bundles
 from correlator.engine.intake_stage import CLOSED
 from correlator.engine.ports import Committed, TopicPartition
 from correlator.engine.restore import Restore
@@ -108,8 +109,10 @@ def restored(deployment: Deployment, bundle: Bundle) -> State:
     """The state that the next process would begin with."""
     found: State = {}
     reader = KafkaLogReader(deployment.kafka)
+    bundles = Bundles(reader, deployment.topics.bundles, known=[bundle])
+    bundles.look()
     for tp, said in offsets(deployment, "correlate", [deployment.topics.keyed], KEYED).items():
-        restore = Restore(reader, deployment.topics, bundle, tp.partition, said)
+        restore = Restore(reader, deployment.topics, bundles, tp.partition, said)
         while not restore.advance():
             pass
         assert restore.restored is not None

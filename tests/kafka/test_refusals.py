@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from kafka import KafkaAdminClient
+from kafka.admin import ConfigResource, ConfigResourceType
 from kafka.errors import NoError
 from kafka.structs import OffsetAndMetadata
 from kafka.structs import TopicPartition as KafkaPartition
@@ -44,6 +45,16 @@ class Operator:
         fleet.wait_for_members("correlate", set())
         done = self._admin.alter_group_offsets(self.group, {self.keyed: OffsetAndMetadata(offset, "", -1)})
         assert done == {self.keyed: NoError}
+
+    def lose_checkpoints(self, before: int) -> None:
+        """As with a policy of deletion, which `topics check` warns of; Kafka refuses to delete otherwise."""
+        for policy in ("compact,delete", "compact"):
+            changed = ConfigResource(
+                ConfigResourceType.TOPIC, self.topics.checkpoints, {"cleanup.policy": policy}
+            )
+            self._admin.alter_configs([changed])
+            if policy != "compact":
+                self.delete(self.checkpoint, before)
 
     def delete(self, where: KafkaPartition, before: int = -1) -> None:
         """Records with an offset less than *before*; -1: all."""
@@ -97,7 +108,7 @@ def _refusal(fleet: Fleet) -> str:
     return worker.wait_for("refused")
 
 
-def test_what_the_messages_advise_helps(deployment: Deployment, operator: Operator) -> None:
+def test_what_the_messages_advise_helps(deployment: Deployment, operator: Operator, tmp_path: Path) -> None:
     with Fleet(deployment) as fleet:
         assert fleet.start("a").join() == 0
         operator.forget_offset(fleet)
@@ -106,16 +117,21 @@ def test_what_the_messages_advise_helps(deployment: Deployment, operator: Operat
         operator.set_offset(fleet, int(found[1]))
         assert fleet.start("a").join() == 0
         check(deployment)
-        operator.delete(operator.checkpoint, operator.manifest_offset())
-        assert re.search(r"it holds 0 entities of \d+.*Delete the records", _refusal(fleet))
-        operator.delete(operator.checkpoint)
+        operator.lose_checkpoints(operator.manifest_offset())
+        assert re.search(r"it holds 0 entities of \d+.*`correlator state forget DIR", _refusal(fleet))
+        assert deployment.call("state", "forget", ..., 0).exit_code == 0
         assert fleet.start("a").join() == 0
         check(deployment)
         operator.recreate(operator.topics.checkpoints)
         assert fleet.start("a").join() == 0
         check(deployment)
+        file = tmp_path / "learnt"
+        assert deployment.call("state", "export", ..., file).exit_code == 0
+        operator.recreate(operator.topics.checkpoints)
         operator.delete(operator.keyed)
-        assert "no longer reaches back" in _refusal(fleet)
+        assert re.search("no longer reaches back.*`correlator state import DIR FILE`", _refusal(fleet))
+        assert deployment.call("state", "import", ..., file).exit_code == 0
+        assert fleet.start("a").join() == 0
         operator.add_partition()
         assert "has 5 partitions, the configuration says 4" in _refusal(fleet)
 

@@ -11,7 +11,7 @@ from tests.kafka.deployment import Deployment
 def test_until_the_end_gives_the_alerts_of_replay_and_another_bundle_is_refused(
     tmp_path: Path, bootstrap: str, unique: str
 ) -> None:
-    deployment = Deployment(tmp_path, bootstrap, unique, records_max=1_500)
+    deployment = Deployment(tmp_path, bootstrap, unique, records_max=600)
     deployment.publish()
     ended = deployment.run("--until-end", "--json")
     assert ended.returncode == 0, ended.stderr

@@ -17,10 +17,9 @@ from correlator.rules.versions import Version, Versions
 from correlator.timeline.alert import Alert, Change
 from correlator.timeline.decide import decide
 from correlator.timeline.fold import fold, verdicts
-from correlator.timeline.live import Live, Match, Waiting
-from correlator.timeline.observation import Observation
+from correlator.timeline.live import Live
 from correlator.timeline.partition import Partition
-from correlator.timeline.program import Found, Program
+from correlator.timeline.program import Program
 from tests.timeline.streams import (
     START_MS,
     arrivals,
@@ -31,36 +30,10 @@ from tests.timeline.streams import (
     some_toys,
     streams,
 )
-from tests.timeline.toy import NoScorer, Toy, ToyProgram
+from tests.timeline.toy import NoScorer, SomeRules, Toy
 
 RULES = ("burst", "leaver", "travel", "unbadged")
 END_MS = START_MS + 4 * HOUR_MS
-
-
-class Some(ToyProgram):
-    """The toy rules named *told*, and those of them in *shadow*."""
-
-    def __init__(self, toy: Toy, told: frozenset[str], shadow: frozenset[str]) -> None:
-        super().__init__(toy)
-        self.rules = {name: rule for name, rule in self.rules.items() if name in told}
-        self.shadow = shadow
-
-    def at(self, time_ms: int) -> Some:
-        return self
-
-    def on_event(self, entity: str, event: Event, live: Live) -> Found | None:
-        found = super().on_event(entity, event, live)
-        if found is not None:
-            found.matches = [self._marked(match) for match in found.matches if match.rule in self.rules]
-            found.waiting = [w for w in found.waiting if w.rule in self.rules]
-        return found
-
-    def verdict(self, waiting: Waiting, observation: Observation) -> Match | None:
-        match = super().verdict(waiting, observation)
-        return None if match is None else self._marked(match)
-
-    def _marked(self, match: Match) -> Match:
-        return msgspec.structs.replace(match, is_shadow=match.rule in self.shadow)
 
 
 some_rules = st.sets(st.sampled_from(RULES), min_size=1).map(frozenset)
@@ -74,7 +47,7 @@ def in_force(drawn: list[tuple[int, frozenset[str], frozenset[str], int]], toy: 
     for at, (minute, told, shadow, burst_min) in enumerate(sorted(drawn, key=lambda row: row[0])):
         since_ms = START_MS + minute * MINUTE_MS if at else NEVER
         toy = msgspec.structs.replace(toy, burst_min=burst_min)
-        found.append(Version(since_ms, Some(toy, told, shadow)))
+        found.append(Version(since_ms, SomeRules(toy, told, shadow)))
     return found
 
 

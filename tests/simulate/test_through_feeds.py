@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from correlator.adapters.files import IDENTITIES, load_bundle, read_identities, read_records
+from correlator.adapters.files import load_bundle
+from correlator.adapters.record_files import IDENTITIES, read_identities, read_records
 from correlator.event import FOREVER, Event
 from correlator.intake.intake import Intake
 from correlator.intake.people import People

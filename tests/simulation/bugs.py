@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 import msgspec
 import pytest
@@ -10,15 +11,18 @@ import pytest
 from correlator.adapters.memory.clients import MemoryLogReader
 from correlator.alerts.ocsf import Source
 from correlator.engine import commit, restore
+from correlator.engine.checkpoint import Cut
 from correlator.engine.commit import Action, Committer, Outbox, Send
 from correlator.engine.correlate_stage import CorrelateStage
 from correlator.engine.ports import CommitAborted, CommitFenced, Committed, Membership, TopicPartition
-from correlator.frame import decode_frame, encode_frame
+from correlator.engine.topics import Topics
+from correlator.frame import Frame, decode_frame, encode_frame
 from correlator.intake.intake import Intake
-from correlator.pipeline import _alert, alert_partition
+from correlator.pipeline import InForce, _alert, alert_partition, only
 from correlator.record import Record
 from correlator.timeline.alert import Change, stamp
 from correlator.timeline.changed import Changed
+from correlator.timeline.partition import Partition
 from tests.simulation.clients import SimulatedWriter
 from tests.simulation.small import bundle
 
@@ -126,7 +130,7 @@ def a_replay_publishes(patch: Patch) -> None:
 
 def _send(stage: CorrelateStage, change: Change) -> Send:
     partition = next(iter(stage.tasks.live.values())).partition
-    made = _alert(change, partition, bundle(), Source(bundle().hash, partition.now_ms))
+    made = _alert(change, partition, only(bundle()), Source(bundle().hash, partition.now_ms))
     where = alert_partition(change.alert.entity)
     return Send(stage._topics.alerts, where, made.key, made.value, made.headers)
 
@@ -146,6 +150,39 @@ def what_was_stated_of_an_input_is_forgotten(patch: Patch) -> None:
     patch.setattr(Intake, "assign", forgetful)
 
 
+def a_checkpoint_keeps_only_the_newest_bundle(patch: Patch) -> None:
+    """After a restore, what happened before its time is evaluated by it too."""
+    encode = Cut.sends
+
+    def newest(self: Cut, topics: Topics, partitions: int) -> list[Send]:
+        self._versions = self._versions[-1:]
+        return encode(self, topics, partitions)
+
+    patch.setattr(Cut, "sends", newest)
+
+
+def a_replay_does_not_activate(patch: Patch) -> None:
+    """What a restore folds again is folded under what is in force at its checkpoint."""
+
+    def held(frame: Frame, partition: Partition, force: InForce) -> list[Change]:
+        return partition.step(frame)
+
+    patch.setattr(restore, "fold_step", held)
+
+
+def a_bundle_is_activated_partition_by_partition(patch: Patch) -> None:
+    """Not in one transaction: who dies half way leaves some of them behind."""
+    send = SimulatedWriter.send
+
+    def one(self: SimulatedWriter, topic: str, partition: int, *rest: Any) -> None:
+        send(self, topic, partition, *rest)
+        if self._transactional_id == "deploy":
+            self.commit({}, None)
+            self.begin()
+
+    patch.setattr(SimulatedWriter, "send", one)
+
+
 BUGS: tuple[Callable[[Patch], None], ...] = (
     restore_reads_to_the_stable_offset,
     membership_is_asked_at_commit,
@@ -156,4 +193,7 @@ BUGS: tuple[Callable[[Patch], None], ...] = (
     a_replay_publishes,
     an_unknown_commit_counts_as_aborted,
     what_was_stated_of_an_input_is_forgotten,
+    a_checkpoint_keeps_only_the_newest_bundle,
+    a_replay_does_not_activate,
+    a_bundle_is_activated_partition_by_partition,
 )

@@ -130,12 +130,10 @@ class SimulatedWriter(MemoryTransactionalWriter):
         except NoReply:
             self.has_expired = True
 
-    def commit(self, offsets: Mapping[TopicPartition, Committed], membership: Membership) -> None:
-        self._net.trace(
-            lambda: (
-                f"commits {_spans((tp, c.offset) for tp, c in offsets.items())} as {membership.generation}"
-            )
-        )
+    def commit(self, offsets: Mapping[TopicPartition, Committed], membership: Membership | None) -> None:
+        generation = membership.generation if membership is not None else ""
+        spans = _spans((tp, c.offset) for tp, c in offsets.items())
+        self._net.trace(lambda: f"commits {spans} as {generation}")
         self.flush()
         try:
             super().commit(offsets, membership)

@@ -66,6 +66,7 @@ class Rates(msgspec.Struct):
     stall: float = 0  # no markers are written for some turns
     slow: float = 0  # time passes, longer than a transaction may take
     skew: float = 0  # the clock of a process jumps
+    deploy: float = 0  # another bundle is activated
     compact: float = 0
     truncate: float = 0  # retention removes all that a checkpoint, or a commit, has made dispensable
 
@@ -97,6 +98,7 @@ def draw_rates(random: Random) -> Rates:
         stall=some(0.02, 0.2),
         slow=some(0.003, 0.03),
         skew=some(0.01, 0.05),
+        deploy=some(0.005, 0.06),
         compact=some(0.05, 0.5),
         truncate=random.choice((0, 0.2, 1)),
     )

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
+from correlator.adapters.memory.clients import MemoryLogReader
 from correlator.cli.embedded import CORRELATE_GROUP, INTAKE_GROUP
+from correlator.engine.bundles import Bundles
 from correlator.engine.checkpoint import MANIFEST_KEY, decode_manifest
 from correlator.engine.ports import Committed, TopicPartition
 from correlator.event import FOREVER, event_id
@@ -15,13 +17,13 @@ from tests.findings import read_finding
 from tests.simulation.company import FRESH
 from tests.simulation.faults import Violation
 from tests.simulation.process import TOPICS
-from tests.simulation.small import KEYED, RAW, bundle
+from tests.simulation.small import KEYED, RAW, bundles
 from tests.simulation.undisturbed import Image, Undisturbed, image
 from tests.simulation.world import CALM_MS, TURNS, World
 
 DRAIN_TURNS = 400
 REFUSAL_TURNS = 60
-Told = dict[str, list[bytes]]  # entity -> what was published of it, in order
+Told = dict[str, list[bytes]]  # entity, and whether in shadow -> what was published of it, in order
 
 
 def simulate(seed: int, *, is_traced: bool = False) -> World:
@@ -107,6 +109,7 @@ def _check_correlate(world: World) -> None:
     notices = world.log.committed(TOPICS.notices)
     differing = [record for record in notices if (record.key or b"").startswith(b"replay_dif")]
     _expect(not differing, f"a replay differed: {differing}")
+    _check_activations(world)
     runs = [_undisturbed(world, number) for number in range(KEYED)]
     for run in runs:
         _check_checkpoints(world, run)
@@ -120,9 +123,22 @@ def _check_correlate(world: World) -> None:
         _check_image(name, image(partition), image(runs[partition.number].partition))
 
 
+def _check_activations(world: World) -> None:
+    """Those of the history, on every partition, in that order."""
+    known = Bundles(MemoryLogReader(world.log), TOPICS.bundles)
+    known.look()
+    wanted = [(active.bundle, active.since_ms) for active in reversed(known.history)]
+    found: list[list[tuple[str, int]]] = [[] for _ in range(KEYED)]
+    for record in world.log.committed(TOPICS.keyed):
+        activate = decode_frame(record.value or b"").activate
+        found[record.partition] += [(activate.bundle, activate.since_ms)] if activate is not None else []
+    _expect(found == [wanted] * KEYED, f"activated: {found}, deployed: {wanted}")
+
+
 def _undisturbed(world: World, number: int) -> Undisturbed:
     frames = [r for r in world.log.committed(TOPICS.keyed) if r.partition == number]
-    return Undisturbed(bundle(), number, frames)
+    known = Bundles(MemoryLogReader(world.log), TOPICS.bundles, known=bundles())
+    return Undisturbed(known, number, frames)
 
 
 def _check_checkpoints(world: World, run: Undisturbed) -> None:
@@ -190,16 +206,20 @@ def _check_alerts(found: Told, wanted: Told) -> None:
         ours, theirs = found.get(entity, []), wanted.get(entity, [])
         _expect(len(ours) == len(set(ours)), f"published twice: {_names(ours)} of {entity}")
         _expect(ours == theirs, f"alerts of {entity} are {_names(ours)}, not {_names(theirs)}")
-    _expect(f"identity:{FRESH}" in found, "a fresh event did not alert: the system stands still")
+    _expect(
+        f"identity:{FRESH} in {TOPICS.alerts}" in found,
+        "a fresh event did not alert: the system stands still",
+    )
 
 
 def _told(world: World) -> Told:
     """What a reader of the alerts sees."""
     seen = []
-    for number in range(world.log.partitions(TOPICS.alerts)):
-        log = world.log.partition(TopicPartition(TOPICS.alerts, number))
-        seen += log.fetch(log.begin_offset, log.next_offset, 1 << 30)[0]
-    return _by_entity((_entity(record), record.value or b"") for record in seen)
+    for topic in (TOPICS.alerts, TOPICS.shadow):
+        for number in range(world.log.partitions(topic)):
+            log = world.log.partition(TopicPartition(topic, number))
+            seen += log.fetch(log.begin_offset, log.next_offset, 1 << 30)[0]
+    return _by_entity((f"{_entity(r)} in {r.topic}", r.value or b"") for r in seen)
 
 
 def _by_entity(alerts: Iterable[tuple[str, bytes]]) -> Told:

@@ -8,6 +8,7 @@ from greenlet import getcurrent, greenlet
 
 from correlator.adapters.clock import SimulatedClock
 from correlator.cli.embedded import CORRELATE_GROUP, INTAKE_GROUP
+from correlator.engine.bundles import Bundles
 from correlator.engine.correlate_stage import CorrelateStage
 from correlator.engine.intake_stage import IntakeStage
 from correlator.engine.options import Options, Ports
@@ -16,7 +17,7 @@ from correlator.engine.worker import Worker
 from tests.simulation.clients import Net, NoMeter, SimulatedGroupReader, SimulatedLogReader, SimulatedWriter
 from tests.simulation.faults import Crash
 from tests.simulation.log import SimulatedLog
-from tests.simulation.small import RAW, bundle
+from tests.simulation.small import RAW, bundles
 
 TOPICS = Topics()
 
@@ -59,10 +60,13 @@ class Process:
 
         inputs = ports("intake", INTAKE_GROUP, [*RAW, TOPICS.identities])
         keyed = ports("correlate", CORRELATE_GROUP, [TOPICS.keyed])
-        self.intake = IntakeStage(bundle(), TOPICS, inputs, options)
-        self.correlate = CorrelateStage(bundle(), TOPICS, keyed, options)
+        self.intake = IntakeStage(self._bundles(log, net), TOPICS, inputs, options)
+        self.correlate = CorrelateStage(self._bundles(log, net), TOPICS, keyed, options)
         self.worker = Worker(self.intake, self.correlate, steady, NoMeter(), options)
         self._greenlet = greenlet(self._run)
+
+    def _bundles(self, log: SimulatedLog, net: Net) -> Bundles:
+        return Bundles(SimulatedLogReader(log, net), TOPICS.bundles, known=bundles())
 
     def run(self) -> None:
         """Until it rests: after a step, or where it is stopped. Raises what no process may end with."""

@@ -1,4 +1,7 @@
-"""The smallest configuration that has everything: two feeds, four rules, six people, two keyed partitions."""
+"""The smallest configuration that has everything: two feeds, four rules, six people, two keyed partitions.
+
+And some more bundles of the same feeds: with other numbers, rules less, rules in shadow.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ from correlator.pipeline import Bundle
 from correlator.record import Record, Reject
 from correlator.timeline.settings import FeedTiming
 from tests.intake.company import networks, sites
-from tests.timeline.toy import Toy, ToyProgram
+from tests.timeline.toy import SomeRules, Toy, ToyProgram
 
 BADGES, LOGINS = "badge-events", "login-events"
 RAW = {BADGES: 2, LOGINS: 1}  # topic -> partitions
@@ -38,14 +41,31 @@ class Plain:
 _mapped = msgspec.json.Decoder(Mapped).decode
 
 
+TOY = Toy(horizon_ms=HORIZON_MS, block_size=4, max_wait_ms=5 * MINUTE_MS, suppress_ms=MINUTE_MS)
+ALL = ToyProgram(TOY).rules.keys()
+
+
+@cache
+def bundles() -> tuple[Bundle, ...]:
+    other = msgspec.structs.replace(TOY, grace_ms=MINUTE_MS, burst_min=2, suppress_ms=2 * MINUTE_MS)
+    return (
+        bundle(),
+        _bundle("0ther0ther0ther0", SomeRules(other, frozenset(ALL), frozenset({"travel"}))),
+        _bundle("feebfeebfeebfeeb", SomeRules(TOY, frozenset({"burst", "leaver"}), frozenset())),
+        _bundle("5ade5ade5ade5ade", SomeRules(TOY, frozenset(ALL), frozenset({"leaver", "unbadged"}))),
+    )
+
+
 @cache
 def bundle() -> Bundle:
-    toy = Toy(horizon_ms=HORIZON_MS, block_size=4, max_wait_ms=5 * MINUTE_MS, suppress_ms=MINUTE_MS)
-    program = ToyProgram(toy)
-    travel = (("lisbon", "boston", toy.minutes_between),)
+    return _bundle(HASH, ToyProgram(TOY))
+
+
+def _bundle(stamp: str, program: ToyProgram) -> Bundle:
+    travel = (("lisbon", "boston", TOY.minutes_between),)
     program.settings = msgspec.structs.replace(program.settings, travel_minutes=travel)
     intake = IntakeConfig(
-        {BADGES: Plain(), LOGINS: Plain()}, sites(), networks(), KEYED, bundle=HASH, horizon_ms=HORIZON_MS
+        {BADGES: Plain(), LOGINS: Plain()}, sites(), networks(), KEYED, bundle=stamp, horizon_ms=HORIZON_MS
     )
     texts = {rule: RuleText(rule, rule, rule) for rule in program.rules}
-    return Bundle(HASH, program, intake, program.settings, texts)
+    return Bundle(stamp, program, intake, program.settings, texts)

@@ -6,12 +6,14 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
+from correlator.engine.bundles import Bundles
 from correlator.frame import decode_frame
 from correlator.models.scorer import Scorer
-from correlator.pipeline import Bundle, correlate_step
+from correlator.pipeline import InForce, correlate_step
 from correlator.record import Record
 from correlator.timeline.alert import stamp
 from correlator.timeline.partition import Partition
+from tests.simulation.process import TOPICS
 
 
 class Image(msgspec.Struct, frozen=True):
@@ -35,19 +37,23 @@ def image(partition: Partition) -> Image:
 class Undisturbed:
     """One partition of *keyed*; its frames are given in order."""
 
-    def __init__(self, bundle: Bundle, number: int, frames: Iterable[Record]) -> None:
-        self.partition = Partition(bundle.program, Scorer(number), number)
+    def __init__(self, bundles: Bundles, number: int, frames: Iterable[Record]) -> None:
+        self._force = InForce()
+        self.partition = Partition(self._force.program, Scorer(number), number)
         self.crc = 0
-        self.alerts: list[tuple[str, bytes]] = []  # entity, record
-        self._bundle, self._frames = bundle, iter(frames)
+        self.alerts: list[tuple[str, bytes]] = []  # entity and topic, record
+        self._bundles, self._frames = bundles, iter(frames)
         self._next = next(self._frames, None)
 
     def advance(self, offset: int) -> None:
         """Fold everything before *offset*."""
         while self._next is not None and self._next.offset < offset:
             frame = decode_frame(self._next.value or b"", self.partition.codes)
-            correlated = correlate_step(frame, self.partition, self._bundle, crc=self.crc)
+            if frame.activate is not None:
+                self._force = self._bundles.after(self._force, frame.activate, self.partition.now_ms)
+            correlated = correlate_step(frame, self.partition, self._force, crc=self.crc)
             self.crc = stamp(self.crc, correlated.changes)
             for change, alert in zip(correlated.changes, correlated.alerts, strict=True):
-                self.alerts.append((change.alert.entity, alert.value))
+                topic = TOPICS.shadow if change.alert.is_shadow else TOPICS.alerts
+                self.alerts.append((f"{change.alert.entity} in {topic}", alert.value))
             self._next = next(self._frames, None)

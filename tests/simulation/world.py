@@ -13,21 +13,26 @@ from collections.abc import Callable
 from random import Random
 
 from correlator.adapters.clock import SimulatedClock
+from correlator.adapters.memory.clients import MemoryLogReader, MemoryTransactionalWriter
 from correlator.cli.embedded import CORRELATE_GROUP, INTAKE_GROUP
-from correlator.engine.ports import TopicPartition
-from correlator.event import HOUR_MS, SECOND_MS
+from correlator.engine.bundles import Activated, Bundles
+from correlator.engine.deploy import Edges, deploy
+from correlator.engine.ports import LogUnavailable, TopicPartition
+from correlator.engine.topics import EngineRefusal
+from correlator.event import HOUR_MS, MINUTE_MS, NEVER, SECOND_MS
 from correlator.pipeline import ALERT_PARTITIONS
-from tests.simulation.clients import Net
+from tests.simulation.clients import Net, SimulatedLogReader, SimulatedWriter
 from tests.simulation.company import START_MS, Company
 from tests.simulation.faults import FOCUS, Crash, Rates, Violation, draw_focus, draw_options, draw_rates
 from tests.simulation.log import Forward, SimulatedLog
 from tests.simulation.process import TOPICS, Process
-from tests.simulation.small import KEYED, RAW
+from tests.simulation.small import HASH, HORIZON_MS, KEYED, RAW, bundles
 
 TURNS = 150  # with faults
 TURNS_MS = (1, 5, 50, 300, 1_500)
 CALM_MS = 500
 PROCESSES_MAX = 3
+DEPLOY = 20  # times as often as others, who deploys is killed
 GROUPS = (INTAKE_GROUP, CORRELATE_GROUP)
 SLOW = (
     "",
@@ -56,6 +61,7 @@ class World:
         self.may_refuse, self.refusal = False, ""
         self._is_traced = is_traced
         self._running: Process | None = None
+        self._is_deploying = False
         self._turn = self._names = self._stalls_until = 0
         self._dead_names: list[tuple[str, bool]] = []
         self._evictions: list[tuple[int, str, str]] = []  # turn, group, member: sessions that time out
@@ -72,6 +78,8 @@ class World:
         """A point within a process: time passes, markers land; it may be preempted, stopped or killed."""
         process = self._running
         if process is None:
+            if self._is_deploying and self.net.fails(self.rates.crash * DEPLOY):
+                raise Crash(point)
             return
         self.clock.sleep_ms(1)
         if self._is_traced:
@@ -198,6 +206,8 @@ class World:
             self.note("more time passes than a transaction may take")
             self.clock.sleep_ms(11 * SECOND_MS)
             self.log.expire_transactions()
+        if fails(rates.deploy):
+            self._deploy()
         if fails(rates.compact):
             self._compact()
         if fails(rates.truncate):
@@ -217,6 +227,27 @@ class World:
             self.start(old.name, is_static=True)
         else:
             self.start()
+
+    def _deploy(self) -> None:
+        """Somebody activates a bundle, for what happened of late or will soon. It may fail, or be killed."""
+        since_ms = self.clock.now_ms() + self.random.randint(-HORIZON_MS, MINUTE_MS)
+        bundle = self.random.choice(bundles())
+        reader = SimulatedLogReader(self.log, self.net)
+        edges = Edges(
+            Bundles(reader, TOPICS.bundles, known=bundles()),
+            SimulatedWriter(self.log, self.net, "deploy"),
+            reader,
+            TOPICS,
+        )
+        self._is_deploying = True
+        try:
+            is_new = deploy(edges, Activated(bundle.hash, since_ms, self.clock.now_ms()), {})
+            self.note(f"{bundle.hash} is active", "deployed" if is_new else "is active already")
+        except Crash:
+            self.note("who deploys is killed")
+        except (EngineRefusal, LogUnavailable) as error:
+            self.note(f"not deployed: {error}", "not deployed")
+        self._is_deploying = False
 
     def _compact(self) -> None:
         self.note("compaction")
@@ -282,5 +313,11 @@ def _create_topics(log: SimulatedLog) -> None:
     ours = {TOPICS.keyed: KEYED, TOPICS.checkpoints: KEYED, TOPICS.alerts: ALERT_PARTITIONS}
     for topic, partitions in (ours | {TOPICS.notices: 1, TOPICS.dead_letters: 3}).items():
         log.create_topic(topic, partitions, is_append_time=True)
+    log.create_topic(TOPICS.bundles, 1, is_append_time=True)
+    log.create_topic(TOPICS.shadow, ALERT_PARTITIONS, is_append_time=True)
+    reader = MemoryLogReader(log)
+    known = Bundles(reader, TOPICS.bundles, known=bundles())
+    edges = Edges(known, MemoryTransactionalWriter(log, "deploy"), reader, TOPICS)
+    deploy(edges, Activated(HASH, NEVER, 0), {})
     for group in GROUPS:
         log.group(group).committed = Forward()

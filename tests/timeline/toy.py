@@ -149,6 +149,32 @@ class ToyProgram:
         return []
 
 
+class SomeRules(ToyProgram):
+    """The rules named *told*, those of *shadow* in shadow."""
+
+    def __init__(self, toy: Toy, told: frozenset[str], shadow: frozenset[str]) -> None:
+        super().__init__(toy)
+        self.rules = {name: rule for name, rule in self.rules.items() if name in told}
+        self.shadow = shadow
+
+    def at(self, time_ms: int) -> SomeRules:
+        return self
+
+    def on_event(self, entity: str, event: Event, live: Live) -> Found | None:
+        found = super().on_event(entity, event, live)
+        if found is not None:
+            found.matches = [self._marked(match) for match in found.matches if match.rule in self.rules]
+            found.waiting = [w for w in found.waiting if w.rule in self.rules]
+        return found
+
+    def verdict(self, waiting: Waiting, observation: Observation) -> Match | None:
+        match = super().verdict(waiting, observation)
+        return None if match is None else self._marked(match)
+
+    def _marked(self, match: Match) -> Match:
+        return msgspec.structs.replace(match, is_shadow=match.rule in self.shadow)
+
+
 class NoScorer:
     """Scores nothing."""
 

@@ -128,6 +128,12 @@ class KafkaGroupReader:
     def begin_offset(self, partition: TopicPartition) -> int:
         return ask_offset(self._joined().beginning_offsets, partition)
 
+    def subscribe(self, topics: Sequence[str]) -> None:
+        if set(topics) != set(self._topics):
+            self._topics = list(topics)
+            consumer = self._joined()
+            consumer.subscribe(self._topics, listener=_PauseAndRecord(consumer, self._changes))
+
     def seek(self, partition: TopicPartition, offset: int) -> None:
         """Nothing happens if the partition is no longer ours: the next poll's changes will say so."""
         for tp in self._owned([partition]):

@@ -49,6 +49,13 @@ class KafkaLogReader:
     def high_watermark(self, partition: TopicPartition) -> int:
         return ask_offset(self._uncommitted.end_offsets, partition)
 
+    def offset_at(self, partition: TopicPartition, time_ms: int) -> int:
+        """Of the first record with a timestamp of *time_ms* or later; the end where there is none."""
+        tp = to_kafka(partition)
+        with asking(f"offset of {partition} at {time_ms}"):
+            found = self._consumer.offsets_for_times({tp: max(time_ms, 0)})[tp]
+        return self.high_watermark(partition) if found is None else int(found.offset)
+
     def read(self, partition: TopicPartition, start: int, end: int) -> Iterator[Record]:
         """Raises `LogUnavailable` when nothing moves for a minute, be it a broker or an open transaction."""
         first = self.begin_offset(partition)

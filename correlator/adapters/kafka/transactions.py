@@ -122,13 +122,13 @@ class KafkaTransactionalWriter:
             self.abort()
             raise _aborted(error) from error
 
-    def commit(self, offsets: Mapping[TopicPartition, Committed], membership: Membership) -> None:
-        if not membership.is_joined:  # H3
+    def commit(self, offsets: Mapping[TopicPartition, Committed], membership: Membership | None) -> None:
+        if offsets and (membership is None or not membership.is_joined):  # H3
             self.abort()
             raise CommitFenced("not a joined member of the group: the broker would not fence this commit")
         try:
             self._flush()
-            if offsets:
+            if offsets and membership is not None:
                 self._call("send_offsets_to_transaction", _offsets(offsets), _metadata(membership))
         except Exception as error:
             self.abort()  # H2: and an open transaction would hold back its readers

@@ -74,6 +74,11 @@ class MemoryGroupReader:
     def begin_offset(self, partition: TopicPartition) -> int:
         return self._log.partition(partition).begin_offset
 
+    def subscribe(self, topics: Sequence[str]) -> None:
+        if set(topics) != set(self._topics):
+            self._topics = tuple(topics)
+            self._log.group(self._group).subscribe(self._member, self._topics)
+
     def seek(self, partition: TopicPartition, offset: int) -> None:
         if partition in self._positions:
             self._positions[partition] = offset
@@ -161,13 +166,14 @@ class MemoryTransactionalWriter:
             self.abort()
             raise CommitAborted(f"no such partition: {error}") from error
 
-    def commit(self, offsets: Mapping[TopicPartition, Committed], membership: Membership) -> None:
-        if not membership.is_joined:
+    def commit(self, offsets: Mapping[TopicPartition, Committed], membership: Membership | None) -> None:
+        if offsets and (membership is None or not membership.is_joined):
             self.abort()
             raise CommitFenced("not a member of the group: the log would not fence it")
         producer = self._held()
         try:
-            self._call("send_offsets", lambda: self._log.send_offsets(producer, offsets, membership))
+            if membership is not None and offsets:
+                self._call("send_offsets", lambda: self._log.send_offsets(producer, offsets, membership))
             self._call("commit", lambda: self._log.end(producer, is_commit=True))
         except Fenced as error:
             self.abort()

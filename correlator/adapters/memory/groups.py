@@ -46,6 +46,13 @@ class Group:
         self._prepare()
         return member_id
 
+    def subscribe(self, member_id: str, topics: tuple[str, ...]) -> None:
+        """A member wants other topics: a rebalance begins."""
+        member = self.members.get(member_id)
+        if member is not None:
+            member.topics = topics
+            self._prepare()
+
     def join(self, member_id: str) -> None:
         """The member has given up its partitions and takes part in the rebalance under way."""
         self._known(member_id).has_joined = True

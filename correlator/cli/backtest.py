@@ -1,0 +1,214 @@
+"""Two rule sets on the same records: each through the whole system on the embedded log, in a process of its
+own, with the records' own clock; then what one of them tells and the other does not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from multiprocessing import get_context
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+
+import msgspec
+
+from correlator.adapters.documents import read_text
+from correlator.adapters.files import bundle_of, load_bundle
+from correlator.alerts.told import Told, read_told
+from correlator.cli.replay import Replay
+from correlator.cli.stopping import STOPPING
+from correlator.engine.bundles import Texts
+from correlator.event import DAY_MS
+from correlator.intake.arrival import NO_TIMESTAMP
+from correlator.pipeline import Bundle
+from correlator.problem import BadConfiguration, Problem
+from correlator.record import Record
+
+PER = 1_000  # person-days that a rate is of
+TELL_STEPS = 20  # of the worker, between two messages to the parent
+
+
+class Source(msgspec.Struct, frozen=True):
+    """What both read. Only alerts of *from_ms* to *to_ms* (event time, UTC) count; before that they learn."""
+
+    records: list[Record]
+    identities: list[tuple[str, bytes]]
+    from_ms: int
+    to_ms: int
+
+    @property
+    def person_days(self) -> float:
+        return len(self.identities) * (self.to_ms - self.from_ms) / DAY_MS
+
+
+class Alert(msgspec.Struct, frozen=True):
+    """One that was told, as it was told last."""
+
+    uid: str
+    rule: str
+    entity: str
+    time_ms: int
+    when: str
+    person: str
+    place: str
+    message: str
+    is_shadow: bool
+    is_closed: bool
+    evidence: tuple[str, ...]
+
+
+class Compared(msgspec.Struct, frozen=True):
+    """Of one rule: what each side told, and what only one of them did."""
+
+    rule: str
+    told: tuple[int, int]  # ours, against
+    closed: tuple[int, int]  # of these
+    gained: tuple[Alert, ...]
+    lost: tuple[Alert, ...]
+
+
+def with_rules(base: Texts, rules: Path, prefix: str) -> Bundle:
+    """*base* with other rules: those of a directory, of a whole configuration with its sites and feeds, or
+    with one file instead of the file of that name, or besides.
+
+    Raises `BadConfiguration`.
+    """
+    if (rules / "sites.yml").exists():
+        return load_bundle(rules)
+    files = sorted([*rules.glob("*.yml"), *rules.glob("*.yaml")]) if rules.is_dir() else [rules]
+    if not files:
+        raise BadConfiguration([Problem(str(rules), 0, 0, "", "there are no rule files in it")])
+    own = {f"rules/{file.stem}.yml": _text(file) for file in files}
+    kept = {path: text for path, text in base.items() if not (rules.is_dir() and path.startswith("rules/"))}
+    return bundle_of(kept | own, prefix)
+
+
+def _text(file: Path) -> str:
+    text, problems = read_text(file)
+    if problems:
+        raise BadConfiguration(problems)
+    return text
+
+
+def run_both(
+    bundles: Sequence[Bundle], source: Source, on_progress: Callable[[int, int], None]
+) -> list[list[Alert]] | None:
+    """What each of *bundles* tells. *on_progress*: side, records read. None when asked to stop.
+
+    Raises RuntimeError when a process dies.
+    """
+    context = get_context("fork")  # the records are shared, not copied
+    ours: dict[Connection, int] = {}
+    found: list[list[Alert]] = [[] for _ in bundles]
+    processes = []
+    for side, bundle in enumerate(bundles):
+        reader, writer = context.Pipe(duplex=False)
+        process = context.Process(target=_run, args=(bundle, source, writer), daemon=True)
+        process.start()
+        writer.close()
+        ours[reader] = side
+        processes.append(process)
+    while ours:
+        for reader in [found for found in wait(list(ours)) if isinstance(found, Connection)]:
+            side = ours[reader]
+            try:
+                said = reader.recv()
+            except EOFError:
+                del ours[reader]
+                continue
+            if isinstance(said, int):
+                on_progress(side, said)
+            else:
+                found[side] = said
+    for process in processes:
+        process.join()
+    if STOPPING.is_asked:
+        return None
+    if any(process.exitcode for process in processes):
+        raise RuntimeError("a process of the back-test has died; its error stands above")
+    return found
+
+
+def _run(bundle: Bundle, source: Source, writer: Connection) -> None:
+    """In the process of one side."""
+    replay, steps = Replay(bundle, source.records, source.identities), 0
+
+    def after_step() -> None:
+        nonlocal steps
+        steps += 1
+        if steps % TELL_STEPS == 0:
+            replay.collect()
+            writer.send(replay.taken())
+
+    replay.worker.run(lambda: STOPPING.is_asked, after_step)
+    replay.collect()
+    writer.send(replay.taken())
+    told = [*((value, False) for value in replay.alerts), *((value, True) for value in replay.shadow)]
+    writer.send(_alerts(told, source))
+
+
+def _alerts(told: Iterable[tuple[bytes, bool]], source: Source) -> list[Alert]:
+    """By uid, as told last; without those that another one took the place of."""
+    newest: dict[str, tuple[Told, bool]] = {}
+    for value, is_shadow in told:
+        said = read_told(value)
+        newest[said.finding_info.uid] = (said, is_shadow)
+    found = []
+    for uid, (said, is_shadow) in newest.items():
+        if said.unmapped.correlator.superseded_by or not source.from_ms <= said.end_time < source.to_ms:
+            continue
+        ours = said.unmapped.correlator
+        found.append(
+            Alert(
+                uid,
+                said.metadata.event_code,
+                ours.entity,
+                said.end_time,
+                said.when,
+                said.person,
+                said.place,
+                said.message,
+                is_shadow,
+                said.is_closed,
+                tuple(ours.evidence),
+            )
+        )
+    return sorted(found, key=lambda alert: (alert.time_ms, alert.uid))
+
+
+def compare(ours: Sequence[Alert], against: Sequence[Alert]) -> list[Compared]:
+    """By rule. Alerts of one rule and entity that share an event are the same, whichever completed them."""
+    rules = sorted({alert.rule for alert in (*ours, *against)})
+    return [
+        _compared(rule, *([a for a in side if a.rule == rule] for side in (ours, against))) for rule in rules
+    ]
+
+
+def _compared(rule: str, ours: Sequence[Alert], against: Sequence[Alert]) -> Compared:
+    return Compared(
+        rule,
+        (len(ours), len(against)),
+        (sum(a.is_closed for a in ours), sum(a.is_closed for a in against)),
+        _only(ours, against),
+        _only(against, ours),
+    )
+
+
+def _only(some: Sequence[Alert], others: Sequence[Alert]) -> tuple[Alert, ...]:
+    """Open ones of *some* that are not open in *others*."""
+    known = {(other.entity, event) for other in others if not other.is_closed for event in other.evidence}
+    return tuple(
+        alert
+        for alert in some
+        if not alert.is_closed and not any((alert.entity, event) in known for event in alert.evidence)
+    )
+
+
+def span(records: Sequence[Record]) -> tuple[int, int]:
+    """First and last arrival in ms; where the records do not say, all of time."""
+    arrivals = [record.timestamp_ms for record in records if record.timestamp_ms != NO_TIMESTAMP]
+    return (min(arrivals), max(arrivals) + 1) if arrivals else (0, 0)
+
+
+def rate(count: int, person_days: float) -> float:
+    """Alerts per 1,000 person-days."""
+    return count * PER / person_days if person_days else 0.0

@@ -1,0 +1,204 @@
+"""`correlator deploy` and `correlator rollback`: put a bundle into force, without a restart."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from getpass import getuser
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+from rich.console import Console
+
+from correlator.adapters.clock import SystemClock
+from correlator.adapters.kafka.log_reader import KafkaLogReader
+from correlator.adapters.kafka.quiet import quiet_client_logs
+from correlator.adapters.kafka.transactions import KafkaTransactionalWriter
+from correlator.alerts.phrases import iso
+from correlator.cli.candidate import Candidate, Difference, difference, read_candidate
+from correlator.cli.connection import Connection, load_connection
+from correlator.cli.on_kafka import bundles_on
+from correlator.cli.telling import reaching, refusing
+from correlator.cli.times import instant_ms
+from correlator.engine.bundles import Activated
+from correlator.engine.deploy import LEAD_MS, Edges, deploy, previous
+from correlator.engine.topics import EngineRefusal, Topics
+from correlator.event import NEVER
+from correlator.pipeline import Bundle
+
+FAILED = 1
+
+Directory = Annotated[Path, typer.Argument(help="Configuration directory.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+Since = Annotated[
+    str,
+    typer.Option(
+        help="Event time from which it is in force, such as 2026-11-25T08:00Z; default: in 5 s. What is "
+        "known already and happened since is evaluated again, as far as the horizon reaches back."
+    ),
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Check, test and compare; change nothing.")]
+By = Annotated[str, typer.Option(help="Who deploys, for the history. Default: the user's name.")]
+
+
+def deploy_command(
+    directory: Directory, since: Since = "", is_dry: DryRun = False, by: By = "", as_json: AsJson = False
+) -> None:
+    """Check a directory, run all its tests, show what is different, store it and put it into force.
+
+    Running processes switch at one frame of each partition, without a restart. A bundle with errors or a
+    failed test is never activated.
+
+    Exit codes: 0 it is active (or was already), 1 a test failed, 2 the configuration is wrong or was refused,
+    3 Kafka cannot be reached. Nothing was changed unless it is 0.
+    """
+    since_ms = _since_ms(since)
+    with refusing():
+        candidate, connection = read_candidate(directory), load_connection(directory)
+    if candidate.failed:
+        for line in candidate.failed:
+            typer.echo(line, err=True)
+        typer.echo(f"{len(candidate.failed)} of the tests failed: nothing was changed", err=True)
+        raise typer.Exit(FAILED)
+    with refusing(), reaching(connection.kafka.bootstrap_servers), edges_on(connection) as edges:
+        edges.bundles.look()
+        active = edges.bundles.active
+        before = None if active is None else edges.bundles.get(active.bundle)
+        check_partitions(before, candidate.bundle)
+        was = {} if active is None else edges.bundles.texts(active.bundle)
+        found = difference(before, candidate.bundle, (was, candidate.texts))
+        activated = Activated(candidate.bundle.hash, since_ms, SystemClock().now_ms(), by or somebody())
+        is_new = False if is_dry else deploy(edges, activated, candidate.texts)
+        told = edges.bundles.active if is_new else activated
+    _tell(candidate, found, told or activated, is_new=is_new, is_dry=is_dry, as_json=as_json)
+
+
+def rollback_command(
+    directory: Directory,
+    to: Annotated[str, typer.Option(help="Hash of the bundle; default: the one before.")] = "",
+    by: By = "",
+    as_json: AsJson = False,
+) -> None:
+    """Put the bundle that was active before, or another one that was deployed once, into force again.
+
+    DIR only says where Kafka is. `correlator rules status` lists what was deployed.
+
+    Exit codes: 0 it is active, 2 there is no such bundle, 3 Kafka cannot be reached.
+    """
+    with refusing():
+        connection = load_connection(directory)
+    with refusing(), reaching(connection.kafka.bootstrap_servers), edges_on(connection) as edges:
+        edges.bundles.look()
+        before = previous(edges.bundles)
+        bundle = to or (before.bundle if before is not None else "")
+        if not bundle:
+            raise EngineRefusal("there is no bundle before the active one: nothing to go back to")
+        edges.bundles.get(bundle)
+        now_ms = SystemClock().now_ms()
+        is_new = deploy(edges, Activated(bundle, now_ms + LEAD_MS, now_ms, by or somebody()))
+        active = edges.bundles.active
+    if as_json:
+        typer.echo(json.dumps({"active": bundle, "changed": is_new}))
+        return
+    since = f" for what happens from {_when(active.since_ms)} on" if is_new and active is not None else ""
+    typer.echo(f"bundle {bundle} is in force{since}" if is_new else f"bundle {bundle} is active already")
+
+
+@contextmanager
+def edges_on(connection: Connection) -> Iterator[Edges]:
+    quiet_client_logs()
+    topics, log = Topics(connection.prefix), KafkaLogReader(connection.kafka)
+    writer = KafkaTransactionalWriter(connection.kafka, f"{connection.prefix}deploy")
+    try:
+        yield Edges(bundles_on(connection, log), writer, log, topics)
+    finally:
+        writer.close()
+        log.close()
+
+
+def check_partitions(before: Bundle | None, after: Bundle) -> None:
+    """Raises `EngineRefusal`: their number is fixed for life."""
+    if before is not None and before.intake.partitions != after.intake.partitions:
+        raise EngineRefusal(
+            f"`partitions` is {after.intake.partitions} here and {before.intake.partitions} in the active "
+            "bundle: every entity would change its owner. Their number is fixed for life."
+        )
+
+
+def somebody() -> str:
+    """Who runs this, as far as the machine knows."""
+    try:
+        return getuser()
+    except (KeyError, OSError):
+        return ""
+
+
+def _since_ms(text: str) -> int:
+    now_ms = SystemClock().now_ms()
+    return instant_ms(text, now_ms) if text else now_ms + LEAD_MS
+
+
+def _tell(
+    candidate: Candidate,
+    found: Difference,
+    activated: Activated,
+    *,
+    is_new: bool,
+    is_dry: bool,
+    as_json: bool,
+) -> None:
+    bundle = candidate.bundle
+    if as_json:
+        document = {
+            "bundle": bundle.hash,
+            "changed": is_new,
+            "since": None if activated.since_ms == NEVER else iso(activated.since_ms),
+            "tests": candidate.tests,
+            **msgspec.to_builtins(found),
+        }
+        typer.echo(json.dumps(document, indent=2))
+        return
+    console = Console(highlight=False, soft_wrap=True)
+    for problem in candidate.warnings:
+        Console(stderr=True, highlight=False).print(str(problem), soft_wrap=True)
+    console.print(f"{len(bundle.program.rules)} rules, {candidate.tests} tests passed")
+    for mark, names in (("+", found.added), ("-", found.removed), ("~", found.changed), ("~", found.files)):
+        for name in names:
+            console.print(f"  {mark} {name}", markup=False)
+    if is_dry:
+        console.print(f"bundle {bundle.hash}: nothing was changed (--dry-run)")
+    elif not is_new:
+        console.print(f"bundle {bundle.hash} is active already: nothing was changed")
+    else:
+        console.print(f"bundle {bundle.hash} is in force {_since(activated.since_ms)}")
+
+
+def _since(since_ms: int) -> str:
+    return "from the first record on" if since_ms == NEVER else f"for what happens from {_when(since_ms)} on"
+
+
+def _when(time_ms: int) -> str:
+    return iso(time_ms)
+
+
+def bring(connection: Connection, candidate: Candidate, *, is_first: bool) -> str:
+    """Activate what a process brings with it. *is_first*: only where nothing is active. The active bundle.
+
+    Raises `EngineRefusal`, also for failed tests; `LogUnavailable`.
+    """
+    with edges_on(connection) as edges:
+        edges.bundles.look()
+        active = edges.bundles.active
+        if active is not None and is_first:
+            return active.bundle
+        if candidate.failed:
+            raise EngineRefusal("\n".join([*candidate.failed, "tests fail: it was not activated"]))
+        if active is not None:
+            check_partitions(edges.bundles.get(active.bundle), candidate.bundle)
+        now_ms = SystemClock().now_ms()
+        activated = Activated(candidate.bundle.hash, now_ms + LEAD_MS, now_ms, somebody())
+        deploy(edges, activated, candidate.texts)
+        return candidate.bundle.hash

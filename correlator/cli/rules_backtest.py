@@ -1,0 +1,272 @@
+"""`correlator rules backtest`: would these rules have told more, or less, than those?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from correlator.adapters.clock import SystemClock
+from correlator.adapters.files import load_general, read_texts
+from correlator.adapters.kafka.log_reader import KafkaLogReader
+from correlator.adapters.kafka.quiet import quiet_client_logs
+from correlator.adapters.record_files import IDENTITIES, read_identities, read_records
+from correlator.cli.backtest import Alert, Compared, Source, compare, rate, run_both, span, with_rules
+from correlator.cli.connection import Connection, load_connection
+from correlator.cli.on_kafka import bundles_on
+from correlator.cli.rule_files import as_text
+from correlator.cli.screen import wide_console
+from correlator.cli.telling import reaching, refusing
+from correlator.cli.times import duration_ms, instant_ms
+from correlator.engine.bundles import Texts
+from correlator.engine.ports import LogReader, LogTruncated, TopicPartition
+from correlator.engine.topics import Topics
+from correlator.pipeline import Bundle
+from correlator.problem import BadConfiguration
+from correlator.record import Record
+
+STOPPED = 130
+SHOWN = 20  # of the alerts that only one side tells
+ACTIVE = "active"
+
+Config = Annotated[
+    Path, typer.Option("--config", help="Configuration directory: sites, feeds, settings, where Kafka is.")
+]
+Rules = Annotated[
+    Path | None,
+    typer.Option(
+        "--rules", help="What is tried: a directory of rule files, or of a whole configuration; or one rule "
+        "file, in place of the one of that name, or added. Default: the rules of --config."
+    ),
+]  # fmt: skip
+Against = Annotated[
+    str,
+    typer.Option(
+        help="What it is held against, likewise; or `active`: the bundle that is active on Kafka. Default: "
+        "`active` on Kafka, else the rules of --config."
+    ),
+]
+Records = Annotated[
+    Path | None,
+    typer.Option(
+        "--records", help="Directory with records/ and identities.jsonl, instead of Kafka. Default: "
+        "--config, if it has records/."
+    ),
+]  # fmt: skip
+From = Annotated[
+    str, typer.Option("--from", help="2026-10-01T00:00Z, or -30d of the newest record. Default: all.")
+]
+To = Annotated[str, typer.Option("--to", help="Likewise. Default: the end.")]
+WarmUp = Annotated[
+    str,
+    typer.Option(help="How much before --from is read from Kafka, to learn from; its alerts do not count."),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print everything as JSON.")]
+List = Annotated[
+    bool, typer.Option("--list", help=f"Every alert that only one tells, not the first {SHOWN}.")
+]
+
+
+def backtest_command(
+    config: Config,
+    rules: Rules = None,
+    against: Against = "",
+    records: Records = None,
+    from_: From = "",
+    to: To = "",
+    warm_up: WarmUp = "14d",
+    is_listing: List = False,
+    as_json: AsJson = False,
+) -> None:
+    """Run two rule sets over the same records, as the live system would have, and say what is different.
+
+    Nothing is published. Both run in full, from raw records to settled alerts, in two processes; time is
+    that of the records. On Kafka the raw topics are read as far as they reach back. An alert counts once,
+    whatever updates it had; one that late evidence closed counts as told, not as gained or lost.
+
+    Exit codes: 0 the same alerts, 1 some are gained or lost, 2 a file or an argument is wrong, 3 Kafka cannot
+    be reached, 130 interrupted.
+    """
+    records = records or (config if (config / "records").is_dir() else None)
+    console = Console(stderr=True)
+    with refusing():
+        _, texts, problems = read_texts(config)
+        if any(problem.severity == "error" for problem in problems):
+            raise BadConfiguration([problem for problem in problems if problem.severity == "error"])
+        prefix = load_general(config).prefix
+        ours = with_rules(texts, rules or config, prefix)
+        if records is not None:
+            if against == ACTIVE:
+                raise typer.BadParameter("there is no active bundle without Kafka: give --against FILES")
+            theirs = with_rules(texts, Path(against) if against else config, prefix)
+            with console.status("reading records"):
+                source = _from_files(records, ours, from_, to)
+        else:
+            theirs, source = _on_kafka(config, texts, (against, from_, to, warm_up), ours, console)
+    found = _run((ours, theirs), source, console, is_quiet=as_json)
+    compared = compare(*found)
+    if as_json:
+        typer.echo(as_text(_document(compared, source, (ours, theirs))))
+    else:
+        _print(compared, source, (ours, theirs), SHOWN if not is_listing else None)
+    if any(rule.gained or rule.lost for rule in compared):
+        raise typer.Exit(1)
+
+
+def _from_files(directory: Path, bundle: Bundle, from_: str, to: str) -> Source:
+    found, path = list(read_records(directory)), directory / IDENTITIES
+    identities = read_identities(path, bundle.intake.sites) if path.exists() else []
+    return _source(found, identities, from_, to)
+
+
+def _source(records: list[Record], identities: list[tuple[str, bytes]], from_: str, to: str) -> Source:
+    first_ms, last_ms = span(records)
+    if not last_ms and not (from_ and to):
+        raise typer.BadParameter("the records do not say when they arrived: give --from and --to")
+    from_ms = instant_ms(from_, last_ms) if from_ else first_ms
+    to_ms = instant_ms(to, last_ms) if to else last_ms
+    if from_ms >= to_ms:
+        raise typer.BadParameter("--from is not before --to")
+    return Source(records, identities, from_ms, to_ms)
+
+
+def _on_kafka(
+    config: Path, texts: Texts, asked: tuple[str, str, str, str], ours: Bundle, console: Console
+) -> tuple[Bundle, Source]:
+    """The bundle that ours is held against, and what both read."""
+    against, from_, to, warm_up = asked
+    quiet_client_logs()
+    connection, now_ms = load_connection(config), SystemClock().now_ms()
+    servers = connection.kafka.bootstrap_servers
+    with refusing(), reaching(servers), _log(connection) as log:
+        bundles = bundles_on(connection, log)
+        bundles.look()
+        if against in ("", ACTIVE) and bundles.active is not None:
+            theirs = bundles.get(bundles.active.bundle)
+        elif against in ("", ACTIVE):
+            raise typer.BadParameter("no bundle is active: give --against FILES")
+        else:
+            theirs = with_rules(texts, Path(against), connection.prefix)
+        topics = sorted({*ours.intake.feeds, *theirs.intake.feeds})
+        begin_ms = instant_ms(from_, now_ms) - duration_ms(warm_up) if from_ else 0
+        end_ms = instant_ms(to, now_ms) if to else now_ms
+        with console.status("reading records") as status:
+            found = []
+            for record in _between(log, topics, begin_ms, end_ms):
+                found.append(record)
+                if len(found) % 10_000 == 0:
+                    status.update(f"reading records: {len(found):,} of {record.topic}")
+            identities = list(_identities(log, connection))
+    return theirs, _source(found, identities, from_, to)
+
+
+@contextmanager
+def _log(connection: Connection) -> Iterator[KafkaLogReader]:
+    log = KafkaLogReader(connection.kafka)
+    try:
+        yield log
+    finally:
+        log.close()
+
+
+def _between(log: KafkaLogReader, topics: Iterable[str], begin_ms: int, end_ms: int) -> Iterator[Record]:
+    """Raw records by broker timestamp. What retention takes away meanwhile is not missed."""
+    for topic in topics:
+        for where in [TopicPartition(topic, number) for number in range(log.partitions(topic))]:
+            start, end = log.offset_at(where, begin_ms), log.offset_at(where, end_ms)
+            try:
+                yield from log.read(where, start, end)
+            except LogTruncated:
+                yield from log.read(where, log.begin_offset(where), end)
+
+
+def _identities(log: LogReader, connection: Connection) -> Iterator[tuple[str, bytes]]:
+    where = TopicPartition(Topics(connection.prefix).identities, 0)
+    newest: dict[str, bytes] = {}
+    for record in log.read(where, log.begin_offset(where), log.high_watermark(where)):
+        if record.key is not None and record.value is not None:
+            newest[record.key.decode(errors="replace")] = record.value
+    yield from newest.items()
+
+
+def _run(
+    bundles: tuple[Bundle, Bundle], source: Source, console: Console, *, is_quiet: bool
+) -> list[list[Alert]]:
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, disable=is_quiet or not console.is_terminal) as progress:
+        tasks = [progress.add_task(name, total=len(source.records)) for name in ("rules", "against")]
+        found = run_both(bundles, source, lambda side, taken: progress.update(tasks[side], completed=taken))
+    if found is None:
+        raise typer.Exit(STOPPED)
+    return found
+
+
+def _print(
+    compared: Sequence[Compared], source: Source, bundles: tuple[Bundle, Bundle], shown: int | None
+) -> None:
+    console = wide_console()
+    days = source.person_days
+    table = Table(
+        title=f"{len(source.records):,} records, {days:,.0f} person-days; rates per 1,000 person-days",
+        title_justify="left",
+    )
+    table.add_column("rule")
+    for name in ("told", "rate", "closed", "told against", "rate", "closed", "gained", "lost"):
+        table.add_column(name, justify="right")
+    for row in compared:
+        sides = [
+            (str(told), f"{rate(told, days):.2f}", str(closed))
+            for told, closed in zip(row.told, row.closed, strict=True)
+        ]
+        table.add_row(
+            _title(row.rule, bundles), *sides[0], *sides[1], str(len(row.gained)), str(len(row.lost))
+        )
+    console.print(table)
+    for name, alerts in (("gained", _all(compared, "gained")), ("lost", _all(compared, "lost"))):
+        for alert in alerts[:shown]:
+            where = " ".join(part for part in (alert.person, alert.place) if part)
+            shadow = " (shadow)" if alert.is_shadow else ""
+            console.print(
+                f"{name}: {alert.when} {_title(alert.rule, bundles)}{shadow}, {where}: {alert.message}",
+                markup=False,
+                highlight=False,
+                soft_wrap=True,
+            )
+        if len(alerts) > len(alerts[:shown]):
+            console.print(f"{name}: {len(alerts) - len(alerts[:shown]):,} more, with --list", highlight=False)
+    if not any(row.gained or row.lost for row in compared):
+        console.print("the same alerts", highlight=False)
+
+
+def _all(compared: Sequence[Compared], name: str) -> list[Alert]:
+    return sorted((a for row in compared for a in getattr(row, name)), key=lambda a: (a.time_ms, a.uid))
+
+
+def _title(rule: str, bundles: tuple[Bundle, Bundle]) -> str:
+    return next((b.texts[rule].title for b in bundles if rule in b.texts), rule)
+
+
+def _document(compared: Sequence[Compared], source: Source, bundles: tuple[Bundle, Bundle]) -> object:
+    return {
+        "rules": bundles[0].hash,
+        "against": bundles[1].hash,
+        "records": len(source.records),
+        "from_ms": source.from_ms,
+        "to_ms": source.to_ms,
+        "person_days": source.person_days,
+        "by_rule": [
+            msgspec.to_builtins(row)
+            | {
+                "rates": [rate(told, source.person_days) for told in row.told],
+                "title": _title(row.rule, bundles),
+            }
+            for row in compared
+        ],
+    }

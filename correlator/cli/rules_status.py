@@ -1,0 +1,155 @@
+"""`correlator rules status`: which bundle is in force, which before it, and what its rules are doing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from correlator.adapters.clock import SystemClock
+from correlator.adapters.kafka.log_reader import KafkaLogReader
+from correlator.adapters.kafka.quiet import quiet_client_logs
+from correlator.alerts.phrases import iso
+from correlator.alerts.told import read_told
+from correlator.cli.candidate import mode, rules_of
+from correlator.cli.connection import load_connection
+from correlator.cli.on_kafka import bundles_on
+from correlator.cli.rule_files import as_text
+from correlator.cli.screen import wide_console
+from correlator.cli.telling import reaching, refusing
+from correlator.cli.times import instant_ms
+from correlator.engine.bundles import Activated, Bundles
+from correlator.engine.ports import TopicPartition
+from correlator.engine.topics import EngineRefusal, Topics
+from correlator.event import NEVER
+from correlator.pipeline import InForce
+
+HISTORY = 10  # activations shown
+UNREADABLE = 1
+
+Directory = Annotated[Path, typer.Argument(help="Configuration directory: says where Kafka is.")]
+Since = Annotated[str, typer.Option(help="Count alerts since: 2026-11-25T08:00Z, or -7d.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print everything as JSON.")]
+
+
+class Hits(msgspec.Struct):
+    """Alerts of a rule, each counted once. *open*, *closed* now; *last_ms*: when the newest was told."""
+
+    open: int = 0
+    closed: int = 0
+    shadow: int = 0
+    last_ms: int = NEVER
+
+
+class Status(msgspec.Struct, frozen=True):
+    """Of one rule of the active bundle. *warming_until_ms*: it does not say yet what did not happen."""
+
+    rule: str
+    mode: str
+    warming_until_ms: int | None
+    hits: Hits
+
+
+def status_command(directory: Directory, since: Since = "-7d", as_json: AsJson = False) -> None:
+    """Say which bundle is in force and since when, and of each rule its mode, whether it is still warming,
+    and how many alerts it told.
+
+    Exit codes: 0 done, 1 a record of the alert topics is none, 2 the configuration is wrong or nothing is
+    deployed, 3 Kafka cannot be reached.
+    """
+    quiet_client_logs()
+    with refusing():
+        connection = load_connection(directory)
+    now_ms, topics = SystemClock().now_ms(), Topics(connection.prefix)
+    since_ms = instant_ms(since, now_ms)
+    with refusing(), reaching(connection.kafka.bootstrap_servers):
+        log = KafkaLogReader(connection.kafka)
+        try:
+            bundles = bundles_on(connection, log)
+            bundles.look()
+            if bundles.active is None:
+                raise EngineRefusal(f"nothing is deployed: `correlator deploy {directory}` does it")
+            force = in_force_by_history(bundles)
+            with Console(stderr=True).status("reading alerts"):
+                hits = _hits(log, topics, since_ms)
+        finally:
+            log.close()
+    found = _statuses(force, hits, now_ms)
+    if as_json:
+        typer.echo(as_text({"history": bundles.history, "rules": found, "since_ms": since_ms}))
+    else:
+        _print(found, bundles.history, iso(since_ms))
+
+
+def in_force_by_history(bundles: Bundles) -> InForce:
+    """As each partition has it once it has read the newest activation."""
+    history = list(reversed(bundles.history))
+    times = [activated.since_ms for activated in history]
+    latest = [max(times[: at + 1]) for at in range(len(times))]
+    newest_ms = latest[-1]
+    horizon_ms = bundles.get(history[-1].bundle).settings.horizon_ms
+    first = max((at for at, ms in enumerate(latest) if ms <= newest_ms - horizon_ms), default=0)
+    return bundles.in_force([(latest[at], history[at].bundle) for at in range(first, len(history))])
+
+
+def _hits(log: KafkaLogReader, topics: Topics, since_ms: int) -> dict[str, Hits]:
+    newest: dict[tuple[str, str], tuple[int, bool, bool]] = {}  # rule, uid -> time, closed, shadow
+    for topic in (topics.alerts, topics.shadow):
+        for where in [TopicPartition(topic, number) for number in range(log.partitions(topic))]:
+            for record in log.read(where, log.offset_at(where, since_ms), log.high_watermark(where)):
+                try:
+                    told = read_told(record.value or b"")
+                except msgspec.DecodeError as error:
+                    typer.echo(
+                        f"{topic}/{where.partition} offset {record.offset}: no alert: {error}", err=True
+                    )
+                    raise typer.Exit(UNREADABLE) from error
+                key = (told.metadata.event_code, told.finding_info.uid)
+                newest[key] = (told.time, told.is_closed, topic == topics.shadow)
+    found: dict[str, Hits] = {}
+    for (rule, _), (time_ms, is_closed, is_shadow) in newest.items():
+        hits = found.setdefault(rule, Hits())
+        hits.shadow += is_shadow
+        hits.open += not is_shadow and not is_closed
+        hits.closed += not is_shadow and is_closed
+        hits.last_ms = max(hits.last_ms, time_ms)
+    return found
+
+
+def _statuses(force: InForce, hits: dict[str, Hits], now_ms: int) -> list[Status]:
+    rules, warming = rules_of(force.versions[-1][1]), force.warming(now_ms)
+    return sorted(
+        (
+            Status(rule.name, mode(rule), warming.get(rule.id), hits.get(rule.name, Hits()))
+            for rule in rules.values()
+        ),
+        key=lambda status: status.rule,
+    )
+
+
+def _print(found: Sequence[Status], history: Sequence[Activated], since: str) -> None:
+    console = wide_console()
+    bundles = Table(title="bundles, the active one first", title_justify="left")
+    for head in ("bundle", "in force for events since", "deployed", "by"):
+        bundles.add_column(head)
+    for activated in history[:HISTORY]:
+        begin = "always" if activated.since_ms == NEVER else iso(activated.since_ms)
+        bundles.add_row(activated.bundle, begin, iso(activated.at_ms), activated.by)
+    console.print(bundles)
+    rules = Table(title=f"rules; alerts since {since}", title_justify="left")
+    for head in ("rule", "mode", "state"):
+        rules.add_column(head)
+    for head in ("open", "closed", "shadow", "last told"):
+        rules.add_column(head, justify="right")
+    for status in found:
+        until_ms, hits = status.warming_until_ms, status.hits
+        state = "in force" if until_ms is None else f"warming until {iso(until_ms)}"
+        last = "-" if hits.last_ms == NEVER else iso(hits.last_ms)
+        counts = (str(hits.open), str(hits.closed), str(hits.shadow), last)
+        rules.add_row(status.rule, status.mode, state, *counts)
+    console.print(rules)

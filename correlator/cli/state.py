@@ -1,0 +1,185 @@
+"""`correlator state`: keep what was learnt, begin anew with it, forget a checkpoint."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import track
+
+from correlator.adapters.files import load_bundle
+from correlator.adapters.kafka.log_reader import KafkaLogReader
+from correlator.adapters.kafka.quiet import quiet_client_logs
+from correlator.cli.connection import Connection, load_connection
+from correlator.cli.learnt_file import read_file, write_file
+from correlator.cli.on_kafka import bundles_on, check_topics, committed_of, sole_owner
+from correlator.cli.telling import refusing
+from correlator.engine import anew
+from correlator.engine.learnt import FORMAT, Head
+from correlator.engine.ports import (
+    CommitAborted,
+    CommitUnknown,
+    LogReader,
+    LogTruncated,
+    LogUnavailable,
+    TopicPartition,
+)
+from correlator.engine.sole_owner import SoleOwner
+from correlator.engine.topics import Topics
+
+UNREADABLE = 1
+UNREACHABLE = 3
+
+app = typer.Typer(help="Keep what was learnt, begin anew with it, forget a checkpoint.", no_args_is_help=True)
+console = Console(stderr=True)
+
+Directory = Annotated[Path, typer.Argument(help="Configuration directory, with correlator.yml.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+
+
+@app.command("export")
+def export_command(
+    directory: Directory,
+    file: Annotated[Path, typer.Argument(help="Is written whole or not at all.")],
+    as_json: AsJson = False,
+) -> None:
+    """Write what was learnt to FILE: the habits of each person, and the models. Processes may run.
+
+    It is read from the newest checkpoints, and names identities. Do it now and then, like any backup:
+    `import` begins with it where checkpoints were lost, or topics made anew.
+
+    Exit codes: 0 done, 1 done, but some records of the checkpoints cannot be read and are left out, or FILE
+    cannot be written, 2 the configuration is wrong or another version wrote the checkpoints, 3 Kafka cannot
+    be reached.
+    """
+    with _connected(directory) as (connection, topics, log):
+        numbers = _track(_numbers(None, connection), "reading checkpoints", is_quiet=as_json)
+        head = Head(FORMAT, topics.keyed, connection.partitions)
+        try:
+            end = write_file(file, head, (line for n in numbers for line in anew.export(log, topics, n)))
+        except OSError as error:
+            typer.echo(f"cannot write {file}: {error.strerror}", err=True)
+            raise typer.Exit(UNREADABLE) from error
+    if as_json:
+        typer.echo(json.dumps({"file": str(file), "entities": end.entities, "unreadable": end.unreadable}))
+    else:
+        typer.echo(f"{file}: what {end.entities:,} entities have taught")
+    if end.unreadable:
+        typer.echo(f"{end.unreadable:,} records of the checkpoints cannot be read: left out", err=True)
+        raise typer.Exit(UNREADABLE)
+
+
+@app.command("import")
+def import_command(
+    directory: Directory,
+    file: Annotated[Path, typer.Argument(help="What `export` wrote.")],
+    partitions: Annotated[
+        list[int] | None, typer.Option("--partition", help="Only this one; may be given again. Default: all.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Begin with FILE where there is no state. Every process that correlates must be stopped.
+
+    Reading goes on where it stopped, or, where nothing was read, at the end of the keyed topic. What that
+    holds of after the export is folded again without telling of it. Who everybody is comes from the
+    identities topic; all else begins empty. Done once more it changes nothing.
+
+    Exit codes: 0 done, 2 refused: the configuration or FILE is wrong, there is a state, or a process runs,
+    3 Kafka cannot be reached.
+    """
+    with _connected(directory) as (connection, topics, log):
+        bundle, found = load_bundle(directory), read_file(file)
+        check_topics(connection, bundle)
+        keyed = [TopicPartition(topics.keyed, n) for n in range(connection.partitions)]
+        numbers = _numbers(partitions, connection)
+        told_to = committed_of(connection, "intake", TopicPartition(topics.identities, 0))
+        persons = anew.persons_told(
+            log, topics, bundle.intake.sites, 0 if told_to is None else told_to.offset
+        )
+        force = bundles_on(connection, log).now()
+        with _alone(connection, keyed) as owner:
+            begin = anew.Begin(owner, log, topics, force, persons=persons, file=found)
+            left = begin.check(numbers)
+            entities = sum(begin.write(n) for n in _track(left, "writing states", is_quiet=as_json))
+    if as_json:
+        typer.echo(json.dumps({"partitions": left, "entities": entities}))
+    else:
+        typer.echo(f"{len(left)} partitions begin with what is known of {entities:,} entities")
+
+
+@app.command()
+def forget(
+    directory: Directory,
+    partitions: Annotated[list[int] | None, typer.Argument(metavar="PARTITION...")] = None,
+    is_all: Annotated[bool, typer.Option("--all", help="Every partition.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Delete the checkpoint of a partition. Every process that correlates must be stopped.
+
+    The next process rebuilds the state from the keyed topic, if that still has its first record. If not, it
+    refuses to start, and `import` says with what it begins.
+
+    Exit codes: 0 done, 2 refused: the configuration or a partition is wrong, or a process runs, 3 Kafka
+    cannot be reached.
+    """
+    if is_all == bool(partitions):
+        raise typer.BadParameter("give partitions, or --all")
+    with _connected(directory) as (connection, topics, log):
+        numbers = _numbers(partitions, connection)
+        keyed = [TopicPartition(topics.keyed, n) for n in range(connection.partitions)]
+        with _alone(connection, keyed) as owner:
+            counts = {number: anew.forget(owner, log, topics, number) for number in numbers}
+    if as_json:
+        typer.echo(json.dumps({"forgotten": {str(number): count for number, count in counts.items()}}))
+        return
+    for number, count in counts.items():
+        typer.echo(f"{topics.checkpoints}/{number}: {count:,} records forgotten")
+
+
+def _numbers(given: list[int] | None, connection: Connection) -> list[int]:
+    numbers = sorted(set(given)) if given else list(range(connection.partitions))
+    if not 0 <= numbers[0] <= numbers[-1] < connection.partitions:
+        raise typer.BadParameter(f"partitions are 0 to {connection.partitions - 1}")
+    return numbers
+
+
+def _track(items: list[int], what: str, *, is_quiet: bool) -> Iterable[int]:
+    """*items*, with a bar that says how many are done."""
+    is_disabled = is_quiet or not console.is_terminal
+    return track(items, what, console=console, disable=is_disabled)
+
+
+@contextmanager
+def _alone(connection: Connection, keyed: list[TopicPartition]) -> Iterator[SoleOwner]:
+    """The only member of the correlating group."""
+    owner = sole_owner(connection, "correlate", keyed)
+    try:
+        with console.status("waiting for the group") as status:
+            owner.take(status.update)
+        yield owner
+    finally:
+        owner.close()
+
+
+@contextmanager
+def _connected(directory: Path) -> Iterator[tuple[Connection, Topics, LogReader]]:
+    """Ends the program with what is wrong where Kafka does not answer, or refuses."""
+    quiet_client_logs()
+    with refusing():
+        connection = load_connection(directory)
+        try:
+            log = KafkaLogReader(connection.kafka)
+            try:
+                yield connection, Topics(connection.prefix), log
+            finally:
+                log.close()
+        except (LogUnavailable, LogTruncated, CommitAborted, CommitUnknown) as error:
+            typer.echo(
+                f"Kafka: {error}. Done once more, this changes nothing that is done already.", err=True
+            )
+            raise typer.Exit(UNREACHABLE) from error

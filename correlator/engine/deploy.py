@@ -1,0 +1,87 @@
+"""Activates a bundle: in one transaction it is stored, named as the active one, and put into force on every
+partition of *keyed*. A process that dies half way has changed nothing.
+
+May not know: files, checks. What is deployed was read and tested by the caller.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from correlator.engine.bundles import ACTIVE_KEY, Activated, Bundles, Texts, history_record, packed
+from correlator.engine.ports import (
+    CommitAborted,
+    CommitFenced,
+    CommitUnknown,
+    LogReader,
+    LogUnavailable,
+    TransactionalWriter,
+)
+from correlator.engine.topics import EngineRefusal, Topics
+from correlator.event import NEVER
+from correlator.frame import Activation, Frame, encode_frame
+
+OVERTAKEN = "another deployment came in between: nothing was changed by this one"
+LEAD_MS = 5_000  # that intakes have to route by a new bundle before it is in force
+
+
+class Edges(msgspec.Struct):
+    """What a deployment goes through. *writer* has its own transactional id: the next one fences it."""
+
+    bundles: Bundles
+    writer: TransactionalWriter
+    log: LogReader
+    topics: Topics
+
+
+def deploy(edges: Edges, activated: Activated, texts: Texts | None = None) -> bool:
+    """Activate; False where that bundle is active already, and nothing was written. *texts*: to be stored.
+
+    The first bundle of all is in force whenever: *since_ms* is not looked at. Raises `EngineRefusal`,
+    `LogUnavailable`.
+    """
+    bundles, topics = edges.bundles, edges.topics
+    bundles.look()
+    before = bundles.active
+    if before is not None and before.bundle == activated.bundle:
+        return False
+    if before is None:
+        activated = msgspec.structs.replace(activated, since_ms=NEVER)
+    partitions = edges.log.partitions(topics.keyed)
+    if partitions == 0:
+        raise EngineRefusal(f"{topics.keyed} does not exist: `correlator topics create` makes it.")
+    frame = Frame(activated.bundle, activate=Activation(activated.bundle, activated.since_ms))
+    try:
+        edges.writer.begin()
+        if texts is not None:
+            edges.writer.send(topics.bundles, 0, activated.bundle.encode(), packed(texts))
+        history = history_record([activated, *bundles.history])
+        edges.writer.send(topics.bundles, 0, ACTIVE_KEY, history)
+        for number in range(partitions):
+            edges.writer.send(topics.keyed, number, None, encode_frame(frame))
+        edges.writer.commit({}, None)
+    except CommitFenced as error:
+        raise EngineRefusal(f"{OVERTAKEN} ({error})") from error
+    except CommitAborted as error:
+        raise LogUnavailable(f"nothing was activated: {error}") from error
+    except CommitUnknown:
+        _settle(edges.writer)
+    bundles.look()
+    if bundles.active != activated:
+        raise EngineRefusal(OVERTAKEN)
+    return True
+
+
+def _settle(writer: TransactionalWriter) -> None:
+    try:
+        writer.settle()
+    except CommitUnknown as error:
+        raise LogUnavailable(
+            f"whether it was activated is not known ({error}): done once more, it changes nothing if it was"
+        ) from error
+
+
+def previous(bundles: Bundles) -> Activated | None:
+    """The activation of another bundle before the one that is active."""
+    active = bundles.active
+    return next((a for a in bundles.history if active is not None and a.bundle != active.bundle), None)

@@ -1,0 +1,96 @@
+"""What was learnt, apart from everything else: habits of people, and models. It outlives a state.
+
+Lines of JSON: a `Head`; a `Part` for each partition that has a checkpoint and a `Learnt` for each entity; an
+`End` with the number of these. Written from checkpoints, whatever rules they were made under, and even where
+records of them cannot be read. Read into an empty state: of any number of partitions, of other rules.
+
+May not know: files, topics' names. A line of a newer format is refused; fields that are not known are not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import msgspec
+
+from correlator.codec import Codes, load_shapes
+from correlator.engine.checkpoint import MANIFEST_KEY, UNREADABLE, Manifest
+from correlator.timeline import state
+from correlator.timeline.habits import NO_HABITS, Day, Habits
+
+FORMAT = 1
+
+
+class Head(msgspec.Struct, frozen=True, tag="head", tag_field="line"):
+    format: int
+    keyed: str  # the topic
+    partitions: int  # that it has
+
+
+class Part(msgspec.Struct, frozen=True, tag="part", tag_field="line"):
+    """*cut*: up to which offset of *keyed* was learnt. *models*: of `models.scorer`."""
+
+    partition: int
+    cut: int
+    models: bytes
+
+
+class Learnt(msgspec.Struct, frozen=True, tag="learnt", tag_field="line"):
+    entity: str
+    habits: Habits = NO_HABITS
+    today: Day | None = None
+
+
+class End(msgspec.Struct, frozen=True, tag="end", tag_field="line"):
+    """*unreadable*: records of the checkpoints that were left out."""
+
+    entities: int
+    unreadable: int = 0
+
+
+Line = Head | Part | Learnt | End
+
+encode_line = msgspec.json.Encoder(order="deterministic").encode
+_decode = msgspec.json.Decoder(Line).decode
+
+
+class LineError(Exception):
+    """A line that is none of ours: says why."""
+
+
+def decode_line(raw: bytes) -> Line:
+    """Raises `LineError`."""
+    try:
+        line: Line = _decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise LineError(f"not a line that `correlator state export` wrote: {error}") from error
+    if isinstance(line, Head) and line.format != FORMAT:
+        raise LineError(f"format {line.format}, this version reads {FORMAT}: upgrade correlator")
+    return line
+
+
+def learnt_of(
+    manifest: Manifest, newest: Mapping[bytes, bytes], number: int
+) -> Iterator[Part | Learnt | None]:
+    """The lines of one checkpoint; None for a record that cannot be read.
+
+    Raises what is `UNREADABLE` when the manifest's own part cannot be read: nothing can be then.
+    """
+    rest = state.load_rest(manifest.rest)
+    codes = Codes(load_shapes(rest.shapes))
+    yield Part(number, manifest.offset, rest.scorer)
+    for key, raw in newest.items():
+        if key != MANIFEST_KEY:
+            yield from _learnt(key, raw, codes)
+
+
+def _learnt(key: bytes, raw: bytes, codes: Codes) -> Iterator[Learnt | None]:
+    try:
+        state.check(raw)
+        entity = key.decode()
+        live = state.load_timeline(entity, raw).touch(codes)
+    except (*UNREADABLE, ArithmeticError, LookupError, TypeError, ValueError):
+        yield None
+        return
+    if live.habits != NO_HABITS or live.today is not None:
+        yield Learnt(entity, live.habits, live.today)

@@ -1,0 +1,144 @@
+"""What was learnt outlives everything else, and partitions begin anew with it: on the embedded log."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from correlator.adapters.clock import SimulatedClock
+from correlator.cli.embedded import Embedded, with_partitions
+from correlator.cli.learnt_file import read_file
+from correlator.engine.checkpoint import MANIFEST_KEY
+from correlator.engine.ports import TopicPartition
+from correlator.event import FOREVER, Person
+from correlator.problem import BadConfiguration
+from correlator.timeline.habits import Day, Habits
+from correlator.timeline.partition import Partition
+from tests.engine.company import committed, company, refolded, run, state, system, told, worker
+from tests.engine.states import begin, export, forget, partitions
+
+Taught = dict[str, tuple[Habits, Day | None]]
+
+
+def taught(*found: Partition) -> Taught:
+    lives = {e: p.timelines[e].touch(p.codes) for p in found for e in p.timelines}
+    return {e: (live.habits, live.today) for e, live in lives.items() if live.today is not None}
+
+
+def persons(*found: Partition) -> dict[str, Person | None]:
+    return {e: p.person(e) for p in found for e in p.timelines if e.startswith("identity:")}
+
+
+@pytest.fixture
+def ended() -> Embedded:
+    """A run that has ended; its processes have left."""
+    embedded = system()
+    only = worker(embedded, instance=None)
+    run(only)
+    return embedded
+
+
+def test_a_forgotten_state_is_rebuilt_from_keyed(ended: Embedded) -> None:
+    before = told(ended)
+    forget(ended)
+    only = worker(ended, instance=None)
+    run(only)
+    assert told(ended) == before
+    assert state(only) == refolded(ended)[1]
+
+
+def test_what_was_learnt_survives_the_loss_of_everything_else(ended: Embedded, tmp_path: Path) -> None:
+    file = export(ended, tmp_path / "learnt")
+    assert len(file.learnt) > 20
+    fresh = Embedded(ended.bundle, SimulatedClock(FOREVER), ended.raw)
+    fresh.load_identities(company().identities, 0)
+    assert begin(fresh, file) == 4
+    only = worker(fresh, instance=None)
+    run(only)
+    assert taught(*only.partitions()) == {x.entity: (x.habits, x.today) for x in file.learnt}
+    scorers = {p.number: p.scorer.encode() for p in only.partitions()}
+    assert scorers == {number: part.models for number, part in file.parts.items()}
+    assert persons(*only.partitions()) == persons(*_run_again(ended))
+
+
+def test_what_keyed_holds_of_after_the_export_is_folded_again_and_not_told(
+    ended: Embedded, tmp_path: Path
+) -> None:
+    """So nothing of what was learnt since is lost, and presence of the last hours is known."""
+    half = system()
+    first = worker(half, instance=None)
+    for _ in range(60):
+        first.step()
+    first.finish()
+    first.close()
+    file = export(half, tmp_path / "learnt")
+    assert min(part.cut for part in file.parts.values()) > 0
+    run(worker(half, instance=None))
+    before = told(half)
+    forget(half)
+    begin(half, file)
+    for tp in partitions(half, half.topics.keyed):
+        half.log.truncate(tp, file.parts[tp.partition].cut)
+    only = worker(half, instance=None)
+    run(only)
+    after = told(half)
+    assert {e: values[: len(before[e])] for e, values in after.items() if e in before} == before
+    undisturbed = _run_again(ended)
+    assert taught(*only.partitions()) == taught(*undisturbed)
+    assert persons(*only.partitions()) == persons(*undisturbed)
+
+
+def _run_again(embedded: Embedded) -> list[Partition]:
+    only = worker(embedded, instance=None)
+    run(only)
+    return only.partitions()
+
+
+def test_an_import_done_once_more_changes_nothing(ended: Embedded, tmp_path: Path) -> None:
+    file = export(ended, tmp_path / "learnt")
+    forget(ended)
+    assert begin(ended, file) == 4
+    ends = {tp: ended.log.partition(tp).next_offset for tp in partitions(ended, ended.topics.checkpoints)}
+    assert begin(ended, file) == 0
+    assert ends == {tp: ended.log.partition(tp).next_offset for tp in ends}
+
+
+def test_it_fits_another_number_of_partitions(ended: Embedded, tmp_path: Path) -> None:
+    file = export(ended, tmp_path / "learnt")
+    fresh = Embedded(with_partitions(ended.bundle, 7), SimulatedClock(FOREVER), ended.raw)
+    fresh.load_identities(company().identities, 0)
+    assert begin(fresh, file) == 7
+    only = worker(fresh, instance=None)
+    run(only)
+    assert taught(*only.partitions()) == {x.entity: (x.habits, x.today) for x in file.learnt}
+
+
+def test_records_that_cannot_be_read_are_left_out_and_counted(ended: Embedded, tmp_path: Path) -> None:
+    where = TopicPartition(ended.topics.checkpoints, 1)
+    entities = [r for r in committed(ended, where.topic) if r.partition == 1 and r.key != MANIFEST_KEY]
+    whole = len(export(ended, tmp_path / "learnt").learnt)
+    learnt = next(r for r in entities if (r.key or b"").startswith(b"identity:"))
+    ended.log.append(where, learnt.key, b"\xc1")
+    assert len(export(ended, tmp_path / "learnt").learnt) == whole - 1
+    assert b'"unreadable":1' in (tmp_path / "learnt").read_bytes()
+
+
+def test_a_file_that_is_not_whole_is_refused(ended: Embedded, tmp_path: Path) -> None:
+    path = tmp_path / "learnt"
+    export(ended, path)
+    lines = path.read_bytes().splitlines(keepends=True)
+    for text, message in {
+        b"".join(lines[:-1]): "the file is not whole",
+        b"".join([lines[0], *lines[2:-5], lines[-1]]): "the file is not whole",
+        b"".join(lines[1:]): "learnt:1:1: .*is not where it belongs",
+        b"".join([*lines, lines[-1]]): f"learnt:{len(lines) + 1}:1: .*is not where it belongs",
+        b"".join([b'{"line":"head","format":99,"keyed":"k","partitions":1}\n', *lines[1:]]): "upgrade",
+        b"# other\n": "learnt:1:1: .*not a line that `correlator state export` wrote",
+        b"": "not whole",
+    }.items():
+        path.write_bytes(text)
+        with pytest.raises(BadConfiguration, match=message):
+            read_file(path)
+    with pytest.raises(BadConfiguration, match="cannot be read"):
+        read_file(tmp_path / "nothing")
