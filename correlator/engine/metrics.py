@@ -109,6 +109,12 @@ _TABLE: tuple[Metric, ...] = (
     _gauge("event_newest_timestamp_seconds", "Newest event time of a feed.", "feed"),
     _gauge("feed_complete_timestamp_seconds", "What a feed is complete to at a site.", "feed", "site"),
     _gauge("feed_decisions_waiting", "Verdicts that wait for a feed to be complete.", "feed", "site"),
+    _gauge("feed_sources", "Sources of a feed at its sites: live, silent, never_heard.", "feed", "state"),
+    _gauge("feed_silence_seconds", "Log time since a feed was heard of at a site.", "feed", "site"),
+    _gauge("source_skew_seconds", "What the clock of a source is off, ahead if positive.", "feed", "source"),
+    _gauge(
+        "sources_quarantined", "Sources whose clock is off by so much that they contradict nobody.", "feed"
+    ),
     # Kafka
     _gauge(
         "consumer_lag_records",
