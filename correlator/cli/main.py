@@ -30,7 +30,7 @@ VERBS = {
     "deploy": ("deploy", "deploy_command", "Put rules and configuration into force, without a restart."),
     "rollback": ("deploy", "rollback_command", "Put the bundle before into force again."),
     "rules": ("rules", "app", "Check, test and explain rules, and all else that their authors need."),
-    "feeds": ("feeds", "app", "Check and test feeds, try one on records."),
+    "feeds": ("feeds", "app", "Check and test feeds, try one on records, see what they are complete to."),
     "identities": ("identities", "app", "Publish identities."),
     "topics": ("topics", "app", "Create and check our topics."),
     "alerts": ("alerts", "app", "Follow the alerts."),
