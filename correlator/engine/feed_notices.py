@@ -29,6 +29,7 @@ SOURCES_MAX = 20
 
 Key = tuple[str, str, str]  # kind, feed, site or source
 Document = dict[str, object]
+Live = dict[tuple[str, str, str], str]  # kind, site and source -> feed file that hears it
 _encode = msgspec.json.Encoder(order="deterministic").encode
 
 
@@ -41,6 +42,7 @@ class FeedNotices:
         self._numbers: frozenset[int] = frozenset()
         self._began_ms = self._looked_ms = NEVER
         self._standing: dict[Key, Document] = {}
+        self._live: Live = {}
 
     def due(self, partitions: Sequence[Partition]) -> list[Send]:
         """Notices to write now, given the state of all partitions that this process folds."""
@@ -51,7 +53,7 @@ class FeedNotices:
         if numbers != self._numbers:
             self._numbers, self._standing, self._looked_ms = numbers, {}, NEVER
         self._look(partitions, now_ms)
-        wrong = self._standing | _incomplete(partitions)
+        wrong = self._standing | _incomplete(partitions, self._live)
         sends = []
         for key, document in sorted(wrong.items()):
             again_ms = AGAIN_MS if document.get("waiting") else HOUR_MS
@@ -71,7 +73,9 @@ class FeedNotices:
         first = next((partition for partition in partitions if partition.number == 0), None)
         if first is not None:
             is_early = now_ms - self._began_ms < START_MS
-            self._standing = _standing(first.marks.standings(), is_early=is_early)
+            found = first.marks.standings()
+            self._live = {(s.kind, s.site, s.source): s.feed for s in found if s.state == "live"}
+            self._standing = _standing(found, self._live, is_early=is_early)
 
     def _send(self, key: Key, document: Mapping[str, object]) -> Send:
         kind, feed, name = key
@@ -87,19 +91,19 @@ _OVER = {
 }
 
 
-def _incomplete(partitions: Sequence[Partition]) -> dict[Key, Document]:
+def _incomplete(partitions: Sequence[Partition], live: Live) -> dict[Key, Document]:
     late = _overdue(partitions)
     marks = partitions[0].marks if partitions else None
     return {
         ("feed_incomplete", feed, site): _open(
-            (feed, site), count, oldest_ms, marks.missing(feed, site, oldest_ms)
+            (feed, site), count, oldest_ms, marks.missing(feed, site, oldest_ms), live
         )
         for (feed, site), (count, oldest_ms) in late.items()
         if marks is not None
     }
 
 
-def _standing(sources: Iterable[Standing], *, is_early: bool) -> dict[Key, Document]:
+def _standing(sources: Iterable[Standing], live: Live, *, is_early: bool) -> dict[Key, Document]:
     """What is wrong with feeds and sources themselves, whether anything waits for them or not."""
     wrong: dict[Key, Document] = {}
     silent: dict[tuple[str, str], list[tuple[str, int]]] = {}
@@ -115,7 +119,7 @@ def _standing(sources: Iterable[Standing], *, is_early: bool) -> dict[Key, Docum
         if source.is_site_silent:
             silent.setdefault((source.kind, source.site), []).append((source.source, source.alive_ms))
     for place, missing in silent.items():
-        wrong["feed_incomplete", *place] = _open(place, 0, max(at_ms for _, at_ms in missing), missing)
+        wrong["feed_incomplete", *place] = _open(place, 0, max(at_ms for _, at_ms in missing), missing, live)
     return wrong
 
 
@@ -141,7 +145,9 @@ def _overdue(partitions: Sequence[Partition]) -> dict[tuple[str, str], tuple[int
     return found
 
 
-def _open(place: tuple[str, str], count: int, since_ms: int, missing: Sequence[tuple[str, int]]) -> Document:
+def _open(
+    place: tuple[str, str], count: int, since_ms: int, missing: Sequence[tuple[str, int]], live: Live
+) -> Document:
     """*since_ms*: time of the oldest verdict that waits; where none does, since when nothing came."""
     feed, site = place
     sources = [{"source": source, "heard_last": _utc(heard_ms)} for source, heard_ms in missing[:SOURCES_MAX]]
@@ -150,10 +156,13 @@ def _open(place: tuple[str, str], count: int, since_ms: int, missing: Sequence[t
         said = f"{count} verdicts wait for {feed} records of {site}, the oldest of {_utc(since_ms)}."
         end = "They are told when the feed is back within the horizon, else never."
     else:
-        said = (
-            f"No {feed} records came from {site} since {_utc(since_ms)}, longer than is usual at this hour."
-        )
+        said = f"No {feed} records came from {site} since {_utc(since_ms)}, longer than usual at this hour."
         end = "Verdicts that rest on them will wait."
+    moved = [f"{name} in {live[feed, site, name]}" for name, _ in missing if (feed, site, name) in live]
+    if moved:
+        end += (
+            f" Heard in another feed: {', '.join(moved)}. If it has moved, deploy without its old feed."
+        )
     message = f"{said} Missing: {names}. {end}"
     return {"waiting": count, "since": _utc(since_ms), "missing": sources, "message": message}
 

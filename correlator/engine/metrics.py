@@ -73,6 +73,7 @@ _TABLE: tuple[Metric, ...] = (
         "events_refused_total", "Events not inserted: too_late (beyond the horizon), saturated.", "reason"
     ),
     _counter("records_late_total", "Events that came out of order, within the horizon."),
+    _counter("marks_went_back_total", "Statements of arrival that went back and were ignored."),
     _counter("duplicates_total", "Events whose id the timeline already held.", "feed"),
     _counter("identities_unresolved_total", "Events whose badge or account belongs to nobody known.", "feed"),
     _counter("dead_letters_total", "Records refused; original bytes in the dead letters.", "stage", "reason"),

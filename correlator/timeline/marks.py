@@ -62,8 +62,9 @@ class Marks:
 
     # ------------------------------------------------------------------- folding
 
-    def fold(self, arrivals: Iterable[Arrival], sources: Iterable[SourceMark]) -> None:
-        is_news = False
+    def fold(self, arrivals: Iterable[Arrival], sources: Iterable[SourceMark]) -> int:
+        """How many statements went back, and were ignored."""
+        is_news, before = False, self.went_back
         for arrival in arrivals:
             is_news |= self._arrive(arrival)
         for mark in sources:
@@ -71,6 +72,7 @@ class Marks:
             is_news = True
         if is_news:
             self._advance()
+        return self.went_back - before
 
     def _arrive(self, arrival: Arrival) -> bool:
         """Whether it says anything that was not known."""

@@ -9,9 +9,9 @@ import msgspec
 from correlator.engine.commit import Send
 from correlator.engine.feed_notices import FeedNotices
 from correlator.event import MINUTE_MS, NEVER, Event, Place, make_event
-from correlator.frame import Frame, SourceMark
+from correlator.frame import Arrival, Frame, SourceMark
 from correlator.timeline.partition import Partition
-from correlator.timeline.settings import SiteTiming
+from correlator.timeline.settings import FeedTiming, SiteTiming
 from tests.timeline.streams import START_MS, arrivals
 from tests.timeline.toy import NoScorer, Toy, ToyProgram
 
@@ -107,3 +107,47 @@ def test_who_gives_a_partition_away_closes_nothing() -> None:
     assert told(notices.due([partition, other])) == [("open", 0)]
     assert notices.due([other]) == [], "whoever has the first partition now tells of it"
     assert told(notices.due([partition, other])) == [("open", 0)]
+
+
+def test_a_source_that_changes_topic_is_missed_and_the_notice_says_where_it_is_heard() -> (
+    None
+):
+    """c1 is heard in `badge` until minute 0, and in `badge2`, on another topic, from then on."""
+    partition, notices = Partition(ToyProgram(Toy()), NoScorer(), 0), FeedNotices("notices")
+    feeds = (*partition.marks.settings.feeds, FeedTiming("badge2", "access", "badge2-events", bound_ms=0))
+    site = SiteTiming("a", "UTC", tuple((day * 1440, day * 1440 + 1440) for day in range(7)))
+    partition.marks.use(msgspec.structs.replace(partition.marks.settings, feeds=feeds, sites=(site,)))
+    partition.step(frame(0, heard(0)))
+    found: dict[str, dict[str, object]] = {}
+    for minute in range(1, 40):
+        at_ms = START_MS + minute * MINUTE_MS
+        moved = SourceMark("c1", "badge2", "a", "badge2-events", 0, at_ms, 0, 1, at_ms)
+        everywhere = (*arrivals(at_ms + 1), Arrival("badge2-events", 0, 1, at_ms + 1))
+        rows = login(5) if minute == 5 else ()
+        partition.step(Frame("", rows, everywhere, (moved,)))
+        found |= documents(notices.due([partition]))
+    assert list(found) == ["feed_incomplete:access:a"]
+    notice = found["feed_incomplete:access:a"]
+    assert notice["waiting"] == 1, "nothing is decided on half of what the site says"
+    assert "Heard in another feed: c1 in badge2. If it has moved, deploy without" in str(notice["message"])
+    without = msgspec.structs.replace(partition.marks.settings, feeds=feeds[1:])
+    partition.marks.use(without)
+    at_ms = START_MS + 41 * MINUTE_MS
+    moved = SourceMark("c1", "badge2", "a", "badge2-events", 0, at_ms, 0, 1, at_ms)
+    for late in (0, 1):
+        everywhere = (*arrivals(at_ms + late), Arrival("badge2-events", 0, 1, at_ms + late))
+        partition.step(Frame("", (), everywhere, (moved,)))
+    partition.step(frame(45))
+    assert told(notices.due([partition])) == [("closed", None)]
+
+
+def test_a_statement_of_arrival_that_goes_back_is_counted_and_changes_nothing() -> None:
+    partition = Partition(ToyProgram(Toy()), NoScorer(), 0)
+    partition.step(frame(10, heard(9)))
+    before = partition.marks.dump()
+    assert partition.take_counters() == {}
+    partition.step(frame(5))
+    assert partition.take_counters() == {("correlator_marks_went_back_total",): 2}
+    assert partition.now_ms == START_MS + 10 * MINUTE_MS
+    partition.marks.went_back = 0
+    assert partition.marks.dump() == before
