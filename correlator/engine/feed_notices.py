@@ -160,9 +160,7 @@ def _open(
         end = "Verdicts that rest on them will wait."
     moved = [f"{name} in {live[feed, site, name]}" for name, _ in missing if (feed, site, name) in live]
     if moved:
-        end += (
-            f" Heard in another feed: {', '.join(moved)}. If it has moved, deploy without its old feed."
-        )
+        end += f" Heard in another feed: {', '.join(moved)}. If it has moved, deploy without its old feed."
     message = f"{said} Missing: {names}. {end}"
     return {"waiting": count, "since": _utc(since_ms), "missing": sources, "message": message}
 

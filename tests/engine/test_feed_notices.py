@@ -109,9 +109,7 @@ def test_who_gives_a_partition_away_closes_nothing() -> None:
     assert told(notices.due([partition, other])) == [("open", 0)]
 
 
-def test_a_source_that_changes_topic_is_missed_and_the_notice_says_where_it_is_heard() -> (
-    None
-):
+def test_a_source_that_changes_topic_is_missed_and_the_notice_says_where_it_is_heard() -> None:
     """c1 is heard in `badge` until minute 0, and in `badge2`, on another topic, from then on."""
     partition, notices = Partition(ToyProgram(Toy()), NoScorer(), 0), FeedNotices("notices")
     feeds = (*partition.marks.settings.feeds, FeedTiming("badge2", "access", "badge2-events", bound_ms=0))
