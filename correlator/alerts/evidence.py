@@ -15,6 +15,7 @@ _WORDS = (  # of an event, quoted where they say something
     "application", "session",
 )  # fmt: skip
 _USER_TYPES = {"employee": 1, "contractor": 1, "visitor": 1, "service": 4}
+_TRUE_OF_PLACES = ("is_perimeter", "has_entry_readers", "has_exit_readers")
 _SEEN_AS = (("taken", "unknown"), ("direction", "unknown"))
 
 
@@ -100,12 +101,13 @@ def _data(event: Event) -> Json:
 
 
 def _place(at: Place) -> Json:
-    names = ("site", "building", "zone", "door", "reader", "country")
+    names = ("site", "building", "zone", "door", "reader", "country", "passback")
     said: Json = {name: value for name in names if (value := getattr(at, name))}
     if at.criticality:
         said["criticality"] = at.criticality
-    if at.is_perimeter:
-        said["is_perimeter"] = True
+    said |= {name: True for name in _TRUE_OF_PLACES if getattr(at, name)}
+    if at.floor is not None:
+        said["floor"] = at.floor
     if at.radius_km:
         said["radius_km"] = at.radius_km
     return said | _coordinates(at, "lat", "lon")
