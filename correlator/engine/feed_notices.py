@@ -1,7 +1,7 @@
 """What operators are told of feeds, on the notices topic: what is wrong now, and when it is over.
 
-- `feed_incomplete`: verdicts wait for a feed at a site longer than they should, or all of it is silent there
-  for longer than is usual; and which sources are missing;
+- `feed_incomplete`: verdicts wait for a feed at a site longer than they should, or all its sources there are
+  silent, in spite of what is usual or for a day; and which sources are missing;
 - `source_never_heard`: a source that is configured was never heard;
 - `clock_off`: the clock of a source is off by so much that its events contradict nobody.
 
@@ -17,14 +17,16 @@ from datetime import UTC, datetime
 import msgspec
 
 from correlator.engine.commit import Send
-from correlator.event import HOUR_MS, MINUTE_MS, NEVER, SECOND_MS
+from correlator.event import DAY_MS, HOUR_MS, MINUTE_MS, NEVER, SECOND_MS
 from correlator.timeline.partition import Partition
 from correlator.timeline.quiet import Standing
 
 OVERDUE_MS = 15 * MINUTE_MS  # of log time, behind the verdict: what `max_wait` is where a rule does not say
-AGAIN_MS = MINUTE_MS  # of log time, while verdicts wait; else an hour
+AGAIN_MS = {"feed_incomplete": HOUR_MS, "clock_off": HOUR_MS, "source_never_heard": DAY_MS}  # of log time
+WAITING_AGAIN_MS = MINUTE_MS  # while verdicts wait
 LOOK_MS = 10 * SECOND_MS  # of log time, between two looks at all sources
 START_MS = HOUR_MS  # of log time, before a source counts as never heard
+SILENT_MS = DAY_MS  # of a feed at a site for which nothing waits, where nothing is known to be usual
 SOURCES_MAX = 20
 
 Key = tuple[str, str, str]  # kind, feed, site or source
@@ -56,7 +58,7 @@ class FeedNotices:
         wrong = self._standing | _incomplete(partitions, self._live)
         sends = []
         for key, document in sorted(wrong.items()):
-            again_ms = AGAIN_MS if document.get("waiting") else HOUR_MS
+            again_ms = WAITING_AGAIN_MS if document.get("waiting") else AGAIN_MS[key[0]]
             if now_ms - self._told.get(key, NEVER) >= again_ms:
                 self._told[key] = now_ms
                 sends.append(self._send(key, {"state": "open", **document}))
@@ -75,7 +77,7 @@ class FeedNotices:
             is_early = now_ms - self._began_ms < START_MS
             found = first.marks.standings()
             self._live = {(s.kind, s.site, s.source): s.feed for s in found if s.state == "live"}
-            self._standing = _standing(found, self._live, is_early=is_early)
+            self._standing = _standing(found, self._live, now_ms, is_early=is_early)
 
     def _send(self, key: Key, document: Mapping[str, object]) -> Send:
         kind, feed, name = key
@@ -103,10 +105,11 @@ def _incomplete(partitions: Sequence[Partition], live: Live) -> dict[Key, Docume
     }
 
 
-def _standing(sources: Iterable[Standing], live: Live, *, is_early: bool) -> dict[Key, Document]:
+def _standing(sources: Iterable[Standing], live: Live, now_ms: int, *, is_early: bool) -> dict[Key, Document]:
     """What is wrong with feeds and sources themselves, whether anything waits for them or not."""
     wrong: dict[Key, Document] = {}
-    silent: dict[tuple[str, str], list[tuple[str, int]]] = {}
+    silent: dict[tuple[str, str], list[Standing]] = {}
+    alive: set[tuple[str, str]] = set()  # where one source at least may just be quiet
     for source in sources:
         if source.is_quarantined:
             wrong["clock_off", source.feed, source.source] = _clock_off(source)
@@ -116,10 +119,17 @@ def _standing(sources: Iterable[Standing], live: Live, *, is_early: bool) -> dic
                 "heard. Nothing waits for it. Connect it, or take it out of `sources` in sites.yml."
             )
             wrong["source_never_heard", source.feed, source.source] = {"message": message}
-        if source.is_site_silent:
-            silent.setdefault((source.kind, source.site), []).append((source.source, source.alive_ms))
+        place = (source.kind, source.site)
+        if source.is_silent and source.is_site_silent:
+            silent.setdefault(place, []).append(source)
+        elif source.state != "never_heard":
+            alive.add(place)
     for place, missing in silent.items():
-        wrong["feed_incomplete", *place] = _open(place, 0, max(at_ms for _, at_ms in missing), missing, live)
+        since_ms = max(source.alive_ms for source in missing)
+        is_long = now_ms - since_ms >= SILENT_MS or any(source.is_missed for source in missing)
+        if place not in alive and is_long:
+            names = [(source.source, source.alive_ms) for source in missing]
+            wrong["feed_incomplete", *place] = _open(place, 0, since_ms, names, live)
     return wrong
 
 

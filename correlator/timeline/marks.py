@@ -234,7 +234,9 @@ class Marks:
             if timing is None:
                 continue
             belief, skew_ms = self._belief(timing, site), self.clocks.skew_ms.get((feed, source), 0)
-            is_site_silent = not self._is_alive((feed, site), self._heard[feed, site], belief.arrived_ms)
+            heard_ms, arrived_ms = self._heard[feed, site], belief.arrived_ms
+            is_site_silent = not self._is_alive((feed, site), heard_ms, arrived_ms)
+            is_missed_there = is_missed(belief.sums, quiet.zone(belief.where), heard_ms, arrived_ms)
             found.append(
                 Standing(
                     feed,
@@ -248,6 +250,7 @@ class Marks:
                     is_quarantined=abs(skew_ms) > self.settings.skew_max_ms,
                     is_silent=quiet.is_silent(timing, belief, state),
                     is_site_silent=is_site_silent,
+                    is_missed=is_missed_there,
                 )
             )
         for where in self.settings.sites:

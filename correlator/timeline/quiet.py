@@ -71,6 +71,7 @@ class Standing(msgspec.Struct, frozen=True):
     is_quarantined: bool = False
     is_silent: bool = False
     is_site_silent: bool = False  # the whole feed there
+    is_missed: bool = False  # which is known to say more at such a time
 
     @property
     def state(self) -> str:
