@@ -163,8 +163,8 @@ def run(shape: Shape) -> list[Report]:  # noqa: ARG001 - every bench is asked so
     columns = ["", "told", "retracted", "false", "per 1,000", "D01", "D05", "D12", "others", "found"]
     note = (
         f"{MONTH.people} people, {MONTH.days} days, {month.truth.person_days:,} person-days, "
-        f"{len(month.records):,} records. told: alerts ever raised; retracted: closed by late evidence; false: "
-        "open at the end and of no attack, and that per 1,000 person-days; found: attacks, of those injected."
+        f"{len(month.records):,} records. told: alerts ever raised; retracted: closed by late evidence; "
+        "false: open at the end and of no attack, and per 1,000 person-days; found: of the attacks."
     )
     return [Report("false-alarms", "False alarms of a month, with one thing left out", columns, rows, [note])]
 
