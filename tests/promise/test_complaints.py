@@ -260,10 +260,9 @@ def test_the_alert_says_what_the_person_usually_does() -> None:
         soc.hear(24 * day + 18, read(24 * day + 8.9, LISBON), desk(24 * day + 9))
     (told,) = soc.hear(24 * 14 + 18, desk(24 * 14 + 9))
     values = dict(told.alert.values)
-    assert (values["habit.badges_on_workdays"], values["habit.unbadged"]) == (1.0, 0.0)
-    assert values["habit.active_days"] == 12
+    assert (values["habit.unbadged"], values["habit.active_days"]) == (0.0, 12)
     record = alert_record(told, [], rule_text(program().loaded[told.alert.rule]), None, Source("b", at(1)))
     assert (
-        "Of 12 active days: a badge is read on 100 % of working days and 0 % of"
+        "Of 12 active days: 0 % of days at a desk are without a read"
         in read_told(record.value).finding_info.desc
     )
