@@ -68,6 +68,7 @@ class PackedEvent(msgspec.Struct, frozen=True, array_like=True, gc=False):
     time_claimed_ms: int | None
     person: Person | None
     score: Score | None
+    raw: bytes | None = None
 
 
 def owner_of(entity: str) -> str:
@@ -91,6 +92,7 @@ def pack(e: Event, codes: Codes, owner: str, packed_id: int | str | None = None)
         e.time_claimed_ms,
         e.person,
         e.score,
+        e.raw,
     )
 
 
@@ -110,6 +112,7 @@ def unpack(p: PackedEvent, shapes: Sequence[Shape], owner: str) -> Event:
         p.time_claimed_ms,
         p.person,
         p.score,
+        p.raw,
     )
 
 

@@ -150,6 +150,7 @@ class Event(msgspec.Struct, frozen=True, array_like=True, gc=False):
     time_claimed_ms: int | None = None  # original time where it was ahead of arrival and clamped
     person: Person | None = None  # kind person only
     score: Score | None = None  # taken once, on arrival, by the correlating stage
+    raw: bytes | None = None  # what the feed keeps of the source's own record, see `timeline.raw`
 
     @property
     def order(self) -> Order:
@@ -274,6 +275,7 @@ class Fields(TypedDict, total=False):
     time_claimed_ms: int | None
     person: Person | None
     score: Score | None
+    raw: bytes | None
 
 
 _SHAPED = frozenset(Shape.__struct_fields__)

@@ -11,6 +11,7 @@ from correlator.adapters.yaml_lines import load_yaml
 from correlator.problem import Problem
 from correlator.rules.lists import read_lists
 from correlator.rules.values import Lists
+from correlator.timeline.raw import ALL
 
 LISTS = "lists.yml"
 
@@ -33,6 +34,17 @@ def read_text(path: Path) -> tuple[str, list[Problem]]:
     except OSError as error:
         message = f"cannot be read: {error.strerror}"
     return "", [Problem(str(path), 0, 0, "", message)]
+
+
+def read_kept(directory: Path) -> frozenset[str]:
+    """Names that feeds of *directory* keep of their records. What is wrong with them is told elsewhere."""
+    kept = set[str]()
+    for path in sorted((directory / "feeds").glob("*.yml")):
+        document, _, _ = load_yaml(read_text(path)[0], str(path))
+        raw = document.get("raw") if isinstance(document, dict) else None
+        named = raw if isinstance(raw, list) else [raw]
+        kept |= {ALL} if raw is True else {str(name) for name in named if isinstance(name, str | int)}
+    return frozenset(kept)
 
 
 def read_value_lists(directory: Path) -> tuple[Lists, list[Problem]]:

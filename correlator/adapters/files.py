@@ -22,7 +22,7 @@ import msgspec
 from correlator.adapters.documents import LISTS, read_text, shipped
 from correlator.adapters.schema_store import read_schemas
 from correlator.adapters.yaml_lines import load_yaml, load_yaml_all
-from correlator.alerts.text import rule_text
+from correlator.alerts.text import RuleText, rule_text
 from correlator.intake.decode import Schemas
 from correlator.intake.feeds import Feed, parse_feed
 from correlator.intake.general import FEEDS, General, parse_general
@@ -35,6 +35,7 @@ from correlator.rules.lists import read_lists
 from correlator.rules.load import load_rules
 from correlator.rules.program import RuleProgram
 from correlator.rules.rule import Rule
+from correlator.timeline.risk import RISK
 
 GENERAL, SITES, NETWORKS = "correlator.yml", "sites.yml", "networks.yml"
 T = TypeVar("T")
@@ -71,7 +72,7 @@ def read_texts(directory: Path) -> tuple[Bundle | None, dict[str, str], list[Pro
     networks = reading.part(
         NETWORKS, lambda found, lines: parse_networks(found, lines, sites), is_needed=False
     )
-    rules = reading.rules(general.settings().horizon_ms)
+    rules = reading.rules(general.settings().horizon_ms, None if names is None else feeds)
     if reading.has_errors or sites is None:
         return None, {}, sorted(reading.problems)
     bundle = _bundle(reading.hash(), general, feeds, (sites, networks or Networks()), rules)
@@ -148,6 +149,8 @@ def _bundle(
     )
     program = RuleProgram(rules, settings)
     texts = {rule.id: rule_text(rule) for rule in rules if rule.id in program.rules}
+    if RISK in program.rules:
+        texts[RISK] = RuleText(RISK, "risk", program.rules[RISK].title, level="high")
     return Bundle(stamp, program, intake, settings, texts)
 
 
@@ -244,7 +247,8 @@ class _Reading:
         self._said.setdefault("feeds", []).append(document)
         return feed
 
-    def rules(self, horizon_ms: int) -> list[Rule]:
+    def rules(self, horizon_ms: int, feeds: list[Feed] | None) -> list[Rule]:
+        """The rules; without *feeds* it is not known which fields of records they may use."""
         lists = self.part(LISTS, read_lists, is_needed=False)
         documents: list[tuple[object, Lines]] = []
         for path in sorted(self._folder("rules").glob("*.yml")):
@@ -253,7 +257,8 @@ class _Reading:
                 found, problems = load_yaml_all(text, str(path))
                 self.problems += problems
                 documents += found
-        rules, problems = load_rules(documents, lists=lists, horizon_ms=horizon_ms)
+        kept = None if feeds is None else {name for feed in feeds for name in feed.raw}
+        rules, problems = load_rules(documents, lists=lists, kept=kept, horizon_ms=horizon_ms)
         self.problems += problems
         self._said["rules"] = [document for document, _ in documents]
         return rules

@@ -167,11 +167,12 @@ class _Reader:
             key = (*path, event.value)
             if event.value == "<<" and event.implicit[0]:
                 self._problem(key, event, "merge keys (<<) are not supported: write the fields out")
-            if event.value in fields:
+            if event.value in fields:  # the first one counts, so that its own mistakes are told too
                 line = self._places[key][0]
                 self._problem(key, event, f"the key {event.value!r} is here twice, first in line {line}")
-            else:
-                self._places[key] = _place(event)
+                self._value(next(self._events), (*key, "twice"), depth + 1)
+                continue
+            self._places[key] = _place(event)
             fields[event.value] = self._value(next(self._events), key, depth + 1)
         return fields
 

@@ -30,8 +30,8 @@ from correlator.timeline.live import Scalar
 PRESENT = 0.5  # from this belief on a person is said to be somewhere
 _SAID = (  # by the sentence about the event, or by one of those below
     "access.", "anomaly.", "credential.", "device.", "door.", "event.", "identity.", "last_badge.", "login.",
-    "network.", "place.", "presence.", "session.", "source.", "time.", "travel.", "last_login.event_id",
-    *SAID,
+    "network.", "place.", "presence.", "risk.", "session.", "source.", "time.", "travel.",
+    "last_login.event_id", *SAID,
 )  # fmt: skip
 
 
@@ -312,6 +312,13 @@ def _others(told: Story) -> str:
     return f"Also: {several(sorted(rest), 12)}." if rest else ""
 
 
+def _risk(told: Story) -> str:
+    score, of = told.number("risk.score"), told.word("risk.of")
+    if score is None or not of:
+        return ""
+    return f"Alerts of the day (UTC) add up to a risk of {number(score)}: {of}."
+
+
 def _plain(value: Scalar) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
@@ -320,7 +327,11 @@ def _plain(value: Scalar) -> str:
 
 def _repeats(told: Story) -> str:
     times = told.alert.repeat_count
-    return f"It happened {times} more {'time' if times == 1 else 'times'} since." if times else ""
+    said = f"It happened {times} more {'time' if times == 1 else 'times'} since." if times else ""
+    if not told.alert.is_summary:
+        return said
+    beyond = "The rule's budget for this entity is spent: further matches join this alert."
+    return f"{beyond} {said}".strip()
 
 
 def _completeness(told: Story) -> str:
@@ -366,6 +377,7 @@ def _because(told: Story) -> str:
 
 
 _SENTENCES: tuple[Callable[[Story], str], ...] = (
-    _opening, _travel, _presence, _window, _credential, _status, _anomaly, customs, _setting, _door, _others,
+    _opening, _travel, _presence, _window, _credential, _status, _anomaly, customs, _setting, _door, _risk,
+    _others,
     _repeats, _completeness, _rule, _ending,
 )  # fmt: skip

@@ -265,6 +265,8 @@ def _ours(told: Story, source: Source) -> Json:
         "falsepositives": list(told.rule.falsepositives),
         "because": list(change.because),
     }
+    if alert.is_summary:
+        said["is_summary"] = True
     if change.supersedes:
         said["supersedes"] = change.supersedes
     if change.superseded_by:

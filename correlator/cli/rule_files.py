@@ -10,7 +10,7 @@ from typing import Annotated, NoReturn
 import msgspec
 import typer
 
-from correlator.adapters.documents import read_text, read_value_lists, shipped
+from correlator.adapters.documents import read_kept, read_text, read_value_lists, shipped
 from correlator.adapters.yaml_lines import load_yaml_all
 from correlator.problem import Problem
 from correlator.rules.load import Document, load_rules
@@ -65,9 +65,11 @@ def read_rules(
         text, wrong = read_text(file)
         read, wrong = ([], wrong) if wrong else load_yaml_all(text, str(file))
         problems += wrong
-        if not is_wrong(wrong):
-            documents += read
-    rules, wrong = load_rules(documents, lists=lists, today=today)
+        documents += read
+        if not read and not wrong:
+            problems.append(Problem(str(file), 0, 0, "", "the file is empty", "warning"))
+    kept = None if config is None else read_kept(config)
+    rules, wrong = load_rules(documents, lists=lists, kept=kept, today=today)
     return rules, sorted({*problems, *wrong})
 
 

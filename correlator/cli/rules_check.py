@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from time import perf_counter
 from typing import Annotated
 
@@ -22,9 +23,12 @@ from correlator.cli.rule_files import (
     read_rules,
     rule_files,
 )
+from correlator.cli.rule_settings import settings_of
 from correlator.cli.screen import wide_console
 from correlator.problem import Problem
+from correlator.rules.requires import inert_at
 from correlator.rules.rule import Rule
+from correlator.timeline.settings import Settings
 
 WARNED = 1
 
@@ -48,6 +52,8 @@ def check_command(
     began = perf_counter()
     files = rule_files(paths, config)
     rules, problems = read_rules(files, config, datetime.now(UTC).date())
+    if not is_wrong(problems):
+        problems = sorted([*problems, *_inert(rules, config)])
     seconds = perf_counter() - began
     errors = sum(problem.severity == "error" for problem in problems)
     summary = {"files": len(files), "errors": errors, "warnings": len(problems) - errors, "seconds": seconds}
@@ -59,6 +65,16 @@ def check_command(
         raise typer.Exit(INVALID)
     if problems and is_strict:
         raise typer.Exit(WARNED)
+
+
+def _inert(rules: Sequence[Rule], config: Path | None) -> Iterator[Problem]:
+    """Of rules that require what is not there at a site of *config*, where, and what."""
+    settings = settings_of(config) if any(rule.requires for rule in rules) else Settings()
+    for rule in rules:
+        found = inert_at(rule.requires, settings) if rule.requires is not None and rule.is_alerting else {}
+        for site, missing in found.items():
+            message = f"{rule.name} is inert at {site}: {', '.join(missing)}"
+            yield Problem(rule.file, rule.line, 1, "correlator.requires", message, "warning")
 
 
 def _print(
@@ -98,7 +114,17 @@ def _rule(rule: Rule) -> dict[str, object]:
         "title": rule.title,
         "level": rule.severity,
         "entity": rule.entity,
+        "status": rule.status,
+        "mode": "off" if not rule.is_alerting else "shadow" if rule.is_shadow else "alert",
         "is_alerting": rule.is_alerting,
+        "settles": rule.settle.feed if rule.settle is not None else None,
+        "fields": rule.reads(),
+        "tags": rule.tags,
+        "controls": rule.controls,
+        "owner": rule.owner,
+        "budget": rule.budget,
+        "risk": rule.risk,
+        "requires": rule.requires,
         "fingerprint": rule.fingerprint,
         "tests": len(rule.cases),
         "file": rule.file,

@@ -22,6 +22,7 @@ from correlator.rules.reading import Reader, nearest
 from correlator.rules.recollect import Recollection, explain_alert
 from correlator.rules.rule import Case, CasePerson, Rule
 from correlator.rules.testing import frames_of, offset_text
+from correlator.rules.vendor import Names
 from correlator.timeline.fields import FIELDS
 from correlator.timeline.settings import Settings
 
@@ -127,7 +128,7 @@ def _read(source: Path) -> str:
 def _events(text: str, source: Path) -> Case:
     document, lines, problems = load_yaml(text, str(source))
     reader = Reader(lines)
-    case = None if is_wrong(problems) else read_stream(reader, document, FIELDS)
+    case = None if is_wrong(problems) else read_stream(reader, document, Names(FIELDS))
     if case is None:
         print_problems([*problems, *reader.problems])
         raise typer.Exit(INVALID)

@@ -6,7 +6,7 @@ Told at most once a second, from the partitions that this process folds. Nothing
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from correlator.engine.metrics import alert_counters, labelled
 from correlator.engine.options import Ports
@@ -29,7 +29,7 @@ class Gauges:
         self._told_ms = 0
         self._bundles: set[str] = set()  # that were told once: they go back to 0
         self._waiting: set[tuple[str, str]] = set()  # feed and site that were told once: they go back to 0
-        self._mismatches: dict[str, int] = {}
+        self._told: dict[str, dict[str, int]] = {name: {} for name in _COUNTED}
         self._emitted: list[tuple[int, int]] = []  # (arrival, decided) of alerts not committed yet
 
     def folded(self, frame: Frame, changes: Iterable[Change]) -> None:
@@ -61,7 +61,7 @@ class Gauges:
         self._told_ms = now_ms
         self._tell_feeds([partition for partition, _ in tasks])
         self._tell_rules([force for _, force in tasks], max((p.now_ms for p, _ in tasks), default=NEVER))
-        self._tell_mismatches({id(b): b.program for _, force in tasks for _, b in force.versions}.values())
+        self._tell_counted({id(b): b.program for _, force in tasks for _, b in force.versions}.values())
 
     def add(self, counters: Mapping[tuple[str, ...], int]) -> None:
         for key, count in counters.items():
@@ -110,13 +110,20 @@ class Gauges:
             for state, count in counts.items():
                 self._ports.meter.set("correlator_rules", count, state=state)
 
-    def _tell_mismatches(self, programs: Iterable[Program]) -> None:
-        counted: Counter[str] = Counter()
-        for program in programs:
-            if isinstance(program, RuleProgram):
-                counted.update(program.mismatches)
-        for rule, count in counted.items():
-            if count > self._mismatches.get(rule, 0):
-                more = count - self._mismatches.get(rule, 0)
-                self._ports.meter.add("correlator_rule_type_mismatches_total", more, rule_id=rule)
-        self._mismatches = dict(counted)
+    def _tell_counted(self, programs: Iterable[Program]) -> None:
+        """What programs count by rule."""
+        of_rules = [program for program in programs if isinstance(program, RuleProgram)]
+        for name, counts in _COUNTED.items():
+            counted: Counter[str] = Counter()
+            for program in of_rules:
+                counted.update(counts(program))
+            told, self._told[name] = self._told[name], dict(counted)
+            for rule, count in counted.items():
+                if count > told.get(rule, 0):
+                    self._ports.meter.add(name, count - told.get(rule, 0), rule_id=rule)
+
+
+_COUNTED: dict[str, Callable[[RuleProgram], Mapping[str, int]]] = {
+    "correlator_rule_type_mismatches_total": lambda program: program.mismatches,
+    "correlator_rule_inert_total": lambda program: program.inert,
+}

@@ -85,6 +85,11 @@ _TABLE: tuple[Metric, ...] = (
         "Verdicts not told because a feed stayed incomplete.",
         "rule_id",
     ),
+    _counter(
+        "rule_inert_total",
+        "Events at which a rule held, but what it requires is not there at the site.",
+        "rule_id",
+    ),
     _counter("alerts_total", "Changes published: create, update, close.", "rule_id", "severity", "activity"),
     _counter(
         "shadow_alerts_total",

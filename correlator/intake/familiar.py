@@ -30,6 +30,7 @@ from correlator.intake.people import Namespace, People, canonical
 from correlator.intake.places import Sites
 from correlator.intake.turns import Turns
 from correlator.record import Record, Reject
+from correlator.timeline.raw import with_record
 
 KNOWN_MAX = 20_000  # combinations of shared values of a feed
 SHAPES_MAX = 5_000  # shapes of one such combination
@@ -76,6 +77,12 @@ class Familiar:
         decoded = self._feed.decode(record)
         if isinstance(decoded, Reject):
             return decoded
+        event = self._event(decoded, record, arrival_ms)
+        if self._feed.raw and isinstance(event, Event):
+            return with_record(event, decoded, self._feed.raw)
+        return event
+
+    def _event(self, decoded: Decoded, record: Record, arrival_ms: int) -> Event | Heartbeat | Reject | None:
         try:
             key, own = self._take(decoded, record)
             known = self._known.get(key)

@@ -16,6 +16,7 @@
     fields:                       # the names of `canonical.CANONICAL`
       credential.id: badge_id
       access.outcome: {path: outcome, convert: {enum: {GRANTED: granted, DENIED: denied}}}
+    raw: [Channel, event.code]    # fields of the record to keep for rules, or true: all. Default: none
     samples: ...                  # records and what they must become: `samples.py`
 
 Values are those of `values.py`: a path, joined paths or a constant, and converters.
@@ -53,6 +54,7 @@ from correlator.intake.samples import Sample, SampleResult, read_samples, run_sa
 from correlator.intake.values import Reading, Value, make_take, read_value
 from correlator.problem import Lines, Path, Problem
 from correlator.record import Record, Reject
+from correlator.timeline.raw import ALL
 from correlator.timeline.settings import FeedTiming
 
 OFFSET = "offset"
@@ -72,6 +74,7 @@ _KEYS = (
     "zone",
     "timing",
     "fields",
+    "raw",
     "samples",
 )
 _DURATIONS = (
@@ -102,6 +105,7 @@ class Feed(msgspec.Struct, frozen=True):
     plan: Plan
     map_decoded: Map
     samples: tuple[Sample, ...] = ()
+    raw: frozenset[str] = frozenset()  # names of the record's own fields that are kept, or `ALL`
 
     def map(self, record: Record) -> Mapped | Heartbeat | Reject | None:
         """The event or heartbeat of *record*, None if it is ignored; or why it cannot be used. Total."""
@@ -128,13 +132,14 @@ def parse_feed(
     kinds, kind = _kinds(fields, reading)
     plan = _plan(fields, name, (kinds, kind), reading)
     timing = _timing(fields, FeedTiming(name, kinds[0], topic))
+    raw = _raw(fields)
     samples = read_samples(fields, wire, topic, schemas)
     if not samples:
         report.problems.append(lines.problem((), "no samples: nothing tests this feed", "warning"))
     if plan is None or report.has_errors:
         return None, report.problems
     decode = make_decoder(wire, schemas)
-    feed = Feed(name, topic, kinds[0], kinds, timing, decode, plan, make_map(plan), samples)
+    feed = Feed(name, topic, kinds[0], kinds, timing, decode, plan, make_map(plan), samples, raw)
     return feed, report.problems
 
 
@@ -295,6 +300,13 @@ def _field_rows(feed: Fields, kinds: tuple[Kind, ...], reading: Reading) -> tupl
         message = "without login.logon_type or login.is_interactive no login counts as interactive"
         reading.report.problems.append(reading.lines.problem(("fields",), message, "warning"))
     return tuple(rows)
+
+
+def _raw(feed: Fields) -> frozenset[str]:
+    written = feed.value("raw")
+    if isinstance(written, bool):
+        return frozenset({ALL} if written else ())
+    return frozenset(name for _, name in feed.texts("raw"))
 
 
 # ----------------------------------------------------------------------- timing

@@ -46,6 +46,7 @@ from correlator.intake.places import Sites
 from correlator.intake.route import route
 from correlator.intake.turns import Turns
 from correlator.record import Record, Reject
+from correlator.timeline.raw import with_record
 from correlator.timeline.settings import FeedTiming
 
 SOURCES_EVERY_MS = SECOND_MS  # of arrival, between two statements about the sources of one input
@@ -233,7 +234,11 @@ class Intake:
         mapped = self._settled(feed.map(record), FOREVER)
         if isinstance(mapped, Mapped):
             state.stated_ms = arrival(mapped.time_ms, clock_ms, state.stated_ms)
-        return self._normalised(mapped, state.stated_ms, self._timeliness(feed))
+        event = self._normalised(mapped, state.stated_ms, self._timeliness(feed))
+        if isinstance(event, Event) and isinstance(feed, Feed) and feed.raw:
+            decoded = feed.decode(record)
+            return event if isinstance(decoded, Reject) else with_record(event, decoded, feed.raw)
+        return event
 
     def _way(self, feed: FeedMap) -> Way:
         """From a record and its arrival to its event: the short way where there is one."""

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from correlator.event import Event, Kind, Shape
 from correlator.timeline import passback, presence, travel
+from correlator.timeline.fields import FIELDS
 from correlator.timeline.habits import WARM_DAYS, as_of
 from correlator.timeline.observation import Observation
 from correlator.timeline.travel import Starts
@@ -21,6 +22,9 @@ _OF_ONE_KIND: dict[str, Kind] = {"access.": "access", "login.": "login", "door.a
 
 def why_absent(observation: Observation, name: str) -> str:
     """Why the field *name* has no value in *observation*."""
+    if name not in FIELDS:
+        has = "the source's record does not have it, or has it without a value"
+        return has if observation.event.raw is not None else "the feed keeps nothing of its records (raw)"
     for prefix, kind in _OF_ONE_KIND.items():
         if name.startswith(prefix) and observation.event.kind != kind:
             return f"events of kind {observation.event.kind} have no {name}"

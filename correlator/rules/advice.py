@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
 
 from correlator.event import DAY_MS, KINDS
@@ -10,9 +10,10 @@ from correlator.problem import Path
 from correlator.rules.check import kinds_of
 from correlator.rules.correlation import ENTITY_FIELDS, ORDER, Section
 from correlator.rules.draft import Draft
-from correlator.rules.impossible import impossible, odd_values
+from correlator.rules.impossible import Found, impossible, odd_values
 from correlator.rules.rule import Correlation, Rule, fingerprint_of
 from correlator.rules.tidy import oddities
+from correlator.rules.vendor import Names
 
 _UNHEARD = ("suppress", "retract", "severity", "evidence", "any_age")  # keys that only alerts have use for
 
@@ -25,12 +26,16 @@ def advise(draft: Draft, rule: Rule, today: date, *, is_heard: bool) -> None:
         found = [*impossible(rule.condition), *odd_values(rule.condition)]
         if kinds_of(rule.condition) == frozenset(KINDS):
             found.append((None, "says no event.kind: it is tried on events of every kind"))
-        for leaf, message in found:
-            lines, path = draft.place(leaf) if leaf is not None else (draft.lines, ("detection",))
-            draft.problems.append(lines.problem(path, message, "warning"))
+        _say_of_lines(draft, found)
     if rule.correlation is not None and draft.section is not None:
         for path, message in _of_correlation(rule.correlation, draft.section):
             draft.warn(("correlation", *path), message)
+
+
+def _say_of_lines(draft: Draft, found: Iterable[Found]) -> None:
+    for leaf, message in found:
+        lines, path = draft.place(leaf) if leaf is not None else (draft.lines, ("detection",))
+        draft.problems.append(lines.problem(path, message, "warning"))
 
 
 def advise_drafts(drafts: Sequence[Draft], today: date) -> None:
@@ -38,6 +43,21 @@ def advise_drafts(drafts: Sequence[Draft], today: date) -> None:
     for draft in drafts:
         for path, message in oddities(draft, today):
             draft.warn(path, message)
+        if draft.has_errors:  # what can be said of its lines is said, too
+            for leaf in draft.places:
+                _say_of_lines(draft, odd_values(leaf))
+
+
+def advise_names(drafts: Sequence[Draft], names: Names) -> None:
+    """Of each name that is no field of the reference, where it is first used, what should be known."""
+    for draft in drafts:
+        said = set[str]()
+        for leaf in draft.places:
+            for name in leaf.reads():
+                if name in names and not names.is_ours(name) and name not in said and names.advice(name):
+                    said.add(name)
+                    lines, path = draft.place(leaf)
+                    draft.problems.append(lines.problem(path, names.advice(name), "warning"))
 
 
 def advise_together(drafts: Sequence[Draft], rules: Sequence[Rule]) -> None:

@@ -1,5 +1,5 @@
 """The `correlator:` block of a rule: what Sigma lacks. Unknown keys are errors, for a misspelt one would
-be silent, and so are keys that this version reads but does not act on yet.
+be silent.
 
 Reads mappings, says what is wrong where, and answers with a `Block`. What needs the field table is checked
 in `check`. Its keys are those of the table in `schema`.
@@ -12,20 +12,16 @@ from datetime import date
 
 import msgspec
 
-from correlator.event import HOUR_MS, KINDS, MINUTE_MS, EntityKind, Kind
+from correlator.event import DAY_MS, HOUR_MS, KINDS, MINUTE_MS, EntityKind, Kind
 from correlator.problem import Lines, Path, Problem
 from correlator.rules.reading import Reader
+from correlator.rules.requires import Requires
 from correlator.rules.rule import Severity
 from correlator.rules.schema import ENTITIES, FEEDS, LEVELS, MODES, TABLE
+from correlator.timeline.program import Budget
 
 SUPPRESS_MS = HOUR_MS  # of a detection rule that does not say; a correlation's is its timespan
 MAX_WAIT_MS = 15 * MINUTE_MS
-
-_WAITING = {  # what is read, and refused because nothing acts on it yet
-    "budget": "budgets are not kept by this version: leave it out, and suppress instead",
-    "risk": "risk is not added up by this version: leave it out",
-    "requires": "is not looked at by this version: leave it out; what is needed must be tested in the rule",
-}
 
 
 class SettleSection(msgspec.Struct):
@@ -69,6 +65,9 @@ class Block(msgspec.Struct):
     owner: str = ""
     review_by: date | None = None
     expires: Expiry | None = None
+    budget: Budget | None = None
+    risk: int = 0
+    requires: Requires | None = None
     tests: object = None
     keys: frozenset[str] = frozenset()  # that are there, right or wrong
 
@@ -184,25 +183,27 @@ def _expires(reader: Reader, block: Block, found: object, path: Path) -> None:
         block.expires = Expiry(on, reason, owner)
 
 
-def _budget(reader: Reader, _: Block, found: object, path: Path) -> None:
-    section = reader.mapping(found, path, ("entities", "per"))
-    reader.number(section.get("entities"), (*path, "entities"), 1, 1_000_000)
-    reader.duration(section.get("per"), (*path, "per"), at_least_ms=1)
-    reader.say(path, _WAITING["budget"])
+def _budget(reader: Reader, block: Block, found: object, path: Path) -> None:
+    section = reader.mapping(found, path, ("alerts", "per"))
+    alerts = reader.number(section.get("alerts"), (*path, "alerts"), 1, 1_000)
+    per_ms = reader.duration(section.get("per"), (*path, "per"), at_least_ms=1)
+    if per_ms is not None and per_ms > DAY_MS:
+        reader.say((*path, "per"), "is longer than a day: alerts are counted from the start of the UTC day")
+    elif alerts is not None and per_ms is not None:
+        block.budget = Budget(alerts, per_ms)
 
 
-def _risk(reader: Reader, _: Block, found: object, path: Path) -> None:
-    reader.number(found, path, 0, 100)
-    reader.say(path, _WAITING["risk"])
+def _risk(reader: Reader, block: Block, found: object, path: Path) -> None:
+    block.risk = reader.number(found, path, 0, 100) or 0
 
 
-def _requires(reader: Reader, _: Block, found: object, path: Path) -> None:
+def _requires(reader: Reader, block: Block, found: object, path: Path) -> None:
     section = reader.mapping(found, path, ("feeds", "exit_reads", "warm_model"))
-    for at, feed in enumerate(reader.texts(section.get("feeds", []), (*path, "feeds"))):
+    named = reader.texts(section.get("feeds", []), (*path, "feeds"))
+    for at, feed in enumerate(named):
         reader.choice(feed, (*path, "feeds", at), FEEDS)
-    for key in ("exit_reads", "warm_model"):
-        reader.truth(section.get(key, False), (*path, key))
-    reader.say(path, _WAITING["requires"])
+    exits, warm = (reader.truth(section.get(k, False), (*path, k)) for k in ("exit_reads", "warm_model"))
+    block.requires = Requires(tuple(kind for kind in KINDS if kind in named), exits, warm)
 
 
 _READERS: dict[str, Callable[[Reader, Block, object, Path], None]] = {

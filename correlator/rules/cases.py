@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from correlator.event import KINDS, SECOND_MS, Kind
 from correlator.problem import Path
 from correlator.rules.reading import Reader, nearest
-from correlator.rules.rule import Case, CaseCredential, CaseEvent, CaseMark, CasePerson
+from correlator.rules.rule import Case, CaseCredential, CaseEvent, CaseMark, CasePerson, RawValue
 from correlator.timeline.field import Field
 
 START = "2026-03-03T09:00:00+00:00"  # of a test that does not say: a Tuesday morning
@@ -69,6 +69,7 @@ SETTABLE: dict[str, tuple[str, str]] = {
 }
 
 _CASE = ("name", "expect", "expect_from", "expect_at", "start", "person", "events", "marks")
+_OF_AN_EVENT = ("offset", "arrives", "repeat")  # keys that are no fields
 _PERSON = ("type", "department", "home_site", "hired", "status", "credentials")
 _TYPES = {"str": (str,), "int": (int,), "float": (int, float), "bool": (bool,)}
 
@@ -169,22 +170,38 @@ def _event(reader: Reader, found: object, path: Path, fields: Mapping[str, Field
         delay_ms = (arrives_ms or 0) - (offset_ms or 0)
     every_ms, times = _repeat(reader, found, path)
     named: list[tuple[str, str | int | float | bool]] = []
+    raw: list[tuple[str, RawValue]] = []
     for name, value in found.items():
-        if name in {"offset", "arrives", "repeat"}:
+        if name in _OF_AN_EVENT:
             continue
-        if name not in SETTABLE:
-            derived = "is derived from events: write these" if name in fields else "is no field"
-            reader.say((*path, name), f"{name!r} {derived}{nearest(name, SETTABLE)}")
-        elif isinstance(value, str | int | float | bool) and _has_type(value, fields[name]):
+        if wrong := _wrong(name, value, fields):
+            reader.say((*path, name), wrong)
+        elif name in SETTABLE:
             named.append((name, value))
         else:
-            reader.say((*path, name), f"{name} must be {fields[name].value_type}")
-    if found.get("event.kind") not in KINDS[:3]:
-        reader.say(path, f"event.kind must be one of: {', '.join(KINDS[:3])}")
+            raw.append((name, tuple(value) if isinstance(value, list) else value))
+    if "event.kind" in found:
+        reader.choice(found["event.kind"], (*path, "event.kind"), KINDS[:3])
+    else:
+        reader.say(path, f"event.kind is missing, one of: {', '.join(KINDS[:3])}")
     if offset_ms is None:
         return []
     offsets = [offset_ms + every_ms * at for at in range(times)]
-    return [CaseEvent(o, o + delay_ms, tuple(named)) for o in offsets]
+    return [CaseEvent(o, o + delay_ms, tuple(named), tuple(raw)) for o in offsets]
+
+
+def _wrong(name: str, value: object, fields: Mapping[str, Field]) -> str:
+    """What is wrong with *name* having *value*, or nothing."""
+    if name in SETTABLE:
+        is_right = isinstance(value, str | int | float | bool) and _has_type(value, fields[name])
+        return "" if is_right else f"{name} must be {fields[name].value_type}"
+    near = nearest(name, _OF_AN_EVENT)
+    if name in fields and fields[name].value_type == "raw" and not near:
+        members = value if isinstance(value, list) else [value]
+        is_right = value is None or all(isinstance(member, str | int | float | bool) for member in members)
+        return "" if is_right else f"{name} must be a value, or a list of values"
+    derived = "is derived from events: write these" if name in fields and not near else "is no field"
+    return f"{name!r} {derived}{nearest(name, (*_OF_AN_EVENT, *SETTABLE))}"
 
 
 def _has_type(value: str | float | bool, field: Field) -> bool:

@@ -7,12 +7,10 @@ fire whenever the feed is a minute behind, so it must `settle`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from correlator.event import KINDS, EntityKind
 from correlator.problem import Path
 from correlator.rules.interpret import text_matches
-from correlator.rules.reading import Reader, nearest
+from correlator.rules.reading import Reader
 from correlator.rules.rule import (
     KEYWORDS,
     And,
@@ -34,6 +32,7 @@ from correlator.rules.rule import (
     Text,
     TimePart,
 )
+from correlator.rules.vendor import Names
 from correlator.timeline.field import Field
 
 TIME = "event.time_ms"  # the field that is a time
@@ -63,20 +62,18 @@ def kinds_of_base(base: Base) -> frozenset[str]:
     return kinds_of_correlation(base.correlation) if base.correlation is not None else frozenset()
 
 
-def name_problem(name: str, entity: EntityKind, fields: Mapping[str, Field]) -> str:
+def name_problem(name: str, entity: EntityKind, fields: Names) -> str:
     """Why *name* is no field that the timeline of *entity* has, or nothing."""
     field = fields.get(name)
     if field is None:
-        return f"unknown field {name!r}{nearest(name, fields)}"
+        return fields.unknown(name)
     if entity not in field.entities:
         has = " and ".join(field.entities)
         return f"{name} is a field of the entity {has}; this rule is evaluated on {entity}"
     return ""
 
 
-def check_name(
-    reader: Reader, name: str, path: Path, entity: EntityKind, fields: Mapping[str, Field]
-) -> bool:
+def check_name(reader: Reader, name: str, path: Path, entity: EntityKind, fields: Names) -> bool:
     """Is *name* a field that the timeline of *entity* has? Says why not."""
     problem = name_problem(name, entity, fields)
     if problem:
@@ -84,7 +81,7 @@ def check_name(
     return not problem
 
 
-def leaf_problems(leaf: Leaf, entity: EntityKind, fields: Mapping[str, Field]) -> list[str]:
+def leaf_problems(leaf: Leaf, entity: EntityKind, fields: Names) -> list[str]:
     """Fields of *leaf* that are not there, and what they cannot be asked."""
     found = [problem for name in leaf.reads() if (problem := name_problem(name, entity, fields))]
     if found or leaf.field == KEYWORDS:
@@ -93,8 +90,11 @@ def leaf_problems(leaf: Leaf, entity: EntityKind, fields: Mapping[str, Field]) -
     return [message for test in leaf.tests if (message := _mismatch(test, field, fields))]
 
 
-def _mismatch(test: Test, field: Field, fields: Mapping[str, Field]) -> str:
+def _mismatch(test: Test, field: Field, fields: Names) -> str:
     """Why *test* can never hold of *field*, or nothing."""
+    others = [fields[test.field]] if isinstance(test, Refers) else []
+    if any(each.value_type == "raw" for each in (field, *others)):
+        return ""
     is_text, is_number = field.value_type == "str", field.value_type in {"int", "float"}
     has = f"{field.name} is {_NAMES[field.value_type]}"
     match test:
@@ -125,9 +125,7 @@ _NAMES = {"str": "text", "int": "a number", "float": "a number", "bool": "true o
 _NUMBERS = ("int", "float")
 
 
-def settle_problems(
-    condition: Condition, settle: Settle | None, fields: Mapping[str, Field]
-) -> list[tuple[Leaf, str]]:
+def settle_problems(condition: Condition, settle: Settle | None, fields: Names) -> list[tuple[Leaf, str]]:
     """Conclusions from what another feed did not say that are not settled on that feed."""
     kinds, found = kinds_of(condition), list[tuple[Leaf, str]]()
     for leaf in _downward(condition, is_negated=False):

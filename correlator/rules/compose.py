@@ -20,7 +20,7 @@ from correlator.rules.logic import BadLogic, clauses
 from correlator.rules.reading import Reader, nearest, spell
 from correlator.rules.rule import Base, Condition, Correlation, Leaf, Settle, bases_of, leaves
 from correlator.rules.schema import FEEDS
-from correlator.timeline.field import Field
+from correlator.rules.vendor import Names
 
 BASES_MAX = 200  # rules that a correlation counts, nested ones included
 NESTED_MAX = 10  # levels
@@ -31,7 +31,7 @@ class Known(msgspec.Struct, frozen=True):
     """What a rule may refer to, and how long it may look."""
 
     rules: Mapping[str, Draft]
-    fields: Mapping[str, Field]
+    fields: Names
     horizon_ms: int
 
 
@@ -52,7 +52,7 @@ def _say_once(draft: Draft, leaf: Leaf, message: str) -> None:
         draft.problems.append(problem)
 
 
-def check_lines(draft: Draft, fields: Mapping[str, Field]) -> None:
+def check_lines(draft: Draft, fields: Names) -> None:
     """Fields and types of the lines of *draft* that can be read, where its condition is not checked as a
     whole: for whatever entity has the field.
     """
@@ -64,12 +64,27 @@ def check_lines(draft: Draft, fields: Mapping[str, Field]) -> None:
 
 
 def check_references(draft: Draft, known: Known) -> None:
-    """Rules that a correlation names, where its section has other errors."""
-    section = draft.document.get("correlation")
-    named = section.get("rules") if isinstance(section, dict) else None
-    for at, name in enumerate(named if isinstance(named, list) else ()):
-        if isinstance(name, str) and find(name, known.rules) is None:
-            draft.say(("correlation", "rules", at), f"there is no rule {name!r}{nearest(name, known.rules)}")
+    """Rules and fields that a correlation names, where its section has other errors."""
+    found = draft.document.get("correlation")
+    section = found if isinstance(found, dict) else {}
+    for path, name in _texts(section.get("rules"), ("correlation", "rules")):
+        if find(name, known.rules) is None:
+            draft.say(path, f"there is no rule {name!r}{nearest(name, known.rules)}")
+    aliases, condition = section.get("aliases"), section.get("condition")
+    fields = _texts(section.get("group-by"), ("correlation", "group-by"))
+    if isinstance(condition, dict):
+        fields += _texts(condition.get("field"), ("correlation", "condition", "field"))
+    for path, name in fields:
+        if name not in known.fields and not (isinstance(aliases, dict) and name in aliases):
+            draft.say(path, known.fields.unknown(name))
+
+
+def _texts(found: object, path: Path) -> list[tuple[Path, str]]:
+    """The texts of a list, or of one text, each with its path."""
+    if isinstance(found, str):
+        return [(path, found)]
+    listed = found if isinstance(found, list) else []
+    return [((*path, at), text) for at, text in enumerate(listed) if isinstance(text, str)]
 
 
 def mark_counted(drafts: list[Draft], targets: Mapping[str, Draft]) -> None:
@@ -103,11 +118,13 @@ def correlate(
     bases = tuple(
         base for d in drafts if (base := _base(reader, d, section, entity, known, depth)) is not None
     )
-    if len(bases) != len(section.rules):
+    clauses = _clauses(reader, section, known)
+    if clauses is None or len(bases) != len(section.rules):
         return entity, None
-    correlation = _with_clauses(reader, section, drafts, bases, known)
+    thresholds = () if clauses else section.thresholds
+    correlation = Correlation(section.type, bases, section.timespan_ms, thresholds, clauses)
     most = STEPS_MAX if section.type == "temporal_ordered" else BASES_MAX
-    if len(bases) > most or (correlation is not None and len(bases_of(correlation)) > BASES_MAX):
+    if len(bases) > most or len(bases_of(correlation)) > BASES_MAX:
         reader.say((*path, "rules"), f"are more than {most}, nested ones included")
         return entity, None
     return entity, correlation
@@ -179,7 +196,7 @@ def _base(  # noqa: PLR0917
             if find(reference, known.rules) is base:
                 check_name(reader, field, ("correlation", "aliases", name, reference), entity, known.fields)
                 return field
-        if aliased and name not in known.fields:
+        if aliased and not known.fields.is_ours(name):
             reader.say(("correlation", "aliases", name), f"names no field of the rule {base.name!r}")
         else:
             check_name(reader, name, path, entity, known.fields)
@@ -190,7 +207,7 @@ def _base(  # noqa: PLR0917
     values = tuple(named(n, ("correlation", "condition", "field")) for n in section.fields)
     if section.type in {"value_sum", "value_avg"}:
         for name in values:
-            if name in known.fields and known.fields[name].value_type not in {"int", "float"}:
+            if name in known.fields and known.fields[name].value_type not in {"int", "float", "raw"}:
                 reader.say(
                     ("correlation", "condition", "field"), f"{name} is not a number: nothing to add up"
                 )
@@ -222,30 +239,30 @@ def _nested(  # noqa: PLR0917
 # --------------------------------------------------------- temporal conditions
 
 
-def _with_clauses(
-    reader: Reader, section: Section, drafts: list[Draft], bases: tuple[Base, ...], known: Known
-) -> Correlation | None:
-    """The correlation, with the steps that a temporal one needs."""
-    steps: tuple[tuple[int, ...], ...] = ()
-    if section.logic:
-        path: Path = ("correlation", "condition")
-        try:
-            steps = clauses(section.logic, lambda name: _index(name, drafts, known.rules))
-        except BadLogic as error:
-            reader.say(path, str(error))
-            return None
-        if message := _wrong_steps(section, steps, len(bases)):
-            reader.say(path, message)
-            return None
-    elif section.type == "temporal_ordered" or (section.type in TEMPORAL and not section.thresholds):
-        steps = (tuple(range(len(bases))),)
-    thresholds = () if steps else section.thresholds
-    return Correlation(section.type, bases, section.timespan_ms, thresholds, steps)
+def _clauses(reader: Reader, section: Section, known: Known) -> tuple[tuple[int, ...], ...] | None:
+    """The steps that a temporal correlation needs, () for others; None where its condition is wrong."""
+    if not section.logic:
+        needs_all = section.type == "temporal_ordered" or not section.thresholds
+        return (tuple(range(len(section.rules))),) if section.type in TEMPORAL and needs_all else ()
+    path: Path = ("correlation", "condition")
+    try:
+        steps = clauses(section.logic, lambda name: _index(name, section, known.rules))
+    except BadLogic as error:
+        reader.say(path, str(error))
+        return None
+    if message := _wrong_steps(section, steps, len(section.rules)):
+        reader.say(path, message)
+        return None
+    return steps
 
 
-def _index(name: str, drafts: list[Draft], targets: Mapping[str, Draft]) -> int | None:
-    found = find(name, targets)
-    return next((at for at, draft in enumerate(drafts) if draft is found), None)
+def _index(name: str, section: Section, targets: Mapping[str, Draft]) -> int | None:
+    """Which of the rules that *section* counts is meant by *name*."""
+    meant = find(name, targets)
+    for at, reference in enumerate(section.rules):
+        if reference == name or (meant is not None and find(reference, targets) is meant):
+            return at
+    return None
 
 
 def _wrong_steps(section: Section, steps: tuple[tuple[int, ...], ...], count: int) -> str:

@@ -17,6 +17,7 @@ from correlator.rules.correlation import Section, read_correlation
 from correlator.rules.detection import Detection
 from correlator.rules.reading import Reader, nearest
 from correlator.rules.rule import Condition, Leaf, Written
+from correlator.rules.schema import LEVELS
 from correlator.rules.values import Lists
 
 Document = tuple[object, Lines]
@@ -27,6 +28,10 @@ _META = {
     "FalsePositives": "falsepositives",
     "Value": "tags",
     "Tag": "tags",
+}
+_CHOICES: dict[str, tuple[str, ...]] = {
+    "level": LEVELS,
+    "status": ("stable", "test", "experimental", "deprecated", "unsupported"),
 }
 _RULES = {"correlation", "filter", "detection"}  # one of these is in every rule
 _SECTIONS = {"correlation", "correlator", "generate", "filter", "detection"}
@@ -142,14 +147,21 @@ def _check_meta(document: dict[str, object], lines: Lines) -> list[Problem]:
         errors: Sequence[Exception] = SigmaRule.from_dict(meta, collect_errors=True).errors
     except Exception as error:  # noqa: BLE001 - pySigma raises whatever a wrong type leads to
         errors = [error]
-    return problems + [_of_sigma(error, lines) for error in errors]
+    return problems + [_of_sigma(error, document, lines) for error in errors]
 
 
-def _of_sigma(error: Exception, lines: Lines) -> Problem:
+def _of_sigma(error: Exception, document: Mapping[str, object], lines: Lines) -> Problem:
     if not isinstance(error, SigmaError):
         return lines.problem((), f"is no Sigma rule: {error}")
     kind = type(error).__name__.removeprefix("Sigma").removesuffix("Error")
     key = _META.get(kind, kind.lower())
+    said = document.get(key)
+    if key in _CHOICES and isinstance(said, str):
+        near = nearest(said.lower(), _CHOICES[key])
+        return lines.problem((key,), f"must be one of: {', '.join(_CHOICES[key])}{near}")
+    if kind == "Value" and isinstance(said, list):
+        at = next((at for at, tag in enumerate(said) if "." not in str(tag)), 0)
+        return lines.problem((key, at), f"{said[at]!r} has no namespace, as in attack.t1078")
     return lines.problem((key,), str(error))
 
 

@@ -18,6 +18,7 @@ from typing import Literal, NamedTuple
 from correlator.rules.interpret import compile_regex, holds, text_matches
 from correlator.rules.keywords import KEYWORD_FIELDS
 from correlator.rules.loads import EASY, GUARDED, Holds, holds_of, sort_of
+from correlator.rules.members import is_of_records
 from correlator.rules.needle import needle_of
 from correlator.rules.rule import (
     KEYWORDS,
@@ -107,7 +108,10 @@ class Emitter:
 
     def leaf(self, leaf: Leaf, number: int) -> Piece:
         if leaf.field == KEYWORDS:
-            return self._keywords(leaf, number)
+            kept, piece = self.interpreted(leaf, number).source, self._keywords(leaf, number)
+            return piece._replace(source=f"({piece.source} if event.raw is None else {kept})")
+        if is_of_records(leaf):
+            return self._of_records(leaf, number)
         holds = holds_of(leaf.field)
         if holds is None or not all(_is_translated(test, leaf.field, holds) for test in leaf.tests):
             return self._addresses(leaf, number) or self.interpreted(leaf, number)
@@ -122,6 +126,13 @@ class Emitter:
         result = f"not {typed.source}" if leaf.is_negated else typed.source
         source = f"({_absent(leaf)} if {first} is None else {result} if {_IS[holds].format(name)} else {odd})"
         return Piece(source, cost, is_steady=False)
+
+    def _of_records(self, leaf: Leaf, number: int) -> Piece:
+        """Nothing is counted of fields that have no type. Most events carry no record, and are done soon."""
+        source = self.interpreted(leaf, number).source
+        if not any(name in FIELDS for name in leaf.reads()):
+            source = f"({_absent(leaf)} if event.raw is None else {source})"
+        return Piece(source, _INTERPRETED_COST, is_steady=True)
 
     def _keywords(self, leaf: Leaf, number: int) -> Piece:
         """Each test may hold of another text. Values of unexpected types are not counted."""
@@ -148,7 +159,8 @@ class Emitter:
 
     def _addresses(self, leaf: Leaf, number: int) -> Piece | None:
         """A test of networks: what is no address is of an unexpected type."""
-        if leaf.field not in GUARDED or not all(isinstance(test, Cidr) for test in leaf.tests):
+        is_text = leaf.field in GUARDED and holds_of(leaf.field) == "text"
+        if not is_text or not all(isinstance(test, Cidr) for test in leaf.tests):
             return None
         written = self._written(leaf, is_needed=True)
         first, name = self._once(f"{leaf.field} as an address", f"{self.constant(_address)}({written})")

@@ -29,6 +29,7 @@ from correlator.rules.rule import (
 from correlator.timeline.fields import value
 from correlator.timeline.live import Scalar
 from correlator.timeline.observation import Observation
+from correlator.timeline.raw import as_text, kept_of
 
 BLAMED_MAX = 6  # lines that are blamed for one miss
 
@@ -179,6 +180,7 @@ def _other_side(refers: Refers, observation: Observation, why: Why) -> str:
 
 def _keywords_note(leaf: Leaf, observation: Observation) -> str:
     texts = {name: found for name in KEYWORD_FIELDS if (found := value(observation, name)) is not None}
+    texts |= {name: ", ".join(map(as_text, found)) for name, found in kept_of(observation).items()}
     hit = [
         name for name, found in texts.items() if any(test_holds(t, found, observation) for t in leaf.tests)
     ]

@@ -16,6 +16,7 @@ from correlator.rules.rule import Case
 from correlator.timeline.field import Field
 
 KEY = "rsigma.exemplars"
+KIND = "login"  # of an event that does not say, as those of other engines do not
 
 _SHAPE = "an exemplar has a name, expect, and event or events: [{offset: 0s, event: {…}}]"
 _KEYS = ("name", "expect", "event", "events")
@@ -33,10 +34,12 @@ def read_exemplars(
     if not isinstance(found, list):
         reader.say(path, "must be a list of exemplars")
         return ()
-    return gather(reader, list(_tests(reader, found, path)), fields, others)
+    return gather(reader, list(_tests(reader, found, path, fields)), fields, others)
 
 
-def _tests(reader: Reader, found: Sequence[object], path: Path) -> Iterator[tuple[Path, object]]:
+def _tests(
+    reader: Reader, found: Sequence[object], path: Path, fields: Mapping[str, Field]
+) -> Iterator[tuple[Path, object]]:
     """Those of *found* that can be run, in the shape of our tests."""
     for at, one in enumerate(found):
         place = (*path, at)
@@ -44,7 +47,9 @@ def _tests(reader: Reader, found: Sequence[object], path: Path) -> Iterator[tupl
         if events is None:
             reader.say(place, _SHAPE)
             continue
-        foreign = dict.fromkeys(name for event in events for name in event if name not in _WRITTEN)
+        foreign = dict.fromkeys(
+            n for event in events for n in event if n not in _WRITTEN and _is_derived(n, fields)
+        )
         if foreign:
             reader.warn(place, f"is not run here: a test of ours cannot write {', '.join(foreign)}")
             continue
@@ -56,6 +61,10 @@ def _tests(reader: Reader, found: Sequence[object], path: Path) -> Iterator[tupl
 
 
 _WRITTEN = {*SETTABLE, "offset"}
+
+
+def _is_derived(name: str, fields: Mapping[str, Field]) -> bool:
+    return name not in fields or fields[name].value_type != "raw"
 
 
 def _events(exemplar: Mapping[str, object]) -> list[dict[str, object]] | None:
@@ -70,7 +79,7 @@ def _events(exemplar: Mapping[str, object]) -> list[dict[str, object]] | None:
         if not isinstance(one, dict) or not isinstance(event, dict) or not one.keys() <= {"offset", "event"}:
             return None
         offset = one.get("offset", "0s")
-        events.append({"offset": "0s" if offset == 0 else offset, **_dotted(event)})
+        events.append({"offset": "0s" if offset == 0 else offset, "event.kind": KIND, **_dotted(event)})
     return events
 
 

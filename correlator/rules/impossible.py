@@ -211,6 +211,7 @@ def _numbers(name: str, tests: Sequence[Test], *, is_whole: bool) -> list[float]
     named += [float(t.value) for t in tests if isinstance(t, Same) and not isinstance(t.value, bool)]
     ordered = sorted(named)
     tried = {n + d for n in ordered for d in (-1.0, 0.0, 1.0)} | {(a + b) / 2 for a, b in pairwise(ordered)}
+    tried.add(low if low > -inf else 0.0)  # where the lines name no number, any will do
     if is_whole:
         tried = {float(near(n)) for n in tried for near in (floor, ceil)}
     return sorted(n for n in tried if low <= n <= high)

@@ -7,6 +7,7 @@ compared with.
 - Values of another type than the test asks for do not match; their fields are reported to the caller, who
   counts.
 - Times are read in UTC.
+- Fields of a source's own record have several values and no declared type: `members`.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import re2
 
 from correlator.event import SECOND_MS
 from correlator.rules.keywords import KEYWORD_FIELDS
+from correlator.rules.members import is_of_records, leaf_holds_of_records
 from correlator.rules.rule import (
     DASH,
     KEYWORDS,
@@ -44,6 +46,7 @@ from correlator.rules.rule import (
 from correlator.timeline.fields import value
 from correlator.timeline.live import Scalar
 from correlator.timeline.observation import Observation
+from correlator.timeline.raw import as_text, kept_of
 
 DASHES = "-/–—―"
 TIME_MAX_MS = 253_402_300_800_000  # the year 10000: what is later is no time
@@ -80,6 +83,8 @@ def witnesses(condition: Condition, observation: Observation) -> list[str]:
 def leaf_holds(leaf: Leaf, observation: Observation, mismatched: list[str]) -> bool:
     if leaf.field == KEYWORDS:
         return _keywords_hold(leaf, observation)
+    if is_of_records(leaf):
+        return leaf_holds_of_records(leaf, observation, test_holds)
     found = value(observation, leaf.field)
     results = [test_holds(test, found, observation) for test in leaf.tests]
     if None in results:
@@ -92,7 +97,8 @@ def leaf_holds(leaf: Leaf, observation: Observation, mismatched: list[str]) -> b
 
 def _keywords_hold(leaf: Leaf, observation: Observation) -> bool:
     """Is any keyword (or is each of them) in some text of the event?"""
-    texts = [value(observation, name) for name in KEYWORD_FIELDS]
+    texts: list[Scalar] = [value(observation, name) for name in KEYWORD_FIELDS]
+    texts += [as_text(member) for found in kept_of(observation).values() for member in found]
     results = [any(test_holds(test, found, observation) for found in texts) for test in leaf.tests]
     return (all(results) if leaf.needs_all else any(results)) != leaf.is_negated
 

@@ -9,12 +9,13 @@ problems, never an exception. A rule with an error is left out, and so is what r
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import date
+from typing import Any
 
 from correlator.event import DAY_MS, EntityKind
 from correlator.problem import Problem
-from correlator.rules.advice import advise, advise_drafts, advise_together
+from correlator.rules.advice import advise, advise_drafts, advise_names, advise_together
 from correlator.rules.block import SUPPRESS_MS
 from correlator.rules.cases import read_cases
 from correlator.rules.check import check_name
@@ -34,6 +35,7 @@ from correlator.rules.reading import Reader, nearest, spell
 from correlator.rules.rule import Case, Rule, Settle, SeverityBy
 from correlator.rules.schema import LEVELS
 from correlator.rules.values import Lists
+from correlator.rules.vendor import Names
 from correlator.timeline.field import Field
 from correlator.timeline.fields import FIELDS
 
@@ -45,14 +47,16 @@ def load_rules(
     fields: Mapping[str, Field] = FIELDS,
     *,
     lists: Lists | None = None,
+    kept: Collection[str] | None = None,
     horizon_ms: int = DAY_MS,
     today: date | None = None,
 ) -> tuple[list[Rule], list[Problem]]:
     """Rules in order of id, and all problems in order of file and line.
 
-    *lists*: the values of `|expand`, by name. *horizon_ms*: how far the timeline goes back. With *today*
-    also what a reviewer would say then, as warnings: rules without tests, conditions that cannot hold, late
-    reviews, exceptions that have expired.
+    *lists*: the values of `|expand`, by name. *kept*: names that feeds keep of their sources' own
+    records, None where that is not known (`vendor`). *horizon_ms*: how far the timeline goes back.
+    With *today* also what a reviewer would say then, as warnings: rules without tests, conditions that
+    cannot hold, late reviews, exceptions that have expired.
 
     With any problem that is an error the rules must not be used: a base rule may be missing among them.
     """
@@ -62,10 +66,15 @@ def load_rules(
     mark_counted(drafts, targets)
     _put_beside(drafts, targets)
     apply_filters(drafts, targets, today)
-    known = Known(targets, fields, horizon_ms)
+    names = Names(fields, kept)
+    known = Known(targets, names, horizon_ms)
     rules = [rule for draft in drafts if (rule := _build(draft, known, today)) is not None]
+    for draft in drafts:
+        if draft.is_filter:
+            check_lines(draft, names)
     if today is not None:
         advise_drafts(drafts, today)
+        advise_names(drafts, names)
         advise_together(drafts, rules)
     problems = sorted({problem for draft in drafts for problem in draft.problems})
     return sorted(rules, key=lambda rule: rule.id), problems
@@ -126,7 +135,6 @@ def _build(draft: Draft, known: Known, today: date | None) -> Rule | None:
     draft.problems += reader.problems
     if draft.has_errors or (draft.condition is None and correlation is None):
         return None
-    block = draft.block
     rule = Rule(
         id=draft.id,
         name=draft.name,
@@ -137,31 +145,42 @@ def _build(draft: Draft, known: Known, today: date | None) -> Rule | None:
         correlation=correlation,
         settle=settle,
         severity_by=severity_by,
-        suppress_ms=suppress_ms if block.suppress_ms is None else block.suppress_ms,
-        may_retract=block.may_retract,
-        is_any_age=block.is_any_age,
-        is_alerting=is_heard and block.mode != "off",
-        is_shadow=block.mode == "shadow",
-        evidence=block.evidence,
-        description=draft.text("description"),
-        status=draft.text("status"),
-        tags=draft.texts("tags"),
-        controls=block.controls,
-        owner=block.owner,
-        references=draft.texts("references"),
-        falsepositives=draft.texts("falsepositives"),
+        suppress_ms=suppress_ms if draft.block.suppress_ms is None else draft.block.suppress_ms,
+        is_alerting=is_heard and draft.block.mode != "off",
         cases=cases,
-        lines=tuple(draft.item_texts.values()),
-        searches=tuple(draft.searches.values()),
-        file=draft.lines.file,
-        line=draft.lines.at(())[0],
+        **_taken(draft),
     )
     if today is not None:
         advise(draft, rule, today, is_heard=is_heard)
     return rule
 
 
-def _cases(reader: Reader, draft: Draft, fields: Mapping[str, Field]) -> tuple[Case, ...]:
+def _taken(draft: Draft) -> dict[str, Any]:
+    """What a rule takes over from *draft* as it is."""
+    block = draft.block
+    return {
+        "may_retract": block.may_retract,
+        "is_any_age": block.is_any_age,
+        "is_shadow": block.mode == "shadow",
+        "budget": block.budget,
+        "risk": block.risk,
+        "requires": block.requires,
+        "evidence": block.evidence,
+        "description": draft.text("description"),
+        "status": draft.text("status"),
+        "tags": draft.texts("tags"),
+        "controls": block.controls,
+        "owner": block.owner,
+        "references": draft.texts("references"),
+        "falsepositives": draft.texts("falsepositives"),
+        "lines": tuple(draft.item_texts.values()),
+        "searches": tuple(draft.searches.values()),
+        "file": draft.lines.file,
+        "line": draft.lines.at(())[0],
+    }
+
+
+def _cases(reader: Reader, draft: Draft, fields: Names) -> tuple[Case, ...]:
     """The tests in the rule's block, its exemplars, and those in documents beside it."""
     cases: tuple[Case, ...] = ()
     if draft.block.tests is not None:
@@ -203,20 +222,21 @@ def _check_block(
     reader: Reader, draft: Draft, settle: Settle | None, entity: EntityKind, known: Known
 ) -> None:
     block, path = draft.block, ("correlator",)
-    for at, name in enumerate(block.evidence):
-        check_name(reader, name, (*path, "evidence", at), entity, known.fields)
+    for index, name in enumerate(block.evidence):
+        check_name(reader, name, (*path, "evidence", index), entity, known.fields)
     if block.is_any_age and (block.settle is not None or draft.section is not None):
         reader.say(
             (*path, "any_age"), "is for rules on a single event: not with settle, not on a correlation"
         )
     if "expires" in block.keys:
         reader.say((*path, "expires"), "is for filters: a rule is reviewed (review_by) or turned off (mode)")
-    if settle is None:
+    at_field = settle.at if settle is not None else block.settle.at if block.settle is not None else None
+    if at_field is None:
         return
     place = (*path, "settle", "at")
     if (
-        check_name(reader, settle.at, place, entity, known.fields)
-        and known.fields[settle.at].value_type != "str"
+        check_name(reader, at_field, place, entity, known.fields)
+        and known.fields[at_field].value_type != "str"
     ):
         reader.say(place, "must be the name of a field that holds a site, such as place.site")
 
@@ -243,7 +263,7 @@ def _severity_by(reader: Reader, draft: Draft, entity: EntityKind, known: Known)
 
 
 def _parse(text: str, value_type: str) -> str | float | bool:
-    if value_type == "str":
+    if value_type in {"str", "raw"}:
         return text.lower()
     if value_type == "bool":
         if text.lower() not in {"true", "false"}:

@@ -16,14 +16,17 @@ from correlator.rules.check import TIME, kinds_of
 from correlator.rules.compile import Ask, ByShape, interpreted
 from correlator.rules.correlate import Evaluation, Firing, Plan, closed, plan_of, plans_in, wait_for
 from correlator.rules.interpret import holds, witnesses
+from correlator.rules.requires import inert_at, is_met
 from correlator.rules.rule import Condition, Rule, Settle, SeverityBy
 from correlator.rules.windows import prune_window
 from correlator.timeline.fields import FIELDS, value
 from correlator.timeline.live import Live, Match, Scalar, Waiting, Window
 from correlator.timeline.observation import Observation
 from correlator.timeline.program import Found, RuleFacts, Warming
+from correlator.timeline.risk import RISK
 from correlator.timeline.settings import Settings
 
+RISK_TITLE = "Several rules add up on one entity"
 QUOTED = (  # fields that every explanation has, where they are there
     "place.site", "place.door", "access.outcome", "access.reason_native",
     "login.logon_type", "source.ip", "device.id",
@@ -77,10 +80,14 @@ class RuleProgram:
     def __init__(self, rules: Sequence[Rule], settings: Settings, *, is_interpreted: bool = False) -> None:
         alerting = sorted((r for r in rules if r.is_alerting), key=lambda r: r.id)
         self.settings = settings
-        self.rules = {rule.id: _facts(rule) for rule in alerting}
+        self.rules = {rule.id: _facts(rule, settings) for rule in alerting}
+        if any(rule.risk and not rule.is_shadow for rule in alerting):
+            self.rules[RISK] = RuleFacts(RISK, RISK_TITLE, "identity", 0, True, False, "high")
+        self._inert = {rule: dict(facts.inert) for rule, facts in self.rules.items()}
         self.loaded = {rule.id: rule for rule in rules}
         self.mismatches: dict[str, int] = {}  # rule id -> tests of values of an unexpected type
         self.groupless: dict[str, int] = {}  # rule id -> events without a field that they are counted by
+        self.inert: dict[str, int] = {}  # rule id -> events at which it held, but not what it requires
         self.crowded: dict[str, int] = {}  # rule id -> windows not opened, for too many were open
         self._plans = {rule.id: plan_of(rule) for rule in alerting if rule.correlation is not None}
         self._counted = {p.key: p.correlation for plan in self._plans.values() for p in plans_in(plan)}
@@ -133,6 +140,8 @@ class RuleProgram:
             if isinstance(entry, Plan):
                 for firing in evaluation.fire(entry):
                     self._fired(entry, firing, observation, found)
+            elif not self._is_met(entry.rule, observation):
+                continue
             elif entry.settle is None:
                 found.matches.append(self._match(entry.rule, observation))
             else:
@@ -146,7 +155,7 @@ class RuleProgram:
         """A settled rule holds at its event; an event without a site cannot be decided."""
         if value(observation, settle.at) is None:
             return
-        named = (*_named(single.rule), settle.at)
+        named = (*(name for name in _named(single.rule) if name in FIELDS), settle.at)
         seen = {name: value(observation, name) for name in named if name not in single.later}
         margin_ms = observation.event.shape.site_skew_s * SECOND_MS  # what came before may be dated after
         due_ms = observation.event.time_ms + settle.grace_ms + margin_ms
@@ -178,7 +187,15 @@ class RuleProgram:
             if single.rule.entity == entity
             and kind in kinds_of(single.condition)
             and self._holds(single.rule, single.condition, observation)
+            and self._is_met(single.rule, observation)
         ]
+
+    def _is_met(self, rule: Rule, observation: Observation) -> bool:
+        """Is what *rule* requires there, where the event happened?"""
+        if rule.requires is None or is_met(rule.requires, self._inert[rule.id], observation):
+            return True
+        _count(self.inert, rule.id)
+        return False
 
     def _holds(self, rule: Rule, condition: Condition, observation: Observation) -> bool:
         mismatched: list[str] = []
@@ -192,6 +209,8 @@ class RuleProgram:
     def _fired(self, plan: Plan, firing: Firing, observation: Observation, found: Found) -> None:
         """A correlation that is reached matches, unless it waits for the end of its window."""
         rule, event = plan.rule, observation.event
+        if not self._is_met(rule, observation):
+            return
         site = value(observation, rule.settle.at) if rule.settle is not None else None
         if rule.settle is None or (site is not None and not plan.waits):
             found.matches.append(self._match(rule, observation, rule.settle, site, firing=firing))
@@ -301,7 +320,7 @@ def _level(by: SeverityBy, found: Scalar) -> str:
     return level
 
 
-def _facts(rule: Rule) -> RuleFacts:
+def _facts(rule: Rule, settings: Settings) -> RuleFacts:
     fires = rule.settle is not None and rule.settle.fires_incomplete
     return RuleFacts(
         rule.id,
@@ -313,14 +332,27 @@ def _facts(rule: Rule) -> RuleFacts:
         rule.severity,
         fires,
         rule.is_shadow,
+        rule.budget,
+        rule.risk,
+        tuple(inert_at(rule.requires, settings).items()) if rule.requires is not None else (),
     )
 
 
 def _single(rule: Rule) -> _Single:
     assert rule.condition is not None
     settle = rule.settle
-    later = tuple(n for n in _named(rule) if settle is not None and FIELDS[n].feed == settle.feed)
+    later = tuple(n for n in _named(rule) if settle is not None and _feed(n) == settle.feed)
     return _Single(rule, rule.condition, settle, later)
+
+
+def _feed(name: str) -> str:
+    """Whose feed *name* concludes from; "" for what the event itself says."""
+    return FIELDS[name].feed if name in FIELDS else ""
+
+
+def _behind(name: str) -> tuple[str, ...]:
+    """Fields without which the value says little."""
+    return FIELDS[name].behind if name in FIELDS else ()
 
 
 def _linked(names: Iterable[str]) -> tuple[str, ...]:
@@ -332,7 +364,7 @@ def _linked(names: Iterable[str]) -> tuple[str, ...]:
 def _named(rule: Rule) -> tuple[str, ...]:
     """Fields that the rule names or reads, each with those behind it."""
     named = (*rule.evidence, *rule.reads())
-    return tuple(dict.fromkeys(n for name in named for n in (name, *FIELDS[name].behind)))
+    return tuple(dict.fromkeys(n for name in named for n in (name, *_behind(name))))
 
 
 def _quoted(rule: Rule) -> tuple[str, ...]:
@@ -342,5 +374,7 @@ def _quoted(rule: Rule) -> tuple[str, ...]:
     return tuple(
         n
         for n in names
-        if rule.entity in FIELDS[n].entities and not n.endswith(".event_id") and n not in silent
+        if (n not in FIELDS or rule.entity in FIELDS[n].entities)
+        and not n.endswith(".event_id")
+        and n not in silent
     )

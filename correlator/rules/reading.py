@@ -42,7 +42,8 @@ class Reader:
     def choice(self, found: object, path: Path, choices: Sequence[str]) -> str | None:
         if isinstance(found, str) and found in choices:
             return found
-        self.say(path, f"must be one of: {', '.join(choices)}")
+        near = nearest(found, choices) if isinstance(found, str) else ""
+        self.say(path, f"must be one of: {', '.join(choices)}{near}")
         return None
 
     def duration(self, found: object, path: Path, at_least_ms: int | None = 0) -> int | None:

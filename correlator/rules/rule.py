@@ -17,6 +17,8 @@ from typing import Literal
 import msgspec
 
 from correlator.event import EntityKind, Kind
+from correlator.rules.requires import Requires
+from correlator.timeline.program import Budget
 
 MANY = 0  # in `Text.parts`: any characters, also none
 ONE = 1  # exactly one character
@@ -104,8 +106,8 @@ class Leaf(msgspec.Struct, frozen=True, tag=True):
 
     def reads(self) -> tuple[str, ...]:
         """Fields that are named; keywords name none."""
-        named = (self.field, *(t.field for t in self.tests if isinstance(t, Refers)))
-        return tuple(name for name in named if name != KEYWORDS)
+        named = () if self.field == KEYWORDS else (self.field,)
+        return (*named, *(t.field for t in self.tests if isinstance(t, Refers)))
 
 
 class And(msgspec.Struct, frozen=True, tag=True):
@@ -182,12 +184,19 @@ class SeverityBy(msgspec.Struct, frozen=True):
     levels: tuple[tuple[str | int | float | bool, Severity], ...]
 
 
+RawValue = str | int | float | bool | tuple[str | int | float | bool, ...] | None
+
+
 class CaseEvent(msgspec.Struct, frozen=True):
-    """An event of a test: field names to values. Offsets from the test's start, in ms."""
+    """An event of a test: field names to values. Offsets from the test's start, in ms.
+
+    *raw*: what the source's own record said, by its names.
+    """
 
     offset_ms: int
     arrives_ms: int
     fields: tuple[tuple[str, str | int | float | bool], ...]
+    raw: tuple[tuple[str, RawValue], ...] = ()
 
 
 class CaseMark(msgspec.Struct, frozen=True):
@@ -257,6 +266,9 @@ class Rule(msgspec.Struct, frozen=True):
     is_any_age: bool = False
     is_alerting: bool = True  # False: only counted by a correlation, or off
     is_shadow: bool = False  # its alerts go where it is tried out
+    budget: Budget | None = None
+    risk: int = 0
+    requires: Requires | None = None
     evidence: tuple[str, ...] = ()  # fields that the explanation quotes
     description: str = ""
     status: str = ""

@@ -49,7 +49,7 @@ _EVENT: Schema = {
         "repeat": _object(("every", "times"), every=DURATION, times={"type": "integer", "minimum": 1}),
         "event.kind": {"enum": list(FEEDS)},
     },
-    "additionalProperties": {"type": ["string", "number", "boolean"]},
+    "additionalProperties": {"type": ["string", "number", "boolean", "array", "null"]},
 }
 _PERSON = _object(
     type=TEXT,
@@ -117,10 +117,14 @@ TABLE: dict[str, Key] = {
         "The level by a field's value; numbers count from that value upwards. Else the rule's level.",
     ),
     "budget": Key(
-        _object(("entities", "per"), entities={"type": "integer", "minimum": 1}, per=DURATION),
-        "Different entities that may alert before a storm is told.",
+        _object(("alerts", "per"), alerts={"type": "integer", "minimum": 1, "maximum": 1000}, per=DURATION),
+        "So many alerts of an entity within that time, counted from the start of the UTC day; one more sums "
+        "up all others.",
     ),
-    "risk": Key({"type": "integer", "minimum": 0, "maximum": 100}, "What a match adds to the entity's risk."),
+    "risk": Key(
+        {"type": "integer", "minimum": 0, "maximum": 100},
+        "What the rule adds to the entity's risk, once a UTC day.",
+    ),
     "requires": Key(
         _object((), feeds=_list({"enum": list(FEEDS)}), exit_reads=TRUTH, warm_model=TRUTH),
         "What must be there at a site; unmet, the rule is inert there.",

@@ -42,6 +42,7 @@ from correlator.timeline.alert import Alert, Change
 from correlator.timeline.habits import Habits
 from correlator.timeline.live import Live
 from correlator.timeline.partition import Partition
+from correlator.timeline.raw import ALL, pack_raw
 from correlator.timeline.settings import FeedTiming, Settings
 
 FEEDS = KINDS[:3]
@@ -189,6 +190,9 @@ def _event(case: Case, index: int) -> Event:
     for part, make in _PARTS.items():
         if named[part]:
             values[part] = make(**named[part])
+    if written.raw:
+        record = {name: list(v) if isinstance(v, tuple) else v for name, v in written.raw}
+        values["raw"] = pack_raw(record, (ALL,))
     return make_event(time_ms=case.start_ms + written.offset_ms, **values)
 
 

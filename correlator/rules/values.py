@@ -13,7 +13,9 @@ from collections.abc import Mapping, Sequence
 from itertools import product
 from typing import Literal
 
+import re2
 from sigma.conditions import ConditionAND
+from sigma.modifiers import modifier_mapping
 from sigma.rule.detection import SigmaDetectionItem
 from sigma.types import (
     SigmaBool,
@@ -32,6 +34,7 @@ from sigma.types import (
     SpecialChars,
 )
 
+from correlator.rules.interpret import compile_regex
 from correlator.rules.reading import nearest
 from correlator.rules.rule import (
     DASH,
@@ -65,6 +68,7 @@ _PLACEHOLDER = re.compile(r"(?<!\\)%(\w+)%")
 _ENCODINGS = {"wide": "utf-16le", "utf16le": "utf-16le", "utf16be": "utf-16be", "utf16": "utf-16le"}
 _ORDERS: dict[str, Relation] = {"lt": "lt", "lte": "lte", "gt": "gt", "gte": "gte"}
 _PARTS: tuple[Part, ...] = ("minute", "hour", "day", "week", "month", "year")
+_OWN = ("utf16le",)  # modifiers of the standard that pySigma lacks
 _PLACED = {"startswith", "endswith", "contains"}  # modifiers that say where in a text
 
 
@@ -83,6 +87,7 @@ def read_item(key: str, values: object, lists: Lists) -> Condition:
     Raises Unsupported, SigmaError, and whatever pySigma raises of odd values.
     """
     field, *modifiers = key.split("|")
+    _check_modifiers(modifiers)
     listed: list[Value] = list(values) if isinstance(values, list) else [values]  # type: ignore[list-item] # checked
     if "expand" in modifiers:
         listed = [v for value in listed for v in _expanded(value, lists)]
@@ -104,6 +109,8 @@ def _leaf(field: str, modifiers: Sequence[str], values: Sequence[Value], order: 
     has_dashes = "windash" in modifiers
     named = ["wide" if m == "utf16le" else m for m in modifiers if m != "windash"]
     _check_parts(named, values)
+    if "re" in named:
+        _check_patterns(values)
     item = SigmaDetectionItem.from_mapping("|".join([field, *named]), list(values))
     if not item.value:
         return Leaf(field, (Null(),), is_negated=item.negated)
@@ -172,6 +179,25 @@ def _at_offsets(raw: bytes) -> list[Value]:
     """What is sure of *raw* in base64 when zero, one or two bytes stand before it."""
     starts, ends = (0, 2, 3), (None, -3, -2)
     return [b64encode(b" " * i + raw)[starts[i] : ends[(len(raw) + i) % 3]].decode() for i in range(3)]
+
+
+def _check_modifiers(modifiers: Sequence[str]) -> None:
+    for modifier in modifiers:
+        if modifier not in modifier_mapping and modifier not in _OWN:
+            raise Unsupported(f"unknown modifier {modifier!r}{nearest(modifier, (*modifier_mapping, *_OWN))}")
+
+
+def _check_patterns(values: Sequence[Value]) -> None:
+    """pySigma would compile them too, and RE2 would write what is wrong to stderr."""
+    for value in values:
+        try:
+            compile_regex(str(value), "")
+        except re2.error as error:
+            told = error.args[0] if error.args else ""
+            said = told.decode(errors="replace") if isinstance(told, bytes) else str(told)
+            is_beyond = "(?" in said or "escape" in said
+            hint = " (RE2 has no look-around and no backreferences)" if is_beyond else ""
+            raise Unsupported(f"{str(value)!r} is no regular expression: {said}{hint}") from error
 
 
 def _check_parts(modifiers: Sequence[str], values: Sequence[Value]) -> None:

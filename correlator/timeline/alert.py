@@ -31,6 +31,7 @@ class Alert(msgspec.Struct, frozen=True, array_like=True, gc=False):
         str, ...
     ] = ()  # what completeness rests on: "reader group 7 quiet since 19:02, taken as complete"
     is_shadow: bool = False
+    is_summary: bool = False  # of all that is beyond the rule's budget
 
 
 Activity = Literal["create", "update", "close"]

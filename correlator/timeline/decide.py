@@ -18,9 +18,13 @@ from msgspec.structs import replace
 from correlator.event import DAY_MS, NEVER
 from correlator.timeline.alert import Activity, Alert, Change, alert_uid
 from correlator.timeline.live import Match
-from correlator.timeline.program import Program
+from correlator.timeline.program import Budget, Program
+from correlator.timeline.risk import Risk, add_up
 
 REPEATS_MAX = 100  # ids of repeats that an alert names; the count goes on
+
+
+NO_RISK = Risk()
 
 
 class Completeness(Protocol):
@@ -44,6 +48,7 @@ class Episode(msgspec.Struct, frozen=True, array_like=True, gc=False):
     first_ms: int
     newest_ms: int
     uid: str
+    number: int = 1  # of the alerts of its rule within the time of a budget
 
 
 class Tally(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -51,6 +56,7 @@ class Tally(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
     edge_ms: int = NEVER
     episodes: tuple[tuple[str, Episode], ...] = ()  # by rule, those of its matches in shadow apart
+    risk: Risk = NO_RISK
 
 
 Belief = Literal["", "low", "high"]
@@ -84,8 +90,11 @@ def decide(
             ) is not None:  # else it is final: nothing more is said about it
                 alerts[first.uid] = _repeat(first, match, belief)
             continue
-        uid = alert_uid(match.rule, entity, match.event_id)
-        episodes[line] = Episode(at_ms, at_ms, uid)
+        uid, number = (
+            alert_uid(match.rule, entity, match.event_id),
+            _number(match.rule, episode, at_ms, program),
+        )
+        episodes[line] = Episode(at_ms, at_ms, uid, number)
         alerts[uid] = Alert(
             uid,
             match.rule,
@@ -99,8 +108,10 @@ def decide(
             count=match.count,
             assumed=marks.assumed(match.feed, match.site, at_ms) if match.feed else (),
             is_shadow=match.is_shadow,
+            is_summary=_is_beyond(match.rule, number, at_ms, program),
         )
-    return Tally(tally.edge_ms, tuple(sorted(episodes.items()))), alerts
+    risk, made = add_up(entity, tally.risk, alerts.values(), program)
+    return Tally(tally.edge_ms, tuple(sorted(episodes.items())), risk), alerts | made
 
 
 def _repeat(first: Alert, match: Match, belief: Belief) -> Alert:
@@ -115,10 +126,35 @@ def _repeat(first: Alert, match: Match, belief: Belief) -> Alert:
 
 
 def _joins(rule_id: str, episode: Episode, at_ms: int, program: Program) -> bool:
-    """Is a match at *at_ms* a repeat? An episode goes on until it is quiet, at most to the end of the day."""
+    """Is a match at *at_ms* a repeat? An episode goes on until it is quiet, at most to the end of the day;
+    one beyond the budget to the end of its time.
+    """
     rule = program.facts(rule_id, at_ms)
-    suppress_ms = rule.suppress_ms if rule is not None else 0
-    return at_ms // DAY_MS == episode.first_ms // DAY_MS and at_ms - episode.newest_ms < suppress_ms
+    if rule is None or at_ms // DAY_MS != episode.first_ms // DAY_MS:
+        return False
+    if at_ms - episode.newest_ms < rule.suppress_ms:
+        return True
+    is_beyond = _is_beyond(rule_id, episode.number, at_ms, program)
+    return is_beyond and _turn(rule.budget, at_ms) == _turn(rule.budget, episode.first_ms)
+
+
+def _number(rule_id: str, before: Episode | None, at_ms: int, program: Program) -> int:
+    """Of an alert at *at_ms*, after that of the episode *before*, within the time of the rule's budget."""
+    rule = program.facts(rule_id, at_ms)
+    if before is None or rule is None or _turn(rule.budget, at_ms) != _turn(rule.budget, before.first_ms):
+        return 1
+    return before.number + 1
+
+
+def _is_beyond(rule_id: str, number: int, at_ms: int, program: Program) -> bool:
+    rule = program.facts(rule_id, at_ms)
+    return rule is not None and rule.budget is not None and number > rule.budget.alerts
+
+
+def _turn(budget: Budget | None, at_ms: int) -> tuple[int, int]:
+    """Which stretch of a budget's time *at_ms* lies in: these stay where they are, whatever comes late."""
+    day, within_ms = divmod(at_ms, DAY_MS)
+    return (day, within_ms // budget.per_ms if budget is not None else 0)
 
 
 def difference(

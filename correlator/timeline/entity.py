@@ -309,7 +309,7 @@ class Timeline:
         tally = self.tally
         if old:
             tally, _ = decide(self.entity, tally, old, marks, program)
-        self.tally = Tally(edge_ms, tally.episodes)
+        self.tally = msgspec.structs.replace(tally, edge_ms=edge_ms)
         if self.open:
             self.open = {uid: alert for uid, alert in self.open.items() if alert.decided_ms >= edge_ms}
             self.threads = {uid: self.threads[uid] for uid in self.open}

@@ -11,7 +11,7 @@ from correlator.event import EntityKind
 from correlator.timeline.live import Scalar
 from correlator.timeline.observation import Observation
 
-ValueType = Literal["str", "int", "float", "bool"]
+ValueType = Literal["str", "int", "float", "bool", "raw"]  # raw: whatever a source's own record says
 Get = Callable[[Observation], Scalar]
 
 IDENTITY: tuple[EntityKind, ...] = ("identity",)

@@ -16,6 +16,7 @@ from correlator.timeline.fields_presence import PASSBACK, PRESENCE
 from correlator.timeline.fields_travel import TRAVEL
 from correlator.timeline.live import Scalar
 from correlator.timeline.observation import Observation
+from correlator.timeline.raw import joined
 
 FIELDS: dict[str, Field] = {
     field.name: field
@@ -25,7 +26,8 @@ FIELDS: dict[str, Field] = {
 
 
 def value(observation: Observation, name: str) -> Scalar:
-    """Value of field *name*; None when absent. Raises KeyError for a name that is not in the table."""
+    """Value of field *name*; None when absent. A name that is not in the table is one of the source's own."""
     if name in observation.seen:
         return observation.seen[name]
-    return FIELDS[name].get(observation)
+    field = FIELDS.get(name)
+    return joined(observation, name) if field is None else field.get(observation)

@@ -6,7 +6,7 @@
   rules look for, and must not become evidence for itself.
 - No read on the way out is not "still inside": belief holds for as long as the person's stays usually last,
   or a while after the newest evidence, and then halves. Where every way out has a reader it holds longer.
-  Early next morning what is left is doubtful.
+  Early next morning what is left is doubtful, and the next read begins another stay.
 - A read on the way out ends a stay. One at another site ends it too, if the door there was opened; else it
   leaves as much belief as that read leaves room for.
 - A read of a source in quarantine (`clocks`) leaves it open, wherever it leads: neither there nor absent.
@@ -117,7 +117,7 @@ def after_entry(stays: Stays, event: Event, habits: Habits, settings: Settings) 
     zone = "" if is_going_out else place.zone
     since_ms, zone_ms = time_ms, time_ms
     first: tuple[str, ...] = ()
-    if before is not None and was > 0.0:
+    if before is not None and was > DOUBTFUL:  # else it has ended, and this begins another one
         since_ms, first = before.since_ms, before.evidence[:1]
         zone_ms = before.zone_ms if before.zone == zone else time_ms
     fades_ms = max(since_ms + _full_ms(place, habits, settings), time_ms + settings.presence_linger_ms)

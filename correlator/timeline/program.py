@@ -17,6 +17,13 @@ from correlator.timeline.observation import Observation
 from correlator.timeline.settings import Settings
 
 
+class Budget(msgspec.Struct, frozen=True):
+    """At most *alerts* of a rule and entity within *per_ms*, counted from the start of the UTC day."""
+
+    alerts: int
+    per_ms: int
+
+
 class RuleFacts(msgspec.Struct, frozen=True):
     """What publishing must know of a rule."""
 
@@ -29,6 +36,9 @@ class RuleFacts(msgspec.Struct, frozen=True):
     severity: str
     fires_incomplete: bool = False  # `on_incomplete: fire`: told with low confidence at `max_wait`
     is_shadow: bool = False
+    budget: Budget | None = None
+    risk: int = 0  # points that an alert adds to those of its entity
+    inert: tuple[tuple[str, tuple[str, ...]], ...] = ()  # (site, what the rule requires and is not there)
 
 
 class Warming(msgspec.Struct, frozen=True):

@@ -45,6 +45,8 @@ class SiteTiming(msgspec.Struct, frozen=True):
     sources: tuple[
         tuple[str, str], ...
     ] = ()  # (feed, source) configured; one never heard is listed, not waited for
+    has_readers: bool = True
+    has_exits: bool = True  # readers that see people leave
 
 
 class Settings(msgspec.Struct, frozen=True):
@@ -55,13 +57,14 @@ class Settings(msgspec.Struct, frozen=True):
     skew_max_ms: int = (
         MINUTE_MS  # a source whose clock is off by more contradicts nobody (timeline/clocks.py)
     )
+    risk_threshold: int = 100  # points of an entity and day from which on its risk is an alert
     any_age_ms: int = 7 * DAY_MS  # how long uids of alerts on too-late events are remembered
     # presence (timeline/presence.py)
     presence_taken: float = 0.95
     presence_granted: float = 0.75
+    presence_undated: float = 0.4  # a read whose time cannot be trusted: neither there nor absent
     presence_desk: float = 0.9  # of a login at a machine of the site, once a read has begun the stay
     presence_network: float = 0.5  # of one from the site's network
-    presence_undated: float = 0.4  # a read whose time cannot be trusted: neither there nor absent
     presence_full_ms: int = (
         8 * HOUR_MS
     )  # how long a stay is believed in full, until the person's own is known

@@ -58,7 +58,7 @@ def test_a_file_of_events(tmp_path: Path) -> None:
     path.write_text("- {event.kind: acess}\n", encoding="utf-8")
     code, output = call("explain", RULE, path)
     assert code == 2
-    assert f"{path}:1:3: error: [0]: event.kind must be one of: access, door, login" in output
+    assert f"{path}:1:4: error: [0].event.kind: must be one of: access, door, login" in output
 
 
 def test_events_one_by_one() -> None:

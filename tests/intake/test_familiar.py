@@ -5,20 +5,24 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from correlator.event import MINUTE_MS, Event
-from correlator.intake.arrival import Timeliness
+from correlator.intake.arrival import NO_TIMESTAMP, Timeliness
 from correlator.intake.familiar import Familiar
 from correlator.intake.feeds import Feed
+from correlator.intake.intake import Intake, IntakeConfig
 from correlator.intake.mapped import Heartbeat, Mapped
 from correlator.intake.normalise import normalise, settled
 from correlator.intake.people import People
 from correlator.intake.turns import Turns
 from correlator.record import Record, Reject
+from correlator.timeline.raw import members
 from tests.intake.company import identity, ms, networks, people, sites
-from tests.intake.feed_files import feed_of, shipped_feed
+from tests.intake.feed_files import ACCESS, RECORD, feed_of, shipped_feed
+from tests.rules.writing import observe
 
 SITES, NETWORKS = sites(), networks()
 PEOPLE = people(
@@ -205,6 +209,26 @@ logins = st.fixed_dictionaries(
 @given(st.lists(logins, max_size=10))
 def test_logins_are_placed_each_for_itself(drawn: list[dict[str, object]]) -> None:
     compare(shipped_feed("login-json"), [LOGIN | values for values in drawn])
+
+
+@pytest.mark.parametrize("timestamp_ms", [NOW, NO_TIMESTAMP])
+@pytest.mark.parametrize(
+    ("raw", "kept"), [("raw: true", True), ("raw: [net.ip]", False), ("raw: false", None)]
+)
+def test_what_a_feed_keeps_of_records_comes_with_their_events(
+    timestamp_ms: int, raw: str, kept: bool | None
+) -> None:
+    feed = feed_of(f"{ACCESS}{raw}\n")
+    intake = Intake(IntakeConfig({feed.topic: feed}, SITES, NETWORKS, 4), PEOPLE)
+    intake.assign(feed.topic, 0, 1)
+    value = {**RECORD, "net": {"ip": "10.1.2.3"}, "reader": "lis-main-in", "panel": "lis-1"}
+    for offset in range(2):  # first the long way, then the short one
+        value["serial"] = offset
+        record = Record(feed.topic, 0, offset, timestamp_ms, None, msgspec.json.encode(value))
+        frames = intake.intake_step([record], NOW).frames
+        found = observe(next(event for _, frame in frames for _, event in frame.rows))
+        assert members(found, "net.ip") == (None if kept is None else ("10.1.2.3",))
+        assert members(found, "serial") == ((offset,) if kept else None)
 
 
 def test_one_and_true_are_not_taken_for_each_other() -> None:

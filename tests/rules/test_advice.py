@@ -257,6 +257,8 @@ def test_conditions_that_are_warned_about(detection: str, message: str) -> None:
         "a: {access.reason|contains: rights}\ncondition: a and k",
         "a: {presence.here|gt: 0, presence.here|lt: 0.1}\ncondition: a and k",
         "a: {login.application: null}\nb: {login.application: ''}\ncondition: k and (a or b)",
+        "a: {place.criticality: null}\nb: {place.criticality|exists: true}\ncondition: k and b and not a",
+        "a: {place.criticality|neq: null}\nb: {place.criticality: null}\ncondition: k and a and not b",
     ],
 )
 def test_conditions_that_are_not(detection: str) -> None:

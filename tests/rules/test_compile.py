@@ -40,6 +40,7 @@ from correlator.timeline.fields import FIELDS
 from correlator.timeline.habits import NO_HABITS, Habits
 from correlator.timeline.live import DoorState, Live, Passed, Scalar, Stay
 from correlator.timeline.observation import Observation
+from correlator.timeline.raw import ALL, pack_raw
 from correlator.timeline.settings import Settings
 from tests.rules.writing import access, login, observe
 
@@ -71,10 +72,21 @@ shapes = st.builds(
     st.none() | st.builds(Network, text, text, number), text, flag, text, text,
     st.sampled_from((0, 60, -300)), mostly(st.none() | st.booleans()),
 )  # fmt: skip
+own_names = st.sampled_from(("EventID", "Image", "user.name", "gone", "user"))
+members = st.one_of(
+    st.none(),
+    words,
+    st.booleans(),
+    st.sampled_from((1, 4625, 2.0, "4625", "2.5", "TRUE", "2026-01-09T08:31:02Z")),
+)
+records = st.dictionaries(
+    st.sampled_from(("EventID", "Image")), members | st.lists(members, max_size=3), max_size=2
+).flatmap(lambda found: st.just(found) | st.just({**found, "user": {"name": "aB-c"}}))
+raws = st.none() | records.map(lambda found: pack_raw(found, (ALL,))) | st.just(b"no record")
 events = st.builds(
     Event, times, words, shapes, text, text, mostly(st.sampled_from(ADDRESSES)), text, text,
     time_claimed_ms=st.none() | times,
-    score=st.none() | st.builds(Score, number, flag, st.just(("a", "ab"))),
+    score=st.none() | st.builds(Score, number, flag, st.just(("a", "ab"))), raw=raws,
 )  # fmt: skip
 people = st.builds(
     Person, st.just("e1"), st.just(0), text, text, text, st.none() | times,
@@ -157,6 +169,8 @@ leaves: st.SearchStrategy[Condition] = st.one_of(
     ),
     names.flatmap(lambda name: st.builds(Leaf, st.just(name), some(fitting(name)))),
     st.builds(Leaf, names, some(tests), st.booleans(), st.booleans()),
+    st.builds(Leaf, own_names, some(tests | st.builds(Refers, own_names)), st.booleans(), st.booleans()),
+    st.builds(Leaf, names, some(st.builds(Refers, own_names)), st.booleans(), st.booleans()),
     st.builds(Leaf, st.just("event.kind"), kinds, is_negated=st.booleans()),
     st.builds(Leaf, st.just(KEYWORDS), some(keywords), st.booleans(), st.booleans()),
     st.builds(Leaf, st.sampled_from(("place.site", "access.outcome")), some(st.builds(Text, whole))),
@@ -266,6 +280,13 @@ def test_what_is_no_address_is_counted_for_each_condition_that_asks() -> None:
     wanted = (within("10.0.0.0/8"), And((Leaf("login.outcome", (Text(("failure",)),)), within("10.0.0.0/8"))))
     assert generated(wanted, observe(login(ip="-"))) == ([], Counter({0: 1}))
     assert generated(wanted, observe(login(ip="10.1.2.3"))) == ([0], Counter())
+
+
+def test_an_address_is_not_looked_for_where_there_is_no_text() -> None:
+    wanted = (Leaf("access.duress", (Cidr("192.0.2.0/24"),)),)
+    assert generated(wanted, observe(access(duress=True))) == interpreted(
+        wanted, observe(access(duress=True))
+    )
 
 
 def test_a_dear_field_is_read_once_and_only_if_it_matters(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -46,12 +46,12 @@ def test_all_mistakes_are_said_at_once_each_with_its_place() -> None:
     text = rule(detection, "correlator: {entitty: door, suppress: {for: soon}}\n").replace("low", "lowish")
     assert_said(
         text,
-        "4:1 level: 'lowish' is not a valid Sigma rule level",
+        "4:1 level: must be one of: informational, low, medium, high, critical: did you mean low?",
         "8:5 detection.s.login.outcom: unknown field 'login.outcom': did you mean login.outcome?",
         "9:5 detection.s.place.criticality: place.criticality is a number",
         "10:5 detection.s.source.ip|cidr: Invalid CIDR",
-        "11:5 detection.s.device.id|regexp: Unknown modifier",
-        "12:5 detection.s.credential.id|re: Regular expression '(' is invalid",
+        "11:5 detection.s.device.id|regexp: unknown modifier 'regexp'",
+        "12:5 detection.s.credential.id|re: '(' is no regular expression: missing )",
         "13:3 detection.condition: 't' is not a search of this rule: s",
         "14:14 correlator.entitty: unknown key 'entitty': did you mean entity?",
         "14:40 correlator.suppress.for: must be a duration",
@@ -77,7 +77,8 @@ def test_unknown_fields_name_the_nearest_known_one() -> None:
         ("place.criticality: true", "not true or false"),
         ("place.criticality|fieldref: place.site", "never equal"),
         ("place.criticality|fieldref|startswith: place.lat", "are for text"),
-        ("device.id|fieldref: no.such", "unknown field 'no.such'"),
+        ("device.id|fieldref|neq: ''", "unknown field ''"),
+        ("device.id|fieldref: place.such", "unknown field 'place.such'"),
         ("device.id|expand: '%list%'", "there is no value list 'list'"),
         ("device.id|expand: list", "between percent signs"),
         ("place.criticality|hour: 9", "not a time: |hour is for event.time_ms, in UTC"),
@@ -168,7 +169,9 @@ def test_settle_is_checked() -> None:
     text = rule(
         "s: {event.kind: login}\ncondition: s", "correlator: {settle: {feed: badge, at: x, grace: 2}}"
     )
-    assert_said(text, "must be one of: access, door, login", "must be a duration")
+    assert_said(
+        text, "must be one of: access, door, login", "a field that holds a site", "must be a duration"
+    )
     assert_said(rule("s: {event.kind: login}\ncondition: s", "correlator: {settle: {}}"), *["is missing"] * 3)
     odd = SETTLE.replace("place.site", "place.lat")
     assert_said(rule("s: {event.kind: login}\ncondition: s", odd), "a field that holds a site")

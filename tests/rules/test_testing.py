@@ -108,7 +108,10 @@ def test_the_start_sets_the_local_hour() -> None:
         ("{name: a, expect: maybe, events: [{event.kind: access}]}", "must be one of: match, no-match"),
         ("{expect: match, events: [{event.kind: access}]}", "a test has a name"),
         ("{name: a, expect: match}", "must be a list of events"),
-        ("{name: a, expect: match, events: [{event.kind: acess}]}", "event.kind must be one of"),
+        (
+            "{name: a, expect: match, events: [{event.kind: acess}]}",
+            "event.kind: must be one of: access, door, login: did you mean access?",
+        ),
         (
             "{name: a, expect: match, events: [{event.kind: access, presence.here: 1}]}",
             "is derived from events",

@@ -98,7 +98,7 @@ def read(known: Spells, e: Event, s: Settings, usual_hours: int) -> Spells:
     if e.direction == "out" and place.is_perimeter:
         was = min(was, fresh)
     zone = place.zone if e.direction != "out" else ""
-    goes_on = before is not None and was > 0
+    goes_on = before is not None and was > 0.3  # what is doubted has ended
     since_ms = before.since_ms if before is not None and goes_on else at_ms
     is_same_zone = before is not None and goes_on and before.zone == zone
     long_ms = usual_hours * HOUR_MS or s.presence_full_ms
