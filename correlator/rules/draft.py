@@ -17,7 +17,7 @@ from correlator.rules.correlation import Section, read_correlation
 from correlator.rules.detection import Detection
 from correlator.rules.reading import Reader, nearest
 from correlator.rules.rule import Condition, Leaf, Written
-from correlator.rules.schema import LEVELS
+from correlator.rules.schema import LEVELS, STATUSES
 from correlator.rules.values import Lists
 
 Document = tuple[object, Lines]
@@ -31,7 +31,7 @@ _META = {
 }
 _CHOICES: dict[str, tuple[str, ...]] = {
     "level": LEVELS,
-    "status": ("stable", "test", "experimental", "deprecated", "unsupported"),
+    "status": STATUSES,
 }
 _RULES = {"correlation", "filter", "detection"}  # one of these is in every rule
 _SECTIONS = {"correlation", "correlator", "generate", "filter", "detection"}
