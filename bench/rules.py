@@ -39,7 +39,7 @@ from correlator.rules.rule import (
     Text,
 )
 from correlator.timeline.fields import FIELDS
-from correlator.timeline.live import Live, SitePresence
+from correlator.timeline.live import Live, Stay
 from correlator.timeline.observation import Observation
 from correlator.timeline.settings import Settings
 
@@ -70,10 +70,12 @@ def _observation(random: Random, number: int) -> Observation:
     )
     event = _read(random, number, time_ms, place) if number % 2 else _login(random, number, time_ms, place)
     before = make_event(time_ms - HOUR_MS, "before", "access", place=random.choice(SITES), outcome="granted")
-    here = SitePresence(place.site, place.zone, time_ms - HOUR_MS, time_ms - 50 * MINUTE_MS, 0.9, ("before",))
-    live = Live(
-        before, before, before, before, before, here, Person(person, 1, department="it", home_site="s1")
+    since_ms, newest_ms, later_ms = time_ms - HOUR_MS, time_ms - 50 * MINUTE_MS, time_ms + HOUR_MS
+    here = Stay(
+        place.site, place.zone, since_ms, since_ms, newest_ms, 0.9, later_ms, later_ms, ("before", "before")
     )
+    places, known = (before,), Person(person, 1, department="it", home_site="s1")
+    live = Live(before, before, places, places, places, (here,), known)
     return Observation(f"identity:{person}", event, live, SETTINGS, time_ms, {}, {})
 
 

@@ -45,13 +45,22 @@ class Place(msgspec.Struct, frozen=True, array_like=True, gc=False, cache_hash=T
     radius_km: float = 0.0  # how far off the coordinates may be
     is_perimeter: bool = False  # the door leads into the site from outside
     country: str = ""  # ISO 3166-1 alpha-2
+    floor: int | None = None  # of the zone that is entered
+    passback: Passback = ""  # anti-passback of that zone
+    has_entry_readers: bool = False  # of the site: some door of it is perimeter, so whoever came in was read
+    has_exit_readers: bool = False  # of the site: whoever leaves is read at every perimeter door
 
 
-NetworkClass = Literal["", "isp", "mobile", "hosting", "vpn", "relay", "corporate"]
+Passback = Literal["", "soft", "hard"]  # a second read in one direction is reported, or refused
+
+
+NetworkClass = Literal["", "isp", "mobile", "satellite", "hosting", "vpn", "relay", "proxy", "corporate"]
 
 
 class Network(msgspec.Struct, frozen=True, array_like=True, gc=False, cache_hash=True):
-    """What the networks file says of an address. A vpn, relay or hosting address is never a location."""
+    """What the networks file or a database says of an address. Only those of an isp, and corporate ones with
+    a site, tell where somebody is.
+    """
 
     name: str = ""
     network_class: NetworkClass = ""
@@ -81,6 +90,7 @@ class Person(msgspec.Struct, frozen=True, array_like=True, gc=False):
     hired_ms: int | None = None
     statuses: tuple[tuple[int, str], ...] = ()  # (since, active | leave | notice | disabled | terminated)
     credentials: tuple[Credential, ...] = ()
+    host_id: str = ""  # identity that answers for a visitor
 
 
 Occurrence = Literal["", "live", "late", "replay"]

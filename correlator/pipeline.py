@@ -15,7 +15,7 @@ import msgspec
 
 from correlator.alerts.ocsf import AlertRecord, Source, alert_record
 from correlator.alerts.text import RuleText
-from correlator.event import NEVER
+from correlator.event import NEVER, SECOND_MS
 from correlator.frame import Activation, Frame
 from correlator.intake.intake import Intake, IntakeConfig, Taken
 from correlator.record import Record
@@ -110,7 +110,8 @@ def correlate_step(frame: Frame, partition: Partition, force: InForce, *, crc: i
     differs from one that is delivered once more.
     """
     changes = fold_step(frame, partition, force)
-    source = Source(force.hash, partition.now_ms, crc)
+    skew_max_s = partition.program.settings.skew_max_ms // SECOND_MS
+    source = Source(force.hash, partition.now_ms, crc, skew_max_s)
     return Correlated(changes, [_alert(change, partition, force, source) for change in changes])
 
 

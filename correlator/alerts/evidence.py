@@ -15,12 +15,18 @@ _WORDS = (  # of an event, quoted where they say something
     "application", "session",
 )  # fmt: skip
 _USER_TYPES = {"employee": 1, "contractor": 1, "visitor": 1, "service": 4}
+_TRUE_OF_PLACES = ("is_perimeter", "has_entry_readers", "has_exit_readers")
 _SEEN_AS = (("taken", "unknown"), ("direction", "unknown"))
 
 
-def evidence_of(event: Event, person: Person | None) -> Json:
-    """One entry of `evidences`: who, from where, with what, and in `data` all that OCSF has no word for."""
+def evidence_of(event: Event, person: Person | None, skew_max_s: int) -> Json:
+    """One entry of `evidences`: who, from where, with what, and in `data` all that OCSF has no word for.
+
+    *skew_max_s*: beyond it the clock of a source puts it in quarantine.
+    """
     said: Json = {"uid": event.id, "name": event.kind, "data": _data(event)}
+    if abs(event.skew_s) > skew_max_s:
+        said["data"]["is_quarantined"] = True
     user = _user(event, person)
     if user:
         said["actor"] = {"user": user}
@@ -82,6 +88,8 @@ def _data(event: Event) -> Json:
         said["sequence"] = event.sequence
     if event.time_claimed_ms is not None:
         said["time_claimed"] = iso(event.time_claimed_ms, event.offset_min)
+    if event.skew_s or event.shape.site_skew_s:
+        said["skew_s"], said["site_skew_s"] = event.skew_s, event.shape.site_skew_s
     if event.score is not None:
         score = event.score
         said["score"] = {
@@ -93,12 +101,13 @@ def _data(event: Event) -> Json:
 
 
 def _place(at: Place) -> Json:
-    names = ("site", "building", "zone", "door", "reader", "country")
+    names = ("site", "building", "zone", "door", "reader", "country", "passback")
     said: Json = {name: value for name in names if (value := getattr(at, name))}
     if at.criticality:
         said["criticality"] = at.criticality
-    if at.is_perimeter:
-        said["is_perimeter"] = True
+    said |= {name: True for name in _TRUE_OF_PLACES if getattr(at, name)}
+    if at.floor is not None:
+        said["floor"] = at.floor
     if at.radius_km:
         said["radius_km"] = at.radius_km
     return said | _coordinates(at, "lat", "lon")

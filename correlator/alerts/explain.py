@@ -7,7 +7,7 @@ door), never by rule, so a new rule explains itself. What no sentence covers is 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from correlator.alerts.leg import QuotedLeg, telling_leg
 from correlator.alerts.phrases import (
@@ -60,10 +60,18 @@ def _opening(told: Story) -> str:
     if event is None:
         return f"{who(told)}: {told.rule.title}, decided {when(told.alert.decided_ms, 0)}."
     said = f"{who(told)}: {happened(event)} at {when(event.time_ms, event.offset_min)}."
-    if event.time_claimed_ms is None:
-        return said
-    claimed = when(event.time_claimed_ms, event.offset_min)
-    return f"{said} Its source claimed {claimed}, which was ahead of its arrival, so the arrival counts."
+    if event.time_claimed_ms is not None:
+        claimed = when(event.time_claimed_ms, event.offset_min)
+        said += f" Its source claimed {claimed}, which was ahead of its arrival, so the arrival counts."
+    return said + "".join(_clocks(told))
+
+
+def _clocks(told: Story) -> Iterable[str]:
+    """Of every source in the evidence whose clock is known to be off."""
+    off = {event.source: event.skew_s for event in told.events if event.skew_s}
+    for source, skew_s in sorted(off.items()):
+        way = "ahead" if skew_s > 0 else "behind"
+        yield f" The clock of {source} was about {duration(abs(skew_s) * SECOND_MS)} {way}."
 
 
 # ------------------------------------------------------------------------ travel

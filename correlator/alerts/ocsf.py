@@ -63,6 +63,7 @@ class Source(msgspec.Struct, frozen=True):
     bundle: str
     now_ms: int
     crc: int = 0
+    skew_max_s: int = 60  # `Settings.skew_max_ms`
 
 
 _encode = msgspec.json.Encoder(order=None).encode
@@ -74,7 +75,7 @@ def render(
     """The finding. *evidence*: the events of `change.alert.evidence` and `change.because` as far as known."""
     told = story(change, evidence, rule, person)
     activity_id, activity = _ACTIVITIES[change.activity]
-    proofs = {event.id: evidence_of(event, person) for event in told.events}
+    proofs = {event.id: evidence_of(event, person, source.skew_max_s) for event in told.events}
     return {
         "activity_id": activity_id,
         "activity_name": activity,

@@ -18,7 +18,7 @@ Json = dict[str, Any]
 _PLAIN = (  # of an event's data, under the same name in `Event`
     "kind", "source", "feed", "credential", "outcome", "reason", "reason_native", "activity", "logon_type",
     "mfa", "application", "session", "taken", "direction", "duress", "is_interactive", "is_business_hours",
-    "sequence",
+    "sequence", "skew_s", "site_skew_s",
 )  # fmt: skip
 
 
@@ -48,6 +48,8 @@ class _Data(msgspec.Struct):
     place: Json | None = None
     network: Json | None = None
     time_claimed: datetime | None = None
+    skew_s: int = 0
+    site_skew_s: int = 0
     score: Json | None = None
 
 

@@ -21,7 +21,7 @@ from correlator.intake.canonical import CANONICAL
 from correlator.intake.convert import CONVERTERS
 from correlator.intake.decode import Schemas
 from correlator.intake.feeds import Feed, parse_feed
-from correlator.intake.mapped import Mapped
+from correlator.intake.mapped import Heartbeat, Mapped
 from correlator.intake.samples import SampleResult, shown
 from correlator.problem import Problem
 from correlator.record import Reject
@@ -114,7 +114,7 @@ def try_feed(
         typer.echo(f"{file}: {bad}", err=True)
         raise typer.Exit(INVALID) from bad
     _print_counts(feed, counts, as_json=as_json)
-    if any(reason not in {"mapped", "ignored"} for reason in counts):
+    if any(reason not in {"mapped", "heartbeat", "ignored"} for reason in counts):
         raise typer.Exit(FAILED)
 
 
@@ -253,24 +253,34 @@ def _print_results(
     console.print(f"{len(results) - failed} passed, {failed} failed")
 
 
-def _counted_as(found: Mapped | Reject | None) -> str:
+def _counted_as(found: Mapped | Heartbeat | Reject | None) -> str:
     if isinstance(found, Reject):
         return found.reason
+    if isinstance(found, Heartbeat):
+        return "heartbeat"
     return "ignored" if found is None else "mapped"
 
 
-def _print_found(number: int, found: Mapped | Reject | None, *, as_json: bool) -> None:
+def _print_found(number: int, found: Mapped | Heartbeat | Reject | None, *, as_json: bool) -> None:
     if as_json:
         told: dict[str, object] = {"record": number}
         if isinstance(found, Reject):
             told |= {"reject": found.reason, "stage": found.stage, "message": found.message}
+        elif isinstance(found, Heartbeat):
+            told["heartbeat"] = found.source
         else:
             told["events"] = [] if found is None else [shown(found)]
         typer.echo(json.dumps(told, ensure_ascii=False))
     elif isinstance(found, Reject):
         typer.secho(f"{number}: {found.reason}: {found.message}", fg=typer.colors.RED)
     else:
-        typer.echo(f"{number}: {'ignored' if found is None else _line(found)}")
+        typer.echo(f"{number}: {_said(found)}")
+
+
+def _said(found: Mapped | Heartbeat | None) -> str:
+    if isinstance(found, Heartbeat):
+        return f"heartbeat of {found.source}"
+    return "ignored" if found is None else _line(found)
 
 
 def _line(mapped: Mapped) -> str:

@@ -22,7 +22,7 @@ from correlator.intake.canonical import CANONICAL, TEXT_MAX
 from correlator.intake.decode import Decoded
 from correlator.intake.feeds import Feed
 from correlator.intake.instants import Unfit
-from correlator.intake.mapped import Mapped
+from correlator.intake.mapped import Heartbeat, Mapped
 from correlator.intake.mapping import FEED_KINDS, Plan, Row, make_id, required
 from correlator.intake.networks import Networks
 from correlator.intake.normalise import Located, is_possible, normalise, settled, space_of, where_of_login
@@ -72,8 +72,8 @@ class Familiar:
         self._without = _without(feed.plan)
         self._known: dict[_Key, _Known] = {}
 
-    def event(self, record: Record, arrival_ms: int) -> Event | Reject | None:
-        """The event of *record*, why there is none, or None where it is none of ours. Total."""
+    def event(self, record: Record, arrival_ms: int) -> Event | Heartbeat | Reject | None:
+        """The event or heartbeat of *record*, why there is none, or None where it is none of ours. Total."""
         decoded = self._feed.decode(record)
         if isinstance(decoded, Reject):
             return decoded
@@ -82,7 +82,7 @@ class Familiar:
             return with_record(event, decoded, self._feed.raw)
         return event
 
-    def _event(self, decoded: Decoded, record: Record, arrival_ms: int) -> Event | Reject | None:
+    def _event(self, decoded: Decoded, record: Record, arrival_ms: int) -> Event | Heartbeat | Reject | None:
         try:
             key, own = self._take(decoded, record)
             known = self._known.get(key)
@@ -172,10 +172,14 @@ class Familiar:
 
     # -------------------------------------------------------------- the long way
 
-    def _long_way(self, decoded: Decoded, record: Record, arrival_ms: int) -> Event | Reject | None:
+    def _long_way(
+        self, decoded: Decoded, record: Record, arrival_ms: int
+    ) -> Event | Heartbeat | Reject | None:
         return self._normalised(self._feed.map_decoded(decoded, record), arrival_ms)
 
-    def _normalised(self, found: Mapped | Reject | None, arrival_ms: int) -> Event | Reject | None:
+    def _normalised(
+        self, found: Mapped | Heartbeat | Reject | None, arrival_ms: int
+    ) -> Event | Heartbeat | Reject | None:
         if isinstance(found, Mapped):
             found = settled(found, arrival_ms, self._sites, self._networks, self._turns)
         if not isinstance(found, Mapped):
@@ -184,7 +188,9 @@ class Familiar:
             found, arrival_ms, self._sites, self._networks, self._people, timeliness=self._timeliness
         )
 
-    def _learn(self, key: _Key, decoded: Decoded, record: Record, arrival_ms: int) -> Event | Reject | None:
+    def _learn(
+        self, key: _Key, decoded: Decoded, record: Record, arrival_ms: int
+    ) -> Event | Heartbeat | Reject | None:
         mapped = self._feed.map_decoded(decoded, record)
         event = self._normalised(mapped, arrival_ms)
         if isinstance(mapped, Mapped) and isinstance(event, Event):

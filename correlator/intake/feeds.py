@@ -6,7 +6,7 @@
     framing: confluent            # none | confluent | single-object; unless said: Avro confluent, JSON none
     schema: badge-event           # the schema to read with; without it, the writer's
     size_max: 1048576             # bytes of a value
-    kind: access                  # access | door | login, or a value whose enum gives these or `ignore`
+    kind: access                  # access | door | login, or a value: its enum gives these, heartbeat, ignore
     id: event_id                  # value or list: what makes an event the same when it comes again; or offset
     source: controller_id         # what may fall silent: controller, gateway, connector
     time: {path: occurred_at, convert: {epoch: ms}}
@@ -48,8 +48,8 @@ from correlator.intake.decode import (
 from correlator.intake.document import Fields, Report, nearest
 from correlator.intake.general import FEED_NAME, FEED_NAME_SAID
 from correlator.intake.instants import SITE, parse_zone
-from correlator.intake.mapped import Mapped
-from correlator.intake.mapping import FEED_KINDS, IGNORE, Map, Plan, Row, make_map
+from correlator.intake.mapped import Heartbeat, Mapped
+from correlator.intake.mapping import FEED_KINDS, HEARTBEAT, IGNORE, Map, Plan, Row, make_map
 from correlator.intake.samples import Sample, SampleResult, read_samples, run_samples
 from correlator.intake.values import Reading, Value, make_take, read_value
 from correlator.problem import Lines, Path, Problem
@@ -107,8 +107,8 @@ class Feed(msgspec.Struct, frozen=True):
     samples: tuple[Sample, ...] = ()
     raw: frozenset[str] = frozenset()  # names of the record's own fields that are kept, or `ALL`
 
-    def map(self, record: Record) -> Mapped | Reject | None:
-        """The event of *record*, None if it is ignored; or why it cannot be used. Total."""
+    def map(self, record: Record) -> Mapped | Heartbeat | Reject | None:
+        """The event or heartbeat of *record*, None if it is ignored; or why it cannot be used. Total."""
         decoded = self.decode(record)
         return decoded if isinstance(decoded, Reject) else self.map_decoded(decoded, record)
 
@@ -205,9 +205,9 @@ def _kinds(feed: Fields, reading: Reading) -> tuple[tuple[Kind, ...], Row | None
         set(value.chain.words.values()) if value.chain is not None and value.chain.words else set[object]()
     )
     kinds = tuple(kind for kind in FEED_KINDS if kind in words)
-    unknown = words - {*FEED_KINDS, IGNORE}
+    unknown = words - {*FEED_KINDS, HEARTBEAT, IGNORE}
     if not kinds or unknown:
-        choices = ", ".join([*FEED_KINDS, IGNORE])
+        choices = ", ".join([*FEED_KINDS, HEARTBEAT, IGNORE])
         feed.problem("kind", f"chosen by a value, the kind needs an enum that gives: {choices}")
         return FEED_KINDS[:1], None
     return kinds, _row("kind", value, lambda found: found, reading)

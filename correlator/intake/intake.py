@@ -38,7 +38,7 @@ from correlator.intake.arrival import (
 )
 from correlator.intake.familiar import Familiar
 from correlator.intake.feeds import Feed
-from correlator.intake.mapped import Mapped
+from correlator.intake.mapped import Heartbeat, Mapped
 from correlator.intake.networks import Networks
 from correlator.intake.normalise import normalise, settled
 from correlator.intake.people import People
@@ -52,7 +52,7 @@ from correlator.timeline.settings import FeedTiming
 SOURCES_EVERY_MS = SECOND_MS  # of arrival, between two statements about the sources of one input
 
 Counters = dict[tuple[str, ...], int]  # (metric, label values in the order of the catalogue)
-Way = Callable[[Record, int], Event | Reject | None]
+Way = Callable[[Record, int], Event | Heartbeat | Reject | None]
 _Row = tuple[int, str, Event]  # arrival, entity, event
 _SourceKey = tuple[str, str, str]  # source, feed, site
 
@@ -63,7 +63,7 @@ class FeedMap(Protocol):
     @property
     def timing(self) -> FeedTiming: ...
 
-    def map(self, record: Record) -> Mapped | Reject | None: ...
+    def map(self, record: Record) -> Mapped | Heartbeat | Reject | None: ...
 
 
 class IntakeConfig(msgspec.Struct, frozen=True):
@@ -213,7 +213,7 @@ class Intake:
     def _take(self, record: Record, clock_ms: int, rows: _Rows, taken: Taken) -> None:
         state = self._inputs[record.topic, record.partition]
         way = self._ways.get(record.topic)
-        found: Event | Reject | None
+        found: Event | Heartbeat | Reject | None
         if way is None:
             found = Reject("map", "unknown_topic", f"no feed reads {record.topic!r}")
         elif record.timestamp_ms == NO_TIMESTAMP:
@@ -223,10 +223,12 @@ class Intake:
             found = way(record, state.stated_ms)
         if isinstance(found, Event):
             self._accept(found, state, rows, taken)
+        elif isinstance(found, Heartbeat):
+            _beat(state, found)
         elif found is not None:
             _refuse(record, found, taken)
 
-    def _of_file(self, record: Record, clock_ms: int, state: _State) -> Event | Reject | None:
+    def _of_file(self, record: Record, clock_ms: int, state: _State) -> Event | Heartbeat | Reject | None:
         """A record that does not say when it arrived did so when its event happened."""
         feed = self.config.feeds[record.topic]
         mapped = self._settled(feed.map(record), FOREVER)
@@ -250,14 +252,16 @@ class Intake:
     def _timeliness(self, feed: FeedMap) -> Timeliness:
         return Timeliness(self.config.ahead_ms, feed.timing.late_ms, self._is_replay)
 
-    def _settled(self, mapped: Mapped | Reject | None, arrival_ms: int) -> Mapped | Reject | None:
+    def _settled(
+        self, mapped: Mapped | Heartbeat | Reject | None, arrival_ms: int
+    ) -> Mapped | Heartbeat | Reject | None:
         if not isinstance(mapped, Mapped):
             return mapped
         return settled(mapped, arrival_ms, self.config.sites, self.config.networks, self._turns)
 
     def _normalised(
-        self, mapped: Mapped | Reject | None, arrival_ms: int, timeliness: Timeliness
-    ) -> Event | Reject | None:
+        self, mapped: Mapped | Heartbeat | Reject | None, arrival_ms: int, timeliness: Timeliness
+    ) -> Event | Heartbeat | Reject | None:
         config = self.config
         if not isinstance(mapped, Mapped):
             return mapped
@@ -342,12 +346,19 @@ def _hear(state: _State, event: Event) -> None:
     said_ms = event.time_ms if event.time_claimed_ms is None else event.time_claimed_ms
     lag_ms = state.stated_ms - said_ms
     source = state.waiting.get(key)
-    if source is None:
+    if source is None or not source.count:
         state.waiting[key] = _Source(event.time_ms, lag_ms, 1, state.stated_ms)
         return
     source.event_max_ms = max(source.event_max_ms, event.time_ms)
     source.lag_min_ms = min(source.lag_min_ms, lag_ms)
     source.count += 1
+    source.heard_ms = state.stated_ms
+
+
+def _beat(state: _State, found: Heartbeat) -> None:
+    """A source is alive, wherever it serves."""
+    key = (found.source, found.feed, "")
+    source = state.waiting.setdefault(key, _Source(NEVER, 0, 0, state.stated_ms))
     source.heard_ms = state.stated_ms
 
 

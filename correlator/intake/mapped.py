@@ -10,6 +10,13 @@ import msgspec
 from correlator.event import Kind
 
 
+class Heartbeat(msgspec.Struct, frozen=True):
+    """A record by which a source says that it is alive, and nothing else."""
+
+    source: str
+    feed: str
+
+
 class Mapped(msgspec.Struct, frozen=True):
     """Times in ms since the epoch, UTC. "" and None: the source did not say."""
 

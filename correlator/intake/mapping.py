@@ -1,6 +1,6 @@
 """From a decoded record to `Mapped`: the closure that a feed file becomes. `familiar` has a shorter way.
 
-Total: every record gives an event, None if it is ignored, or a `Reject` that names the field.
+Total: every record gives an event or a heartbeat, None if it is ignored, or a `Reject` that names the field.
 What a source need not say is concluded here: the class of a credential from the kind, whether a person was
 there from the logon type, duress from its BACnet reason.
 """
@@ -8,6 +8,7 @@ there from the logon type, duress from its BACnet reason.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import cast
 
 import msgspec
 
@@ -16,17 +17,18 @@ from correlator.intake import canonical, convert, decode
 from correlator.intake.canonical import CANONICAL, REQUIRED
 from correlator.intake.decode import Decoded
 from correlator.intake.instants import Unfit
-from correlator.intake.mapped import Mapped
+from correlator.intake.mapped import Heartbeat, Mapped
 from correlator.intake.values import Take
 from correlator.intake.words import INTERACTIVE_LOGON_TYPES
 from correlator.record import Record, Reject
 
-Map = Callable[[Decoded, Record], Mapped | Reject | None]
+Map = Callable[[Decoded, Record], Mapped | Heartbeat | Reject | None]
 
 REASONS = decode.REASONS | convert.REASONS | canonical.REASONS  # all that mapping can refuse for
 
 FEED_KINDS: tuple[Kind, ...] = ("access", "login", "door")
 IGNORE = "ignore"  # word of a kind's table for records that are none of ours
+HEARTBEAT = "heartbeat"  # for records that say that their source is alive
 SEPARATOR = "\x1f"  # between the parts of an id: no text that `check_text` lets through contains it
 
 
@@ -44,7 +46,9 @@ class Row(msgspec.Struct, frozen=True):
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """All that a feed file says of mapping. *kind* gives a kind or `ignore`; *id* is None for the offset."""
+    """All that a feed file says of mapping. *kind* gives a kind or what else there is, *id* is None for the
+    offset.
+    """
 
     feed: str
     kind: Row
@@ -66,11 +70,13 @@ def make_map(plan: Plan) -> Map:
     id_of = make_id(plan.id)
     feed = plan.feed
 
-    def map_decoded(decoded: Decoded, record: Record) -> Mapped | Reject | None:
+    def map_decoded(decoded: Decoded, record: Record) -> Mapped | Heartbeat | Reject | None:
         try:
             kind = kind_of(decoded)
             if kind == IGNORE:
                 return None
+            if kind == HEARTBEAT:
+                return Heartbeat(cast("str", source_of(decoded)), feed)
             time_ms, native_id, source = time_of(decoded), id_of(decoded, record), source_of(decoded)
             return _mapped(time_ms, native_id, kind, source, feed, **finish[kind](decoded))
         except Unfit as unfit:

@@ -80,6 +80,7 @@ class _Identity(msgspec.Struct):
     statuses: list[_Status] = []
     badges: list[_Badge] = []
     accounts: list[_Account] = []
+    host: str | None = None  # identity id of whoever answers for a visitor
 
 
 _decode = msgspec.json.Decoder(_Identity).decode
@@ -276,6 +277,7 @@ def _person(found: _Identity, offset: int, zone: ZoneInfo | None) -> Person:
         None if found.hired is None else _instant(found.hired, zone, "hired"),
         _schedule([(status.since, status.status) for status in found.statuses], zone),
         tuple(credentials),
+        found.host or "",
     )
 
 

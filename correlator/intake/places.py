@@ -3,11 +3,13 @@
     sites:
       - {id: lisbon, name: Lisbon, country: PT, lat: 38.7223, lon: -9.1393, radius_km: 0.3,
          time_zone: Europe/Lisbon, business_hours: {mon-fri: 07:00-19:00},
-         sources: {badge: [lis-ctl-1]}}                      # feed -> sources that serve the site, optional
+         sources: {badge: [lis-ctl-1]},                      # feed -> sources that serve the site, optional
+         exit_readers: false}                                # optional, see below
     buildings:
       - {id: lis-hq, site: lisbon, name: Headquarters}
     zones:
-      - {id: lis-lab, site: lisbon, building: lis-hq, criticality: 3}  # 0 unknown, 1 public .. 5 vital
+      - {id: lis-lab, site: lisbon, building: lis-hq, criticality: 3,  # 0 unknown, 1 public .. 5 vital
+         floor: 2, passback: soft}                           # anti-passback: soft | hard
     doors:
       - {id: lis-lab-1, zone: lis-lab, is_perimeter: false}  # zone that is entered; lat, lon optional
     readers:
@@ -17,7 +19,9 @@
     travel:
       - {between: [lisbon, berlin], minutes: 300}            # two sites, zones, doors or readers; both ways
 
-Where no way is given, straight lines count (`timeline/travel.py`). Everything but `sites` may be absent.
+Where no way is given, floors of one building and straight lines count (`timeline/travel.py`). A site whose
+perimeter doors all have a reader on the way out has exit readers, unless `exit_readers` says otherwise: how
+long somebody is believed to be there depends on it. Everything but `sites` may be absent.
 
 May not know: files, events. A `Place` is built once and shared by all events there.
 """
@@ -25,12 +29,12 @@ May not know: files, events. A `Place` is built once and shared by all events th
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Literal, cast
+from typing import Literal, cast, get_args
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
-from correlator.event import MINUTE_MS, Place
+from correlator.event import MINUTE_MS, Passback, Place
 from correlator.intake.document import Fields, Report, nearest
 from correlator.intake.hours import parse_hours
 from correlator.problem import Lines, Path, Problem
@@ -39,6 +43,7 @@ from correlator.timeline.settings import SiteTiming
 
 Direction = Literal["in", "out", "unknown"]
 DIRECTIONS: tuple[Direction, ...] = ("in", "out", "unknown")
+PASSBACKS = tuple(name for name in get_args(Passback) if name)
 RADIUS_KM = 0.5  # of a site that does not say how large it is
 
 _TOP = ("sites", "buildings", "zones", "doors", "readers", "hosts", "travel")
@@ -52,6 +57,7 @@ _SITE = (
     "time_zone",
     "business_hours",
     "sources",
+    "exit_readers",
 )
 _LOCAL_MAX = 10_000  # minutes remembered per site
 _MINUTES_MAX = 14 * 24 * 60  # of a way: two weeks
@@ -189,6 +195,7 @@ class _Reader:
         self._doors: dict[str, Place] = {}
         self._readers: dict[str, tuple[Place, Direction]] = {}
         self._hosts: dict[str, Place] = {}
+        self._exit_readers: dict[str, bool] = {}  # site -> what the file says outright
 
     def read(self) -> Sites:
         if isinstance(self._top.value("sites"), list) and not self._top.value("sites"):
@@ -197,10 +204,13 @@ class _Reader:
             self._top.problem("", "sites is missing")
         self._each("sites", _SITE, self._site)
         self._each("buildings", ("id", "site", "name"), self._building)
-        self._each("zones", ("id", "site", "building", "criticality", "name"), self._zone)
+        self._each(
+            "zones", ("id", "site", "building", "criticality", "floor", "passback", "name"), self._zone
+        )
         self._each("doors", ("id", "zone", "is_perimeter", "lat", "lon", "name"), self._door)
         self._each("readers", ("id", "door", "direction", "name"), self._reader)
         self._each("hosts", ("id", "zone", "site", "name"), self._host)
+        self._mark_readers()
         return Sites(
             self._sites,
             self._zones,
@@ -209,6 +219,25 @@ class _Reader:
             hosts=self._hosts,
             travel_minutes=self._travel(),
         )
+
+    def _mark_readers(self) -> None:
+        """Every place says whether whoever comes into its site, and goes out of it, is read."""
+        perimeter = [place for place in self._doors.values() if place.is_perimeter]
+        entries = {place.site for place in perimeter}
+        read_out = {place.door for place, direction in self._readers.values() if direction == "out"}
+        exits = entries - {place.site for place in perimeter if place.door not in read_out}
+
+        def marked(place: Place) -> Place:
+            has_exits = self._exit_readers.get(place.site, place.site in exits)
+            return msgspec.structs.replace(
+                place, has_entry_readers=place.site in entries, has_exit_readers=has_exits
+            )
+
+        for site in self._sites.values():
+            site.place = marked(site.place)
+        for table in (self._zones, self._doors, self._hosts):
+            table |= {name: marked(place) for name, place in table.items()}
+        self._readers |= {name: (marked(place), way) for name, (place, way) in self._readers.items()}
 
     def _each(self, name: str, known: tuple[str, ...], read: _Read) -> None:
         """Read each row that has an id of its own."""
@@ -249,6 +278,8 @@ class _Reader:
         )
         hours = parse_hours(row.part("business_hours"))
         self._sites[site_id] = Site(row.text("name") or site_id, place, zone, hours, self._sources(row))
+        if row.has("exit_readers"):
+            self._exit_readers[site_id] = row.flag("exit_readers")
 
     def _sources(self, row: Fields) -> tuple[tuple[str, str], ...]:
         part = row.part("sources", self._feeds)
@@ -269,7 +300,12 @@ class _Reader:
         criticality = row.whole("criticality", 0, 5, 0)
         base = self._sites[site_id].place if site_id else Place()
         self._zones[zone] = msgspec.structs.replace(
-            base, building=building, zone=zone, criticality=criticality
+            base,
+            building=building,
+            zone=zone,
+            criticality=criticality,
+            floor=row.whole("floor", -20, 300, 0) if row.has("floor") else None,
+            passback=cast("Passback", row.choice("passback", PASSBACKS)) if row.has("passback") else "",
         )
 
     def _door(self, row: Fields, door: str) -> None:

@@ -6,7 +6,7 @@
         expect: {time: 2026-01-09T08:31:02Z, credential.id: "4711", access.outcome: granted, ...}
       - name: not ours
         base64: AAAAAAE=                   # or the bytes as they are; "" for an empty value
-        expect: {reject: unknown_schema}   # or {ignored: true}
+        expect: {reject: unknown_schema}   # or {ignored: true}, or {heartbeat: SOURCE}
 
 An expected event is compared whole: every canonical field that is not at its default must be listed. `kind`,
 `source` and `id` are compared where they are listed; `id` has its parts separated by a space. A local time of
@@ -29,7 +29,7 @@ from correlator.intake.canonical import CANONICAL
 from correlator.intake.decode import Schemas, Wire
 from correlator.intake.document import Fields, nearest
 from correlator.intake.instants import EPOCH, SITE, Unfit, Wall, of_iso
-from correlator.intake.mapped import Mapped
+from correlator.intake.mapped import Heartbeat, Mapped
 from correlator.intake.mapping import REASONS, SEPARATOR, canonical_fields
 from correlator.record import Record, Reject
 
@@ -38,7 +38,7 @@ _EVENT_KEYS = ("time", "kind", "source", "id")
 
 
 class Sample(msgspec.Struct, frozen=True):
-    """One test of a feed. *expect*: canonical names, or `reject` or `ignored`."""
+    """One test of a feed. *expect*: canonical names, or `reject`, `ignored` or `heartbeat`."""
 
     name: str
     line: int
@@ -54,7 +54,7 @@ class SampleResult(msgspec.Struct, frozen=True):
 
 
 def run_samples(
-    samples: tuple[Sample, ...], map_record: Callable[[Record], Mapped | Reject | None]
+    samples: tuple[Sample, ...], map_record: Callable[[Record], Mapped | Heartbeat | Reject | None]
 ) -> list[SampleResult]:
     """Every sample through the feed's own mapping."""
     return [SampleResult(sample, _differences(sample, map_record(sample.record))) for sample in samples]
@@ -72,13 +72,16 @@ def shown(mapped: Mapped) -> dict[str, object]:
     }
 
 
-def _differences(sample: Sample, found: Mapped | Reject | None) -> tuple[str, ...]:
+def _differences(sample: Sample, found: Mapped | Heartbeat | Reject | None) -> tuple[str, ...]:
     if isinstance(found, Reject):
         outcome = f"rejected: {found.reason}: {found.message}"
         return () if sample.expect.get("reject") == found.reason else (outcome,)
     if found is None:
         return () if sample.expect.get("ignored") is True else ("the record was ignored",)
-    if "reject" in sample.expect or "ignored" in sample.expect:
+    if isinstance(found, Heartbeat):
+        told = (f"a heartbeat of {found.source}",)
+        return () if sample.expect.get("heartbeat") == found.source else told
+    if sample.expect.keys() & {"reject", "ignored", "heartbeat"}:
         return (f"became an event: {shown(found)}",)
     return tuple(_field_differences(sample.expect, found))
 
@@ -159,13 +162,17 @@ def _written(fields: Fields, wire: Wire, schemas: Schemas) -> bytes:
 def _expected(fields: Fields) -> dict[str, object] | None:
     part = fields.part("expect")
     if part is None:
-        fields.problem("", "a sample needs `expect`: the event, {reject: reason} or {ignored: true}")
+        fields.problem(
+            "", "a sample needs `expect`: the event, {reject: reason}, {ignored: true} or {heartbeat: source}"
+        )
         return None
     expect = {name: part.value(name) for name in part.keys()}  # noqa: SIM118 - no mapping
     if "reject" in expect:
         part.choice("reject", sorted(REASONS))
     elif "ignored" in expect:
         part.flag("ignored")
+    elif "heartbeat" in expect:
+        part.text("heartbeat", required=True)
     else:
         for name in expect:
             if name not in _EVENT_KEYS and name not in CANONICAL:

@@ -8,9 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from correlator.event import Event, Kind, Shape
-from correlator.timeline import presence, travel
+from correlator.timeline import passback, presence, travel
 from correlator.timeline.fields import FIELDS
+from correlator.timeline.habits import WARM_DAYS, as_of
 from correlator.timeline.observation import Observation
+from correlator.timeline.travel import Starts
 
 Why = Callable[[Observation], str]
 
@@ -53,21 +55,36 @@ def _credential(o: Observation) -> str:
 
 
 def _presence(o: Observation) -> str:
-    if o.live.presence is None:
+    if not o.live.stays:
         return "no badge read before it let the person in"
-    if presence.believed(o.live.presence, o.as_of_ms, o.settings) is None:
+    if not presence.believed(o.live.stays, o.as_of_ms, o.settings):
         return "the last badge read that let the person in is too old to tell"
     return "the sites file does not say"
 
 
-def _leg(what: str, start: Callable[[Observation], Event | None], is_place: Callable[[Shape], bool]) -> Why:
+def _passback(o: Observation) -> str:
+    if not passback.area_of(o.event):
+        return "the read leads into or out of no area with anti-passback"
+    return "no read in or out of the area is known before it"
+
+
+def _habit(o: Observation) -> str:
+    known = as_of(o.live.habits, o.live.today, o.event)
+    if not o.event.identity_id:
+        return "the credential is not resolved to a person"
+    if not known.is_warm:
+        return f"only {known.active_days} active days of the person are known, of {WARM_DAYS} that are needed"
+    return "the event does not say, or the person was never seen so"
+
+
+def _leg(what: str, starts: Callable[[Observation], Starts], is_place: Callable[[Shape], bool]) -> Why:
     def why(o: Observation) -> str:
-        earlier = start(o)
+        earlier = starts(o)
         if not is_place(o.event.shape):
             return "the event does not show where the person was"
-        if earlier is None:
+        if not earlier:
             return f"there is no earlier {what}"
-        if earlier.ip and earlier.ip == o.event.ip:
+        if earlier[-1].ip and earlier[-1].ip == o.event.ip:
             return f"the {what} before came from the same address"
         return f"too little is known of where the {what} before was"
 
@@ -87,10 +104,18 @@ _REASONS: dict[str, Why] = {  # by the beginning of the name; the first that fit
     "credential.id": lambda o: _SILENT,
     "credential.": _credential,
     "presence.here": lambda o: "the event has no site",
+    "presence.left_s": lambda o: "the person was not read leaving the event's site, or came in since",
+    "presence.is_tailgating": lambda o: (
+        "the read lets nobody further into a site with readers at its perimeter"
+    ),
     "presence.": _presence,
-    "travel.badge.": _leg(_READ, lambda o: o.live.badge_place, travel.is_body_place),
-    "travel.card.": _leg("badge read", lambda o: o.live.card_place, travel.is_card_place),
-    "travel.login.": _leg("login with a place", lambda o: o.live.login_place, travel.is_body_place),
+    "passback.": _passback,
+    "habit.": _habit,
+    "first_seen.": _habit,
+    "days_since.": _habit,
+    "travel.badge.": _leg(_READ, lambda o: o.live.badge_places, travel.is_body_place),
+    "travel.card.": _leg("badge read", lambda o: o.live.card_places, travel.is_card_place),
+    "travel.login.": _leg("login with a place", lambda o: o.live.login_places, travel.is_body_place),
     "last_badge.": _last("badge read", lambda o: o.live.last_badge),
     "last_login.": _last("successful login", lambda o: o.live.last_login),
     "door.grant_gap_s": lambda o: "no read was granted at the door before it",

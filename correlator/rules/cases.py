@@ -15,7 +15,7 @@ from correlator.event import KINDS, SECOND_MS, Kind
 from correlator.problem import Path
 from correlator.rules.reading import Reader, nearest
 from correlator.rules.rule import Case, CaseCredential, CaseEvent, CaseMark, CasePerson, RawValue
-from correlator.timeline.fields import Field
+from correlator.timeline.field import Field
 
 START = "2026-03-03T09:00:00+00:00"  # of a test that does not say: a Tuesday morning
 EVENTS_MAX = 5_000  # of one test, repeats included
@@ -59,6 +59,10 @@ SETTABLE: dict[str, tuple[str, str]] = {
     "place.lat": ("place", "lat"),
     "place.lon": ("place", "lon"),
     "place.radius_km": ("place", "radius_km"),
+    "place.floor": ("place", "floor"),
+    "place.passback": ("place", "passback"),
+    "place.has_entry_readers": ("place", "has_entry_readers"),
+    "place.has_exit_readers": ("place", "has_exit_readers"),
     "anomaly.percentile": ("score", "percentile"),
     "anomaly.is_warm": ("score", "is_warm"),
     "anomaly.pushing": ("score", "pushing"),

@@ -33,7 +33,7 @@ from correlator.rules.rule import (
     TimePart,
 )
 from correlator.rules.vendor import Names
-from correlator.timeline.fields import Field
+from correlator.timeline.field import Field
 
 TIME = "event.time_ms"  # the field that is a time
 _NOTHING = ("", "unknown", "absent", "none", "out")  # values that say that nothing was seen

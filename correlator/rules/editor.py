@@ -12,7 +12,7 @@ from typing import get_args
 from correlator.rules.rule import CorrelationType
 from correlator.rules.schema import DAY, DURATION, LEVELS, STATUSES, TEXT, TRUTH, Schema, block_schema
 from correlator.rules.vocabulary import WORDS
-from correlator.timeline.fields import Field
+from correlator.timeline.field import Field
 
 _TYPES = {"str": "string", "int": "integer", "float": "number", "bool": "boolean"}
 _TEXTS: Schema = {"type": "array", "items": TEXT}

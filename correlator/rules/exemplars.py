@@ -13,7 +13,7 @@ from correlator.problem import Path
 from correlator.rules.cases import SETTABLE, gather
 from correlator.rules.reading import Reader
 from correlator.rules.rule import Case
-from correlator.timeline.fields import Field
+from correlator.timeline.field import Field
 
 KEY = "rsigma.exemplars"
 KIND = "login"  # of an event that does not say, as those of other engines do not

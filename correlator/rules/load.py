@@ -36,7 +36,8 @@ from correlator.rules.rule import Case, Rule, Settle, SeverityBy
 from correlator.rules.schema import LEVELS
 from correlator.rules.values import Lists
 from correlator.rules.vendor import Names
-from correlator.timeline.fields import FIELDS, Field
+from correlator.timeline.field import Field
+from correlator.timeline.fields import FIELDS
 
 __all__ = ["Document", "load_rules"]
 

@@ -38,7 +38,8 @@ class Load(NamedTuple):
 
 NO_PLACE = SimpleNamespace(
     site="", building="", zone="", door="", reader="", country="",
-    criticality=None, is_perimeter=None, lat=None, lon=None, radius_km=None,
+    criticality=None, is_perimeter=None, lat=None, lon=None, radius_km=None, floor=None, passback="",
+    has_entry_readers=None, has_exit_readers=None,
 )  # fmt: skip
 NO_NETWORK = Network()
 
@@ -66,10 +67,11 @@ GUARDED: dict[str, Load] = {
     "network.class": Load("network.network_class", "text"),
     "network.asn": Load("network.asn or None", "number"),
     **{f"place.{name}": Load(f"place.{name}", "text")
-       for name in ("site", "building", "zone", "door", "reader", "country")},
+       for name in ("site", "building", "zone", "door", "reader", "country", "passback")},
     **{f"place.{name}": Load(f"place.{name}", "number")
-       for name in ("criticality", "lat", "lon", "radius_km")},
-    "place.is_perimeter": Load("place.is_perimeter", "flag"),
+       for name in ("criticality", "lat", "lon", "radius_km", "floor")},
+    **{f"place.{name}": Load(f"place.{name}", "flag")
+       for name in ("is_perimeter", "has_entry_readers", "has_exit_readers")},
     "identity.id": Load("event.identity_id", "text"),
     "time.is_business_hours": Load("shape.is_business_hours", "flag"),
 }  # fmt: skip
@@ -81,12 +83,11 @@ SHAPED = frozenset(  # fields that the shape of an event decides
 _MINUTE = "(event.time_ms // 60000 + shape.offset_min + 4320) % 10080"  # of the local week
 
 
-def _leg(name: str, place: str, is_place: str) -> dict[str, str]:
+def _leg(name: str, places: str, is_place: str) -> dict[str, str]:
     return {
-        f"travel.{name}.is_impossible": f"is_impossible(live.{place}, event, observation.settings) "
-        f"if {is_place}(shape) else None",
-        f"travel.{name}.distance_km": f"distance_km(live.{place}, event, observation.settings) "
-        f"if {is_place}(shape) else None",
+        f"travel.{name}.{field}": f"{field}(live.{places}, event, observation.settings) "
+        f"if {is_place}(shape) else None"
+        for field in ("is_impossible", "distance_km")
     }
 
 
@@ -101,9 +102,9 @@ EASY: dict[str, str] = {  # sure or open, read where they are asked for
     "identity.home_site": "live.person and (live.person.home_site or None)",
     "anomaly.percentile": "event.score and event.score.percentile",
     "anomaly.is_warm": "event.score and event.score.is_warm",
-    **_leg("badge", "badge_place", "is_body_place"),
-    **_leg("card", "card_place", "is_card_place"),
-    **_leg("login", "login_place", "is_body_place"),
+    **_leg("badge", "badge_places", "is_body_place"),
+    **_leg("card", "card_places", "is_card_place"),
+    **_leg("login", "login_places", "is_body_place"),
 }
 HELPERS: dict[str, object] = {  # that expressions call
     "is_impossible": travel.is_impossible,
@@ -112,15 +113,18 @@ HELPERS: dict[str, object] = {  # that expressions call
     "is_card_place": travel.is_card_place,
 }
 _SURE = (  # names, or ends of names
-    "_s", "_km", "_kmh", "_days", "_24h", ".is_impossible", "event.is_clamped", "presence.confidence",
-    "presence.here", "time.hour", "time.minute", "time.weekday", "time.is_weekend",
+    "_s", "_km", "_kmh", "_days", "_24h", ".is_impossible", ".is_violated", ".is_tailgating",
+    "event.is_clamped", "presence.confidence", "presence.here",
+    "time.hour", "time.minute", "time.weekday", "time.is_weekend",
 )  # fmt: skip
+_SURE_GROUPS = ("habit.", "first_seen.", "days_since.")
 
 
 def sort_of(name: str) -> Sort:
     if name in GUARDED:
         return "guarded"
-    return "sure" if name.endswith(_SURE) and holds_of(name) in {"number", "flag"} else "open"
+    is_computed = name.endswith(_SURE) or name.startswith(_SURE_GROUPS)
+    return "sure" if is_computed and holds_of(name) in {"number", "flag"} else "open"
 
 
 def holds_of(name: str) -> Holds | None:

@@ -155,7 +155,7 @@ class RuleProgram:
         """A settled rule holds at its event; an event without a site cannot be decided."""
         if value(observation, settle.at) is None:
             return
-        named = (*(name for name in single.rule.reads() if name in FIELDS), settle.at)
+        named = (*(name for name in _named(single.rule) if name in FIELDS), settle.at)
         seen = {name: value(observation, name) for name in named if name not in single.later}
         margin_ms = observation.event.shape.site_skew_s * SECOND_MS  # what came before may be dated after
         due_ms = observation.event.time_ms + settle.grace_ms + margin_ms
@@ -341,7 +341,7 @@ def _facts(rule: Rule, settings: Settings) -> RuleFacts:
 def _single(rule: Rule) -> _Single:
     assert rule.condition is not None
     settle = rule.settle
-    later = tuple(n for n in rule.reads() if settle is not None and _feed(n) == settle.feed)
+    later = tuple(n for n in _named(rule) if settle is not None and _feed(n) == settle.feed)
     return _Single(rule, rule.condition, settle, later)
 
 
@@ -356,9 +356,19 @@ def _linked(names: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for name in linked if name in FIELDS))
 
 
+def _behind(name: str) -> tuple[str, ...]:
+    return FIELDS[name].behind if name in FIELDS else ()
+
+
+def _named(rule: Rule) -> tuple[str, ...]:
+    """Fields that the rule names or reads, each with those behind it."""
+    named = (*rule.evidence, *rule.reads())
+    return tuple(dict.fromkeys(n for name in named for n in (name, *_behind(name))))
+
+
 def _quoted(rule: Rule) -> tuple[str, ...]:
     """Fields that the explanation quotes: those that the rule names, those it reads, and a few always."""
-    names = dict.fromkeys((*rule.evidence, *rule.reads(), *QUOTED))
+    names = dict.fromkeys((*_named(rule), *QUOTED))
     silent = (TIME,)  # an alert says when, anyhow
     return tuple(
         n

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from correlator.timeline.fields import Field
+from correlator.timeline.field import Field
 
 _HEAD = """# Fields that rules may use
 

@@ -12,7 +12,7 @@ from functools import partial
 
 from correlator.event import EntityKind
 from correlator.rules.reading import nearest
-from correlator.timeline.fields import Field
+from correlator.timeline.field import Field
 from correlator.timeline.raw import ALL, joined
 
 _BOTH: tuple[EntityKind, ...] = ("identity", "door")

@@ -9,7 +9,8 @@ from __future__ import annotations
 from math import inf
 from typing import get_args
 
-from correlator.event import KINDS, NetworkClass
+from correlator.event import KINDS, NetworkClass, Passback
+from correlator.timeline.travel import Way
 
 _REASONS = (
     "muster", "passback_detected", "duress", "trace", "lockout_max_attempts", "accompaniment_by",
@@ -43,6 +44,9 @@ WORDS: dict[str, tuple[str, ...]] = {  # of fields that hold nothing else
     ),
     "login.mfa": ("none", "push", "otp", "sms", "call", "fido", "certificate"),
     "network.class": tuple(word for word in get_args(NetworkClass) if word),
+    "place.passback": tuple(word for word in get_args(Passback) if word),
+    "passback.direction": ("in", "out"),
+    **{f"travel.{leg}.way": get_args(Way) for leg in ("badge", "card", "login")},
     "identity.type": ("employee", "contractor", "visitor", "service", "shared"),
     "identity.status": ("active", "leave", "notice", "disabled", "terminated"),
     "last_badge.outcome": _OUTCOMES[:2],
@@ -77,4 +81,8 @@ def numbers_of(name: str) -> tuple[float, float] | None:
     """The least and the largest value of the field *name*, both included; None where that is not known."""
     if name in _NUMBERS:
         return _NUMBERS[name]
+    if name.startswith("days_since.") or (name.startswith("habit.") and name.endswith("_days")):
+        return _NOT_NEGATIVE
+    if name.startswith("habit."):
+        return _SHARE
     return next((bounds for end, bounds in _BY_ENDING.items() if name.endswith(end)), None)

@@ -2,8 +2,8 @@
 
 What arrives before it happened comes from a clock that is ahead, by as much at least. What always takes
 longer than with other sources of its feed comes from one that is behind; that can be told only where it is
-known what the way takes: the feed says so (`delay`), or enough of its sources agree. Of each mark the least
-lag counts, and of all marks of an hour or two the third least: a single odd record moves no clock.
+known what the way takes: the feed says so (`delay`), or enough of its sources agree. Of each minute the least
+lag counts, and of the minutes of an hour or two the third least: an odd record or two move no clock.
 
 An event carries the skew of its source as known when it came (`Shape.skew_s`), and the most among the sources
 of its site (`Shape.site_skew_s`). Like a score it is not taken again: folds stay pure. It widens what is
@@ -25,7 +25,8 @@ from correlator.event import FOREVER, HOUR_MS, MINUTE_MS, NEVER, SECOND_MS, Even
 from correlator.timeline.settings import Settings
 
 SPAN_MS = HOUR_MS  # of arrival that a span takes at least; two of them are looked at
-MARKS_MIN = 10  # in a span, before it says anything
+MINUTES_MIN = 10  # with marks in a span, before it says anything
+AGREE_MS = 30 * SECOND_MS  # within which the least lags of a clock that is behind lie
 SOURCES_MIN = 3  # of a feed, before they tell what its way takes
 SITE_MAX_MS = 5 * MINUTE_MS  # an event further ahead than this has the time of its arrival anyhow
 _KEPT = 3  # least lags of a span
@@ -36,33 +37,42 @@ _STEPS = ((5 * MINUTE_MS, 5 * SECOND_MS), (HOUR_MS, MINUTE_MS), (FOREVER, HOUR_M
 
 
 class Clock(msgspec.Struct, array_like=True):
-    """Least lags (arrival less event time, ms) of the span since *since_ms*, and of the one before."""
+    """Least lags (arrival less event time, ms), of one a minute, in the span since *since_ms* and in the one
+    before. *minute_ms* and *minute_lag_ms* are those of the minute that is not over yet.
+    """
 
     sites: list[str] = []  # that the source serves, sorted
     since_ms: int = NEVER
-    marks: int = 0
+    minutes: int = 0
     least: tuple[int, ...] = ()
     before: tuple[int, ...] = ()
+    minute_ms: int = NEVER
+    minute_lag_ms: int = 0
 
     def hear(self, site: str, heard_ms: int, lag_ms: int) -> bool:
         """Whether a span has come to its end."""
         if site not in self.sites:
             self.sites = sorted([*self.sites, site])
-        is_over = self.marks >= MARKS_MIN and heard_ms - self.since_ms >= SPAN_MS
+        if heard_ms < self.minute_ms + MINUTE_MS:
+            self.minute_lag_ms = min(lag_ms, self.minute_lag_ms)
+            return False
+        if self.minute_ms > NEVER:
+            self.least = tuple(sorted((*self.least, self.minute_lag_ms))[:_KEPT])
+            self.minutes += 1
+        self.minute_ms, self.minute_lag_ms = heard_ms, lag_ms
+        is_over = self.minutes >= MINUTES_MIN and heard_ms - self.since_ms >= SPAN_MS
         if is_over:
-            self.before, self.least, self.marks = self.least, (), 0
-        if self.marks == 0:
+            self.before, self.least, self.minutes = self.least, (), 0
+        if self.minutes == 0:
             self.since_ms = heard_ms
-        self.marks += 1
-        self.least = tuple(sorted((*self.least, lag_ms))[:_KEPT])
         return is_over
 
     @property
-    def lag_ms(self) -> int | None:
-        """What its records take at least, the clock's error in it; None: too little was heard."""
-        if not self.before and self.marks < MARKS_MIN:
-            return None
-        return sorted((*self.before, *self.least))[_KEPT - 1]
+    def lags_ms(self) -> tuple[int, ...]:
+        """The least few, the clock's error in them; () as long as too little was heard."""
+        if not self.before and self.minutes < MINUTES_MIN:
+            return ()
+        return tuple(sorted((*self.before, *self.least))[:_KEPT])
 
 
 class Clocks:
@@ -126,7 +136,7 @@ class Clocks:
 
     def _ask(self, name: SourceName, clock: Clock) -> bool:
         """Whether the skew of the source is another than before."""
-        skew_ms = _skew_ms(clock.lag_ms, self._delay_ms.get(name[0], self._given_ms.get(name[0])))
+        skew_ms = _skew_ms(clock.lags_ms, self._delay_ms.get(name[0], self._given_ms.get(name[0])))
         if skew_ms == self.skew_ms.get(name, 0):
             return False
         if skew_ms:
@@ -153,13 +163,16 @@ class Clocks:
             self._ask_all(feed)
 
 
-def _skew_ms(lag_ms: int | None, delay_ms: int | None) -> int:
-    """In steps; 0 where nothing speaks against the clock."""
-    if lag_ms is None:
+def _skew_ms(lags_ms: Sequence[int], delay_ms: int | None) -> int:
+    """In steps; 0 where nothing speaks against the clock. What an upload brings is late by less and less."""
+    if not lags_ms:
         return 0
+    lag_ms = lags_ms[-1]
     if lag_ms < 0:
         return _in_steps(-lag_ms)
-    return 0 if delay_ms is None or lag_ms <= delay_ms else -_in_steps(lag_ms - delay_ms)
+    if delay_ms is None or lag_ms <= delay_ms or lag_ms - lags_ms[0] > AGREE_MS:
+        return 0
+    return -_in_steps(lag_ms - delay_ms)
 
 
 def _in_steps(off_ms: int) -> int:

@@ -14,8 +14,17 @@ from collections.abc import Iterable
 from msgspec.structs import replace
 
 from correlator.event import DAY_MS, Event, entity_kind
-from correlator.timeline import presence, travel
-from correlator.timeline.habits import learn, shows_habit
+from correlator.timeline import passback, presence, travel
+from correlator.timeline.habits import (
+    UNBADGED,
+    VPN_ON_SITE,
+    Thing,
+    is_at_desk,
+    is_vpn,
+    learn,
+    missed,
+    shows_habit,
+)
 from correlator.timeline.live import DoorState, Live, Match, Waiting
 from correlator.timeline.observation import Observation
 from correlator.timeline.program import Found, Program
@@ -40,8 +49,9 @@ def step(entity: str, live: Live, event: Event, program: Program) -> tuple[Live,
         if found.waiting:
             waiting = _merge(waiting, found.waiting)
     after = remember(entity, live, event, program)
-    if event.identity_id and shows_habit(event.shape) and (found is None or not _is_held_against(found)):
-        after = _with_habit(entity, after, event, program)
+    if event.identity_id and shows_habit(event.shape):
+        is_alerted = found is not None and _is_held_against(found)
+        after = _with_habit(entity, live, after, event, program, is_alerted=is_alerted)
     if windows is not live.windows or waiting is not live.waiting:
         after = replace(after, windows=windows, waiting=waiting)
     return after, matches
@@ -87,7 +97,7 @@ def remember(entity: str, live: Live, event: Event, program: Program) -> Live:
     if kind == "access":
         return _access(live, event, program)
     if kind == "login":
-        return _login(live, event)
+        return _login(live, event, program)
     if kind == "person" and event.person is not None:
         known = live.person
         if known is None or event.person.version > known.version:
@@ -96,28 +106,71 @@ def remember(entity: str, live: Live, event: Event, program: Program) -> Live:
 
 
 def _access(live: Live, event: Event, program: Program) -> Live:
-    if presence.is_entry(event.shape):
-        believed = presence.after_entry(live.presence, event, program.settings)
-        return replace(live, last_badge=event, badge_place=event, card_place=event, presence=believed)
-    card_place = event if travel.is_card_place(event.shape) else live.card_place
-    return replace(live, last_badge=event, card_place=card_place)
+    settings = program.settings
+    passed = passback.after(live.passed, event)
+    cards = live.card_places
+    if travel.is_card_place(event.shape):
+        cards = travel.with_place(cards, event, settings)
+    if not presence.is_entry(event.shape):
+        return replace(live, last_badge=event, card_places=cards, passed=passed)
+    return replace(
+        live,
+        last_badge=event,
+        badge_places=travel.with_place(live.badge_places, event, settings),
+        card_places=cards,
+        stays=presence.after_entry(live.stays, event, live.habits, settings),
+        passed=passed,
+    )
 
 
-def _login(live: Live, event: Event) -> Live:
-    if event.shape.outcome != "success":
+def _login(live: Live, event: Event, program: Program) -> Live:
+    shape, settings = event.shape, program.settings
+    if shape.outcome != "success":
         return live
-    if travel.is_login_place(event.shape):
-        return replace(live, last_login=event, login_place=event)
-    return replace(live, last_login=event)
+    if not travel.is_login_place(shape):
+        return replace(live, last_login=event)
+    places = travel.with_place(live.login_places, event, settings)
+    stays = presence.after_login(live.stays, event, settings)
+    return replace(live, last_login=event, login_places=places, stays=stays)
 
 
-def _with_habit(entity: str, live: Live, event: Event, program: Program) -> Live:
-    """*live* after a person did what no rule holds against them."""
+def _with_habit(
+    entity: str, before: Live, after: Live, event: Event, program: Program, *, is_alerted: bool
+) -> Live:
+    """*after* with what a person did, as habit unless a rule holds it against them."""
     if entity_kind(entity) != "identity":
-        return live
-    is_on_site = presence.confidence(live.presence, event.time_ms, program.settings) >= ON_SITE_MIN
-    habits, today = learn(live.habits, live.today, event, is_on_site=is_on_site)
-    return live if today is live.today else replace(live, habits=habits, today=today)
+        return after
+    circumstances, is_on_site = _circumstances(before, event, program)
+    habits, today = learn(
+        before.habits,
+        before.today,
+        event,
+        circumstances=circumstances,
+        is_on_site=is_on_site,
+        is_alerted=is_alerted,
+    )
+    return after if today is before.today else replace(after, habits=habits, today=today)
+
+
+def _circumstances(before: Live, event: Event, program: Program) -> tuple[tuple[Thing, ...], bool]:
+    """What else a habit is learned from, and whether *event* shows that the person is at a site."""
+    shape, stays, settings = event.shape, before.stays, program.settings
+    if shape.kind == "access":
+        is_tailgating = presence.is_tailgating(stays, event, settings)
+        place = shape.place
+        return ((missed(place.site),) if is_tailgating and place is not None else ()), presence.is_entry(
+            shape
+        )
+    if is_vpn(shape):
+        likeliest = presence.likeliest(stays, event.time_ms, settings)
+        is_on_site = (
+            likeliest is not None and presence.belief(likeliest, event.time_ms, settings) >= ON_SITE_MIN
+        )
+        return ((VPN_ON_SITE,) if is_on_site else ()), False
+    if not is_at_desk(shape) or shape.place is None:
+        return (), False
+    is_absent = presence.here(stays, shape.place.site, event.time_ms, settings) < presence.PRESENT_MIN
+    return ((UNBADGED,) if is_absent else ()), not is_absent
 
 
 def _door(door: DoorState, event: Event) -> DoorState:
@@ -136,15 +189,28 @@ def _door(door: DoorState, event: Event) -> DoorState:
 
 def prune(live: Live, time_ms: int, program: Program) -> Live:
     """*live* without what cannot matter to events at or after *time_ms*: equal futures, equal states."""
-    asked_ms = min(time_ms, live.waiting[0].due_ms) if live.waiting else time_ms  # verdicts still look at it
-    windows = program.prune(live.windows, asked_ms) if live.windows else live.windows
-    believed = presence.believed(live.presence, asked_ms, program.settings)
-    door = live.door
-    if door is not None and door.forced and time_ms - door.forced[0][0] > DAY_MS:
-        door = replace(door, forced=tuple(f for f in door.forced if time_ms - f[0] <= DAY_MS))
-    if windows == live.windows and believed is live.presence and door is live.door:
-        return live
-    return replace(live, windows=windows, presence=believed, door=door)
+    settings, asked_ms, left_ms = program.settings, time_ms, time_ms
+    if live.waiting:  # verdicts still look at it, and at journeys to the place of their own event
+        asked_ms = min(time_ms, live.waiting[0].due_ms)
+        left_ms = min(time_ms, *[w.event.time_ms for w in live.waiting])
+    kept = {
+        "windows": program.prune(live.windows, asked_ms) if live.windows else live.windows,
+        "stays": presence.believed(live.stays, asked_ms, settings),
+        "door": _recent(live.door, time_ms),
+        "passed": passback.prune(live.passed, asked_ms, settings),
+        "badge_places": travel.prune(live.badge_places, left_ms, settings),
+        "card_places": travel.prune(live.card_places, left_ms, settings),
+        "login_places": travel.prune(live.login_places, left_ms, settings),
+    }
+    return (
+        live if all(getattr(live, name) == value for name, value in kept.items()) else replace(live, **kept)
+    )
+
+
+def _recent(door: DoorState | None, time_ms: int) -> DoorState | None:
+    if door is None or not door.forced or time_ms - door.forced[0][0] <= DAY_MS:
+        return door
+    return replace(door, forced=tuple(f for f in door.forced if time_ms - f[0] <= DAY_MS))
 
 
 def _merge(waiting: tuple[Waiting, ...], fresh: list[Waiting]) -> tuple[Waiting, ...]:

@@ -1,9 +1,10 @@
-"""What a person usually does: learned inside the fold, day by day, in some 200 bytes.
+"""What a person usually does: learned inside the fold, day by day, in some 300 bytes.
 
-At which local hours and weekdays, at which sites, zones and doors, on which devices and networks, and whether
-the person badges at all or uses the VPN from a desk. `Day` is the newest local day so far, `Habits` all days
-before it: what was done earlier on the same day is no habit yet. Everything is counted once a day, so a
-turnstile that reads twice makes nobody a regular.
+At which local hours and weekdays, at which sites, zones and doors, on which devices and networks, how long a
+stay lasts, and whether the person badges at all or uses the VPN from a desk. `Day` is the newest local day so
+far, `Habits` all days before it: what was done earlier on the same day is no habit yet. Everything is counted
+once a day, so a turnstile that reads twice makes nobody a regular. What a rule held against the person is
+remembered as seen and counts for nothing: twice is not the first time, but no habit either.
 
 Days and hours are local to the place of each event. An event of an earlier local day than the newest counts
 for the newest: it is not late (those are folded where they belong), the traveller's clock went back. Only
@@ -22,6 +23,7 @@ from struct import Struct
 from zlib import crc32
 
 import msgspec
+from msgspec.structs import replace
 
 from correlator.event import MINUTE_MS, SHAPES_MAX, Event, Shape
 
@@ -32,21 +34,32 @@ _DAY_LAST = (1 << 16) - 1  # that an entry can hold: in the year 2149
 
 Thing = int  # a category in the highest four bits, below it a hash of the name
 
-# Categories, and how many things of each are remembered: those seen last.
-SITE, ZONE, DOOR, DEVICE, NETWORK, COUNTRY, DONE = range(1, 8)
-_KEPT = {SITE: 4, ZONE: 6, DOOR: 12, DEVICE: 6, NETWORK: 6, COUNTRY: 4, DONE: 4}
+# Categories, and how many things of each are remembered: those seen last. MISSED: sites, see `missed`.
+SITE, ZONE, DOOR, DEVICE, NETWORK, COUNTRY, DONE, MISSED = range(1, 9)
+_KEPT = {SITE: 6, ZONE: 12, DOOR: 24, DEVICE: 8, NETWORK: 8, COUNTRY: 6, DONE: 6, MISSED: 4}
+STAY_HOURS = 16  # longest stay that is told apart from longer ones
+_USUAL_STAY = 0.95  # share of stays that are not longer than the usual one
 
 _ENTRY = Struct(">IBHH")  # thing, days (aged), first day, last day: days since the epoch
 _THING = Struct(">I")
 
 
 class Day(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """One local day, as far as it is folded. Hours are a bit each."""
+    """One local day, as far as it is folded. Hours are a bit each.
+
+    *alerted*: things of events that a rule held against the person.
+    """
 
     day: int  # since the epoch
     access_hours: int = 0
     login_hours: int = 0
+    site_hours: int = 0  # with evidence of being at a site
     things: frozenset[Thing] = frozenset()
+    alerted: frozenset[Thing] = frozenset()
+
+    @property
+    def is_active(self) -> bool:
+        return bool(self.access_hours or self.login_hours)
 
 
 class Hours(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -65,6 +78,8 @@ class Habits(msgspec.Struct, frozen=True, array_like=True, gc=False):
     login: Hours = Hours()
     weekdays: bytes = bytes(7)  # active days by weekday, aged; Monday first
     things: bytes = b""  # entries of 9 bytes, see `_ENTRY`; sorted by thing
+    stays: bytes = bytes(STAY_HOURS)  # days by the hours between first and last evidence at a site, aged
+    forgotten: int = 0  # a bit for each category of which things had to be forgotten lately
 
     @property
     def is_warm(self) -> bool:
@@ -72,7 +87,7 @@ class Habits(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class Known(msgspec.Struct, frozen=True):
-    """What is known of a thing. *days* are aged, at most those of the habits."""
+    """What is known of a thing. *days* are aged, at most those of the habits; 0: only ever alerted on."""
 
     days: int
     first_day: int
@@ -108,11 +123,13 @@ def weekday_of(day: int) -> int:
 
 
 def thing(category: int, name: str) -> Thing:
-    """0 for no name."""
-    return category << 28 | crc32(name.encode()) & 0xFFFFFFF if name else 0
+    """0 for no name. Total: what an event holds need not be of the type that it should have."""
+    return category << 28 | crc32(str(name).encode(errors="surrogatepass")) & 0xFFFFFFF if name else 0
 
 
-BADGED, VPN_ON_SITE = thing(DONE, "badged"), thing(DONE, "vpn on site")
+BADGED, LOGGED_IN = thing(DONE, "badged"), thing(DONE, "logged in")
+VPN_ON_SITE = thing(DONE, "vpn on site")
+AT_DESK, UNBADGED = thing(DONE, "at a desk"), thing(DONE, "at a desk unbadged")
 
 
 def known(habits: Habits, what: Thing) -> Known | None:
@@ -151,13 +168,69 @@ def device_of(event: Event) -> Thing:
     return thing(DEVICE, event.device)
 
 
+@lru_cache(SHAPES_MAX)
+def site_of(shape: Shape) -> Thing:
+    return 0 if shape.place is None else thing(SITE, shape.place.site)
+
+
+@lru_cache(SHAPES_MAX)
+def country_of(shape: Shape) -> Thing:
+    return 0 if shape.place is None else thing(COUNTRY, shape.place.country)
+
+
+@lru_cache(SHAPES_MAX)
+def missed(site: str) -> Thing:
+    """The person was read inside *site* without having been read at its perimeter."""
+    return thing(MISSED, site)
+
+
+@lru_cache(SHAPES_MAX)
+def is_at_desk(shape: Shape) -> bool:
+    """A login at a machine of a known site, which only somebody who stands there can do."""
+    place = shape.place
+    return place is not None and place.site != "" and shape.logon_type in {"console", "unlock", "cached"}
+
+
+@lru_cache(SHAPES_MAX)
+def is_vpn(shape: Shape) -> bool:
+    return shape.logon_type == "vpn" or (shape.network is not None and shape.network.network_class == "vpn")
+
+
+def has_forgotten(habits: Habits, what: Thing) -> bool:
+    """Is the category of *what* so full that an unknown thing of it may have been known?"""
+    return bool(habits.forgotten >> (what >> 28) & 1)
+
+
+@lru_cache(SHAPES_MAX)
+def usual_stay_hours(stays: bytes) -> int:
+    """Hours that 95 of 100 stays do not exceed; 0 where fewer than `WARM_DAYS` are known."""
+    total = sum(stays)
+    if total < WARM_DAYS:
+        return 0
+    short = 0
+    for hours, count in enumerate(stays, 1):
+        short += count
+        if short >= _USUAL_STAY * total:
+            return hours
+    return len(stays)
+
+
 # ---------------------------------------------------------------------- learning
 
 
-def learn(habits: Habits, today: Day | None, event: Event, *, is_on_site: bool) -> tuple[Habits, Day]:
-    """Both after *event*, which shows habit (`shows_habit`). *is_on_site*: a badge says that they are.
+def learn(
+    habits: Habits,
+    today: Day | None,
+    event: Event,
+    *,
+    circumstances: tuple[Thing, ...] = (),
+    is_on_site: bool = False,
+    is_alerted: bool = False,
+) -> tuple[Habits, Day]:
+    """Both after *event*, which shows habit (`shows_habit`).
 
-    The same objects where nothing is new, as of most events of a day.
+    *circumstances*: what else was seen of it. *is_on_site*: it is evidence of being at a site. *is_alerted*:
+    a rule holds it against the person. The same objects where nothing is new, as of most events of a day.
     """
     shape = event.shape
     minute = event.time_ms // MINUTE_MS + shape.offset_min
@@ -167,16 +240,25 @@ def learn(habits: Habits, today: Day | None, event: Event, *, is_on_site: bool) 
     elif day > today.day and _day(day) > today.day:
         habits, today = merged(habits, today), Day(_day(day))
     seen, is_access = _seen(shape), shape.kind == "access"
-    if not is_access:
-        own = (device_of(event), VPN_ON_SITE if is_on_site and _is_vpn(shape) else 0)
-        seen = (*seen, *[what for what in own if what])
+    if not is_access and event.device:
+        seen = (*seen, device_of(event))
+    if is_alerted:
+        if today.alerted.issuperset(seen):
+            return habits, today
+        return habits, replace(today, alerted=today.alerted.union(seen))
+    seen += circumstances
     hours = today.access_hours if is_access else today.login_hours
-    if hours & bit and today.things.issuperset(seen):
+    site_bit = bit if is_on_site else 0
+    if hours & bit and site_bit & ~today.site_hours == 0 and today.things.issuperset(seen):
         return habits, today
-    things = today.things.union(seen)
-    if is_access:
-        return habits, Day(today.day, hours | bit, today.login_hours, things)
-    return habits, Day(today.day, today.access_hours, hours | bit, things)
+    return habits, Day(
+        today.day,
+        today.access_hours | bit if is_access else today.access_hours,
+        today.login_hours if is_access else today.login_hours | bit,
+        today.site_hours | site_bit,
+        today.things.union(seen),
+        today.alerted,
+    )
 
 
 def _day(day: int) -> int:
@@ -186,18 +268,12 @@ def _day(day: int) -> int:
 @lru_cache(SHAPES_MAX)
 def _seen(shape: Shape) -> tuple[Thing, ...]:
     """Things that every event of *shape* shows."""
-    place = shape.place
-    site, country = (place.site, place.country) if place is not None else ("", "")
-    found = [thing(SITE, site), thing(COUNTRY, country)]
+    found = [site_of(shape), country_of(shape)]
     if shape.kind == "access":
         found += [zone_of(shape), door_of(shape), BADGED]
     else:
-        found.append(network_of(shape))
+        found += [network_of(shape), LOGGED_IN, AT_DESK if is_at_desk(shape) else 0]
     return tuple([what for what in found if what])
-
-
-def _is_vpn(shape: Shape) -> bool:
-    return shape.logon_type == "vpn" or (shape.network is not None and shape.network.network_class == "vpn")
 
 
 def as_of(habits: Habits, today: Day | None, event: Event) -> Habits:
@@ -209,10 +285,13 @@ def as_of(habits: Habits, today: Day | None, event: Event) -> Habits:
 
 def merged(habits: Habits, day: Day) -> Habits:
     """*habits* with one more day."""
+    if not day.is_active:
+        return _noticed(habits, day)
     if habits.days >= DAYS_MAX:
         habits = _halved(habits)
     weekdays = bytearray(habits.weekdays)
     weekdays[weekday_of(day.day)] += 1
+    things, forgotten = _with_things(habits, day)
     return Habits(
         habits.days + 1,
         habits.active_days + 1,
@@ -221,8 +300,16 @@ def merged(habits: Habits, day: Day) -> Habits:
         _one_more(habits.access, day.access_hours),
         _one_more(habits.login, day.login_hours),
         bytes(weekdays),
-        _with_things(habits.things, day),
+        things,
+        _one_more_stay(habits.stays, day.site_hours),
+        forgotten,
     )
+
+
+def _noticed(habits: Habits, day: Day) -> Habits:
+    """*habits* after a day of which nothing counts: alerts alone make no active day."""
+    things, forgotten = _with_things(habits, day)
+    return replace(habits, things=things, forgotten=forgotten)
 
 
 def _one_more(hours: Hours, today: int) -> Hours:
@@ -232,12 +319,29 @@ def _one_more(hours: Hours, today: int) -> Hours:
     return Hours(hours.days + 1, counts)
 
 
-def _with_things(raw: bytes, day: Day) -> bytes:
-    entries = {what: (days, first, last) for what, days, first, last in _entries(raw)}
-    for what in sorted(day.things):
+def _one_more_stay(stays: bytes, site_hours: int) -> bytes:
+    """Only a day with evidence in two hours at least says how long a stay lasts."""
+    if not site_hours & (site_hours - 1):
+        return stays
+    hours = site_hours.bit_length() - (site_hours & -site_hours).bit_length() + 1
+    counts = bytearray(stays)
+    counts[min(hours, STAY_HOURS) - 1] += 1
+    return bytes(counts)
+
+
+def _with_things(habits: Habits, day: Day) -> tuple[bytes, int]:
+    """Entries with those of *day*, and the categories of which some had to be forgotten."""
+    entries = {what: (days, first, last) for what, days, first, last in _entries(habits.things)}
+    for what in sorted(day.things | day.alerted):
         days, first, _ = entries.get(what, (0, day.day, 0))
-        entries[what] = (min(days + 1, DAYS_MAX), first, day.day)
-    return _packed((what, *found) for what, found in _kept(entries))
+        counted = min(days + 1, DAYS_MAX) if what in day.things else days
+        entries[what] = (counted, first, day.day)
+    kept = _kept(entries)
+    forgotten = habits.forgotten
+    if len(kept) < len(entries):
+        for what in entries.keys() - {what for what, _ in kept}:
+            forgotten |= 1 << (what >> 28)
+    return _packed((what, *found) for what, found in kept), forgotten
 
 
 def _kept(entries: dict[Thing, tuple[int, int, int]]) -> list[tuple[Thing, tuple[int, int, int]]]:
@@ -252,13 +356,15 @@ def _kept(entries: dict[Thing, tuple[int, int, int]]) -> list[tuple[Thing, tuple
 
 
 def _halved(habits: Habits) -> Habits:
-    return msgspec.structs.replace(
+    return replace(
         habits,
         days=habits.days >> 1,
         access=Hours(habits.access.days >> 1, _halves(habits.access.hours)),
         login=Hours(habits.login.days >> 1, _halves(habits.login.hours)),
         weekdays=_halves(habits.weekdays),
         things=_packed((w, days >> 1, first, last) for w, days, first, last in _entries(habits.things)),
+        stays=_halves(habits.stays),
+        forgotten=0,  # what is forgotten from now on was not seen for long
     )
 
 

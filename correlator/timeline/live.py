@@ -58,17 +58,32 @@ class Waiting(msgspec.Struct, frozen=True, array_like=True, gc=False):
     seen: tuple[tuple[str, Scalar], ...] = ()  # fields that are not taken again at *due_ms*
 
 
-class SitePresence(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """Believed to be at *site* since *since_ms*; *confidence* as of *newest_ms*, before decay; 0 after an
-    exit.
+class Stay(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """Believed to be at *site*, as `presence` says: since *since_ms*, in *zone* since *zone_ms*.
+
+    *confidence* is that of the newest evidence and holds until *fades_ms*; early in the next morning, from
+    *doubt_ms* on, it is small at most. It is 0 once the person was read leaving.
     """
 
     site: str
-    zone: str
+    zone: str  # "": nowhere in particular
     since_ms: int
+    zone_ms: int
     newest_ms: int
     confidence: float
+    fades_ms: int
+    doubt_ms: int
     evidence: tuple[str, ...]  # event ids: the read that began it, the newest one
+
+
+class Passed(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """The last read in or out of an area with anti-passback."""
+
+    area: str
+    direction: str  # in | out
+    time_ms: int
+    id: str
+    reader: str
 
 
 class DoorState(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -79,15 +94,23 @@ class DoorState(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class Live(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """Places are events that show where somebody was, the newest last, as `travel` keeps them."""
+
     last_badge: Event | None = None  # newest access event, granted or not
     last_login: Event | None = None  # newest successful login
-    badge_place: Event | None = None  # newest granted, not not_taken access with coordinates or a place
-    card_place: Event | None = None  # newest access event that shows where a badge was, granted or denied
-    login_place: Event | None = None  # newest successful interactive login whose address is a location
-    presence: SitePresence | None = None
+    badge_places: tuple[Event, ...] = ()  # granted, not not_taken accesses with a place
+    card_places: tuple[Event, ...] = ()  # access events that show where a badge was, granted or denied
+    login_places: tuple[Event, ...] = ()  # successful interactive logins whose address is a location
+    stays: tuple[Stay, ...] = ()  # at most one of a site, the one with the newest evidence last
     person: Person | None = None  # highest version folded so far
     door: DoorState | None = None  # door entities only
     windows: tuple[Window, ...] = ()  # by (rule, group)
     waiting: tuple[Waiting, ...] = ()  # by (due, rule, event order)
     habits: Habits = NO_HABITS  # of the days before `today`
     today: Day | None = None  # the newest local day of the person
+    passed: tuple[Passed, ...] = ()  # by area
+
+    def events(self) -> list[Event]:
+        """Events that are remembered whole."""
+        lasts = (e for e in (self.last_badge, self.last_login) if e is not None)
+        return [*lasts, *self.badge_places, *self.card_places, *self.login_places]

@@ -13,38 +13,21 @@ running maximum.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from operator import itemgetter
 
 import msgspec
 
 from correlator.event import NEVER
 from correlator.frame import Arrival, SourceMark
-from correlator.timeline import week
+from correlator.timeline import quiet
 from correlator.timeline.clocks import Clock, Clocks, SourceName
+from correlator.timeline.quiet import Belief, SourceState
 from correlator.timeline.settings import FeedTiming, Settings, SiteTiming
+from correlator.timeline.silences import HOURS, Sums, Usual, is_missed, longest_ms
 
 ASSUMED_MAX = 5  # sources that an alert names as taken to be quiet
+NOTHING: Sums = (0,) * (HOURS + 1)  # is known to be usual
 SourceKey = tuple[str, str, str]  # feed file, source, site: a source that serves two sites counts at each
-
-
-class SourceState(msgspec.Struct, array_like=True):
-    """*counted_ms*: newest event that the feed has arrived past. *pending*: newer ones with their arrival,
-    which wait for that: the source's older events may lie on another partition.
-    """
-
-    counted_ms: int = NEVER
-    heard_ms: int = NEVER
-    pending: list[tuple[int, int]] = []
-    count: int = 0
-
-
-class _Belief(NamedTuple):
-    """What is believed of a feed at a site: how long its sources may be quiet, and whether it is alive."""
-
-    where: SiteTiming | None
-    arrived_ms: int
-    quiet_ms: int
-    is_alive: bool
 
 
 class Marks:
@@ -63,6 +46,9 @@ class Marks:
         self.clocks = Clocks(settings)
         self._heard: dict[tuple[str, str], int] = {}  # newest arrival by feed and site
         self._groups: dict[tuple[str, str], list[SourceState]] = {}  # sources by feed and site
+        self._counts: dict[tuple[str, str], int] = {}  # records of all of them
+        self._usual: dict[tuple[str, str], Usual] = {}
+        self._sums: dict[tuple[str, str], Sums] = {}
         self._timing: dict[str, FeedTiming] = {}
         self._sites: dict[str, SiteTiming] = {}
         self.use(settings)
@@ -106,32 +92,68 @@ class Marks:
         return True
 
     def _hear(self, mark: SourceMark) -> None:
+        if not mark.count:
+            self._beat(mark)
+            return
         key, group = (mark.feed, mark.source, mark.site), (mark.feed, mark.site)
-        state = self.sources.get(key)
-        if state is None:
-            state = self.sources[key] = SourceState()
-            self._groups.setdefault(group, []).append(state)
-        self._return(group, mark)
+        state = self._source(key)
+        self._learn(group, mark)
+        self.clocks.hear((mark.feed, mark.source), mark.site, mark.heard_ms, mark.lag_min_ms)
         self._heard[group] = max(mark.heard_ms, self._heard.get(group, NEVER))
+        self._counts[group] = self._counts.get(group, 0) + mark.count
         state.heard_ms = max(state.heard_ms, mark.heard_ms)
         state.count += mark.count
-        self.clocks.hear((mark.feed, mark.source), mark.site, mark.heard_ms, mark.lag_min_ms)
-        newest_ms = max([state.counted_ms, *(event_ms for event_ms, _ in state.pending)])
-        if mark.event_max_ms > newest_ms:
+        if mark.event_max_ms > state.newest_ms:
             if len(state.pending) >= 2:  # the last one waits for the newer: late by a mark, never wrong
                 state.pending[-1] = (mark.event_max_ms, max(mark.heard_ms, state.pending[-1][1]))
             else:
                 state.pending.append((mark.event_max_ms, mark.heard_ms))
 
-    def _return(self, group: tuple[str, str], mark: SourceMark) -> None:
-        """Note when a site that was silent for too long comes back with old records: more are to come."""
-        timing, where = self._timing.get(mark.feed), self._sites.get(mark.site)
-        heard_ms, at_ms = self._heard.get(group, mark.heard_ms), mark.heard_ms
-        if timing is None or at_ms - mark.event_max_ms <= (quiet_ms := _quiet_ms(timing, where, at_ms)):
+    def _source(self, key: SourceKey) -> SourceState:
+        state = self.sources.get(key)
+        if state is None:
+            state = self.sources[key] = SourceState()
+            self._groups.setdefault((key[0], key[2]), []).append(state)
+        return state
+
+    def _beat(self, mark: SourceMark) -> None:
+        """A heartbeat names no site: it is one of each that the source serves, or is configured at."""
+        timing = self._timing.get(mark.feed)
+        if timing is None:
             return
-        is_under_way = at_ms - self.returned.get(group, NEVER) < quiet_ms
-        if is_under_way or not _is_site_quiet(timing, where, heard_ms, at_ms):
+        name = (mark.feed, mark.source)
+        known = {site for feed, source, site in self.sources if (feed, source) == name}
+        known |= {site.site for site in self.settings.sites if name in site.sources}
+        for site in sorted(known):
+            quiet_ms = quiet.quiet_ms(timing, self._sites.get(site), mark.heard_ms)
+            self._source((*name, site)).beat(mark.heard_ms, quiet_ms)
+            group = (mark.feed, site)
+            self._heard[group] = max(mark.heard_ms, self._heard.get(group, NEVER))
+
+    def _learn(self, group: tuple[str, str], mark: SourceMark) -> None:
+        """Note what is usual; and when a site that was silent for too long comes back with old records: more
+        are to come.
+        """
+        timing, where, at_ms = self._timing.get(mark.feed), self._sites.get(mark.site), mark.heard_ms
+        if timing is None:
+            return
+        heard_ms, quiet_ms = self._heard.get(group, at_ms), quiet.quiet_ms(timing, where, at_ms)
+        is_old, is_odd = at_ms - mark.event_max_ms > quiet_ms, not self._is_alive(group, heard_ms, at_ms)
+        if is_old and (is_odd or at_ms - self.returned.get(group, NEVER) < quiet_ms):
             self.returned[group] = max(at_ms, self.returned.get(group, NEVER))
+        usual = self._usual.get(group)
+        if usual is None:
+            usual = self._usual[group] = Usual()
+        if usual.hear(quiet.zone(where), at_ms, 0 if is_old else mark.count, is_odd=is_odd or is_old):
+            self._sums[group] = usual.sums()
+
+    def _is_alive(self, group: tuple[str, str], heard_ms: int, arrived_ms: int) -> bool:
+        """Was a feed heard of at a site recently enough to believe that there was nothing to say?"""
+        timing, where = self._timing[group[0]], self._sites.get(group[1])
+        most_ms, most_business_ms = timing.site_silence_max_ms, timing.site_silence_max_business_hours_ms
+        if not quiet.is_quiet(where, heard_ms, arrived_ms, most_ms, most_business_ms):
+            return False
+        return not is_missed(self._sums.get(group, NOTHING), quiet.zone(where), heard_ms, arrived_ms)
 
     def _advance(self) -> None:
         arrivals = [a for topic in self._topics() for a in self._stated(topic)]
@@ -146,7 +168,7 @@ class Marks:
             key = (str(timing.kind), site)
             for state in group:
                 _count_pending(state, belief.arrived_ms)
-                complete_ms = _complete_ms(timing, belief, state)
+                complete_ms = quiet.complete_ms(timing, belief, state)
                 lowest[key] = min(complete_ms, lowest.get(key, complete_ms))
         for key, complete_ms in lowest.items():
             if complete_ms > self.complete.get(key, NEVER):
@@ -174,7 +196,7 @@ class Marks:
 
     def assumed(self, feed: str, site: str, to_ms: int) -> tuple[str, ...]:
         """Sources of *feed* at *site* that are taken as complete to *to_ms* only because they are quiet."""
-        quiet = [
+        silent = [
             (source, state)
             for (name, source, where), state in sorted(self.sources.items())
             if where == site and name in self._timing and self._timing[name].kind == feed
@@ -182,16 +204,15 @@ class Marks:
         ]
         told = [
             f"{source} quiet since {_clock(state.heard_ms)}, taken as complete"
-            for source, state in quiet[:ASSUMED_MAX]
+            for source, state in silent[:ASSUMED_MAX]
         ]
-        return (*told, f"and {len(quiet) - ASSUMED_MAX} more") if len(quiet) > ASSUMED_MAX else tuple(told)
+        return (*told, f"and {len(silent) - ASSUMED_MAX} more") if len(silent) > ASSUMED_MAX else tuple(told)
 
     def newest(self) -> dict[str, int]:
         """Newest event time of each feed that was heard."""
         found: dict[str, int] = {}
         for (feed, _, _), state in self.sources.items():
-            event_ms = max([state.counted_ms, *(pending_ms for pending_ms, _ in state.pending)])
-            found[feed] = max(event_ms, found.get(feed, NEVER))
+            found[feed] = max(state.newest_ms, found.get(feed, NEVER))
         return found
 
     def missing(self, feed: str, site: str, to_ms: int) -> list[tuple[str, int]]:
@@ -200,18 +221,21 @@ class Marks:
             (source, state.heard_ms)
             for (name, source, where), state in sorted(self.sources.items())
             if where == site and name in self._timing and self._timing[name].kind == feed
-            if _complete_ms(self._timing[name], self._belief(self._timing[name], site), state) < to_ms
+            if quiet.complete_ms(self._timing[name], self._belief(self._timing[name], site), state) < to_ms
         ]
 
-    def _belief(self, timing: FeedTiming, site: str) -> _Belief:
+    def _belief(self, timing: FeedTiming, site: str) -> Belief:
         arrived_ms = self.arrived_to(timing.topic)
         where, group = self._sites.get(site), (timing.feed, site)
+        sums, count = self._sums.get(group, NOTHING), self._counts.get(group, 0)
         if arrived_ms == NEVER:
-            return _Belief(where, arrived_ms, timing.quiet_ms, is_alive=False)
-        quiet_ms = _quiet_ms(timing, where, arrived_ms)
+            return Belief(where, arrived_ms, timing.quiet_ms, False, sums, count)
+        quiet_ms = quiet.quiet_ms(timing, where, arrived_ms)
         is_returning = arrived_ms - self.returned.get(group, NEVER) < quiet_ms
-        is_alive = not is_returning and _is_site_quiet(timing, where, self._heard[group], arrived_ms)
-        return _Belief(where, arrived_ms, quiet_ms, is_alive)
+        is_alive = not is_returning and self._is_alive(group, self._heard.get(group, NEVER), arrived_ms)
+        if quiet_ms > timing.quiet_ms:  # as long as it takes to notice that a feed is dead
+            quiet_ms = max(timing.quiet_ms, longest_ms(sums, quiet.zone(where), arrived_ms, quiet_ms))
+        return Belief(where, arrived_ms, quiet_ms, is_alive, sums, count)
 
     # -------------------------------------------------------------------- state
 
@@ -227,6 +251,7 @@ class Marks:
                 self.went_back,
                 sorted(self.returned.items()),
                 self.clocks.dump(),
+                sorted(self._usual.items(), key=itemgetter(0)),
             )
         )
 
@@ -241,9 +266,12 @@ class Marks:
         marks.sources = dict(state.sources)
         for (feed, _, site), source in state.sources:
             marks._groups.setdefault((feed, site), []).append(source)
-            marks._heard[feed, site] = max(source.heard_ms, marks._heard.get((feed, site), NEVER))
+            marks._heard[feed, site] = max(source.alive_ms, marks._heard.get((feed, site), NEVER))
+            marks._counts[feed, site] = marks._counts.get((feed, site), 0) + source.count
         marks.complete, marks.returned = dict(state.complete), dict(state.returned)
         marks.clocks.load(state.clocks)
+        marks._usual = dict(state.usual)
+        marks._sums = {group: usual.sums() for group, usual in state.usual}
         return marks
 
 
@@ -257,6 +285,7 @@ class _State(msgspec.Struct, array_like=True):
     went_back: int
     returned: list[tuple[tuple[str, str], int]] = []
     clocks: list[tuple[SourceName, Clock]] = []
+    usual: list[tuple[tuple[str, str], Usual]] = []
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -266,56 +295,6 @@ _state = msgspec.msgpack.Decoder(_State).decode
 def _count_pending(state: SourceState, arrived_ms: int) -> None:
     while state.pending and state.pending[0][1] < arrived_ms:
         state.counted_ms = max(state.counted_ms, state.pending.pop(0)[0])
-
-
-def _complete_ms(timing: FeedTiming, belief: _Belief, state: SourceState) -> int:
-    """Up to which event time everything that the source will say is in the log."""
-    arrived_ms = belief.arrived_ms
-    if arrived_ms == NEVER:
-        return NEVER
-    complete_ms = state.counted_ms - timing.bound_ms if state.counted_ms > NEVER else NEVER
-    most_ms, most_business_ms = timing.silence_max_ms, timing.silence_max_business_hours_ms
-    if (
-        belief.is_alive
-        and _is_quiet(belief.where, state.heard_ms, arrived_ms, most_ms, most_business_ms)
-        and not _is_catching_up(state, arrived_ms, belief.quiet_ms)
-    ):
-        complete_ms = max(complete_ms, arrived_ms - belief.quiet_ms)
-    return min(complete_ms, arrived_ms)
-
-
-def _is_catching_up(state: SourceState, arrived_ms: int, quiet_ms: int) -> bool:
-    """Was its newest event old when it was heard just now? A source that sends what it kept is not quiet."""
-    if arrived_ms - state.heard_ms >= quiet_ms:
-        return False
-    newest_ms = max([state.counted_ms, *(event_ms for event_ms, _ in state.pending)])
-    return state.heard_ms - newest_ms > quiet_ms
-
-
-def _quiet_ms(timing: FeedTiming, where: SiteTiming | None, at_ms: int) -> int:
-    """How long after arrival a quiet source had nothing to say."""
-    if where is not None and week.is_within(where.business_hours, where.time_zone, at_ms):
-        return max(timing.quiet_ms, timing.site_silence_max_business_hours_ms)
-    return timing.quiet_ms
-
-
-def _is_site_quiet(timing: FeedTiming, where: SiteTiming | None, heard_ms: int, arrived_ms: int) -> bool:
-    most_ms, most_business_ms = timing.site_silence_max_ms, timing.site_silence_max_business_hours_ms
-    return _is_quiet(where, heard_ms, arrived_ms, most_ms, most_business_ms)
-
-
-def _is_quiet(
-    site: SiteTiming | None, heard_ms: int, arrived_ms: int, most_ms: int, most_business_ms: int
-) -> bool:
-    """Is the silence since *heard_ms* short enough to believe that there was nothing to say?"""
-    silence_ms = max(0, arrived_ms - heard_ms)
-    if silence_ms <= min(most_ms, most_business_ms):  # whichever hours it falls into
-        return True
-    hours = site.business_hours if site is not None else ()
-    within_ms = (
-        week.business_ms(hours, site.time_zone, heard_ms, arrived_ms) if site is not None and hours else 0
-    )
-    return within_ms <= most_business_ms and silence_ms - within_ms <= most_ms
 
 
 def _clock(time_ms: int) -> str:

@@ -11,7 +11,7 @@ from correlator import codec
 from correlator.codec import Codes, PackedEvent
 from correlator.event import Event, Order, Person
 from correlator.timeline.habits import NO_HABITS, Day, Habits
-from correlator.timeline.live import DoorState, Live, Scalar, SitePresence, Waiting, Window
+from correlator.timeline.live import DoorState, Live, Passed, Scalar, Stay, Waiting, Window
 
 
 class _Waiting(msgspec.Struct, array_like=True, gc=False):
@@ -27,24 +27,29 @@ class _Day(msgspec.Struct, array_like=True, gc=False):
     day: int
     access_hours: int
     login_hours: int
+    site_hours: int
     things: tuple[int, ...]
+    alerted: tuple[int, ...]
 
 
 class _Live(msgspec.Struct, array_like=True, gc=False):
-    """*last_badge*, *card_place* and *last_login* are True where they equal the place of their kind."""
+    """*last_badge* and *last_login* are True where they equal the newest place of their kind, *card_places*
+    where they are the *badge_places*.
+    """
 
     last_badge: PackedEvent | bool | None = None
     last_login: PackedEvent | bool | None = None
-    badge_place: PackedEvent | None = None
-    card_place: PackedEvent | bool | None = None
-    login_place: PackedEvent | None = None
-    presence: SitePresence | None = None
+    badge_places: tuple[PackedEvent, ...] = ()
+    card_places: tuple[PackedEvent, ...] | bool = ()
+    login_places: tuple[PackedEvent, ...] = ()
+    stays: tuple[Stay, ...] = ()
     person: Person | None = None
     door: DoorState | None = None
     windows: tuple[Window, ...] = ()
     waiting: tuple[_Waiting, ...] = ()
     habits: Habits = NO_HABITS
     today: _Day | None = None
+    passed: tuple[Passed, ...] = ()
 
 
 class _Head(msgspec.Struct, array_like=True, gc=False):
@@ -88,25 +93,29 @@ def _array(packed: bytes, count: int) -> bytes:
 
 
 def dump_live(live: Live, codes: Codes, owner: str) -> bytes:
-    def pack(event: Event | None) -> PackedEvent | None:
-        return None if event is None else codec.pack(event, codes, owner)
+    def pack(event: Event) -> PackedEvent:
+        return codec.pack(event, codes, owner)
+
+    def pack_last(event: Event | None, places: tuple[Event, ...]) -> PackedEvent | bool | None:
+        if event is None:
+            return None
+        return True if places and _same(event, places[-1]) else pack(event)
 
     return _encode(
         _Live(
-            True if _same(live.last_badge, live.badge_place) else pack(live.last_badge),
-            True if _same(live.last_login, live.login_place) else pack(live.last_login),
-            pack(live.badge_place),
-            True if _same(live.card_place, live.badge_place) else pack(live.card_place),
-            pack(live.login_place),
-            live.presence,
+            pack_last(live.last_badge, live.badge_places),
+            pack_last(live.last_login, live.login_places),
+            tuple(map(pack, live.badge_places)),
+            True if live.card_places == live.badge_places else tuple(map(pack, live.card_places)),
+            tuple(map(pack, live.login_places)),
+            live.stays,
             live.person,
             live.door,
             live.windows,
-            tuple(
-                [_Waiting(w.due_ms, w.rule, codec.pack(w.event, codes, owner), w.seen) for w in live.waiting]
-            ),
+            tuple([_Waiting(w.due_ms, w.rule, pack(w.event), w.seen) for w in live.waiting]),
             live.habits,
             None if live.today is None else _pack_day(live.today),
+            live.passed,
         )
     )
 
@@ -114,37 +123,56 @@ def dump_live(live: Live, codes: Codes, owner: str) -> bytes:
 def load_live(raw: bytes, codes: Codes, owner: str) -> Live:
     shapes = codes.shapes
 
-    def unpack(packed: PackedEvent | None) -> Event | None:
-        return None if packed is None else codec.unpack(packed, shapes, owner)
+    def unpack(packed: PackedEvent) -> Event:
+        return codec.unpack(packed, shapes, owner)
+
+    def unpack_last(packed: PackedEvent | bool | None, places: tuple[Event, ...]) -> Event | None:
+        if packed is None or isinstance(packed, bool):
+            return places[-1] if packed else None
+        return unpack(packed)
 
     packed = _live(raw)
-    badge_place, login_place = unpack(packed.badge_place), unpack(packed.login_place)
-    last_badge, card_place, last_login = packed.last_badge, packed.card_place, packed.last_login
+    badge_places = tuple(map(unpack, packed.badge_places))
+    login_places = tuple(map(unpack, packed.login_places))
+    cards = packed.card_places
     return Live(
-        badge_place if isinstance(last_badge, bool) else unpack(last_badge),
-        login_place if isinstance(last_login, bool) else unpack(last_login),
-        badge_place,
-        badge_place if isinstance(card_place, bool) else unpack(card_place),
-        login_place,
-        packed.presence,
+        unpack_last(packed.last_badge, badge_places),
+        unpack_last(packed.last_login, login_places),
+        badge_places,
+        badge_places if isinstance(cards, bool) else tuple(map(unpack, cards)),
+        login_places,
+        packed.stays,
         packed.person,
         packed.door,
         packed.windows,
-        tuple(
-            [Waiting(w.due_ms, w.rule, codec.unpack(w.event, shapes, owner), w.seen) for w in packed.waiting]
-        ),
+        tuple([Waiting(w.due_ms, w.rule, unpack(w.event), w.seen) for w in packed.waiting]),
         packed.habits,
         None if packed.today is None else _unpack_day(packed.today),
+        packed.passed,
     )
 
 
 def _pack_day(day: Day) -> _Day:
-    return _Day(day.day, day.access_hours, day.login_hours, tuple(sorted(day.things)))
+    return _Day(
+        day.day,
+        day.access_hours,
+        day.login_hours,
+        day.site_hours,
+        tuple(sorted(day.things)),
+        tuple(sorted(day.alerted)),
+    )
 
 
 def _unpack_day(day: _Day) -> Day:
-    return Day(day.day, day.access_hours, day.login_hours, frozenset(day.things))
+    return Day(
+        day.day,
+        day.access_hours,
+        day.login_hours,
+        day.site_hours,
+        frozenset(day.things),
+        frozenset(day.alerted),
+    )
 
 
-def _same(a: Event | None, b: Event | None) -> bool:
-    return a is not None and (a is b or a == b)
+def _same(a: Event, b: Event) -> bool:
+    return a is b or a == b

@@ -329,9 +329,8 @@ class Partition:
         if timeline is None or not wanted - held.keys():
             return sorted(held.values(), key=lambda event: event.order)
         held |= {event.id: event for event in timeline.events(self.codes) if event.id in wanted}
-        live = timeline.touch(self.codes)
-        for event in (live.last_badge, live.card_place, live.badge_place, live.last_login, live.login_place):
-            if event is not None and event.id in wanted:
+        for event in timeline.touch(self.codes).events():
+            if event.id in wanted:
                 held.setdefault(event.id, event)
         return sorted(held.values(), key=lambda event: event.order)
 
@@ -389,7 +388,7 @@ def _order(event: Event) -> Order:
 
 def _is_worthless(live: Live) -> bool:
     """Nothing that a later event could see: an address or a stray card must not be kept for ever."""
-    return live == Live() or (live.person is None and live.door is None and live.badge_place is None)
+    return live == Live() or (live.person is None and live.door is None and not live.badge_places)
 
 
 def _leaves_something(timeline: Timeline, live: Live) -> bool:

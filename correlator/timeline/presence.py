@@ -1,40 +1,75 @@
-"""Where an identity is believed to be, from its badge reads: a confidence with evidence, not a boolean.
+"""Where an identity is believed to be: a confidence for each site, with evidence, not a boolean.
 
-Granted is not entered, and no badge-out is not "still inside": belief fades from `presence_full_ms` on
-with a half-life, a read at another site moves the person there, an exit read at a perimeter door ends it.
-A read of a source in quarantine (`clocks`) leaves it open: neither there nor absent, whichever way it leads.
-Starting values are those of the presence model in docs/detections; they are settings.
+- Badge reads begin a stay: granted is not entered, so a read whose door is known to have been opened counts
+  more. A read inside counts like one at the perimeter; if none was there, somebody held the door.
+- Logins at machines of the site prolong a stay and begin none: whoever logs in without having come in is what
+  rules look for, and must not become evidence for itself.
+- No read on the way out is not "still inside": belief holds for as long as the person's stays usually last,
+  or a while after the newest evidence, and then halves. Where every way out has a reader it holds longer.
+  Early next morning what is left is doubtful.
+- A read of a source in quarantine (`clocks`) leaves it open, whichever way it leads.
+- A read on the way out ends a stay. One at another site ends it too, if the door there was opened; else it
+  leaves as much belief as that read leaves room for.
+
+May not know: clocks, rules. Starting values are settings.
 """
 
 from __future__ import annotations
 
 from functools import lru_cache
 
-from correlator.event import SHAPES_MAX, Event, Shape
+from msgspec.structs import replace
+
+from correlator.event import DAY_MS, HOUR_MS, MINUTE_MS, SHAPES_MAX, Event, Place, Shape
 from correlator.timeline.clocks import is_quarantined
-from correlator.timeline.live import SitePresence
+from correlator.timeline.habits import Habits, is_at_desk, usual_stay_hours
+from correlator.timeline.live import Stay
 from correlator.timeline.settings import Settings
 
+Stays = tuple[Stay, ...]
+
 FORGET_HALF_LIVES = 8  # what has faded longer than this is nothing (0.4 % of what it was)
+PRESENT_MIN = 0.2  # belief below which somebody counts as absent
+DOUBTFUL = 0.3  # most that is believed next morning of a stay without newer evidence
+STAYS_MAX = 3  # sites at which somebody is believed to be at the same time
 
 
-def confidence(presence: SitePresence | None, at_ms: int, settings: Settings) -> float:
-    """Belief in *presence* as of *at_ms*, 0..1."""
-    if presence is None or presence.confidence == 0.0:
-        return 0.0
-    faded_ms = at_ms - presence.newest_ms - settings.presence_full_ms
-    if faded_ms <= 0:
-        return presence.confidence
-    half_lives = faded_ms / settings.presence_half_life_ms
-    return presence.confidence * 0.5**half_lives if half_lives <= FORGET_HALF_LIVES else 0.0
+def belief(stay: Stay, at_ms: int, settings: Settings) -> float:
+    """Belief in *stay* as of *at_ms*, 0..1."""
+    confidence = stay.confidence
+    faded_ms = at_ms - stay.fades_ms
+    if faded_ms > 0:
+        half_lives = faded_ms / settings.presence_half_life_ms
+        confidence = confidence * 0.5**half_lives if half_lives <= FORGET_HALF_LIVES else 0.0
+    return DOUBTFUL if confidence > DOUBTFUL and at_ms >= stay.doubt_ms else confidence
 
 
-def believed(presence: SitePresence | None, at_ms: int, settings: Settings) -> SitePresence | None:
-    """*presence* unless it is forgotten by *at_ms*: what `prune` drops and nobody may still see."""
-    if presence is None:
-        return None
-    forget_ms = settings.presence_full_ms + FORGET_HALF_LIVES * settings.presence_half_life_ms
-    return presence if at_ms - presence.newest_ms <= forget_ms else None
+def at_site(stays: Stays, site: str) -> Stay | None:
+    return next((stay for stay in stays if stay.site == site), None)
+
+
+def here(stays: Stays, site: str, at_ms: int, settings: Settings) -> float:
+    """Belief as of *at_ms* that the person is at *site*."""
+    stay = at_site(stays, site)
+    return belief(stay, at_ms, settings) if stay is not None else 0.0
+
+
+def likeliest(stays: Stays, at_ms: int, settings: Settings) -> Stay | None:
+    """The stay that is believed most as of *at_ms*, of equals the one with newer evidence."""
+    found, most = None, -1.0
+    for stay in believed(stays, at_ms, settings):
+        sure = belief(stay, at_ms, settings)
+        if sure >= most:
+            found, most = stay, sure
+    return found
+
+
+def believed(stays: Stays, at_ms: int, settings: Settings) -> Stays:
+    """*stays* but for those forgotten by *at_ms*: what `prune` drops and nobody may still see."""
+    forget_ms = FORGET_HALF_LIVES * settings.presence_half_life_ms
+    if all(at_ms - stay.fades_ms <= forget_ms for stay in stays):
+        return stays
+    return tuple([stay for stay in stays if at_ms - stay.fades_ms <= forget_ms])
 
 
 @lru_cache(SHAPES_MAX)
@@ -49,24 +84,106 @@ def is_entry(shape: Shape) -> bool:
     )
 
 
-def after_entry(presence: SitePresence | None, event: Event, settings: Settings) -> SitePresence | None:
+def is_tailgating(stays: Stays, event: Event, settings: Settings) -> bool | None:
+    """Is *event* a read inside by somebody whom no read at the perimeter let in? None where that cannot be
+    told: at a perimeter door, at a site without readers there, or where nobody went through.
+    """
+    place = event.shape.place
+    if place is None or not is_entry(event.shape) or place.is_perimeter or not place.has_entry_readers:
+        return None
+    return here(stays, place.site, event.time_ms, settings) < PRESENT_MIN
+
+
+def after_entry(stays: Stays, event: Event, habits: Habits, settings: Settings) -> Stays:
     """Belief after an event that let somebody through a door (`is_entry`): in, or out."""
     shape, time_ms = event.shape, event.time_ms
     place = shape.place
     if place is None:
-        return presence
-    is_undated = is_quarantined(shape, settings)
-    is_leaving = shape.direction == "out" and place.is_perimeter
-    if is_leaving and not is_undated:
-        return SitePresence(place.site, "", time_ms, time_ms, 0.0, (event.id,))
+        return stays
     sure = settings.presence_taken if shape.taken == "taken" else settings.presence_granted
+    is_undated = is_quarantined(shape, settings)
     if is_undated:
         sure = settings.presence_undated
-    zone = "" if shape.direction == "out" else place.zone
-    before = confidence(presence, time_ms, settings)
-    if is_leaving:
-        before = min(before, sure)
-    if presence is None or presence.site != place.site or before == 0.0:
-        return SitePresence(place.site, zone, time_ms, time_ms, sure, (event.id,))
-    first = presence.evidence[0]
-    return SitePresence(place.site, zone, presence.since_ms, time_ms, max(sure, before), (first, event.id))
+    before = at_site(stays, place.site)
+    is_certain = shape.taken == "taken" and not is_undated
+    others = _elsewhere(stays, event, 0.0 if is_certain else 1.0 - sure, settings)
+    was = belief(before, time_ms, settings) if before is not None else 0.0
+    is_going_out = shape.direction == "out"
+    is_leaving = is_going_out and place.is_perimeter
+    if is_leaving and is_undated:
+        was = min(was, sure)
+    elif is_leaving:
+        forget_ms = time_ms + settings.presence_full_ms
+        left = Stay(place.site, "", time_ms, time_ms, time_ms, 0.0, forget_ms, forget_ms, (event.id,))
+        return (*others, left)
+    zone = "" if is_going_out else place.zone
+    since_ms, zone_ms = time_ms, time_ms
+    first: tuple[str, ...] = ()
+    if before is not None and was > 0.0:
+        since_ms, first = before.since_ms, before.evidence[:1]
+        zone_ms = before.zone_ms if before.zone == zone else time_ms
+    fades_ms = max(since_ms + _full_ms(place, habits, settings), time_ms + settings.presence_linger_ms)
+    doubt_ms = _doubt_ms(event, settings)
+    evidence, sure = (*first, event.id), max(sure, was)
+    return (*others, Stay(place.site, zone, since_ms, zone_ms, time_ms, sure, fades_ms, doubt_ms, evidence))
+
+
+def after_login(stays: Stays, event: Event, settings: Settings) -> Stays:
+    """Belief after a successful interactive login: one from within a site where the person is believed to be
+    prolongs that.
+    """
+    place = event.shape.place
+    if place is None or not place.site or not stays:
+        return stays
+    stay, sure = at_site(stays, place.site), _tells(event.shape, settings)
+    was = belief(stay, event.time_ms, settings) if stay is not None else 0.0
+    if stay is None or not sure or was < PRESENT_MIN:
+        return stays
+    longer = replace(
+        stay,
+        newest_ms=event.time_ms,
+        confidence=max(was, sure),
+        fades_ms=max(stay.fades_ms, event.time_ms + settings.presence_linger_ms),
+        doubt_ms=_doubt_ms(event, settings),
+        evidence=(stay.evidence[0], event.id),
+    )
+    return (*[other for other in stays if other is not stay], longer)
+
+
+def _tells(shape: Shape, settings: Settings) -> float:
+    """How much a login tells of where its person is: 0 where it may be made from anywhere."""
+    if is_at_desk(shape):
+        return settings.presence_desk
+    is_from_within = shape.network is not None and shape.network.network_class == "corporate"
+    return settings.presence_network if is_from_within and shape.logon_type in {"web", "vpn"} else 0.0
+
+
+def _elsewhere(stays: Stays, event: Event, most: float, settings: Settings) -> Stays:
+    """Stays at other sites than that of *event*, of which at most *most* is believed after it."""
+    site, at_ms = event.shape.place.site if event.shape.place is not None else "", event.time_ms
+    if most == 0.0 or all(stay.site == site for stay in stays):
+        return ()
+    others = [stay for stay in believed(stays, at_ms, settings) if stay.site != site]
+    return tuple([_at_most(stay, most, at_ms, settings) for stay in others[-(STAYS_MAX - 1) :]])
+
+
+def _at_most(stay: Stay, most: float, at_ms: int, settings: Settings) -> Stay:
+    was = belief(stay, at_ms, settings)
+    if was <= most:
+        return stay
+    return replace(stay, confidence=most, fades_ms=max(stay.fades_ms, at_ms))
+
+
+def _full_ms(place: Place, habits: Habits, settings: Settings) -> int:
+    """For how long a stay at *place* is believed in full: as long as the person's usually last."""
+    if place.has_exit_readers:
+        return settings.presence_exit_full_ms
+    hours = usual_stay_hours(habits.stays)
+    return hours * HOUR_MS if hours else settings.presence_full_ms
+
+
+def _doubt_ms(event: Event, settings: Settings) -> int:
+    """The local time of day at which presence becomes doubtful, next after *event* and a while."""
+    shift_ms = event.shape.offset_min * MINUTE_MS - settings.presence_doubt_ms
+    days = (event.time_ms + settings.presence_linger_ms + shift_ms) // DAY_MS + 1
+    return days * DAY_MS - shift_ms

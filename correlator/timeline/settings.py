@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
-from correlator.event import DAY_MS, HOUR_MS, MINUTE_MS, Kind
+from correlator.event import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS, Kind
+
+HALF_ROUND_KM = 20_015.1  # half the circumference of the earth: no place is farther
 
 
 class FeedTiming(msgspec.Struct, frozen=True):
@@ -61,11 +63,20 @@ class Settings(msgspec.Struct, frozen=True):
     presence_taken: float = 0.95
     presence_granted: float = 0.75
     presence_undated: float = 0.4  # a read whose time cannot be trusted: neither there nor absent
-    presence_full_ms: int = 8 * HOUR_MS  # no decay before
-    presence_half_life_ms: int = 3 * HOUR_MS
+    presence_desk: float = 0.9  # of a login at a machine of the site, once a read has begun the stay
+    presence_network: float = 0.5  # of one from the site's network
+    presence_full_ms: int = (
+        8 * HOUR_MS
+    )  # how long a stay is believed in full, until the person's own is known
+    presence_exit_full_ms: int = 14 * HOUR_MS  # at a site where every way out has a reader
+    presence_linger_ms: int = 3 * HOUR_MS  # believed in full after the newest evidence at least
+    presence_half_life_ms: int = 5 * HOUR_MS  # of belief after that
+    presence_doubt_ms: int = 4 * HOUR_MS  # local time of day at which the day before becomes doubtful
+    passback_forget_ms: int = 16 * HOUR_MS  # how long a read into or out of an area says where the card is
     # travel (timeline/travel.py)
     travel_speed_kmh: float = 800.0
     travel_margin_ms: int = 2 * MINUTE_MS  # clock skew that is always granted
+    travel_floor_ms: int = 8 * SECOND_MS  # least time for one floor up or down
     travel_minutes: tuple[
         tuple[str, str, float], ...
     ] = ()  # (site or zone or reader, same, minimum), symmetric
@@ -74,9 +85,14 @@ class Settings(msgspec.Struct, frozen=True):
     travel_ms: dict[
         tuple[str, str], int
     ] = {}  # derived from `travel_minutes`, both directions; do not give it
+    travel_ends: frozenset[str] = frozenset()  # derived: every name in `travel_ms`; do not give it
+    travel_reach_ms: int = 0  # derived: the longest way there can be; do not give it
 
     def __post_init__(self) -> None:
         table: dict[tuple[str, str], int] = {}
         for here, there, minutes in self.travel_minutes:
             table[here, there] = table[there, here] = round(minutes * MINUTE_MS)
+        round_the_world_ms = round(HALF_ROUND_KM / self.travel_speed_kmh * HOUR_MS)
         msgspec.structs.force_setattr(self, "travel_ms", table)
+        msgspec.structs.force_setattr(self, "travel_ends", frozenset(end for pair in table for end in pair))
+        msgspec.structs.force_setattr(self, "travel_reach_ms", max([round_the_world_ms, *table.values()]))

@@ -1,15 +1,22 @@
-"""Could one body have gone from the previous place to this one? Looks back only: the fold does the rest.
+"""Could one body have gone from an earlier place to this one? Looks back only: the fold does the rest.
 
 Uncertainty is subtracted before anybody is accused: both accuracy radii from the distance, a margin for
 clock skew from the time; nothing is said of a way to or from a source in quarantine (`clocks`). Configured
-minimum times between readers, doors, zones and sites come before straight lines. Addresses of VPNs, relays,
-mobile carriers and hosting are never a place (intake gives them none).
+minimum times between readers, doors, zones and sites come before straight lines, and floors of one building
+before nothing. Two logins from one network are at one place,
+whatever the geolocation says. Addresses of VPNs, relays, mobile carriers and hosting are never a place
+(intake gives them none).
+
+The last place is not always the one that tells: one whose position is vague, or unknown, hides a journey that
+nobody can have made. So a few earlier places are kept, those that the later ones do not make needless.
 """
 
 from __future__ import annotations
 
 from functools import lru_cache
+from ipaddress import ip_address, ip_network
 from math import asin, cos, radians, sin, sqrt
+from typing import Literal
 
 import msgspec
 
@@ -18,17 +25,25 @@ from correlator.timeline import clocks
 from correlator.timeline.presence import is_entry
 from correlator.timeline.settings import Settings
 
+Starts = tuple[Event, ...]  # the newest last
+
 EARTH_RADIUS_KM = 6371.0088  # mean radius, IUGG
 
 
+PLACES_MAX = 4  # earlier places that are kept
+
+Way = Literal["reader", "door", "zone", "site", "floors", "line", "none"]  # what a minimum time rests on
+
+
 class Leg(msgspec.Struct, frozen=True, gc=False):
-    """From an earlier event's place to a later one's."""
+    """From an earlier event's place to a later one's. *way*: configured for such a pair, or what else."""
 
     start: Event
     end: Place
     elapsed_ms: int
     minimum_ms: int
     margin_ms: int
+    way: Way
 
     @property
     def is_impossible(self) -> bool:
@@ -79,44 +94,61 @@ def is_body_place(shape: Shape) -> bool:
     return is_entry(shape) or is_login_place(shape)
 
 
-def leg(start: Event | None, event: Event, settings: Settings) -> Leg | None:
-    """The leg from *start* to *event*, or None where either is no place or both came from one address.
+def leg(starts: Starts, event: Event, settings: Settings) -> Leg | None:
+    """The leg to *event* from one of *starts*: the newest, unless from another one it is impossible, and more
+    so. None where no start can be compared.
 
-    The caller has seen to it that both are places of a kind that may be compared.
+    The caller has seen to it that all are places of kinds that may be compared.
     """
-    if start is None or start.id == event.id:
+    start, _ = _telling(starts, event, settings)
+    if start is None or start.shape.place is None or event.shape.place is None:
         return None
-    here, there = start.shape.place, event.shape.place
-    if here is None or there is None or (event.ip and event.ip == start.ip):
-        return None
-    minimum_ms = _minimum_ms(here, there, settings)
-    if minimum_ms is None or _is_undated(start, event, settings):
-        return None
+    minimum_ms, way = _minimum(start.shape.place, event.shape.place, settings) or _NO_TIME
     elapsed_ms = abs(event.time_ms - start.time_ms)
-    return Leg(start, there, elapsed_ms, minimum_ms, margin_ms(start, event, settings))
+    return Leg(start, event.shape.place, elapsed_ms, minimum_ms, margin_ms(start, event, settings), way)
 
 
-def is_impossible(start: Event | None, event: Event, settings: Settings) -> bool | None:
+def is_impossible(starts: Starts, event: Event, settings: Settings) -> bool | None:
     """What `leg` would say, without the leg: asked of nearly every event."""
-    if start is None or start.id == event.id:
-        return None
-    here, there = start.shape.place, event.shape.place
-    if here is None or there is None or (event.ip and event.ip == start.ip):
-        return None
-    minimum_ms = _minimum_ms(here, there, settings)
-    if minimum_ms is None or _is_undated(start, event, settings):
-        return None
-    return abs(event.time_ms - start.time_ms) + margin_ms(start, event, settings) < minimum_ms
+    start, short_ms = _telling(starts, event, settings)
+    return None if start is None else short_ms > 0
 
 
-def distance_km(start: Event | None, event: Event, settings: Settings) -> float | None:
+def distance_km(starts: Starts, event: Event, settings: Settings) -> float | None:
     """What `leg` would say, without the leg."""
-    if start is None or start.id == event.id:
+    start, _ = _telling(starts, event, settings)
+    if start is None or start.shape.place is None or event.shape.place is None:
         return None
-    here, there = start.shape.place, event.shape.place
-    if here is None or there is None or (event.ip and event.ip == start.ip):
-        return None
-    return None if _is_undated(start, event, settings) else apart_km(here, there)
+    return apart_km(start.shape.place, event.shape.place)
+
+
+def _telling(starts: Starts, event: Event, settings: Settings) -> tuple[Event | None, int]:
+    """Where the leg to *event* begins that tells most, and by how many ms too little time passed for it.
+
+    An event from the address or network of an earlier one is where that was, and was judged with it.
+    """
+    found, most_ms = None, 0
+    if clocks.is_quarantined(event.shape, settings):
+        return found, most_ms
+    for start in reversed(starts):
+        here, there = start.shape.place, event.shape.place
+        if here is None or there is None or start.id == event.id:
+            continue
+        if clocks.is_quarantined(start.shape, settings):
+            continue
+        if start is not starts[-1] and event.time_ms - start.time_ms > settings.travel_reach_ms:
+            break  # as if it were pruned
+        if event.ip and event.ip == start.ip:
+            break
+        minimum = _minimum(here, there, settings)
+        if minimum is None:
+            continue
+        if minimum[0] and _is_same_network(start, event):
+            break
+        short_ms = minimum[0] - abs(event.time_ms - start.time_ms) - margin_ms(start, event, settings)
+        if found is None or (short_ms > 0 and short_ms > most_ms):
+            found, most_ms = start, short_ms
+    return found, most_ms
 
 
 def margin_ms(start: Event, event: Event, settings: Settings) -> int:
@@ -125,9 +157,60 @@ def margin_ms(start: Event, event: Event, settings: Settings) -> int:
     return settings.travel_margin_ms + off_ms
 
 
-def _is_undated(start: Event, event: Event, settings: Settings) -> bool:
-    """Does one of the two come from a clock by which nothing can be held against anybody?"""
-    return clocks.is_quarantined(start.shape, settings) or clocks.is_quarantined(event.shape, settings)
+def with_place(starts: Starts, event: Event, settings: Settings) -> Starts:
+    """*starts* with *event* as the newest, and without those that tell nothing any more."""
+    if not starts:
+        return (event,)
+    kept = [start for start in starts if not _is_needless(start, event, settings)]
+    return (*kept[-(PLACES_MAX - 1) :], event) if kept else (event,)
+
+
+def _is_needless(start: Event, newer: Event, settings: Settings) -> bool:
+    """Is every later leg from *start* explained better, or as well, by one from *newer*?
+
+    So it is where both are at one place; or where the way from the one to the other was possible, with
+    room for all that the newer position may be off, since a detour is never shorter. But a newer one with a
+    clock that is further off explains less.
+    """
+    here, there = start.shape.place, newer.shape.place
+    if here is None or there is None:
+        return False
+    if clocks.margin_ms(newer.shape) > clocks.margin_ms(start.shape):
+        return False
+    if here is there or here == there:
+        return True
+    if _has_own_ways(here, there, settings):
+        return False
+    elapsed_ms = newer.time_ms - start.time_ms
+    if here.site and here.site == there.site:
+        if here.floor is None or not here.building:
+            return True
+        is_alike = here.building == there.building and there.floor is not None
+        return is_alike and elapsed_ms >= _within_site(here, there, settings)[0]
+    if there.lat is None or here.lat is None:
+        return False
+    vague_ms = round(2 * there.radius_km / settings.travel_speed_kmh * HOUR_MS)
+    return elapsed_ms >= _line_ms(here, there, settings.travel_speed_kmh) + vague_ms
+
+
+def _has_own_ways(here: Place, there: Place, settings: Settings) -> bool:
+    """Is a time configured for a part of *here* that *there* is no part of?"""
+    ends = settings.travel_ends
+    if not ends:
+        return False
+    return (
+        (here.site != there.site and here.site in ends)
+        or (here.zone != there.zone and here.zone in ends)
+        or (here.door != there.door and here.door in ends)
+        or (here.reader != there.reader and here.reader in ends)
+    )
+
+
+def prune(starts: Starts, time_ms: int, settings: Settings) -> Starts:
+    """*starts* without those from which every way is possible by *time_ms*; the newest one stays."""
+    if len(starts) < 2 or time_ms - starts[0].time_ms <= settings.travel_reach_ms:
+        return starts
+    return (*[s for s in starts[:-1] if time_ms - s.time_ms <= settings.travel_reach_ms], starts[-1])
 
 
 def apart_km(a: Place, b: Place) -> float | None:
@@ -142,16 +225,54 @@ def apart_km(a: Place, b: Place) -> float | None:
     return max(0.0, 2 * EARTH_RADIUS_KM * asin(min(1.0, sqrt(h))) - a.radius_km - b.radius_km)
 
 
-def _minimum_ms(a: Place, b: Place, settings: Settings) -> int | None:
-    """The most exact configured time, else the straight line. None: nothing is known about the pair."""
+def _minimum(a: Place, b: Place, settings: Settings) -> tuple[int, Way] | None:
+    """The most exact configured time, else that of floors or of the straight line, in ms, and which it is.
+    None: nothing is known about the pair.
+    """
     table = settings.travel_ms
     if table:
-        for pair in ((a.reader, b.reader), (a.door, b.door), (a.zone, b.zone), (a.site, b.site)):
-            if pair[0] and pair[1] and pair in table:
-                return table[pair]
+        pairs: tuple[tuple[Way, str, str], ...] = (
+            ("reader", a.reader, b.reader),
+            ("door", a.door, b.door),
+            ("zone", a.zone, b.zone),
+            ("site", a.site, b.site),
+        )
+        for way, here, there in pairs:
+            if here and there and (here, there) in table:
+                return table[here, there], way
     if a.site and a.site == b.site:
-        return 0  # within a site only a configured time says anything
-    distance_km = apart_km(a, b)
-    if distance_km is None:
+        return _within_site(a, b, settings)
+    if a.lat is None or b.lat is None:
         return None
-    return round(distance_km / settings.travel_speed_kmh * HOUR_MS)
+    return _line_ms(a, b, settings.travel_speed_kmh), "line"
+
+
+_NO_TIME: tuple[int, Way] = (0, "none")  # within a site only what is configured says anything
+
+
+def _within_site(a: Place, b: Place, settings: Settings) -> tuple[int, Way]:
+    if a.floor is None or b.floor is None or a.floor == b.floor or not a.building or a.building != b.building:
+        return _NO_TIME
+    return abs(a.floor - b.floor) * settings.travel_floor_ms, "floors"
+
+
+@lru_cache(SHAPES_MAX)
+def _line_ms(a: Place, b: Place, speed_kmh: float) -> int:
+    return round((apart_km(a, b) or 0.0) / speed_kmh * HOUR_MS)
+
+
+def _is_same_network(start: Event, event: Event) -> bool:
+    """Two addresses of one provider's neighbourhood: a geolocation that changed moved nobody."""
+    one, other = start.shape.network, event.shape.network
+    is_one = one is not None and other is not None and one.asn == other.asn and one.name == other.name
+    return is_one and _neighbourhood(start.ip) == _neighbourhood(event.ip) != ""
+
+
+@lru_cache(SHAPES_MAX)
+def _neighbourhood(ip: str) -> str:
+    """The /24 or /48 that *ip* lies in; "" for what is no address."""
+    try:
+        bits = 24 if ip_address(ip).version == 4 else 48
+        return str(ip_network(f"{ip}/{bits}", strict=False))
+    except ValueError:
+        return ""

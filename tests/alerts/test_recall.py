@@ -52,6 +52,7 @@ shared = {
     "reason": words, "reason_native": words, "place": st.none() | places, "device": words, "session": words,
     "offset_min": st.sampled_from((0, 60, -210)), "is_business_hours": st.none() | st.booleans(),
     "sequence": st.none() | st.integers(0, 9), "time_claimed_ms": st.none() | times, "activity": words,
+    "skew_s": st.sampled_from((0, 15, -3600)), "site_skew_s": st.sampled_from((0, 300)),
 }  # fmt: skip
 accesses = st.builds(
     make_event, times, st.just("i"), st.just("access"), taken=st.sampled_from(("taken", "unknown")),

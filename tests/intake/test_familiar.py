@@ -14,7 +14,7 @@ from correlator.intake.arrival import NO_TIMESTAMP, Timeliness
 from correlator.intake.familiar import Familiar
 from correlator.intake.feeds import Feed
 from correlator.intake.intake import Intake, IntakeConfig
-from correlator.intake.mapped import Mapped
+from correlator.intake.mapped import Heartbeat, Mapped
 from correlator.intake.normalise import normalise, settled
 from correlator.intake.people import People
 from correlator.intake.turns import Turns
@@ -142,7 +142,7 @@ times = st.sampled_from([0, 0, -1, 3 * MINUTE_MS, 6 * MINUTE_MS, 30 * 60 * MINUT
 records = st.lists(st.tuples(usual_values | some_values, times), max_size=12)
 
 
-def long_way(feed: Feed, record: Record, turns: Turns) -> Event | Reject | None:
+def long_way(feed: Feed, record: Record, turns: Turns) -> Event | Heartbeat | Reject | None:
     mapped = feed.map(record)
     if isinstance(mapped, Mapped):
         mapped = settled(mapped, record.timestamp_ms, SITES, NETWORKS, turns)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from correlator.event import HOUR_MS, MINUTE_MS
 from correlator.intake.canonical import CANONICAL
 from correlator.intake.feeds import Feed
-from correlator.intake.mapped import Mapped
+from correlator.intake.mapped import Heartbeat, Mapped
 from correlator.intake.mapping import REASONS
 from correlator.record import Reject
 from correlator.timeline.fields import FIELDS
@@ -287,7 +287,7 @@ def test_any_record_gives_events_or_a_known_reason(feed: Feed, changes: dict[str
     if isinstance(found, Reject):
         assert found.reason in REASONS
     else:
-        assert found is None or (found.source and found.native_id)
+        assert found is None or (isinstance(found, Mapped) and found.source and found.native_id)
 
 
 def test_the_zone_of_a_feed_is_that_of_its_local_times() -> None:
@@ -321,3 +321,34 @@ samples:
         text.replace('expect: {time: "2026-07-09T10:31:02"', 'expect: {time: "2026-07-09T10:31:02Z"')
     ).test()
     assert wrong.differences == ("time: expected 2026-07-09T10:31:02Z, found 2026-07-09T10:31:02.000",)
+
+
+BEATING = """
+name: panel
+topic: panel-events
+format: json
+kind: {path: type, convert: {enum: {read: access, alive: heartbeat, "*": ignore}}}
+id: [panel, serial]
+source: panel
+time: {path: at, convert: iso}
+fields:
+  credential.id: card.number
+  place.reader: reader
+  access.outcome: {path: ok, convert: {enum: {"true": granted, "false": denied}}}
+samples:
+  - {name: alive, value: {type: alive, panel: p1}, expect: {heartbeat: p1}}
+  - {name: who, value: {type: alive}, expect: {reject: missing_field}}
+"""
+
+
+def test_a_record_may_say_only_that_its_source_is_alive() -> None:
+    feed = feed_of(BEATING)
+    assert feed.map(record(b'{"type": "alive", "panel": "p1"}')) == Heartbeat("p1", "panel")
+    assert mapped(feed, RECORD | {"type": "read"}).source == "p1"
+    assert [result.differences for result in feed.test()] == [(), ()]
+    wrong = BEATING.replace("heartbeat: p1", "heartbeat: p2").replace(
+        "reject: missing_field", "ignored: true"
+    )
+    (first, second) = [result.differences for result in feed_of(wrong).test()]
+    assert first == ("a heartbeat of p1",)
+    assert second[0].startswith("rejected: missing_field: source is missing")

@@ -12,6 +12,7 @@ from correlator.event import (
     FOREVER,
     HOUR_MS,
     MINUTE_MS,
+    NEVER,
     SECOND_MS,
     Event,
     Kind,
@@ -19,10 +20,10 @@ from correlator.event import (
     event_id,
     partition_of,
 )
-from correlator.frame import EVENTS_MAX, Arrival, Frame, decode_frame, encode_frame
+from correlator.frame import EVENTS_MAX, Arrival, Frame, SourceMark, decode_frame, encode_frame
 from correlator.intake.arrival import NO_TIMESTAMP, decode_arrival
 from correlator.intake.intake import Intake, IntakeConfig, Taken
-from correlator.intake.mapped import Mapped
+from correlator.intake.mapped import Heartbeat, Mapped
 from correlator.intake.people import People
 from correlator.record import Record, Reject
 from correlator.timeline.marks import Marks
@@ -359,3 +360,33 @@ def pieces(records: list[Record], cuts: list[int]) -> Iterable[list[Record]]:
         size = cuts[turn % len(cuts)]
         yield records[at : at + size]
         at, turn = at + size, turn + 1
+
+
+class Beating(Plain):
+    """A record without a value is a heartbeat."""
+
+    def map(self, record: Record) -> Mapped | Heartbeat | Reject | None:  # type: ignore[override]
+        return super().map(record) if record.value else Heartbeat("lis-1", "badge")
+
+
+def test_a_heartbeat_is_a_sign_of_life_and_no_event() -> None:
+    made = Intake(msgspec.structs.replace(config(), feeds={TOPIC: Beating()}), People(SITES))
+    made.assign(TOPIC, 0, 1)
+    beat = Record(TOPIC, 0, 1, NOW, None, b"")
+    taken = made.intake_step([beat], NOW)
+    assert rows_of(taken) == []
+    assert taken.dead_letters == []
+    heard = {mark for _, frame in taken.frames for mark in frame.sources}
+    assert heard == {SourceMark("lis-1", "badge", "", TOPIC, 0, NEVER, 0, 0, NOW)}
+    assert len(taken.frames) == KEYED, "every partition is told"
+    later = made.intake_step(
+        [read(2, NOW + 5_000, time_ms=NOW + 4_000, reader="", door="", site="")], NOW + 5_000
+    )
+    (mark,) = {mark for _, frame in later.frames for mark in frame.sources}
+    assert (mark.count, mark.lag_min_ms, mark.event_max_ms) == (1, 1_000, NOW + 4_000)
+
+
+def test_the_lag_of_a_clamped_event_is_that_of_the_time_it_claimed() -> None:
+    taken = intake().intake_step([read(1, time_ms=NOW + 9 * MINUTE_MS)], NOW)
+    (mark,) = {mark for _, frame in taken.frames for mark in frame.sources}
+    assert (mark.lag_min_ms, mark.event_max_ms) == (-9 * MINUTE_MS, NOW)

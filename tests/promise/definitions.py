@@ -7,10 +7,13 @@ out.)
 
 from __future__ import annotations
 
-from math import acos, cos, radians, sin
-
 from correlator.event import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS, Event, Person
 from correlator.timeline.alert import alert_uid
+from correlator.timeline.settings import Settings
+from tests.timeline import whereabouts
+from tests.timeline.journeys import far_km, short_s, telling
+
+SETTINGS = Settings()
 
 Found = tuple[tuple[int, int, int, str], str, tuple[str, ...], str]  # order, event id, evidence, group
 
@@ -64,40 +67,15 @@ def sites(e: Event) -> str:
 
 
 def here(events: list[Event], site: str, at_ms: int) -> float:
-    """Belief that the person is at *site*: from the reads in *events*, all before the moment asked for."""
-    sure, since, where = 0.0, 0, ""
-
-    def faded(at: int) -> float:
-        halves = max(0, at - since - 8 * HOUR_MS) / (3 * HOUR_MS)
-        return 0.0 if halves > 8 else sure * 0.5**halves
-
-    for e in events:
-        if not entered(e) or not sites(e):
-            continue
-        if e.direction == "out" and e.place is not None and e.place.is_perimeter:
-            sure, since, where = 0.0, e.time_ms, sites(e)
-            continue
-        fresh = 0.95 if e.taken == "taken" else 0.75
-        sure = max(fresh, faded(e.time_ms)) if where == sites(e) else fresh
-        since, where = e.time_ms, sites(e)
-    return faded(at_ms) if where == site else 0.0
+    return whereabouts.here(events, site, at_ms, SETTINGS)
 
 
-def apart_km(a: Event, b: Event) -> float | None:
-    p, q = a.place, b.place
-    if p is None or q is None or p.lat is None or p.lon is None or q.lat is None or q.lon is None:
-        return None
-    c = sin(radians(p.lat)) * sin(radians(q.lat))
-    c += cos(radians(p.lat)) * cos(radians(q.lat)) * cos(radians(p.lon - q.lon))
-    return max(0.0, 6371.0088 * acos(max(-1.0, min(1.0, c))) - p.radius_km - q.radius_km)
-
-
-def too_fast(start: Event, e: Event) -> bool:
+def too_fast(start: Event | None, e: Event) -> bool:
     """D05: at least 500 km and 800 km/h, two minutes granted."""
-    km = None if start.ip and start.ip == e.ip else apart_km(start, e)
-    return (
-        km is not None and km >= 500 and km / ((e.time_ms - start.time_ms + 2 * MINUTE_MS) / HOUR_MS) >= 800
-    )
+    km = far_km(start.place, e.place) if start is not None and start.place and e.place else None
+    if start is None or km is None:
+        return False
+    return km >= 500 and km / ((e.time_ms - start.time_ms + 2 * MINUTE_MS) / HOUR_MS) >= 800
 
 
 def state_at(steps: tuple[tuple[int, str], ...], at_ms: int) -> str:
@@ -113,19 +91,19 @@ def of_identity(events: list[Event], person: Person) -> dict[str, list[Found]]:
             due = e.time_ms + 2 * MINUTE_MS
             then = [x for x in events if x.time_ms <= due]
             if sites(e) and here(earlier, sites(e), e.time_ms) < 0.2 and here(then, sites(e), due) < 0.2:
-                recent = [x.id for x in then if entered(x) and due - x.time_ms <= 32 * HOUR_MS]
-                found["D01"].append(((due, 1, e.time_ms, e.id), e.id, (*recent[-1:], e.id), ""))
-        if located(e) and reads and too_fast(reads[-1], e):
+                elsewhere = whereabouts.likeliest(then, due, SETTINGS)
+                seen = elsewhere[1].evidence[-1:] if elsewhere is not None else ()
+                found["D01"].append(((due, 1, e.time_ms, e.id), e.id, (*seen, e.id), ""))
+        read = telling(reads, e, SETTINGS) if located(e) else None
+        login = telling(logins, e, SETTINGS) if entered(e) else None
+        if read is not None and too_fast(read, e):
             if e.network is None or e.network.network_class in {"", "isp"}:
-                found["D05"].append((now, e.id, (reads[-1].id, e.id), ""))
-        elif entered(e) and logins and too_fast(logins[-1], e):
-            found["D05"].append((now, e.id, (logins[-1].id, e.id), ""))
-        cards = [x for x in earlier if shows_card(x)]
-        if shows_card(e) and cards and sites(cards[-1]) != sites(e):
-            km = apart_km(cards[-1], e)
-            least_ms = None if km is None else round(km / 800 * HOUR_MS)
-            if least_ms is not None and e.time_ms - cards[-1].time_ms + 2 * MINUTE_MS < least_ms:
-                found["D12"].append((now, e.id, (cards[-1].id, e.id), ""))
+                found["D05"].append((now, e.id, (read.id, e.id), ""))
+        elif login is not None and too_fast(login, e):
+            found["D05"].append((now, e.id, (login.id, e.id), ""))
+        card = telling([x for x in earlier if shows_card(x)], e, SETTINGS) if shows_card(e) else None
+        if card is not None and (short_s(card, e, SETTINGS) or 0) > 0:
+            found["D12"].append((now, e.id, (card.id, e.id), ""))
         if e.kind == "access" and e.outcome == "denied":
             denied(events[: n + 1], e, person, found)
         if e.kind == "access" and state_at(person.statuses, e.time_ms) in {"terminated", "disabled"}:

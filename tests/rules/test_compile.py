@@ -37,7 +37,8 @@ from correlator.rules.rule import (
     TimePart,
 )
 from correlator.timeline.fields import FIELDS
-from correlator.timeline.live import DoorState, Live, Scalar, SitePresence
+from correlator.timeline.habits import NO_HABITS, Habits
+from correlator.timeline.live import DoorState, Live, Passed, Scalar, Stay
 from correlator.timeline.observation import Observation
 from correlator.timeline.raw import ALL, pack_raw
 from correlator.timeline.settings import Settings
@@ -93,12 +94,19 @@ people = st.builds(
     st.just(()) | st.tuples(st.builds(Credential, words, text, states=st.tuples(st.tuples(times, text)))),
 )  # fmt: skip
 orders = st.none() | st.tuples(times, words)
+some_places = st.lists(events, max_size=2).map(tuple)
 lives = st.builds(
-    Live, *[st.none() | events] * 5,
-    st.none() | st.builds(SitePresence, text, text, times, times, st.floats(0, 1), st.tuples(words)),
+    Live, st.none() | events, st.none() | events, some_places, some_places, some_places,
+    st.just(())
+    | st.tuples(
+        st.builds(Stay, text, text, times, times, times, st.floats(0, 1), times, times, st.tuples(words))
+    ),
     st.none() | people,
     st.none()
     | st.builds(DoorState, orders, orders, st.just(()) | st.tuples(st.tuples(times, words)), orders),
+    habits=st.just(NO_HABITS) | st.builds(Habits, st.integers(0, 64), st.integers(0, 200), times),
+    passed=st.just(())
+    | st.tuples(st.builds(Passed, words, st.sampled_from(("in", "out")), times, words, words)),
 )  # fmt: skip
 names = st.sampled_from(sorted(FIELDS))
 scalars = st.none() | words | st.booleans() | st.integers(-2, 3)

@@ -69,7 +69,12 @@ def test_a_settled_rule_waits_and_remembers_what_its_feed_does_not_say() -> None
     assert found.matches == []
     (waiting,) = found.waiting
     assert waiting.due_ms == 2 * MINUTE_MS
-    assert dict(waiting.seen) == {"event.kind": "login", "last_login.age_s": 30.0, "place.site": "lisbon"}
+    assert dict(waiting.seen) == {
+        "event.kind": "login",
+        "last_login.age_s": 30.0,
+        "place.site": "lisbon",
+        "identity.department": None,
+    }
 
 
 def test_the_verdict_is_taken_with_what_was_seen_and_the_feed_as_of_then() -> None:
@@ -103,7 +108,7 @@ def test_evidence_names_the_earlier_events_that_the_context_comes_from() -> None
     )
     here = login(place=Place(country="US", lat=40.7, lon=-74.0), is_interactive=True)
     before = access(-HOUR_MS, "badge", place=LISBON)
-    (match,) = found_by(using, observe(here, Live(badge_place=before, last_badge=before)), ()).matches
+    (match,) = found_by(using, observe(here, Live(badge_places=(before,), last_badge=before)), ()).matches
     assert match.evidence == ("badge", "l")
     values = dict(match.values)
     assert values["last_badge.age_s"] == 3600.0

@@ -16,7 +16,7 @@ class Learned(msgspec.Struct, frozen=True):
         habits, today = self.habits, self.today
         for event in events:
             if shows_habit(event.shape):
-                habits, today = learn(habits, today, event, is_on_site=False)
+                habits, today = learn(habits, today, event)
         return Learned(habits, today)
 
     def before(self, event: Event) -> Habits:

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from correlator.event import DAY_MS, Event
 from correlator.timeline.alert import alert_uid
-from tests.timeline.toy import Toy
+from tests.timeline.journeys import short_s, telling
+from tests.timeline.toy import Toy, ToyProgram
+from tests.timeline.whereabouts import here
 
 Essence = tuple[str, str, str, str, tuple[str, ...], str]  # uid, rule, entity, severity, evidence, confidence
 Found = tuple[tuple[int, int, int, str], str, str, tuple[str, ...]]  # order, rule, event id, evidence
@@ -21,43 +23,17 @@ def let_through(event: Event) -> bool:
     return event.kind == "access" and event.outcome == "granted" and event.taken != "not_taken"
 
 
-def belief(events: list[Event], site: str, at_ms: int, toy: Toy) -> float:
-    """Belief that the person is at *site*, from the reads in *events* (sorted, all before the moment asked
-    for).
-    """
-    reads = [e for e in events if let_through(e)]
-    if not reads or reads[-1].place is None or reads[-1].place.site != site:
-        return 0.0
-    if reads[-1].direction == "out" and reads[-1].place.is_perimeter:
-        return 0.0
-
-    def faded(start_ms: int, until_ms: int, sure: float) -> float:
-        half_lives = max(0, until_ms - start_ms - toy.presence_full_ms) / toy.presence_half_life_ms
-        return sure * 0.5**half_lives if half_lives <= 8 else 0.0
-
-    sure, since = 0.0, reads[0]
-    for read in reads:
-        fresh = 0.95 if read.taken == "taken" else 0.75
-        left = read.direction == "out" and read.place is not None and read.place.is_perimeter
-        same = read.place is not None and since.place is not None and read.place.site == since.place.site
-        sure = 0.0 if left else max(fresh, faded(since.time_ms, read.time_ms, sure)) if same else fresh
-        since = read
-    return faded(since.time_ms, at_ms, sure)
-
-
 def found(events: list[Event], toy: Toy) -> list[Found]:
     """Every match, in order of decision: there, events before verdicts, then (time, id)."""
     out: list[Found] = []
-    events = sorted(events, key=lambda e: e.order)
+    events, settings = sorted(events, key=lambda e: e.order), ToyProgram(toy).settings
     for n, e in enumerate(events):
         earlier = events[:n]
         now = (e.time_ms, 0, e.time_ms, e.id)
         reads = [x for x in earlier if let_through(x)]
-        if let_through(e) and reads:
-            last, place = reads[-1], e.place
-            apart = last.place is not None and place is not None and last.place.site != place.site
-            if apart and e.time_ms - last.time_ms < toy.minutes_between * 60_000:
-                out.append((now, "travel", e.id, (last.id, e.id)))
+        start = telling(reads, e, settings) if let_through(e) else None
+        if start is not None and (short_s(start, e, settings) or 0) > 0:
+            out.append((now, "travel", e.id, (start.id, e.id)))
         if e.kind == "access" and e.outcome == "denied":
             denied = [x for x in events[: n + 1] if x.kind == "access" and x.outcome == "denied"]
             newest = denied[-toy.burst_min :]
@@ -65,9 +41,9 @@ def found(events: list[Event], toy: Toy) -> list[Found]:
                 out.append((now, "burst", e.id, tuple(x.id for x in newest)))
         if e.kind == "login" and e.outcome == "success" and e.place is not None:
             due_ms = e.time_ms + toy.grace_ms
-            before = belief(earlier, e.place.site, e.time_ms, toy)
+            before = here(earlier, e.place.site, e.time_ms, settings)
             upto = [x for x in events if x.time_ms <= due_ms]
-            after = belief(upto, e.place.site, due_ms, toy)
+            after = here(upto, e.place.site, due_ms, settings)
             if before < 0.2 and after < 0.2:
                 out.append(((due_ms, 1, e.time_ms, e.id), "unbadged", e.id, (e.id,)))
     return sorted(out)

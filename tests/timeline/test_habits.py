@@ -110,7 +110,7 @@ def test_things_are_counted_by_day_with_the_first_and_the_last() -> None:
 def test_a_vpn_from_a_desk_is_remembered_and_one_from_home_is_not() -> None:
     vpn = make_event(MONDAY_MS, "v", "login", outcome="success", is_interactive=True, logon_type="vpn")
     for is_on_site in (True, False):
-        past, today = learn(NO_HABITS, None, vpn, is_on_site=is_on_site)
+        past, today = learn(NO_HABITS, None, vpn, circumstances=(VPN_ON_SITE,) if is_on_site else ())
         assert (known(merged(past, today), VPN_ON_SITE) is not None) == is_on_site
 
 

@@ -51,6 +51,7 @@ class ToyProgram:
             events_max=toy.events_max,
             presence_full_ms=toy.presence_full_ms,
             presence_half_life_ms=toy.presence_half_life_ms,
+            presence_linger_ms=toy.presence_full_ms,
             travel_margin_ms=0,
             travel_minutes=(("a", "b", toy.minutes_between),),
             feeds=FEEDS,
