@@ -11,6 +11,7 @@ D26 = "c0a80001-0026-4d26-8a26-000000000026"  # reads scores, which depend on th
 
 class _Id(msgspec.Struct):
     uid: str
+    created_time: int = 0
 
 
 class _Ours(msgspec.Struct):

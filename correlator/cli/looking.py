@@ -6,7 +6,7 @@ Nothing is written and no group joined (`engine.view`). Progress goes to stderr,
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from rich.console import Console
@@ -14,15 +14,16 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from correlator.adapters.kafka.log_reader import KafkaLogReader
 from correlator.adapters.kafka.quiet import quiet_client_logs
+from correlator.alerts.told import read_told
 from correlator.cli.connection import load_connection
 from correlator.cli.on_kafka import bundles_on
 from correlator.cli.telling import reaching, refusing
 from correlator.engine import view
 from correlator.engine.bundles import Bundles
-from correlator.engine.ports import LogReader, LogTruncated, LogUnavailable
+from correlator.engine.ports import LogReader, LogTruncated, LogUnavailable, TopicPartition
 from correlator.engine.restore import Restored
 from correlator.engine.topics import EngineRefusal, Topics
-from correlator.pipeline import Bundle
+from correlator.pipeline import Bundle, alert_partition
 
 
 class Look:
@@ -51,6 +52,15 @@ class Look:
         found = view.view_entity(self._log, self._topics, self._bundles, entity, told=self._told)
         self._end()
         return found
+
+    def alerts(self, entity: str) -> list[bytes]:
+        """Records of the alerts of *entity*, as far as the topic reaches back."""
+        where = TopicPartition(self._topics.alerts, alert_partition(entity))
+        begin, end = self._log.begin_offset(where), self._log.high_watermark(where)
+        with suppress(LogTruncated):
+            values = (record.value or b"" for record in self._log.read(where, begin, end))
+            return [value for value in values if read_told(value).unmapped.correlator.entity == entity]
+        return self.alerts(entity)
 
     def _told(self, at: view.Progress) -> None:
         said = f"restoring partition {at.partition}, {at.remaining:,} records left"

@@ -29,6 +29,8 @@ VERBS = {
     "evaluate": ("evaluate", "evaluate_command", "Hold alerts against the truth of a simulation."),
     "deploy": ("deploy", "deploy_command", "Put rules and configuration into force, without a restart."),
     "rollback": ("deploy", "rollback_command", "Put the bundle before into force again."),
+    "who": ("who", "who_command", "Say who was in a zone at a time, and by which evidence."),
+    "timeline": ("timeline", "timeline_command", "Show what is known of one person or door, in order."),
     "rules": ("rules", "app", "Check, test and explain rules, and all else that their authors need."),
     "feeds": ("feeds", "app", "Check and test feeds, try one on records."),
     "identities": ("identities", "app", "Publish identities."),

@@ -141,6 +141,15 @@ class Sites:
     def site_ids(self) -> list[str]:
         return list(self._sites)
 
+    def names(self) -> list[str]:
+        """Of sites and zones."""
+        return [*self._sites, *self._zones]
+
+    def offset_min(self, site_id: str, time_ms: int) -> int:
+        """Of the local time of a site from UTC, in minutes; 0 where the site is not known."""
+        site = self._sites.get(site_id)
+        return 0 if site is None else site.local(time_ms)[0]
+
     def timing(self) -> tuple[SiteTiming, ...]:
         """What the timeline must know of each site, for `timeline.settings.Settings`."""
         readers = {place.site for place, _ in self._readers.values()}

@@ -350,6 +350,11 @@ def _feed(name: str) -> str:
     return FIELDS[name].feed if name in FIELDS else ""
 
 
+def _behind(name: str) -> tuple[str, ...]:
+    """Fields without which the value says little."""
+    return FIELDS[name].behind if name in FIELDS else ()
+
+
 def _linked(names: Iterable[str]) -> tuple[str, ...]:
     """Ids of the earlier events that the context comes from: `X.event_id` of every group X among *names*."""
     linked = (f"{name.rpartition('.')[0]}.event_id" for name in names)

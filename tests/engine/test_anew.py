@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from correlator.adapters.clock import SimulatedClock
 from correlator.cli.embedded import Embedded, with_partitions
@@ -24,6 +25,16 @@ Taught = dict[str, tuple[Habits, Day | None]]
 def taught(*found: Partition) -> Taught:
     lives = {e: p.timelines[e].touch(p.codes) for p in found for e in p.timelines}
     return {e: (live.habits, live.today) for e, live in lives.items() if live.today is not None}
+
+
+def timeless(found: Taught) -> Taught:
+    """Without what also follows from where somebody was believed to be: presence begins anew."""
+
+    def of(habits: Habits, today: Day | None) -> tuple[Habits, Day | None]:
+        habits = replace(habits, stays=b"", things=b"")
+        return habits, today and replace(today, things=frozenset(), alerted=frozenset())
+
+    return {entity: of(*learnt) for entity, learnt in found.items()}
 
 
 def persons(*found: Partition) -> dict[str, Person | None]:
@@ -85,7 +96,7 @@ def test_what_keyed_holds_of_after_the_export_is_folded_again_and_not_told(
     after = told(half)
     assert {e: values[: len(before[e])] for e, values in after.items() if e in before} == before
     undisturbed = _run_again(ended)
-    assert taught(*only.partitions()) == taught(*undisturbed)
+    assert timeless(taught(*only.partitions())) == timeless(taught(*undisturbed))
     assert persons(*only.partitions()) == persons(*undisturbed)
 
 

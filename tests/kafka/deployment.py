@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
@@ -51,6 +54,28 @@ TIMEOUTS = {
 RAW = {"retention.ms": "-1", "message.timestamp.type": "CreateTime"}
 KEYED = 4
 PATIENCE_S = 120
+
+
+class Running:
+    """`run` in a process of its own, and what it says on its standard error."""
+
+    def __init__(self, process: subprocess.Popen[bytes], errors: Path) -> None:
+        self._process, self._errors = process, errors
+
+    def wait_for(self, text: str) -> None:
+        end_s = time.monotonic() + PATIENCE_S
+        while text not in (told := self._errors.read_text()).replace("\n", " "):
+            assert self._process.poll() is None, f"it has ended: {told}"
+            assert time.monotonic() < end_s, f"it does not say {text!r}: {told}"
+            time.sleep(0.05)
+
+    def ask(self) -> None:
+        """SIGTERM."""
+        self._process.terminate()
+
+    def join(self) -> int:
+        """The exit code, once it has ended."""
+        return self._process.wait(PATIENCE_S)
 
 
 class Deployment:
@@ -119,12 +144,24 @@ class Deployment:
     def run(self, *options: str) -> subprocess.CompletedProcess[str]:
         """The command line in a process of its own."""
         return subprocess.run(
-            [sys.executable, "-m", "correlator.cli.main", "run", "--config", str(self.directory), *options],
+            [*self._command(), *options],
             capture_output=True,
             text=True,
             timeout=PATIENCE_S,
             check=False,
         )
+
+    @contextmanager
+    def running(self, *options: str) -> Iterator[Running]:
+        """The same, while it runs; killed where it still does at the end."""
+        with (self.directory / "running.err").open("wb") as errors:
+            process = subprocess.Popen([*self._command(), *options], stderr=errors)
+        running = Running(process, self.directory / "running.err")
+        try:
+            yield running
+        finally:
+            process.kill()
+            process.wait()
 
     def call(self, *arguments: object) -> Result:
         """The command line in this process, DIR being our directory where it is asked for by `...`."""
@@ -152,6 +189,9 @@ class Deployment:
         found = admin.describe_groups([group])[group]["members"]
         admin.close()
         return {str(member["group_instance_id"]) for member in found}
+
+    def _command(self) -> list[str]:
+        return [sys.executable, "-m", "correlator.cli.main", "run", "--config", str(self.directory)]
 
     def _write_general(self, bootstrap: str) -> None:
         general = {

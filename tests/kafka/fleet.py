@@ -86,7 +86,7 @@ def work(job: Job, pipe: Connection) -> None:
     STOPPING.install()
     logging.basicConfig(filename=f"{job.directory}/{job.instance}.log", level=logging.INFO)
     quiet_client_logs()
-    reached = _halting(job, pipe)
+    reached = halting(job.halts, pipe, job.tells)
     try:
         while not STOPPING.is_asked:
             try:
@@ -115,17 +115,22 @@ def _run(job: Job, pipe: Connection, reached: Reached) -> None:
     pipe.send(("generation", str(generations)))
 
 
-def _halting(job: Job, pipe: Connection) -> Reached:
+def halting(halts: tuple[Halt, ...], pipe: Connection | None = None, tells: tuple[str, ...] = ()) -> Reached:
+    """Halts this process at *halts*. *pipe* hears of it, and of each of *tells* the first time."""
     counts: dict[str, int] = {}
+
+    def tell(what: str, point: str) -> None:
+        if pipe is not None:
+            pipe.send((what, point))
 
     def reached(point: str, first: Callable[[], object] = lambda: None) -> None:
         counts[point] = counts.get(point, 0) + 1
-        if counts[point] == 1 and point in job.tells:
-            pipe.send(("reached", point))
-        for halt in job.halts:
+        if counts[point] == 1 and point in tells:
+            tell("reached", point)
+        for halt in halts:
             if (halt.point, halt.nth) == (point, counts[point]):
                 first()
-                pipe.send(("halts", point))
+                tell("halts", point)
                 if halt.how == "lose":
                     raise TimeoutError(point)
                 os.kill(os.getpid(), signal.SIGKILL if halt.how == "kill" else signal.SIGSTOP)
@@ -182,6 +187,14 @@ class Worker:
         """The sum of *name* over its labels. With some of them, `name{label="value"`, over the rest."""
         lines = (line.rpartition(" ") for line in self.metrics().splitlines())
         return sum(float(value) for found, _, value in lines if found.startswith(name))
+
+    def wait_for_metric(self, name: str, value: float) -> None:
+        """Until `metric` of *name* is *value*."""
+        end_s = time.monotonic() + PATIENCE_S
+        while (found := self.metric(name)) != value:
+            if time.monotonic() > end_s:
+                raise self._failed(f"has {found} of {name}, not {value}")
+            time.sleep(TICK_S)
 
     def reasons(self, path: str = "readyz") -> list[str]:
         """Why it is not ready; [] when it is."""

@@ -53,14 +53,14 @@ def watch(worker: Worker, reached: Reached) -> None:
         _after(stage._committer, "attempt", reached, f"{name}-committed", lambda action: action == "apply")
         _before(stage, "finish", reached, f"{name}-leaving")
         _after(stage, "finish", reached, f"{name}-left", _always)
-        _Commits(name, ports.writer, reached)
+        Commits(name, ports.writer, reached)
     if worker._intake is not None:
         _watch_intake(worker._intake, reached)
     if worker._correlate is not None:
         _watch_correlate(worker._correlate, reached)
 
 
-class _Commits:
+class Commits:
     """The points of a transaction. Those of one that holds a checkpoint have names of their own."""
 
     def __init__(self, stage: str, writer: Any, reached: Reached) -> None:

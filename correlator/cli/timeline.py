@@ -1,0 +1,140 @@
+"""`correlator timeline`: everything that is known of one person, door or unresolved credential, in order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from correlator.adapters.clock import SystemClock
+from correlator.alerts.phrases import happened, iso, local
+from correlator.alerts.told import Told, read_told
+from correlator.cli.asking import AsJson, At, Config, Records, asking
+from correlator.cli.rule_files import as_text
+from correlator.cli.timeline_page import HIGH, Line, page
+from correlator.cli.view import STYLES
+from correlator.event import Event
+from correlator.timeline.answers import Moment, moments
+
+UNWRITABLE = 1
+KINDS = ("identity:", "door:", "unresolved:")
+
+Who = Annotated[str, typer.Argument(metavar="IDENTITY", help="e1007, door:lis-main, unresolved:badge:12345.")]
+Html = Annotated[Path | None, typer.Option("--html", help="Write a page to this file.")]
+
+
+def timeline_command(
+    who: Who,
+    config: Config = None,
+    records: Records = None,
+    at: At = "",
+    html: Html = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show events, presence, scores and alerts of one IDENTITY in order of event time.
+
+    Events come from the state (one horizon back; late ones are in their places), alerts from their topic.
+    Nothing is written there, and nobody who correlates notices.
+
+    Exit codes: 0 done, 1 FILE cannot be written, 2 nothing is known of IDENTITY or the configuration is
+    wrong, 3 Kafka cannot be reached.
+    """
+    entity = who if who.startswith(KINDS) else f"identity:{who}"
+    with asking(config, records, at) as source:
+        (partition,) = source.partitions(entity)
+        if entity not in partition.timelines:
+            raise typer.BadParameter(f"nothing is known of {entity}, or no longer")
+        found = moments(partition, entity)
+        told = [read_told(value) for value in source.alerts(entity)]
+    first_ms = found[0].event.time_ms if found else 0
+    alerts = [alert for alert in told if alert.end_time >= first_ms]
+    lines = sorted([*map(_moment, found), *map(_alert, alerts)], key=lambda line: line.time_ms)
+    if html is not None:
+        _write(html, page(entity, lines, iso(SystemClock().now_ms())))
+    if as_json:
+        typer.echo(as_text({"entity": entity, "lines": lines}))
+    elif html is None:
+        _print(entity, lines)
+
+
+def _moment(moment: Moment) -> Line:
+    event = moment.event
+    stays = tuple(
+        f"{stay.site}{f' {stay.zone}' if stay.zone else ''} {sure:.0%}" for stay, sure in moment.stays
+    )
+    place = event.place
+    return Line(
+        event.time_ms,
+        event.offset_min,
+        event.kind,
+        happened(event),
+        (place.door or place.site or place.country) if place is not None else "",
+        stays,
+        event.score.percentile if event.score is not None else None,
+        event_id=event.id,
+        notes=tuple(_notes(event)),
+    )
+
+
+def _notes(event: Event) -> Iterable[str]:
+    if event.shape.occurrence != "live":
+        yield event.shape.occurrence
+    if event.time_claimed_ms is not None:
+        yield f"claimed {local(event.time_claimed_ms, event.offset_min)}"
+    if event.shape.skew_s:
+        yield f"clock off by {event.shape.skew_s:+} s"
+
+
+def _alert(told: Told) -> Line:
+    return Line(
+        told.end_time,
+        told.timezone_offset,
+        "alert",
+        told.message,
+        told.place,
+        severity=told.severity,
+        state=told.state,
+        detail=told.finding_info.desc,
+        uid=told.finding_info.uid,
+    )
+
+
+def _print(entity: str, lines: Sequence[Line]) -> None:
+    console, day = Console(highlight=False), ""
+    console.print(f"{entity}: {len(lines)} lines", style="bold")
+    for line in lines:
+        when = local(line.time_ms, line.offset_min)
+        if when[:10] != day:
+            day = when[:10]
+            console.print(f"\n{day} {when[20:]}", style="bold")
+        console.print(_text(line, when), soft_wrap=True)
+
+
+def _text(line: Line, when: str) -> Text:
+    text = Text(f"{when[11:19]}  ")
+    if line.kind == "alert":
+        text.append(
+            f"{line.severity.upper()} {line.state}  {line.text}", style=STYLES.get(line.severity, "bold")
+        )
+        return text.append(f"\n          {line.detail}", style="dim")
+    text.append(line.text)
+    if line.score is not None:
+        text.append(f"  score {line.score:.0%}", style="yellow" if line.score >= HIGH else "dim")
+    if line.presence:
+        text.append(f"  at {', '.join(line.presence)}", style="cyan")
+    if line.notes:
+        text.append(f"  ({', '.join(line.notes)})", style="magenta")
+    return text
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        typer.echo(f"cannot write {path}: {error.strerror}", err=True)
+        raise typer.Exit(UNWRITABLE) from error
+    typer.echo(f"{path} is written", err=True)

@@ -1,0 +1,104 @@
+"""`correlator who`: who was in a zone, or at a site, at a time."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from correlator.alerts.phrases import happened, iso, local
+from correlator.cli.asking import AsJson, At, Config, Records, asking
+from correlator.cli.rule_files import as_text
+from correlator.cli.screen import wide_console
+from correlator.cli.times import instant_ms
+from correlator.intake.places import Sites
+from correlator.rules.reading import nearest
+from correlator.timeline.answers import Present, kept_from_ms, present
+from correlator.timeline.presence import PRESENT_MIN
+
+Where = Annotated[str, typer.Argument(metavar="ZONE", help="A zone or a site of sites.yml.")]
+Least = Annotated[
+    float, typer.Option(min=0, max=1, help="List who is believed to be there by more than this.")
+]
+
+
+def who_command(
+    where: Where,
+    config: Config = None,
+    records: Records = None,
+    at: At = "",
+    least: Least = PRESENT_MIN,
+    as_json: AsJson = False,
+) -> None:
+    """Say who was in ZONE at a time, how surely, and by which evidence.
+
+    The state is read from the newest checkpoints and what came since; nothing is written, and nobody who
+    correlates notices. Events that came late are in their places. It reaches back one horizon.
+
+    Exit codes: 0 done, also when nobody was there, 2 the zone or the time is not known, or the configuration
+    is wrong, 3 Kafka cannot be reached.
+    """
+    with asking(config, records, at) as source:
+        sites = source.bundle.intake.sites
+        site, zone = _place(sites, where)
+        partitions = list(source.partitions(None))
+        known_ms = min(partition.now_ms for partition in partitions)
+        at_ms = instant_ms(at, known_ms) if at else known_ms
+        kept_ms = max(map(kept_from_ms, partitions))
+        if not kept_ms <= at_ms <= known_ms:
+            span = f"{iso(kept_ms)} to {iso(known_ms)}"
+            raise typer.BadParameter(f"--at {at} is {iso(at_ms)}: what is known is of {span}")
+        found = [one for p in partitions for one in present(p, at_ms, site=site, zone=zone, least=least)]
+    found.sort(key=lambda one: (-one.confidence, one.entity))
+    offset_min = sites.offset_min(site, at_ms)
+    if as_json:
+        typer.echo(
+            as_text({"where": where, "at": iso(at_ms, offset_min), "present": list(map(_document, found))})
+        )
+        return
+    title = f"{where}: {len(found)} believed present at {local(at_ms, offset_min)}"
+    table = Table(title=title, title_justify="left")
+    for head in ("who", "type", "host", "zone", "since", "confidence", "newest evidence"):
+        table.add_column(head, justify="right" if head == "confidence" else "left")
+    for one in found:
+        table.add_row(*_row(one, offset_min))
+    wide_console().print(table)
+
+
+def _place(sites: Sites, name: str) -> tuple[str, str]:
+    """(site, zone) that *name* stands for; zone "": all of the site."""
+    if sites.site(name) is not None:
+        return name, ""
+    place = sites.zone(name)
+    if place is None:
+        raise typer.BadParameter(f"sites.yml has no site or zone {name!r}{nearest(name, sites.names())}")
+    return place.site, place.zone
+
+
+def _row(one: Present, offset_min: int) -> tuple[str, ...]:
+    person, newest = one.person, one.newest
+    said = f"{local(newest.time_ms, offset_min)[11:19]} {happened(newest)}" if newest is not None else "-"
+    return (
+        one.entity.partition(":")[2],
+        person.identity_type if person is not None else "?",
+        person.host_id if person is not None else "",
+        one.stay.zone or "-",
+        local(one.stay.since_ms, offset_min)[:19],
+        f"{one.confidence:.0%}",
+        said,
+    )
+
+
+def _document(one: Present) -> object:
+    person, newest = one.person, one.newest
+    return {
+        "entity": one.entity,
+        "type": person.identity_type if person is not None else None,
+        "host": person.host_id if person is not None else None,
+        "zone": one.stay.zone or None,
+        "since": iso(one.stay.since_ms),
+        "confidence": round(one.confidence, 3),
+        "evidence": list(one.stay.evidence),
+        "newest": None if newest is None else {"time": iso(newest.time_ms), "what": happened(newest)},
+    }

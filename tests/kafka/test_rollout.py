@@ -1,0 +1,196 @@
+"""Bundles on a real broker: a deployment that dies half way, processes that switch while they run."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from correlator.adapters.kafka.log_reader import KafkaLogReader
+from correlator.cli.candidate import read_candidate
+from correlator.cli.connection import load_connection
+from correlator.cli.deploy import bring
+from correlator.cli.on_kafka import bundles_on
+from correlator.engine import deploy as engine_deploy
+from correlator.engine.bundles import Activated
+from correlator.engine.ports import TransactionalWriter
+from correlator.frame import decode_frame
+from correlator.simulate.wire import PARTITIONS
+from tests.findings import read_finding
+from tests.kafka.deployment import EVERY_READ, KEYED, Deployment
+from tests.kafka.fleet import KILLED, Fleet, Halt, halting
+from tests.kafka.live import LIVE, Traffic
+from tests.kafka.points import Commits
+
+RULE = str(EVERY_READ["id"])
+FORKS = multiprocessing.get_context("forkserver")
+DIES_AT = {"begun": "old", "sending": "old", "flushed": "old", "commit-sent": "new"}
+
+
+def _change(deployment: Deployment, **changes: Any) -> str:
+    """Another bundle in the directory: the rule that tells of every read, otherwise. Its hash."""
+    path = deployment.directory / "rules" / "every_read.yml"
+    path.write_text(json.dumps(EVERY_READ | changes))
+    return read_candidate(deployment.directory).bundle.hash
+
+
+def _active(deployment: Deployment) -> tuple[Activated, ...]:
+    connection = load_connection(deployment.directory)
+    log = KafkaLogReader(connection.kafka)
+    bundles = bundles_on(connection, log)
+    bundles.look()
+    log.close()
+    return bundles.history
+
+
+def _activations(deployment: Deployment) -> dict[int, list[str]]:
+    """By partition of *keyed*, in order."""
+    found: dict[int, list[str]] = {number: [] for number in range(KEYED)}
+    for record in deployment.committed(deployment.topics.keyed):
+        frame = decode_frame(record.value or b"")
+        if frame.activate is not None:
+            found[record.partition].append(frame.activate.bundle)
+    return found
+
+
+def _everywhere(names: list[str]) -> dict[int, list[str]]:
+    return dict.fromkeys(range(KEYED), names)
+
+
+def _deploy_and_die(directory: str, point: str) -> None:
+    """In a process of its own: `deploy`, which kills itself at *point*."""
+    original = engine_deploy.deploy
+    reached = halting((Halt(f"deploy-{point}"),))
+
+    def watched(edges: engine_deploy.Edges, *rest: Any) -> bool:
+        writer: TransactionalWriter = edges.writer
+        Commits("deploy", writer, reached)
+        return original(edges, *rest)
+
+    bring.__globals__["deploy"] = watched
+    path = Path(directory)
+    bring(load_connection(path), read_candidate(path), is_first=False)
+
+
+@pytest.mark.parametrize("point", DIES_AT)
+def test_a_deployment_that_is_killed_is_on_all_partitions_or_on_none(
+    tmp_path: Path, bootstrap: str, unique: str, point: str
+) -> None:
+    deployment = Deployment(tmp_path, bootstrap, unique, records_max=0)
+    deployment.create_topics()
+    assert deployment.call("deploy", ...).exit_code == 0
+    old = _active(deployment)[0].bundle
+    new = _change(deployment, level="high")
+    process = FORKS.Process(target=_deploy_and_die, args=(str(tmp_path), point))
+    process.start()
+    process.join()
+    assert process.exitcode == KILLED
+    is_new = DIES_AT[point] == "new"
+    assert _active(deployment)[0].bundle == (new if is_new else old)
+    assert _activations(deployment) == _everywhere([old, new] if is_new else [old])
+    assert deployment.call("deploy", ...).exit_code == 0
+    assert _activations(deployment) == _everywhere([old, new])
+
+
+def test_who_runs_switches_at_the_frame_and_back(tmp_path: Path, bootstrap: str, unique: str) -> None:
+    """Without a restart, a rebalance, or an alert lost or doubled."""
+    deployment = Deployment(tmp_path, bootstrap, unique, records_max=0)
+    deployment.publish()
+    with Fleet(deployment) as fleet, Traffic(deployment, per_s=50) as traffic:
+        workers = [
+            fleet.start("i", options=LIVE, stage="intake"),
+            fleet.start("c", options=LIVE, stage="correlate"),
+        ]
+        traffic.flows()
+        rebalances = [worker.metric("correlator_rebalances_total") for worker in workers]
+        _change(deployment, level="high")
+        assert deployment.call("deploy", ...).exit_code == 0
+        traffic.wait(lambda: _severities(deployment) == ["Informational", "High"], "nobody switches")
+        assert deployment.call("rollback", ...).exit_code == 0
+        back = ["Informational", "High", "Informational"]
+        traffic.wait(lambda: _severities(deployment) == back, "nobody switches back")
+        traffic.ends()
+        assert [worker.metric("correlator_rebalances_total") for worker in workers] == rebalances
+        for worker in workers:
+            worker.ask()
+            assert worker.join() == 0
+    assert not traffic.doubled, traffic.doubled
+    assert traffic.told.keys() == traffic.sent.keys()
+    (first, *_), *others = _activations(deployment).values()
+    assert all(names[0] == first and len(names) == 3 for names in others)
+
+
+def _severities(deployment: Deployment) -> list[str]:
+    """Of the rule's alerts as they stand now, by time of the reads: each that differs from the last."""
+    found = [read_finding(record.value or b"") for record in deployment.committed(deployment.topics.alerts)]
+    newest = {
+        f.finding_info.uid: (f.finding_info.created_time, f.severity)
+        for f in found
+        if f.unmapped.correlator.rule_id == RULE
+    }
+    severities = [severity for _, severity in sorted(newest.values())]
+    return [s for before, s in zip(["", *severities], severities, strict=False) if s != before]
+
+
+def test_a_feed_that_a_bundle_adds_is_read(tmp_path: Path, bootstrap: str, unique: str) -> None:
+    deployment = Deployment(tmp_path, bootstrap, unique, records_max=300)
+    feed, sites = tmp_path / "feeds" / "door.yml", tmp_path / "sites.yml"
+    texts = {path: path.read_text() for path in (feed, sites)}
+    document = json.loads(texts[sites])
+    for site in document["sites"]:
+        del site["sources"]["door"]
+    sites.write_text(json.dumps(document))
+    feed.unlink()
+    deployment.publish()
+    doors = sum(record.topic == deployment.named("door-events") for record in deployment.records)
+    assert doors > 0
+    with Fleet(deployment) as fleet:
+        worker = fleet.start("a", options=LIVE)
+        assigned = 'correlator_partitions_assigned{stage="intake"'
+        worker.wait_for_metric(assigned, 2 * PARTITIONS + 1)
+        for path, text in texts.items():
+            path.write_text(text)
+        assert deployment.call("deploy", ...).exit_code == 0
+        worker.wait_for_metric(assigned, 3 * PARTITIONS + 1)
+        name = deployment.named("door-events")
+        worker.wait_for_metric(f'correlator_records_consumed_total{{stage="intake",topic="{name}"', doors)
+        worker.ask()
+        assert worker.join() == 0
+
+
+def test_alerts_of_a_shadow_rule_go_to_the_shadow_topic_alone(
+    tmp_path: Path, bootstrap: str, unique: str
+) -> None:
+    deployment = Deployment(tmp_path, bootstrap, unique, records_max=200)
+    block = EVERY_READ["correlator"]
+    assert isinstance(block, dict)
+    _change(deployment, correlator=block | {"mode": "shadow"})
+    deployment.publish()
+    with Fleet(deployment) as fleet:
+        assert fleet.start("a").join() == 0
+    shadow = deployment.committed(deployment.topics.shadow)
+    rules = {read_finding(record.value or b"").unmapped.correlator.rule_id for record in shadow}
+    assert rules == {RULE}
+    assert RULE not in {finding.unmapped.correlator.rule_id for finding in deployment.told()}
+
+
+def test_run_with_watch_deploys_what_changes_and_nothing_that_is_wrong(
+    tmp_path: Path, bootstrap: str, unique: str
+) -> None:
+    deployment = Deployment(tmp_path, bootstrap, unique, records_max=0)
+    deployment.publish()
+    with deployment.running("--watch") as running:
+        running.wait_for("/readyz")
+        (first,) = _active(deployment)
+        path = deployment.directory / "rules" / "every_read.yml"
+        path.write_text("detection: {")
+        running.wait_for("not deployed: the old bundle stays")
+        assert _active(deployment) == (first,)
+        changed = _change(deployment, level="high")
+        running.wait_for(f"deployed bundle {changed}")
+        assert [a.bundle for a in _active(deployment)] == [changed, first.bundle]
+        running.ask()
+        assert running.join() == 0
