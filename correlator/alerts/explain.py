@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable
 
+from correlator.alerts.customs import SAID, customs
 from correlator.alerts.leg import QuotedLeg, telling_leg
 from correlator.alerts.phrases import (
     FIRST_MS,
@@ -30,7 +31,7 @@ PRESENT = 0.5  # from this belief on a person is said to be somewhere
 _SAID = (  # by the sentence about the event, or by one of those below
     "access.", "anomaly.", "credential.", "device.", "door.", "event.", "identity.", "last_badge.", "login.",
     "network.", "place.", "presence.", "risk.", "session.", "source.", "time.", "travel.",
-    "last_login.event_id",
+    "last_login.event_id", *SAID,
 )  # fmt: skip
 
 
@@ -376,6 +377,7 @@ def _because(told: Story) -> str:
 
 
 _SENTENCES: tuple[Callable[[Story], str], ...] = (
-    _opening, _travel, _presence, _window, _credential, _status, _anomaly, _setting, _door, _risk, _others,
+    _opening, _travel, _presence, _window, _credential, _status, _anomaly, customs, _setting, _door, _risk,
+    _others,
     _repeats, _completeness, _rule, _ending,
 )  # fmt: skip

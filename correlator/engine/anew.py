@@ -84,7 +84,7 @@ class Begin:
         self._lives: list[dict[str, Live]] = [{} for _ in range(self._partitions)]
         for entity in sorted(persons.keys() | habits.keys()):
             found = habits.get(entity, Learnt(entity))
-            live = Live(person=persons.get(entity), habits=found.habits, today=found.today)
+            live = Live(stays=found.stays, person=persons.get(entity), habits=found.habits, today=found.today)
             self._lives[partition_of(entity, self._partitions)][entity] = live
 
     def check(self, numbers: Iterable[int]) -> list[int]:

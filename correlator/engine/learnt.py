@@ -17,6 +17,7 @@ from correlator.codec import Codes, load_shapes
 from correlator.engine.checkpoint import MANIFEST_KEY, UNREADABLE, Manifest
 from correlator.timeline import state
 from correlator.timeline.habits import NO_HABITS, Day, Habits
+from correlator.timeline.live import Stay
 
 FORMAT = 1
 
@@ -36,9 +37,12 @@ class Part(msgspec.Struct, frozen=True, tag="part", tag_field="line"):
 
 
 class Learnt(msgspec.Struct, frozen=True, tag="learnt", tag_field="line"):
+    """*stays*: where the person is; without it, logins at a desk would be learnt as of somebody absent."""
+
     entity: str
     habits: Habits = NO_HABITS
     today: Day | None = None
+    stays: tuple[Stay, ...] = ()
 
 
 class End(msgspec.Struct, frozen=True, tag="end", tag_field="line"):
@@ -93,4 +97,4 @@ def _learnt(key: bytes, raw: bytes, codes: Codes) -> Iterator[Learnt | None]:
         yield None
         return
     if live.habits != NO_HABITS or live.today is not None:
-        yield Learnt(entity, live.habits, live.today)
+        yield Learnt(entity, live.habits, live.today, live.stays)

@@ -17,10 +17,17 @@ import msgspec
 from correlator.event import SECOND_MS, entity_key
 from correlator.record import Record
 from correlator.simulate.days import Noise, live
-from correlator.simulate.emit import DayLog, day_date
-from correlator.simulate.geography import Range, Site, make_ranges, make_sites
+from correlator.simulate.emit import DayLog, day_date, midnight_ms
+from correlator.simulate.geography import (
+    CLOCK_SKEW_MS,
+    LATE_CONTROLLER,
+    Range,
+    Site,
+    make_ranges,
+    make_sites,
+)
 from correlator.simulate.inject import inject
-from correlator.simulate.people import Person, Plan, make_people, plan_of
+from correlator.simulate.people import Badge, Person, Plan, make_people, plan_of
 from correlator.simulate.planning import Planner
 from correlator.simulate.scenario import RULES, Directive, Scenario
 from correlator.simulate.scene import Scene
@@ -29,12 +36,19 @@ from correlator.simulate.wire import Encoder, Schemas
 PLANNED_PEOPLE = 500  # that carry all scenarios; fewer people carry fewer
 PLANNED_DAYS = 21
 CALM = Noise(tailgating=0.0, missed_interior=0.0, double_read=0.0, not_taken=0.0, denied=0.0)
+UNREAD = Noise(tailgating=1.0, missed_interior=1.0)
 SERVICE_MINUTES = 30  # between two logins of a service account
 REDELIVERED = 0.0005  # share of records that a connector delivers twice
 
 
 class CompanySettings(msgspec.Struct, frozen=True):
-    """*tailgating*: share of entries without a read. *scenarios*: attacks, and look-alikes, of each rule."""
+    """*tailgating*: share of entries without a read. *scenarios*: attacks, and look-alikes, of each rule.
+
+    *skews_ms*: clocks of more controllers that are off. *offline*: more controllers that upload late. *dead*:
+    (site, day) on which all of the site do, where the day is one of those (`is_late_day`).
+    *unread*: how many people come in where nothing reads their badge. *reissued*: badges that are handed to
+    somebody else.
+    """
 
     days: int = PLANNED_DAYS
     people: int = PLANNED_PEOPLE
@@ -42,6 +56,20 @@ class CompanySettings(msgspec.Struct, frozen=True):
     start: date = date(2026, 1, 5)
     tailgating: float = 0.005
     scenarios: int = 20
+    skews_ms: tuple[tuple[str, int], ...] = ()
+    offline: tuple[str, ...] = ()
+    dead: tuple[tuple[str, int], ...] = ()
+    unread: int = 0
+    reissued: int = 0
+
+
+class Reissued(msgspec.Struct, frozen=True):
+    """From *at_ms* on *badge* is no longer that of *old*, but of *new*."""
+
+    at_ms: int
+    old: Person
+    new: Person
+    badge: str
 
 
 class Company:
@@ -63,6 +91,28 @@ class Company:
         self._by_day: dict[int, list[Scenario]] = {}
         for scenario in self.scenarios:
             self._by_day.setdefault(scenario.day, []).append(scenario)
+        ordinary = self._ordinary()
+        self._unread = {person.number for person in ordinary[: settings.unread]}
+        self.reissued: list[Reissued] = self._reissue(ordinary[settings.unread :])
+
+    def _ordinary(self) -> list[Person]:
+        """People of the offices who carry no scenario."""
+        taken = {scenario.person for scenario in self.scenarios}
+        known = (p for p in self.people if p.role == "office" and p.first_day < 0 < p.last_day)
+        return [p for p in known if p.number not in taken and len(p.badges) == 1 and not p.carried]
+
+    def _reissue(self, people: list[Person]) -> list[Reissued]:
+        """In the middle of the run a badge goes to somebody else, and its holder gets a new one."""
+        day, found = self.settings.days // 2, list[Reissued]()
+        for old, new in zip(people[: self.settings.reissued], people[self.settings.reissued :], strict=False):
+            at_ms = midnight_ms(day_date(self.settings.start, day), self.sites[old.home].time_zone)
+            badge, fresh = old.badges[0], Badge(f"{800_000 + old.number * 7}", from_ms=at_ms)
+            found.append(Reissued(at_ms, old, new, badge.id))
+            badge.to_ms = new.badges[0].to_ms = at_ms
+            old.badges.append(fresh)
+            new.badges.append(Badge(badge.id, from_ms=at_ms))
+            old.carried[day], new.carried[day] = fresh.id, badge.id
+        return found
 
     def plan(self, person: Person, day: int) -> Plan:
         """Where *person* is on local *day*, counted from the first."""
@@ -105,20 +155,29 @@ class Company:
         """Everything that is reported of local *day*."""
         seed = self.settings.seed
         log = DayLog(
-            day, day_date(self.settings.start, day), self.sites, self.ranges, Random(f"{seed}:day:{day}")
-        )
+            day, day_date(self.settings.start, day), self.sites, self.ranges, Random(f"{seed}:day:{day}"),
+            skew_ms=CLOCK_SKEW_MS | dict(self.settings.skews_ms),
+            offline=self._offline(day),
+        )  # fmt: skip
         plans = {person.number: self.plan(person, day) for person in self.people}
         calm = {s.person for near in (day - 1, day, day + 1) for s in self._by_day.get(near, ())}
         spans: dict[int, tuple[int, int]] = {}
         for person in self.people:
             begin = len(log.records)
-            self._live(log, person, plans[person.number], CALM if person.number in calm else self._noise)
+            noise = CALM if person.number in calm else self._noise
+            if person.number in self._unread:
+                noise = UNREAD
+            self._live(log, person, plans[person.number], noise)
             spans[person.number] = (begin, len(log.records))
             self.person_days += person.is_human and plans[person.number].stay != "gone"
         for scenario in self._by_day.get(day, ()):
             inject(self._scene(log, scenario, plans, spans))
         _redeliver(log)
         return log
+
+    def _offline(self, day: int) -> frozenset[str]:
+        dead = [site for site in self.sites if (site.id, day) in self.settings.dead]
+        return frozenset((LATE_CONTROLLER, *self.settings.offline, *(c for s in dead for c in s.controllers)))
 
     def _live(self, log: DayLog, person: Person, plan: Plan, noise: Noise) -> None:
         if person.role == "service":

@@ -6,6 +6,7 @@ batches, a controller may have been offline). All times in ms since the epoch, U
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from random import Random
@@ -15,7 +16,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from correlator.event import HOUR_MS, MINUTE_MS, SECOND_MS
-from correlator.simulate.geography import CLOCK_SKEW_MS, LATE_CONTROLLER, LATE_SITE, Door, Range, Site
+from correlator.simulate.geography import CLOCK_SKEW_MS, LATE_CONTROLLER, Door, Range, Site
 
 CONNECTOR_POLL_MS = 10 * SECOND_MS  # of the identity provider's log
 LATE_FROM_MS, LATE_TO_MS = (
@@ -83,6 +84,8 @@ class DayLog:
     records: list[SimulatedRecord] = field(default_factory=list)
     sequences: dict[str, int] = field(default_factory=dict)
     midnights: tuple[int, ...] = ()
+    skew_ms: Mapping[str, int] = field(default_factory=lambda: CLOCK_SKEW_MS)  # by controller
+    offline: frozenset[str] = frozenset((LATE_CONTROLLER,))  # controllers that are late on some mornings
 
     def __post_init__(self) -> None:
         self.midnights = tuple(midnight_ms(self.today, site.time_zone) for site in self.sites)
@@ -153,21 +156,21 @@ class DayLog:
     def _reported(self, time_ms: int, controller: str) -> tuple[int, int, int]:
         """(arrival, stated time, sequence). Controllers send what they have every second."""
         arrival_ms = time_ms + self.rng.randrange(200, 1_800)
-        if controller == LATE_CONTROLLER:
-            arrival_ms = max(arrival_ms, self._upload_ms(time_ms))
+        if controller in self.offline:
+            arrival_ms = max(arrival_ms, self._upload_ms(time_ms, controller))
         return (
             arrival_ms,
-            time_ms + CLOCK_SKEW_MS.get(controller, 0),
+            time_ms + self.skew_ms.get(controller, 0),
             self.day * 1_000_000 + self._next(controller),
         )
 
-    def _upload_ms(self, time_ms: int) -> int:
-        """When the controller that was offline at *time_ms* delivers; 0 if it was not."""
+    def _upload_ms(self, time_ms: int, controller: str) -> int:
+        """When *controller*, if it was offline at *time_ms*, delivers; 0 if it was not."""
         if not is_late_day(self.day):
             return 0
         for site in self.sites:
             since_midnight_ms = time_ms - self.midnights[site.number]
-            if site.id == LATE_SITE and LATE_FROM_MS <= since_midnight_ms < LATE_TO_MS:
+            if controller in site.controllers and LATE_FROM_MS <= since_midnight_ms < LATE_TO_MS:
                 return self.midnights[site.number] + LATE_TO_MS + (since_midnight_ms - LATE_FROM_MS) // 600
         return 0
 

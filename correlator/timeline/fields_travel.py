@@ -53,11 +53,18 @@ def _site(place: Place | None) -> Scalar:
     return place.site if place else None
 
 
+_JUDGED = ("is_impossible", "speed_kmh")  # whoever is told of these is told of the others as well
+_BEHIND = ("site", "country", "distance_km", "elapsed_s", "minimum_s", "way", "margin_s")
+
+
 def _travel_fields(
     prefix: str, feed: str, leg: Callable[[Observation], travel.Leg | None], what: str
 ) -> list[Field]:
+    behind = tuple(f"{prefix}.{name}" for name in _BEHIND)
+
     def field(name: str, value_type: ValueType, doc: str, read: Callable[[travel.Leg], Scalar]) -> Field:
-        return Field(f"{prefix}.{name}", value_type, IDENTITY, feed, doc, _of_leg(leg, read))
+        quoted = behind if name in _JUDGED else ()
+        return Field(f"{prefix}.{name}", value_type, IDENTITY, feed, doc, _of_leg(leg, read), quoted)
 
     return [
         field("event_id", "str", f"Id of {what}.", lambda g: g.start.id),

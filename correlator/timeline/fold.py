@@ -107,7 +107,7 @@ def remember(entity: str, live: Live, event: Event, program: Program) -> Live:
 
 def _access(live: Live, event: Event, program: Program) -> Live:
     settings = program.settings
-    passed = passback.after(live.passed, event)
+    passed = passback.after(live.passed, event, settings)
     cards = live.card_places
     if travel.is_card_place(event.shape):
         cards = travel.with_place(cards, event, settings)

@@ -53,9 +53,9 @@ class Day(msgspec.Struct, frozen=True, array_like=True, gc=False):
     day: int  # since the epoch
     access_hours: int = 0
     login_hours: int = 0
-    site_hours: int = 0  # with evidence of being at a site
     things: frozenset[Thing] = frozenset()
     alerted: frozenset[Thing] = frozenset()
+    site_hours: int = 0  # with evidence of being at a site
 
     @property
     def is_active(self) -> bool:
@@ -255,9 +255,9 @@ def learn(
         today.day,
         today.access_hours | bit if is_access else today.access_hours,
         today.login_hours if is_access else today.login_hours | bit,
-        today.site_hours | site_bit,
         today.things.union(seen),
         today.alerted,
+        today.site_hours | site_bit,
     )
 
 

@@ -27,9 +27,9 @@ class _Day(msgspec.Struct, array_like=True, gc=False):
     day: int
     access_hours: int
     login_hours: int
-    site_hours: int
     things: tuple[int, ...]
     alerted: tuple[int, ...]
+    site_hours: int
 
 
 class _Live(msgspec.Struct, array_like=True, gc=False):
@@ -157,9 +157,9 @@ def _pack_day(day: Day) -> _Day:
         day.day,
         day.access_hours,
         day.login_hours,
-        day.site_hours,
         tuple(sorted(day.things)),
         tuple(sorted(day.alerted)),
+        day.site_hours,
     )
 
 
@@ -168,9 +168,9 @@ def _unpack_day(day: _Day) -> Day:
         day.day,
         day.access_hours,
         day.login_hours,
-        day.site_hours,
         frozenset(day.things),
         frozenset(day.alerted),
+        day.site_hours,
     )
 
 

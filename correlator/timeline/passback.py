@@ -3,12 +3,14 @@
 An area is a zone of which the sites file says so: *soft* violations are reported by the access control
 system, *hard* ones refused. It is told here from the reads themselves, whatever the system says of them: a
 card that goes in twice was passed back to somebody, is a copy, or its holder left behind a colleague. What is
-older than a while is forgotten, for systems forget too, and free exits leave no read.
+older than a while is forgotten, for systems forget too, and free exits leave no read; so is what came before
+a read of a source in quarantine (`clocks`), which may have been earlier or later than it says.
 """
 
 from __future__ import annotations
 
 from correlator.event import Event
+from correlator.timeline.clocks import is_quarantined
 from correlator.timeline.live import Passed
 from correlator.timeline.settings import Settings
 
@@ -39,17 +41,19 @@ def last(passed: tuple[Passed, ...], event: Event, settings: Settings) -> Passed
 def is_violated(passed: tuple[Passed, ...], event: Event, settings: Settings) -> bool | None:
     """Does *event* go the same way as the read before it? None where no area, or nothing before, is known."""
     before = last(passed, event, settings)
-    if before is None or event.shape.place is None:
+    if before is None or event.shape.place is None or is_quarantined(event.shape, settings):
         return None
     is_again = before.reader == event.shape.place.reader and event.time_ms - before.time_ms <= DEBOUNCE_MS
     return before.direction == event.shape.direction and not is_again
 
 
-def after(passed: tuple[Passed, ...], event: Event) -> tuple[Passed, ...]:
+def after(passed: tuple[Passed, ...], event: Event, settings: Settings) -> tuple[Passed, ...]:
     """What is known after *event*: a read that was refused moved nobody."""
     area, place = area_of(event), event.shape.place
     if not area or place is None or event.shape.outcome != "granted":
         return passed
+    if is_quarantined(event.shape, settings):
+        return tuple([p for p in passed if p.area != area])
     newest = Passed(area, event.shape.direction, event.time_ms, event.id, place.reader)
     others = sorted((p for p in passed if p.area != area), key=_time)[-(AREAS_MAX - 1) :]
     return tuple(sorted((*others, newest), key=_area))

@@ -6,12 +6,12 @@
   rules look for, and must not become evidence for itself.
 - No read on the way out is not "still inside": belief holds for as long as the person's stays usually last,
   or a while after the newest evidence, and then halves. Where every way out has a reader it holds longer.
-  Early next morning what is left is doubtful.
-- A read of a source in quarantine (`clocks`) leaves it open, whichever way it leads.
+  Early next morning what is left is doubtful, and the next read begins another stay.
 - A read on the way out ends a stay. One at another site ends it too, if the door there was opened; else it
   leaves as much belief as that read leaves room for.
+- A read of a source in quarantine (`clocks`) leaves it open, wherever it leads: neither there nor absent.
 
-May not know: clocks, rules. Starting values are settings.
+May not know: rules. Starting values are settings.
 """
 
 from __future__ import annotations
@@ -91,6 +91,8 @@ def is_tailgating(stays: Stays, event: Event, settings: Settings) -> bool | None
     place = event.shape.place
     if place is None or not is_entry(event.shape) or place.is_perimeter or not place.has_entry_readers:
         return None
+    if is_quarantined(event.shape, settings):
+        return None
     return here(stays, place.site, event.time_ms, settings) < PRESENT_MIN
 
 
@@ -100,26 +102,22 @@ def after_entry(stays: Stays, event: Event, habits: Habits, settings: Settings) 
     place = shape.place
     if place is None:
         return stays
-    sure = settings.presence_taken if shape.taken == "taken" else settings.presence_granted
     is_undated = is_quarantined(shape, settings)
+    is_taken, is_going_out = shape.taken == "taken" and not is_undated, shape.direction == "out"
+    sure = settings.presence_taken if is_taken else settings.presence_granted
     if is_undated:
         sure = settings.presence_undated
+    others = _elsewhere(stays, event, 0.0 if is_taken else 1.0 - sure, settings)
+    if is_going_out and place.is_perimeter and not is_undated:
+        return (*others, _left(event, settings))
     before = at_site(stays, place.site)
-    is_certain = shape.taken == "taken" and not is_undated
-    others = _elsewhere(stays, event, 0.0 if is_certain else 1.0 - sure, settings)
     was = belief(before, time_ms, settings) if before is not None else 0.0
-    is_going_out = shape.direction == "out"
-    is_leaving = is_going_out and place.is_perimeter
-    if is_leaving and is_undated:
+    if is_going_out and place.is_perimeter:
         was = min(was, sure)
-    elif is_leaving:
-        forget_ms = time_ms + settings.presence_full_ms
-        left = Stay(place.site, "", time_ms, time_ms, time_ms, 0.0, forget_ms, forget_ms, (event.id,))
-        return (*others, left)
     zone = "" if is_going_out else place.zone
     since_ms, zone_ms = time_ms, time_ms
     first: tuple[str, ...] = ()
-    if before is not None and was > 0.0:
+    if before is not None and was > DOUBTFUL:  # else it has ended, and this begins another one
         since_ms, first = before.since_ms, before.evidence[:1]
         zone_ms = before.zone_ms if before.zone == zone else time_ms
     fades_ms = max(since_ms + _full_ms(place, habits, settings), time_ms + settings.presence_linger_ms)
@@ -128,12 +126,19 @@ def after_entry(stays: Stays, event: Event, habits: Habits, settings: Settings) 
     return (*others, Stay(place.site, zone, since_ms, zone_ms, time_ms, sure, fades_ms, doubt_ms, evidence))
 
 
+def _left(event: Event, settings: Settings) -> Stay:
+    """Nothing is believed, and it is remembered for a while that the person was read leaving."""
+    site, at_ms = event.shape.place.site if event.shape.place is not None else "", event.time_ms
+    forget_ms = at_ms + settings.presence_full_ms
+    return Stay(site, "", at_ms, at_ms, at_ms, 0.0, forget_ms, forget_ms, (event.id,))
+
+
 def after_login(stays: Stays, event: Event, settings: Settings) -> Stays:
     """Belief after a successful interactive login: one from within a site where the person is believed to be
     prolongs that.
     """
     place = event.shape.place
-    if place is None or not place.site or not stays:
+    if place is None or not place.site or not stays or is_quarantined(event.shape, settings):
         return stays
     stay, sure = at_site(stays, place.site), _tells(event.shape, settings)
     was = belief(stay, event.time_ms, settings) if stay is not None else 0.0

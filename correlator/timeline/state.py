@@ -16,7 +16,7 @@ from correlator.timeline.alert import Alert
 from correlator.timeline.decide import Tally
 from correlator.timeline.entity import NOTHING, Block, Timeline
 
-FORMAT = 3  # of both records; part of the manifest
+FORMAT = 4  # of both records; part of the manifest
 
 
 class StateError(Exception):

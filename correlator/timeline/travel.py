@@ -3,9 +3,8 @@
 Uncertainty is subtracted before anybody is accused: both accuracy radii from the distance, a margin for
 clock skew from the time; nothing is said of a way to or from a source in quarantine (`clocks`). Configured
 minimum times between readers, doors, zones and sites come before straight lines, and floors of one building
-before nothing. Two logins from one network are at one place,
-whatever the geolocation says. Addresses of VPNs, relays, mobile carriers and hosting are never a place
-(intake gives them none).
+before nothing. Two logins from one network are at one place, whatever the geolocation says. Addresses of
+VPNs, relays, mobile carriers and hosting are never a place (intake gives them none).
 
 The last place is not always the one that tells: one whose position is vague, or unknown, hides a journey that
 nobody can have made. So a few earlier places are kept, those that the later ones do not make needless.
@@ -129,12 +128,10 @@ def _telling(starts: Starts, event: Event, settings: Settings) -> tuple[Event | 
     """
     found, most_ms = None, 0
     if clocks.is_quarantined(event.shape, settings):
-        return found, most_ms
+        return None, 0
     for start in reversed(starts):
         here, there = start.shape.place, event.shape.place
         if here is None or there is None or start.id == event.id:
-            continue
-        if clocks.is_quarantined(start.shape, settings):
             continue
         if start is not starts[-1] and event.time_ms - start.time_ms > settings.travel_reach_ms:
             break  # as if it were pruned
@@ -153,12 +150,16 @@ def _telling(starts: Starts, event: Event, settings: Settings) -> tuple[Event | 
 
 def margin_ms(start: Event, event: Event, settings: Settings) -> int:
     """All that is granted for clocks that differ, before a journey is called impossible."""
-    off_ms = clocks.margin_ms(start.shape) + clocks.margin_ms(event.shape)
-    return settings.travel_margin_ms + off_ms
+    return settings.travel_margin_ms + clocks.margin_ms(start.shape) + clocks.margin_ms(event.shape)
 
 
 def with_place(starts: Starts, event: Event, settings: Settings) -> Starts:
-    """*starts* with *event* as the newest, and without those that tell nothing any more."""
+    """*starts* with *event* as the newest, and without those that tell nothing any more.
+
+    By an event of a source in quarantine nothing is held against anybody: it is not taken.
+    """
+    if clocks.is_quarantined(event.shape, settings):
+        return starts
     if not starts:
         return (event,)
     kept = [start for start in starts if not _is_needless(start, event, settings)]
@@ -169,22 +170,21 @@ def _is_needless(start: Event, newer: Event, settings: Settings) -> bool:
     """Is every later leg from *start* explained better, or as well, by one from *newer*?
 
     So it is where both are at one place; or where the way from the one to the other was possible, with
-    room for all that the newer position may be off, since a detour is never shorter. But a newer one with a
-    clock that is further off explains less.
+    room for all that the newer position may be off, since a detour is never shorter.
     """
     here, there = start.shape.place, newer.shape.place
     if here is None or there is None:
         return False
-    if clocks.margin_ms(newer.shape) > clocks.margin_ms(start.shape):
-        return False
+    # a clock that may be off by more than the other's is granted more, later as well
+    elapsed_ms = newer.time_ms - start.time_ms
+    elapsed_ms -= max(0, clocks.margin_ms(newer.shape) - clocks.margin_ms(start.shape))
     if here is there or here == there:
-        return True
+        return elapsed_ms >= 0
     if _has_own_ways(here, there, settings):
         return False
-    elapsed_ms = newer.time_ms - start.time_ms
     if here.site and here.site == there.site:
         if here.floor is None or not here.building:
-            return True
+            return elapsed_ms >= 0
         is_alike = here.building == there.building and there.floor is not None
         return is_alike and elapsed_ms >= _within_site(here, there, settings)[0]
     if there.lat is None or here.lat is None:

@@ -118,10 +118,28 @@ def test_doors_say_what_would_have_explained_them() -> None:
     assert "no request to exit explains it (none is known); 1 earlier forced report of this door" in said
 
 
-def test_what_no_sentence_knows_is_listed() -> None:
-    values: dict[str, Scalar] = {"habit.share": 0.0123456789, "first_seen.door": True, "vpn.name": "x"}
+def test_habits_are_told_with_the_days_that_they_rest_on() -> None:
+    values: dict[str, Scalar] = {
+        "habit.active_days": 42, "habit.vpn_on_site": 0.25, "first_seen.door": True, "days_since.country": 3,
+        "habit.site_days": 9, "habit.counted_days": 30, "days_since.badge": 1,
+    }  # fmt: skip
     said = paragraph(quoting(shapes.d26(), values))
-    assert "Also: first_seen.door is true, habit.share is 0.0123457 and vpn.name is x." in said
+    assert (
+        "Of 42 active days: a VPN is used on site on 25 % of days, 9 of 30 days at this site, never before "
+        "at this door, last in this country 3 days before and the last read was a day before."
+    ) in said
+    said = paragraph(quoting(shapes.d26(), {"habit.active_days": 4}))
+    assert "not known yet: 4 of 10 active days were seen" in said
+
+
+def test_what_no_sentence_knows_is_listed() -> None:
+    values: dict[str, Scalar] = {
+        "passback.gap_s": 0.0123456789,
+        "passback.is_violated": True,
+        "vpn.name": "x",
+    }
+    said = paragraph(quoting(shapes.d26(), values))
+    assert "Also: passback.gap_s is 0.0123457, passback.is_violated is true and vpn.name is x." in said
 
 
 def test_a_close_says_what_closed_it() -> None:

@@ -10,6 +10,7 @@ from math import atan2, cos, radians, sin, sqrt
 
 from correlator.event import Event, Place
 from correlator.timeline.settings import Settings
+from tests.timeline.whereabouts import is_undated
 
 KEPT = 4  # places that the product remembers
 
@@ -69,24 +70,26 @@ def is_explained(start: Event, newer: Event, s: Settings) -> bool:
     p, q = start.place, newer.place
     assert p is not None
     assert q is not None
+    off_s = abs(newer.shape.skew_s) - abs(start.shape.skew_s)
+    gone_s = (newer.time_ms - start.time_ms) / 1_000 - max(0, off_s)
     if p == q:
-        return True
-    gone_s = (newer.time_ms - start.time_ms) / 1_000
+        return gone_s >= 0
     ends = {end for row in s.travel_minutes for end in row[:2]}
     parts = ((p.reader, q.reader), (p.door, q.door), (p.zone, q.zone), (p.site, q.site))
     if any(one in ends and one != other for one, other in parts):
         return False  # a way of its own begins there
     if p.site and p.site == q.site:
         if not p.building or p.floor is None:
-            return True
+            return gone_s >= 0
         return q.building == p.building and q.floor is not None and gone_s >= (least(p, q, s) or ("", 0))[1]
     km = far_km(p, q)
     return km is not None and gone_s >= (km + 2 * q.radius_km) / s.travel_speed_kmh * 3_600
 
 
 def remembered(earlier: Sequence[Event], s: Settings) -> list[Event]:
-    """Those of *earlier* that no later one explains."""
-    return [a for n, a in enumerate(earlier) if not any(is_explained(a, b, s) for b in earlier[n + 1 :])]
+    """Those of *earlier*, clocks in quarantine left out, that no later one explains."""
+    dated = [e for e in earlier if not is_undated(e, s)]
+    return [a for n, a in enumerate(dated) if not any(is_explained(a, b, s) for b in dated[n + 1 :])]
 
 
 def overflows(earlier: Sequence[Event], s: Settings) -> bool:
@@ -94,12 +97,18 @@ def overflows(earlier: Sequence[Event], s: Settings) -> bool:
     return any(len(remembered(earlier[:n], s)) > KEPT for n in range(len(earlier) + 1))
 
 
+def margin_s(start: Event, e: Event, s: Settings) -> float:
+    return s.travel_margin_ms / 1_000 + abs(start.shape.skew_s) + abs(e.shape.skew_s)
+
+
 def short_s(start: Event, e: Event, s: Settings) -> float | None:
     """Seconds by which too little time passed, margin granted; negative where there was enough."""
     assert start.place is not None
     assert e.place is not None
     found = least(start.place, e.place, s)
-    return None if found is None else found[1] - (abs(e.time_ms - start.time_ms) + s.travel_margin_ms) / 1_000
+    return (
+        None if found is None else found[1] - abs(e.time_ms - start.time_ms) / 1_000 - margin_s(start, e, s)
+    )
 
 
 def telling(earlier: Sequence[Event], e: Event, s: Settings) -> Event | None:
@@ -108,6 +117,8 @@ def telling(earlier: Sequence[Event], e: Event, s: Settings) -> Event | None:
     What came from the address or network of an earlier place was judged with that one.
     """
     seen: list[Event] = []
+    if is_undated(e, s):
+        return None
     for start in reversed(remembered(earlier, s)):
         if e.ip and e.ip == start.ip:
             break

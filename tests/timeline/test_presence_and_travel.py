@@ -18,9 +18,9 @@ from correlator.timeline.fields import FIELDS, value
 from correlator.timeline.live import Live, Scalar
 from correlator.timeline.observation import Observation
 from correlator.timeline.settings import Settings
-from tests.timeline.journeys import far_km, least, overflows, short_s, telling
+from tests.timeline.journeys import far_km, least, margin_s, overflows, short_s, telling
 from tests.timeline.toy import Toy, ToyProgram
-from tests.timeline.whereabouts import entered, is_forgotten, likeliest, site_of, spells, sure_of
+from tests.timeline.whereabouts import entered, is_forgotten, is_undated, likeliest, site_of, spells, sure_of
 
 WHO = "identity:u"
 FULL, HALF = 30 * MINUTE_MS, 10 * MINUTE_MS
@@ -83,6 +83,7 @@ def days(draw: st.DrawFn) -> list[Event]:
                     taken=random.choice(["taken", "unknown", "not_taken"]),
                     direction=random.choice(["in", "out", "unknown"]),
                     place=place,
+                    skew_s=random.choice([0, 0, 0, 30, -50, 90]),
                 )
             )
         else:
@@ -97,6 +98,7 @@ def days(draw: st.DrawFn) -> list[Event]:
                     ip=random.choice(["", "192.0.2.1", "192.0.2.2", "198.51.100.9"]),
                     network=random.choice([None, Network("hq", "corporate"), Network("", "isp", 64500)]),
                     place=place,
+                    skew_s=random.choice([0, 0, 0, 30, -50, 90]),
                 )
             )
     return sorted(events, key=lambda e: e.order)
@@ -147,6 +149,7 @@ def test_presence_is_what_the_reads_say(events: list[Event]) -> None:
         assert value(o, "presence.left_s") == (left_s if is_remembered else None)
         place = o.event.place
         inside = entered(o.event) and place and not place.is_perimeter and place.has_entry_readers
+        inside = inside and not is_undated(o.event, SETTINGS)
         assert value(o, "presence.is_tailgating") == (here < 0.2 if inside else None)
 
 
@@ -179,9 +182,9 @@ def way(start: Event | None, e: Event) -> dict[str, Scalar]:
     found = least(p, q, SETTINGS)
     assert found is not None
     km, gone_s = far_km(p, q), (e.time_ms - start.time_ms) / 1_000
-    short = short_s(start, e, SETTINGS)
+    short, margin = short_s(start, e, SETTINGS), margin_s(start, e, SETTINGS)
     values: tuple[Scalar, ...] = (
-        start.id, gone_s, km, found[1], 120.0, None if km is None else km / ((gone_s + 120) / 3_600),
+        start.id, gone_s, km, found[1], margin, None if km is None else km / ((gone_s + margin) / 3_600),
         short is not None and short > 0, found[0], p.site or None, p.country or None, start.time_ms,
     )  # fmt: skip
     return dict(zip(NAMES, values, strict=True))

@@ -37,6 +37,11 @@ def entered(e: Event) -> bool:
     return e.kind == "access" and e.outcome == "granted" and e.taken != "not_taken" and bool(site_of(e))
 
 
+def is_undated(e: Event, s: Settings) -> bool:
+    """Is the clock off by so much that the time of *e* says nothing?"""
+    return abs(e.shape.skew_s) * 1_000 > s.skew_max_ms
+
+
 def sure_of(spell: Spell | None, at_ms: int, s: Settings) -> float:
     """All until it no longer holds, then half for each half-life, nothing after eight; three tenths at most
     once the night is over.
@@ -67,7 +72,7 @@ def spells(events: Sequence[Event], s: Settings, usual_hours: int = 0) -> Spells
     for e in events:
         if entered(e):
             known = read(known, e, s, usual_hours)
-        elif e.kind == "login" and e.outcome == "success" and e.is_interactive and site_of(e):
+        elif e.kind == "login" and e.outcome == "success" and e.is_interactive and not is_undated(e, s):
             known = logged_in(known, e, s)
     return known
 
@@ -75,20 +80,25 @@ def spells(events: Sequence[Event], s: Settings, usual_hours: int = 0) -> Spells
 def read(known: Spells, e: Event, s: Settings, usual_hours: int) -> Spells:
     place, at_ms, site = e.place, e.time_ms, site_of(e)
     assert place is not None
-    fresh = s.presence_taken if e.taken == "taken" else s.presence_granted
+    is_taken = e.taken == "taken" and not is_undated(e, s)
+    fresh = s.presence_taken if is_taken else s.presence_granted
+    if is_undated(e, s):
+        fresh = s.presence_undated
     elsewhere: Spells = {}
-    if e.taken != "taken":  # a door that may not have been opened leaves room for doubt
+    if not is_taken:  # a door that may not have been opened, or when, leaves room for doubt
         others = [(k, v) for k, v in known.items() if k != site and not is_forgotten(v, at_ms, s)]
         for k, v in others[-2:]:
             is_surer = sure_of(v, at_ms, s) > 1 - fresh
             elsewhere[k] = v._replace(sure=1 - fresh, holds_ms=max(v.holds_ms, at_ms)) if is_surer else v
-    if e.direction == "out" and place.is_perimeter:
+    if e.direction == "out" and place.is_perimeter and not is_undated(e, s):
         forget_ms = at_ms + s.presence_full_ms
         return elsewhere | {site: Spell("", at_ms, at_ms, at_ms, 0.0, forget_ms, forget_ms, (e.id,))}
     before = known.get(site)
     was = sure_of(before, at_ms, s)
+    if e.direction == "out" and place.is_perimeter:
+        was = min(was, fresh)
     zone = place.zone if e.direction != "out" else ""
-    goes_on = before is not None and was > 0
+    goes_on = before is not None and was > 0.3  # what is doubted has ended
     since_ms = before.since_ms if before is not None and goes_on else at_ms
     is_same_zone = before is not None and goes_on and before.zone == zone
     long_ms = usual_hours * HOUR_MS or s.presence_full_ms
@@ -111,6 +121,8 @@ def read(known: Spells, e: Event, s: Settings, usual_hours: int) -> Spells:
 def logged_in(known: Spells, e: Event, s: Settings) -> Spells:
     """A login from within a site goes on with a spell there, and begins none."""
     site, at_ms = site_of(e), e.time_ms
+    if not site:
+        return known
     fresh = 0.0
     if e.network is not None and e.network.network_class == "corporate" and e.logon_type in ("web", "vpn"):
         fresh = s.presence_network
