@@ -94,7 +94,7 @@ def in_force_by_history(bundles: Bundles) -> InForce:
     latest = [max(times[: at + 1]) for at in range(len(times))]
     newest_ms = latest[-1]
     horizon_ms = bundles.get(history[-1].bundle).settings.horizon_ms
-    first = max((at for at, ms in enumerate(latest) if ms <= newest_ms - horizon_ms), default=0)
+    first = max((at for at, ms in enumerate(latest) if ms <= newest_ms - 2 * horizon_ms), default=0)
     return bundles.in_force([(latest[at], history[at].bundle) for at in range(first, len(history))])
 
 

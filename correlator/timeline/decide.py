@@ -190,9 +190,12 @@ def difference(
 
 
 def _kin(alerts: Mapping[str, Alert]) -> dict[tuple[str, str], str]:
-    """(rule, event) -> uid of the alert that speaks of it, first of all as a match of its own."""
-    quoted = {(a.rule, i): a.uid for a in alerts.values() for i in a.evidence}
-    return quoted | {(a.rule, i): a.uid for a in alerts.values() for i in (a.event_id, *a.repeats)}
+    """(rule, event) -> uid of the alert that speaks of it, first of all as a match of its own; of several the
+    one decided last. Never by the order of *alerts*: a restored timeline has another one.
+    """
+    found = sorted(alerts.values(), key=lambda alert: (alert.decided_ms, alert.uid))
+    quoted = {(a.rule, i): a.uid for a in found for i in a.evidence}
+    return quoted | {(a.rule, i): a.uid for a in found for i in (a.event_id, *a.repeats)}
 
 
 def _relative(alert: Alert, others: Mapping[tuple[str, str], str]) -> str:
