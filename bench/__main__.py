@@ -16,7 +16,7 @@ import msgspec
 from bench.report import Report, show
 from bench.workload import Shape
 
-BENCHES = ("stages", "embedded", "memory", "kafka", "latency", "rules")
+BENCHES = ("stages", "embedded", "memory", "kafka", "latency", "rules", "authoring")
 LONG = ("false-alarms",)
 
 

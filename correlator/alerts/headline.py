@@ -41,6 +41,15 @@ def _briefly(event: Event) -> str:
     return f"badge {event.outcome}" + (f" at {at}" if at else "")
 
 
+def _risk(told: Story) -> str:
+    score = told.number("risk.score")
+    return (
+        ""
+        if score is None
+        else f"risk of the day {number(score)} from {told.alert.count + told.alert.repeat_count} rules"
+    )
+
+
 def _travel(told: Story) -> str:
     leg = telling_leg(told)
     if leg is None:
@@ -64,7 +73,7 @@ def _presence(told: Story) -> str:
 
 
 def _count(told: Story) -> str:
-    if told.alert.count <= 1:
+    if told.alert.count <= 1 or "risk.score" in told.values:
         return ""
     doors = {e.place.door for e in told.events if e.place and e.place.door}
     span = duration(told.events[-1].time_ms - told.events[0].time_ms) if len(told.events) > 1 else ""
@@ -98,5 +107,5 @@ def _door(told: Story) -> str:
 
 
 _PARTS: tuple[Callable[[Story], str], ...] = (
-    _travel, _credential, _status, _presence, _count, _anomaly, _door,
+    _risk, _travel, _credential, _status, _presence, _count, _anomaly, _door,
 )  # fmt: skip

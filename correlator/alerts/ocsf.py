@@ -128,6 +128,7 @@ def _judgement(told: Story) -> Json:
     change, alert = told.change, told.alert
     severity_id, severity = _SEVERITIES.get(alert.severity, (99, alert.severity))
     risk_id, risk, points = _RISKS.get(alert.severity, (99, alert.severity, 0))
+    points = min(100, round(told.number("risk.score") or points))
     is_sure = alert.confidence == "high"
     status_id, status = _STATUSES.get(change.activity) or _ENDS.get(change.reason, _SUPPRESSED)
     judged: Json = {

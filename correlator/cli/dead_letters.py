@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +19,7 @@ from correlator.adapters.clock import SteadyClock
 from correlator.adapters.kafka.log_reader import KafkaLogReader
 from correlator.adapters.kafka.quiet import quiet_client_logs
 from correlator.cli.connection import load_connection
+from correlator.cli.forward import forward
 from correlator.cli.reading import NoSuchTopic, record_at, records_of
 from correlator.engine.dead_letters import PREFIX
 from correlator.engine.ports import LogReader, LogTruncated, LogUnavailable, TopicPartition
@@ -29,8 +31,23 @@ NOT_FOUND = 1
 INVALID = 2
 UNREACHABLE = 3
 BYTES_SHOWN = 4_096
+PARTITION_OFFSET = re.compile(r"[0-9]+/[0-9]+")
 
-app = typer.Typer(help="List refused records, and show one with its bytes.", no_args_is_help=True)
+app = typer.Typer(
+    help="List refused records, show one with its bytes, send them back once they can be used.",
+    no_args_is_help=True,
+)
+forward(
+    app,
+    {
+        "replay": (
+            "dead_letters_replay",
+            "replay",
+            "Send refused records back, as far as they can be used now.",
+        )
+    },
+    "correlator dead-letters",
+)
 
 Directory = Annotated[Path, typer.Argument(help="Configuration directory, with correlator.yml.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
@@ -102,9 +119,9 @@ def show(
 
     Exit codes: 0 done, 1 no such dead letter, 2 the configuration is wrong, 3 Kafka cannot be reached.
     """
-    partition, _, offset = letter_id.partition("/")
-    if not partition.isdigit() or not offset.isdigit():
+    if PARTITION_OFFSET.fullmatch(letter_id) is None:
         raise typer.BadParameter(f"{letter_id!r} is not PARTITION/OFFSET, as list shows it")
+    partition, _, offset = letter_id.partition("/")
     with _reading(directory) as (reader, topic):
         record = record_at(reader, TopicPartition(topic, int(partition)), int(offset))
     if record is None:

@@ -24,7 +24,8 @@ from correlator.cli.on_kafka import bundles_on
 from correlator.cli.telling import reaching, refusing
 from correlator.cli.times import instant_ms
 from correlator.engine.bundles import Activated
-from correlator.engine.deploy import LEAD_MS, Edges, deploy, previous
+from correlator.engine.deploy import LEAD_MS, Edges, Overtaken, deploy, previous
+from correlator.engine.ports import LogUnavailable
 from correlator.engine.topics import EngineRefusal, Topics
 from correlator.event import NEVER
 from correlator.pipeline import Bundle
@@ -200,5 +201,14 @@ def bring(connection: Connection, candidate: Candidate, *, is_first: bool) -> st
             check_partitions(edges.bundles.get(active.bundle), candidate.bundle)
         now_ms = SystemClock().now_ms()
         activated = Activated(candidate.bundle.hash, now_ms + LEAD_MS, now_ms, somebody())
-        deploy(edges, activated, candidate.texts)
-        return candidate.bundle.hash
+        try:
+            deploy(edges, activated, candidate.texts, is_first=is_first)
+        except Overtaken as error:  # processes that start at once bring the first bundle all together
+            edges.bundles.look()
+            active = edges.bundles.active
+            if is_first and active is None:
+                raise LogUnavailable(str(error)) from error
+            if active is None or not (is_first or active.bundle == candidate.bundle.hash):
+                raise
+        active = edges.bundles.active
+        return candidate.bundle.hash if active is None else active.bundle

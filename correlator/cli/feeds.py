@@ -16,6 +16,7 @@ from rich.table import Table
 from correlator.adapters.documents import shipped
 from correlator.adapters.schema_store import read_schemas
 from correlator.adapters.yaml_lines import load_yaml
+from correlator.cli.forward import forward
 from correlator.cli.record_file import BadRecordFile, read_record_file
 from correlator.intake.canonical import CANONICAL
 from correlator.intake.convert import CONVERTERS
@@ -29,7 +30,9 @@ from correlator.record import Reject
 FAILED = 1
 INVALID = 2
 
-app = typer.Typer(help="Check and test feed files, and try them on records.", no_args_is_help=True)
+app = typer.Typer(
+    help="Check and test feed files, try them on records, and see how feeds are doing.", no_args_is_help=True
+)
 
 Paths = Annotated[
     list[Path] | None, typer.Argument(help="Feed files or directories of them. Default: the shipped feeds.")
@@ -133,6 +136,13 @@ def fields_command(as_json: AsJson = False) -> None:
     for name, converter in CONVERTERS.items():
         converting.add_row(name, escape(converter.doc))
     Console().print(table, converting)
+
+
+forward(
+    app,
+    {"status": ("feeds_status", "status_command", "Say what feeds are complete to, and what waits.")},
+    "correlator feeds",
+)
 
 
 # ----------------------------------------------------------------------- files

@@ -32,12 +32,12 @@ VERBS = {
     "who": ("who", "who_command", "Say who was in a zone at a time, and by which evidence."),
     "timeline": ("timeline", "timeline_command", "Show what is known of one person or door, in order."),
     "rules": ("rules", "app", "Check, test and explain rules, and all else that their authors need."),
-    "feeds": ("feeds", "app", "Check and test feeds, try one on records."),
+    "feeds": ("feeds", "app", "Check and test feeds, try one on records, see what they are complete to."),
     "identities": ("identities", "app", "Publish identities."),
     "topics": ("topics", "app", "Create and check our topics."),
     "alerts": ("alerts", "app", "Follow the alerts."),
     "state": ("state", "app", "Keep what was learnt, begin anew with it, forget a checkpoint."),
-    "dead-letters": ("dead_letters", "app", "List and show refused records."),
+    "dead-letters": ("dead_letters", "app", "List, show and send back refused records."),
 }
 LOOPS = ("run", "replay")  # verbs that end in order when asked to stop
 

@@ -16,7 +16,11 @@ VERBS = {
         "Say what other rules would have told of records.",
     ),
     "status": ("rules_status", "status_command", "Say what is in force on Kafka, and what its rules told."),
+    "new": ("rules_new", "new_command", "Write a rule to start from."),
+    "coverage": ("rules_coverage", "coverage_command", "Say what rules cover, what they need and lack."),
+    "bench": ("rules_bench", "bench_command", "Measure what each rule costs an event."),
     "fields": ("rules_fields", "fields_command", "List the fields that rules may use."),
+    "schema": ("rules_schema", "schema_command", "Print the JSON schema of rule files, for editors."),
 }
 
 app = typer.Typer(

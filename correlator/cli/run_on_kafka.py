@@ -47,7 +47,7 @@ def run_on_kafka(wanted: Wanted, is_stopping: Callable[[], bool]) -> None:
     """Raises `BadConfiguration`, `EngineRefusal`."""
     quiet_client_logs()
     candidate, connection = read_candidate(wanted.config), load_connection(wanted.config)
-    meter, console = PrometheusMeter(), Console(stderr=True)
+    meter, console = PrometheusMeter(), Console(stderr=True, soft_wrap=True)
     begun = _begun(wanted, candidate, connection, meter, console, is_stopping)
     if begun is None:
         return

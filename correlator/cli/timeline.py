@@ -19,6 +19,7 @@ from correlator.cli.timeline_page import HIGH, Line, page
 from correlator.cli.view import STYLES
 from correlator.event import Event
 from correlator.timeline.answers import Moment, moments
+from correlator.timeline.presence import PRESENT_MIN
 
 UNWRITABLE = 1
 KINDS = ("identity:", "door:", "unresolved:")
@@ -64,7 +65,9 @@ def timeline_command(
 def _moment(moment: Moment) -> Line:
     event = moment.event
     stays = tuple(
-        f"{stay.site}{f' {stay.zone}' if stay.zone else ''} {sure:.0%}" for stay, sure in moment.stays
+        f"{stay.site}{f' {stay.zone}' if stay.zone else ''} {sure:.0%}"
+        for stay, sure in moment.stays
+        if sure >= PRESENT_MIN
     )
     place = event.place
     return Line(
@@ -81,8 +84,8 @@ def _moment(moment: Moment) -> Line:
 
 
 def _notes(event: Event) -> Iterable[str]:
-    if event.shape.occurrence != "live":
-        yield event.shape.occurrence
+    if event.shape.occurrence == "late":
+        yield "late"
     if event.time_claimed_ms is not None:
         yield f"claimed {local(event.time_claimed_ms, event.offset_min)}"
     if event.shape.skew_s:

@@ -17,6 +17,8 @@ h1 { font-size: 1.35rem; margin: 0 } h2 { font-size: 1.05rem; margin: 2rem 0 .4r
 p.made { color: #67718a; margin: .2rem 0 0 }
 table { border-collapse: collapse; width: 100% }
 td { padding: .3rem .6rem; vertical-align: top; border-top: 1px solid #e6e9f0 }
+th { text-align: left; font-weight: 500; font-size: .8rem; color: #67718a; padding: 0 .6rem }
+th:last-child { text-align: right }
 td.time { white-space: nowrap; font-variant-numeric: tabular-nums; color: #465066; width: 5.5rem }
 td.here { width: 15rem; color: #17637a } td.score { width: 4rem; text-align: right; color: #67718a }
 td.score.high { color: #9a5b00; font-weight: 600 }
@@ -26,6 +28,7 @@ tr.alert strong { color: #a3200d } tr.alert.closed strong { color: #67718a } tr.
 .closed .mark { background: #67718a }
 @media print { body { margin: 0; max-width: none } }
 """  # noqa: E501
+_HEAD = "<tr><th>time</th><th>what happened</th><th>believed to be at</th><th>score</th></tr>\n"
 HIGH = 0.97  # percentile from which on a score stands out
 
 
@@ -50,8 +53,10 @@ class Line(msgspec.Struct, frozen=True):
 def page(entity: str, lines: Sequence[Line], made: str) -> str:
     """The whole document. *made*: when, as text."""
     days = groupby(lines, key=lambda line: local(line.time_ms, line.offset_min)[:10])
-    body = "".join(f"<h2>{day}</h2>\n<table>\n{''.join(map(_row, some))}</table>\n" for day, some in days)
-    alerts = len({line.text for line in lines if line.kind == "alert"})
+    body = "".join(
+        f"<h2>{day}</h2>\n<table>\n{_HEAD}{''.join(map(_row, some))}</table>\n" for day, some in days
+    )
+    alerts = len({line.uid for line in lines if line.kind == "alert"})
     said = f"{len(lines)} lines, {alerts} alerts. Times are local, with their offset. Made {escape(made)}."
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(entity)}</title>\n'

@@ -30,7 +30,10 @@ def create(
     directory: Directory,
     as_json: AsJson = False,
     replication: Annotated[
-        int, typer.Option(help="Replication factor of new topics; -1: the broker's default.")
+        int,
+        typer.Option(
+            help="Replication factor of new topics; -1: the broker's default. Exactly once needs 2 at least."
+        ),
     ] = -1,
 ) -> None:
     """Create the topics that are missing; never change one that exists.

@@ -25,6 +25,10 @@ OVERTAKEN = "another deployment came in between: nothing was changed by this one
 LEAD_MS = 5_000  # that intakes have to route by a new bundle before it is in force
 
 
+class Overtaken(EngineRefusal):
+    """Somebody else activated something at the same time."""
+
+
 class Edges(msgspec.Struct):
     """What a deployment goes through. *writer* has its own transactional id: the next one fences it."""
 
@@ -34,42 +38,47 @@ class Edges(msgspec.Struct):
     topics: Topics
 
 
-def deploy(edges: Edges, activated: Activated, texts: Texts | None = None) -> bool:
+def deploy(edges: Edges, activated: Activated, texts: Texts | None = None, *, is_first: bool = False) -> bool:
     """Activate; False where that bundle is active already, and nothing was written. *texts*: to be stored.
+    *is_first*: only where nothing is active.
 
-    The first bundle of all is in force whenever: *since_ms* is not looked at. Raises `EngineRefusal`,
-    `LogUnavailable`.
+    The first bundle of all is in force whenever: *since_ms* is not looked at. Raises `Overtaken`,
+    `EngineRefusal`, `LogUnavailable`.
     """
-    bundles, topics = edges.bundles, edges.topics
-    bundles.look()
-    before = bundles.active
-    if before is not None and before.bundle == activated.bundle:
-        return False
-    if before is None:
-        activated = msgspec.structs.replace(activated, since_ms=NEVER)
-    partitions = edges.log.partitions(topics.keyed)
+    partitions = edges.log.partitions(edges.topics.keyed)
     if partitions == 0:
-        raise EngineRefusal(f"{topics.keyed} does not exist: `correlator topics create` makes it.")
-    frame = Frame(activated.bundle, activate=Activation(activated.bundle, activated.since_ms))
+        raise EngineRefusal(f"{edges.topics.keyed} does not exist: `correlator topics create` makes it.")
     try:
         edges.writer.begin()
-        if texts is not None:
-            edges.writer.send(topics.bundles, 0, activated.bundle.encode(), packed(texts))
-        history = history_record([activated, *bundles.history])
-        edges.writer.send(topics.bundles, 0, ACTIVE_KEY, history)
-        for number in range(partitions):
-            edges.writer.send(topics.keyed, number, None, encode_frame(frame))
+        edges.bundles.look()  # not before: now nobody else can activate and go unnoticed
+        before = edges.bundles.active
+        if before is not None and (is_first or before.bundle == activated.bundle):
+            edges.writer.abort()
+            return False
+        if before is None:
+            activated = msgspec.structs.replace(activated, since_ms=NEVER)
+        _write(edges, activated, texts, partitions)
         edges.writer.commit({}, None)
     except CommitFenced as error:
-        raise EngineRefusal(f"{OVERTAKEN} ({error})") from error
+        raise Overtaken(f"{OVERTAKEN} ({error})") from error
     except CommitAborted as error:
         raise LogUnavailable(f"nothing was activated: {error}") from error
     except CommitUnknown:
         _settle(edges.writer)
-    bundles.look()
-    if bundles.active != activated:
-        raise EngineRefusal(OVERTAKEN)
+    edges.bundles.look()
+    if edges.bundles.active != activated:
+        raise Overtaken(OVERTAKEN)
     return True
+
+
+def _write(edges: Edges, activated: Activated, texts: Texts | None, partitions: int) -> None:
+    writer, topics = edges.writer, edges.topics
+    if texts is not None:
+        writer.send(topics.bundles, 0, activated.bundle.encode(), packed(texts))
+    writer.send(topics.bundles, 0, ACTIVE_KEY, history_record([activated, *edges.bundles.history]))
+    frame = encode_frame(Frame(activated.bundle, activate=Activation(activated.bundle, activated.since_ms)))
+    for number in range(partitions):
+        writer.send(topics.keyed, number, None, frame)
 
 
 def _settle(writer: TransactionalWriter) -> None:

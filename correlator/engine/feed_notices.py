@@ -1,60 +1,151 @@
-"""One notice a feed and site while verdicts wait for it longer than they should: which sources are missing.
+"""What operators are told of feeds, on the notices topic: what is wrong now, and when it is over.
 
-Written to the notices topic with the frame that made it so, told again every minute while it lasts, and
-closed when the feed is complete to all that waited, or nothing waits any more.
+- `feed_incomplete`: verdicts wait for a feed at a site longer than they should, or all its sources there are
+  silent, in spite of what is usual or for a day; and which sources are missing;
+- `source_never_heard`: a source that is configured was never heard;
+- `clock_off`: the clock of a source is off by so much that its events contradict nobody.
+
+Written with the frame that made it so, told again while it lasts, and closed when it is over. What is the
+same in every partition is told by who folds the first one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
 import msgspec
 
 from correlator.engine.commit import Send
-from correlator.event import MINUTE_MS, NEVER, SECOND_MS
+from correlator.event import DAY_MS, HOUR_MS, MINUTE_MS, NEVER, SECOND_MS
 from correlator.timeline.partition import Partition
+from correlator.timeline.quiet import Standing
 
 OVERDUE_MS = 15 * MINUTE_MS  # of log time, behind the verdict: what `max_wait` is where a rule does not say
-AGAIN_MS = MINUTE_MS  # of log time
+AGAIN_MS = {"feed_incomplete": HOUR_MS, "clock_off": HOUR_MS, "source_never_heard": DAY_MS}  # of log time
+WAITING_AGAIN_MS = MINUTE_MS  # while verdicts wait
+LOOK_MS = 10 * SECOND_MS  # of log time, between two looks at all sources
+START_MS = HOUR_MS  # of log time, before a source counts as never heard
+SILENT_MS = DAY_MS  # of a feed at a site for which nothing waits, where nothing is known to be usual
 SOURCES_MAX = 20
 
-Key = tuple[str, str]  # feed, site
+Key = tuple[str, str, str]  # kind, feed, site or source
+Document = dict[str, object]
+Live = dict[tuple[str, str, str], str]  # kind, site and source -> feed file that hears it
 _encode = msgspec.json.Encoder(order="deterministic").encode
 
 
 class FeedNotices:
-    """What was told, by feed and site. *topic* is the notices topic."""
+    """What was told, by kind, feed and site or source. *topic* is the notices topic."""
 
     def __init__(self, topic: str) -> None:
         self._topic = topic
         self._told: dict[Key, int] = {}  # now, when it was told last
+        self._numbers: frozenset[int] = frozenset()
+        self._began_ms = self._looked_ms = NEVER
+        self._standing: dict[Key, Document] = {}
+        self._live: Live = {}
 
     def due(self, partitions: Sequence[Partition]) -> list[Send]:
         """Notices to write now, given the state of all partitions that this process folds."""
         now_ms = max((partition.now_ms for partition in partitions), default=NEVER)
-        late = _overdue(partitions)
+        numbers = frozenset(partition.number for partition in partitions)
+        if not self._numbers <= numbers:  # who has those that are gone tells of them
+            self._told = {}
+        if numbers != self._numbers:
+            self._numbers, self._standing, self._looked_ms = numbers, {}, NEVER
+        self._look(partitions, now_ms)
+        wrong = self._standing | _incomplete(partitions, self._live)
         sends = []
-        for key, (count, oldest_ms) in sorted(late.items()):
-            if now_ms - self._told.get(key, NEVER) >= AGAIN_MS:
+        for key, document in sorted(wrong.items()):
+            again_ms = WAITING_AGAIN_MS if document.get("waiting") else AGAIN_MS[key[0]]
+            if now_ms - self._told.get(key, NEVER) >= again_ms:
                 self._told[key] = now_ms
-                missing = partitions[0].marks.missing(*key, oldest_ms)
-                sends.append(self._send(key, _open(key, count, oldest_ms, missing)))
-        for key in sorted(self._told.keys() - late.keys()):
+                sends.append(self._send(key, {"state": "open", **document}))
+        for key in sorted(self._told.keys() - wrong.keys()):
             del self._told[key]
-            document = {"state": "closed", "message": f"Nothing waits for {key[0]} at {key[1]} any more."}
-            sends.append(self._send(key, document))
+            sends.append(self._send(key, {"state": "closed", "message": _OVER[key[0]].format(*key[1:])}))
         return sends
 
+    def _look(self, partitions: Sequence[Partition], now_ms: int) -> None:
+        if now_ms - self._looked_ms < LOOK_MS:
+            return
+        self._looked_ms = now_ms
+        self._began_ms = now_ms if self._began_ms == NEVER else self._began_ms
+        first = next((partition for partition in partitions if partition.number == 0), None)
+        if first is not None:
+            is_early = now_ms - self._began_ms < START_MS
+            found = first.marks.standings()
+            self._live = {(s.kind, s.site, s.source): s.feed for s in found if s.state == "live"}
+            self._standing = _standing(found, self._live, now_ms, is_early=is_early)
+
     def _send(self, key: Key, document: Mapping[str, object]) -> Send:
-        feed, site = key
-        told = {"kind": "feed_incomplete", "feed": feed, "site": site, **document}
-        return Send(self._topic, 0, f"feed_incomplete:{feed}:{site}".encode(), _encode(told))
+        kind, feed, name = key
+        what = "site" if kind == "feed_incomplete" else "source"
+        told = {"kind": kind, "feed": feed, what: name, **document}
+        return Send(self._topic, 0, ":".join(key).encode(), _encode(told))
 
 
-def _overdue(partitions: Sequence[Partition]) -> dict[Key, tuple[int, int]]:
+_OVER = {
+    "feed_incomplete": "Records of {} at {} come, and nothing waits for them any more.",
+    "source_never_heard": "Feed {}: source {} was heard.",
+    "clock_off": "Feed {}: the clock of {} is right again.",
+}
+
+
+def _incomplete(partitions: Sequence[Partition], live: Live) -> dict[Key, Document]:
+    late = _overdue(partitions)
+    marks = partitions[0].marks if partitions else None
+    return {
+        ("feed_incomplete", feed, site): _open(
+            (feed, site), count, oldest_ms, marks.missing(feed, site, oldest_ms), live
+        )
+        for (feed, site), (count, oldest_ms) in late.items()
+        if marks is not None
+    }
+
+
+def _standing(sources: Iterable[Standing], live: Live, now_ms: int, *, is_early: bool) -> dict[Key, Document]:
+    """What is wrong with feeds and sources themselves, whether anything waits for them or not."""
+    wrong: dict[Key, Document] = {}
+    silent: dict[tuple[str, str], list[Standing]] = {}
+    alive: set[tuple[str, str]] = set()  # where one source at least may just be quiet
+    for source in sources:
+        if source.is_quarantined:
+            wrong["clock_off", source.feed, source.source] = _clock_off(source)
+        if source.state == "never_heard" and not is_early:
+            message = (
+                f"Source {source.source} of feed {source.feed} is configured at {source.site} and was never "
+                "heard. Nothing waits for it. Connect it, or take it out of `sources` in sites.yml."
+            )
+            wrong["source_never_heard", source.feed, source.source] = {"message": message}
+        place = (source.kind, source.site)
+        if source.is_silent and source.is_site_silent:
+            silent.setdefault(place, []).append(source)
+        elif source.state != "never_heard":
+            alive.add(place)
+    for place, missing in silent.items():
+        since_ms = max(source.alive_ms for source in missing)
+        is_long = now_ms - since_ms >= SILENT_MS or any(source.is_missed for source in missing)
+        if place not in alive and is_long:
+            names = [(source.source, source.alive_ms) for source in missing]
+            wrong["feed_incomplete", *place] = _open(place, 0, since_ms, names, live)
+    return wrong
+
+
+def _clock_off(source: Standing) -> Document:
+    way = "ahead" if source.skew_ms > 0 else "behind"
+    skew_s = source.skew_ms // SECOND_MS
+    message = (
+        f"The clock of {source.source} (feed {source.feed}) is about {abs(skew_s)} s {way}. As long as it "
+        "is, its events contradict nobody: no impossible journey begins or ends there. Set the clock right."
+    )
+    return {"skew_s": skew_s, "message": message}
+
+
+def _overdue(partitions: Sequence[Partition]) -> dict[tuple[str, str], tuple[int, int]]:
     """Feed and site -> how many verdicts wait, and since which event time, where the oldest is overdue."""
-    found: dict[Key, tuple[int, int]] = {}
+    found: dict[tuple[str, str], tuple[int, int]] = {}
     for partition in partitions:
         for key, count in partition.wakes.count().items():
             oldest_ms = partition.wakes.oldest_ms(key)
@@ -64,18 +155,24 @@ def _overdue(partitions: Sequence[Partition]) -> dict[Key, tuple[int, int]]:
     return found
 
 
-def _open(key: Key, count: int, oldest_ms: int, missing: Sequence[tuple[str, int]]) -> dict[str, object]:
-    feed, site = key
+def _open(
+    place: tuple[str, str], count: int, since_ms: int, missing: Sequence[tuple[str, int]], live: Live
+) -> Document:
+    """*since_ms*: time of the oldest verdict that waits; where none does, since when nothing came."""
+    feed, site = place
     sources = [{"source": source, "heard_last": _utc(heard_ms)} for source, heard_ms in missing[:SOURCES_MAX]]
     names = ", ".join(f"{s['source']} (heard last {s['heard_last']})" for s in sources) or "every source"
-    return {
-        "state": "open",
-        "waiting": count,
-        "since": _utc(oldest_ms),
-        "missing": sources,
-        "message": f"{count} verdicts wait for {feed} records of {site}, the oldest of {_utc(oldest_ms)}. "
-        f"Missing: {names}. They are told when the feed is back within the horizon, else never.",
-    }
+    if count:
+        said = f"{count} verdicts wait for {feed} records of {site}, the oldest of {_utc(since_ms)}."
+        end = "They are told when the feed is back within the horizon, else never."
+    else:
+        said = f"No {feed} records came from {site} since {_utc(since_ms)}, longer than usual at this hour."
+        end = "Verdicts that rest on them will wait."
+    moved = [f"{name} in {live[feed, site, name]}" for name, _ in missing if (feed, site, name) in live]
+    if moved:
+        end += f" Heard in another feed: {', '.join(moved)}. If it has moved, deploy without its old feed."
+    message = f"{said} Missing: {names}. {end}"
+    return {"waiting": count, "since": _utc(since_ms), "missing": sources, "message": message}
 
 
 def _utc(time_ms: int) -> str:

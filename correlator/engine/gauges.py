@@ -29,6 +29,7 @@ class Gauges:
         self._told_ms = 0
         self._bundles: set[str] = set()  # that were told once: they go back to 0
         self._waiting: set[tuple[str, str]] = set()  # feed and site that were told once: they go back to 0
+        self._off: set[tuple[str, str]] = set()  # feed and source whose clock was off once: they go back to 0
         self._told: dict[str, dict[str, int]] = {name: {} for name in _COUNTED}
         self._emitted: list[tuple[int, int]] = []  # (arrival, decided) of alerts not committed yet
 
@@ -59,6 +60,8 @@ class Gauges:
         if now_ms - self._told_ms < TELL_MS:
             return
         self._told_ms = now_ms
+        if tasks:
+            self._tell_sources(tasks[0][0])
         self._tell_feeds([partition for partition, _ in tasks])
         self._tell_rules([force for _, force in tasks], max((p.now_ms for p, _ in tasks), default=NEVER))
         self._tell_counted({id(b): b.program for _, force in tasks for _, b in force.versions}.values())
@@ -89,6 +92,29 @@ class Gauges:
                 meter.set("correlator_feed_complete_timestamp_seconds", seconds, feed=feed, site=site)
         for feed, event_ms in newest.items():
             meter.set("correlator_event_newest_timestamp_seconds", event_ms / SECOND_MS, feed=feed)
+
+    def _tell_sources(self, partition: Partition) -> None:
+        """Of all sources; every partition knows the same of them."""
+        meter, standings = self._ports.meter, partition.marks.standings()
+        states = Counter((s.feed, s.state) for s in standings)
+        off = {(s.feed, s.source) for s in standings if s.is_quarantined}
+        quarantined = {s.feed: sum(feed == s.feed for feed, _ in off) for s in standings}
+        alive: dict[tuple[str, str], int] = {}
+        for source in standings:
+            place, name = (source.feed, source.site), (source.feed, source.source)
+            alive[place] = max(source.alive_ms, alive.get(place, NEVER))
+            if source.skew_ms or name in self._off:
+                self._off.add(name)
+                skew_s = source.skew_ms / SECOND_MS
+                meter.set("correlator_source_skew_seconds", skew_s, feed=name[0], source=name[1])
+        for feed, count in quarantined.items():
+            meter.set("correlator_sources_quarantined", count, feed=feed)
+            for state in ("live", "silent", "never_heard"):
+                meter.set("correlator_feed_sources", states[feed, state], feed=feed, state=state)
+        for (feed, site), alive_ms in alive.items():
+            if alive_ms > NEVER:
+                seconds = max(0, partition.now_ms - alive_ms) / SECOND_MS
+                meter.set("correlator_feed_silence_seconds", seconds, feed=feed, site=site)
 
     def _tell_rules(self, forces: Sequence[InForce], now_ms: int) -> None:
         """What is in force, as the partition says that switched last."""

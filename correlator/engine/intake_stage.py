@@ -294,6 +294,7 @@ class IntakeStage:
         if not self._is_tick_due(now_ms):
             return []
         self._ticked_ms = now_ms
+        self._ports.meter.set("correlator_inputs_stopped", len(stopped))
         if self._people not in (self._owned or ()):
             self._learn_to(intake, self._ports.log.high_watermark(self._people), self._learnt_to)
         return [intake.tick(clock_ms, drained, stopped)]

@@ -73,6 +73,7 @@ _TABLE: tuple[Metric, ...] = (
         "events_refused_total", "Events not inserted: too_late (beyond the horizon), saturated.", "reason"
     ),
     _counter("records_late_total", "Events that came out of order, within the horizon."),
+    _counter("marks_went_back_total", "Statements of arrival that went back and were ignored."),
     _counter("duplicates_total", "Events whose id the timeline already held.", "feed"),
     _counter("identities_unresolved_total", "Events whose badge or account belongs to nobody known.", "feed"),
     _counter("dead_letters_total", "Records refused; original bytes in the dead letters.", "stage", "reason"),
@@ -114,6 +115,12 @@ _TABLE: tuple[Metric, ...] = (
     _gauge("event_newest_timestamp_seconds", "Newest event time of a feed.", "feed"),
     _gauge("feed_complete_timestamp_seconds", "What a feed is complete to at a site.", "feed", "site"),
     _gauge("feed_decisions_waiting", "Verdicts that wait for a feed to be complete.", "feed", "site"),
+    _gauge("feed_sources", "Sources of a feed at its sites: live, silent, never_heard.", "feed", "state"),
+    _gauge("feed_silence_seconds", "Log time since a feed was heard of at a site.", "feed", "site"),
+    _gauge("source_skew_seconds", "What the clock of a source is off, ahead if positive.", "feed", "source"),
+    _gauge(
+        "sources_quarantined", "Sources whose clock is off by so much that they contradict nobody.", "feed"
+    ),
     # Kafka
     _gauge(
         "consumer_lag_records",
@@ -122,6 +129,7 @@ _TABLE: tuple[Metric, ...] = (
         "topic",
         "partition",
     ),
+    _gauge("inputs_stopped", "Input partitions not read on, after too many dead letters in a row."),
     _gauge("partitions_assigned", "Partitions that this process owns.", "stage"),
     _counter("rebalances_total", "Assignments changed.", "stage", "kind"),
     _counter("transactions_total", "Transactions by result.", "stage", "result"),

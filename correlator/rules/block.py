@@ -185,6 +185,8 @@ def _expires(reader: Reader, block: Block, found: object, path: Path) -> None:
 
 def _budget(reader: Reader, block: Block, found: object, path: Path) -> None:
     section = reader.mapping(found, path, ("alerts", "per"))
+    if not isinstance(found, dict):
+        return
     alerts = reader.number(section.get("alerts"), (*path, "alerts"), 1, 1_000)
     per_ms = reader.duration(section.get("per"), (*path, "per"), at_least_ms=1)
     if per_ms is not None and per_ms > DAY_MS:

@@ -182,8 +182,19 @@ class Counting:
             if step < 0 and times:
                 said.append(f"{name} happened at {times}, where it must not")
             elif step not in met:
-                said.append(f"{name} did not happen" + (f" in the window, but at {times}" if times else ""))
+                where = f" in the window, but at {times}" if times else self._elsewhere(at, same[0])
+                said.append(f"{name} did not happen{where}")
         return tuple(said)
+
+    def _elsewhere(self, at: int, here: Entered) -> str:
+        """Where else rule *at* held, of the entity of *here*: in other groups, or in none."""
+        told = []
+        for one in (found for each in self._by_event.values() for found in each):
+            if one.at == at and one.entity == here.entity:
+                named = zip(one.base.group, one.group, strict=True)
+                group = ", ".join(f"{n} {'absent' if v is None else v}" for n, v in named)
+                told.append(f"{self._when(one.time_ms)} ({group})")
+        return f" in this group, but at {', '.join(told[:OUTSIDE_MAX])}" if told else ""
 
     # -------------------------------------------------------------- where it closes
 

@@ -17,7 +17,7 @@ from correlator.rules.correlation import Section, read_correlation
 from correlator.rules.detection import Detection
 from correlator.rules.reading import Reader, nearest
 from correlator.rules.rule import Condition, Leaf, Written
-from correlator.rules.schema import LEVELS
+from correlator.rules.schema import LEVELS, STATUSES
 from correlator.rules.values import Lists
 
 Document = tuple[object, Lines]
@@ -29,9 +29,23 @@ _META = {
     "Value": "tags",
     "Tag": "tags",
 }
+_TEXT, _TEXTS = (str, "text"), (list, "a list of texts")
+_OF_TYPE: dict[str, tuple[type, str]] = {
+    "title": _TEXT,
+    "id": (str, "a UUID, in quotes if it begins like a number"),
+    "name": _TEXT,
+    "status": _TEXT,
+    "level": _TEXT,
+    "description": _TEXT,
+    "author": _TEXT,
+    "tags": _TEXTS,
+    "references": _TEXTS,
+    "falsepositives": _TEXTS,
+    "fields": _TEXTS,
+}
 _CHOICES: dict[str, tuple[str, ...]] = {
     "level": LEVELS,
-    "status": ("stable", "test", "experimental", "deprecated", "unsupported"),
+    "status": STATUSES,
 }
 _RULES = {"correlation", "filter", "detection"}  # one of these is in every rule
 _SECTIONS = {"correlation", "correlator", "generate", "filter", "detection"}
@@ -140,6 +154,12 @@ def _check_meta(document: dict[str, object], lines: Lines) -> list[Problem]:
         if key not in {"correlation", "correlator"} and nearest(key, ["correlator"])
     ]
     meta: dict[str, object] = {key: v for key, v in document.items() if key not in _SECTIONS}
+    for key, (kind, must) in _OF_TYPE.items():  # pySigma would stumble over the first, and say nothing else
+        if key in meta and not isinstance(meta[key], kind):
+            problems.append(lines.problem((key,), f"must be {must}"))
+            meta[key] = kind()
+            if key not in {"title", "logsource"}:
+                del meta[key]
     meta["detection"] = {"any": {"field": "value"}, "condition": "any"}
     if "correlation" in document:
         meta["logsource"] = {"product": "correlator"}

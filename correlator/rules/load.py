@@ -195,7 +195,7 @@ def _cases(reader: Reader, draft: Draft, fields: Names) -> tuple[Case, ...]:
 
 
 def _check_head(reader: Reader, draft: Draft, *, is_heard: bool) -> None:
-    if is_heard and not draft.text("id"):
+    if is_heard and not draft.text("id") and not isinstance(draft.document.get("id"), int):
         reader.say(("id",), "id is missing: alerts are identified by it (any UUID, never changed)")
     if is_heard and "level" not in draft.document:
         reader.say(("level",), "level is missing: informational, low, medium, high or critical")

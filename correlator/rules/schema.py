@@ -14,6 +14,7 @@ from correlator.rules.rule import Severity
 ENTITIES = ("identity", "door")
 FEEDS = KINDS[:3]
 LEVELS: tuple[Severity, ...] = get_args(Severity)
+STATUSES = ("stable", "test", "experimental", "deprecated", "unsupported")
 MODES = ("alert", "shadow", "off")
 
 Schema = dict[str, object]

@@ -69,6 +69,12 @@ _ENCODINGS = {"wide": "utf-16le", "utf16le": "utf-16le", "utf16be": "utf-16be", 
 _ORDERS: dict[str, Relation] = {"lt": "lt", "lte": "lte", "gt": "gt", "gte": "gte"}
 _PARTS: tuple[Part, ...] = ("minute", "hour", "day", "week", "month", "year")
 _OWN = ("utf16le",)  # modifiers of the standard that pySigma lacks
+_TAKES: dict[str, tuple[tuple[type, ...], str]] = {
+    **dict.fromkeys(_ORDERS, ((int, float), "a number, without quotes")),
+    "exists": ((bool,), "true or false"),
+    "cidr": ((str,), "a network such as 10.0.0.0/8"),
+    "re": ((str,), "a regular expression, in quotes"),
+}
 _PLACED = {"startswith", "endswith", "contains"}  # modifiers that say where in a text
 
 
@@ -109,6 +115,7 @@ def _leaf(field: str, modifiers: Sequence[str], values: Sequence[Value], order: 
     has_dashes = "windash" in modifiers
     named = ["wide" if m == "utf16le" else m for m in modifiers if m != "windash"]
     _check_parts(named, values)
+    _check_types(named, values)
     if "re" in named:
         _check_patterns(values)
     item = SigmaDetectionItem.from_mapping("|".join([field, *named]), list(values))
@@ -198,6 +205,15 @@ def _check_patterns(values: Sequence[Value]) -> None:
             is_beyond = "(?" in said or "escape" in said
             hint = " (RE2 has no look-around and no backreferences)" if is_beyond else ""
             raise Unsupported(f"{str(value)!r} is no regular expression: {said}{hint}") from error
+
+
+def _check_types(modifiers: Sequence[str], values: Sequence[Value]) -> None:
+    """What modifiers take, in words of those who write rules; pySigma names its own classes."""
+    for modifier in modifiers:
+        types, what = _TAKES.get(modifier, ((object,), ""))
+        for value in values:
+            if not isinstance(value, types) or (isinstance(value, bool) and bool not in types and what):
+                raise Unsupported(f"|{modifier} takes {what}, not {value!r}")
 
 
 def _check_parts(modifiers: Sequence[str], values: Sequence[Value]) -> None:

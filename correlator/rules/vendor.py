@@ -17,6 +17,7 @@ from correlator.timeline.raw import ALL, joined
 
 _BOTH: tuple[EntityKind, ...] = ("identity", "door")
 _ALIKE = 0.85  # of a name to one of ours, to be a slip
+_NEAR = 0.7  # to be asked whether it is
 
 
 class Names(Mapping[str, Field]):
@@ -42,10 +43,10 @@ class Names(Mapping[str, Field]):
     def _is_kept(self, name: str) -> bool:
         if self._kept is not None:
             return name in self._kept or ALL in self._kept
-        return name.partition(".")[0] not in self._groups and not self._is_slip(name)
+        return name.partition(".")[0] not in self._groups and not self._is_alike(name, _ALIKE)
 
-    def _is_slip(self, name: str) -> bool:
-        return bool(get_close_matches(name, list(self._fields), n=1, cutoff=_ALIKE))
+    def _is_alike(self, name: str, cutoff: float) -> bool:
+        return bool(get_close_matches(name, list(self._fields), n=1, cutoff=cutoff))
 
     def is_ours(self, name: str) -> bool:
         """Is *name* a field of the reference?"""
@@ -66,5 +67,5 @@ class Names(Mapping[str, Field]):
         where = (
             "of feeds that keep them (raw: in the feed file)" if self._kept is None else "as feeds keep them"
         )
-        near = nearest(name, self._fields) if self._is_slip(name) else ""
+        near = nearest(name, self._fields) if self._is_alike(name, _NEAR) else ""
         return f"{name} is no field of the reference: looked up in the sources' own records, {where}{near}"

@@ -21,7 +21,7 @@ from correlator.event import NEVER
 from correlator.frame import Arrival, SourceMark
 from correlator.timeline import quiet
 from correlator.timeline.clocks import Clock, Clocks, SourceName
-from correlator.timeline.quiet import Belief, SourceState
+from correlator.timeline.quiet import Belief, SourceState, Standing
 from correlator.timeline.settings import FeedTiming, Settings, SiteTiming
 from correlator.timeline.silences import HOURS, Sums, Usual, is_missed, longest_ms
 
@@ -62,8 +62,9 @@ class Marks:
 
     # ------------------------------------------------------------------- folding
 
-    def fold(self, arrivals: Iterable[Arrival], sources: Iterable[SourceMark]) -> None:
-        is_news = False
+    def fold(self, arrivals: Iterable[Arrival], sources: Iterable[SourceMark]) -> int:
+        """How many statements went back, and were ignored."""
+        is_news, before = False, self.went_back
         for arrival in arrivals:
             is_news |= self._arrive(arrival)
         for mark in sources:
@@ -71,6 +72,7 @@ class Marks:
             is_news = True
         if is_news:
             self._advance()
+        return self.went_back - before
 
     def _arrive(self, arrival: Arrival) -> bool:
         """Whether it says anything that was not known."""
@@ -223,6 +225,42 @@ class Marks:
             if where == site and name in self._timing and self._timing[name].kind == feed
             if quiet.complete_ms(self._timing[name], self._belief(self._timing[name], site), state) < to_ms
         ]
+
+    def standings(self) -> list[Standing]:
+        """Of every source that was heard or is configured, by feed, site and name."""
+        found = []
+        for (feed, source, site), state in self.sources.items():
+            timing = self._timing.get(feed)
+            if timing is None:
+                continue
+            belief, skew_ms = self._belief(timing, site), self.clocks.skew_ms.get((feed, source), 0)
+            heard_ms, arrived_ms = self._heard[feed, site], belief.arrived_ms
+            is_site_silent = not self._is_alive((feed, site), heard_ms, arrived_ms)
+            is_missed_there = is_missed(belief.sums, quiet.zone(belief.where), heard_ms, arrived_ms)
+            found.append(
+                Standing(
+                    feed,
+                    timing.kind,
+                    site,
+                    source,
+                    state.alive_ms,
+                    state.newest_ms,
+                    quiet.complete_ms(timing, belief, state),
+                    skew_ms,
+                    is_quarantined=abs(skew_ms) > self.settings.skew_max_ms,
+                    is_silent=quiet.is_silent(timing, belief, state),
+                    is_site_silent=is_site_silent,
+                    is_missed=is_missed_there,
+                )
+            )
+        for where in self.settings.sites:
+            never = [name for name in where.sources if (*name, where.site) not in self.sources]
+            found += [
+                Standing(feed, self._timing[feed].kind, where.site, source)
+                for feed, source in never
+                if feed in self._timing
+            ]
+        return sorted(found, key=lambda s: (s.kind, s.site, s.feed, s.source))
 
     def _belief(self, timing: FeedTiming, site: str) -> Belief:
         arrived_ms = self.arrived_to(timing.topic)

@@ -57,7 +57,8 @@ class Partition:
         """Fold *frame*; returns what readers of the alert topic must be told, in order of entity."""
         horizon_ms = self.program.settings.horizon_ms
         final_ms = self.now_ms - horizon_ms if self.now_ms > NEVER else NEVER  # up to the last frame's now
-        self.marks.fold(frame.arrivals, frame.sources)
+        if went_back := self.marks.fold(frame.arrivals, frame.sources):
+            self._add("correlator_marks_went_back_total", count=went_back)
         edge_ms = self.now_ms - horizon_ms if self.now_ms > NEVER else NEVER
         inbox: dict[str, list[Event]] = {
             e: [] for e, key, at_ms in self._woken() if self._is_awaited(e, key, at_ms)

@@ -57,6 +57,30 @@ class SourceState(msgspec.Struct, array_like=True):
         self.beat_ms = max(heard_ms, self.beat_ms)
 
 
+class Standing(msgspec.Struct, frozen=True):
+    """What operators are told of a source at a site. Times in ms, UTC, NEVER for what never was."""
+
+    feed: str  # feed file
+    kind: str
+    site: str
+    source: str
+    alive_ms: int = NEVER  # newest sign of life
+    newest_ms: int = NEVER  # newest event
+    complete_ms: int = NEVER
+    skew_ms: int = 0  # of its clock, positive if ahead
+    is_quarantined: bool = False
+    is_silent: bool = False
+    is_site_silent: bool = False  # the whole feed there
+    is_missed: bool = False  # which is known to say more at such a time
+
+    @property
+    def state(self) -> str:
+        """never_heard | silent | live."""
+        if self.alive_ms == NEVER:
+            return "never_heard"
+        return "silent" if self.is_silent or self.is_site_silent else "live"
+
+
 class Belief(NamedTuple):
     """What is believed of a feed at a site: how long its sources may be quiet, and whether it is alive."""
 
@@ -82,17 +106,22 @@ def complete_ms(timing: FeedTiming, belief: Belief, state: SourceState) -> int:
 def is_source_quiet(timing: FeedTiming, belief: Belief, state: SourceState) -> bool:
     """Is it believed alive, and not under way with what it kept?"""
     arrived_ms, quiet_ms = belief.arrived_ms, belief.quiet_ms
-    if arrived_ms - state.back_ms < quiet_ms or _is_catching_up(state, arrived_ms, quiet_ms):
-        return False
-    if state.between_ms and arrived_ms - state.alive_ms > BEATS_MISSED * state.between_ms + quiet_ms:
-        return False
-    most_ms, most_business_ms = timing.silence_max_ms, timing.silence_max_business_hours_ms
-    if not is_quiet(belief.where, state.alive_ms, arrived_ms, most_ms, most_business_ms):
-        return False
-    if state.alive_ms == state.beat_ms or not belief.records:
+    is_back = arrived_ms - state.back_ms < quiet_ms or _is_catching_up(state, arrived_ms, quiet_ms)
+    return not is_back and not is_silent(timing, belief, state)
+
+
+def is_silent(timing: FeedTiming, belief: Belief, state: SourceState) -> bool:
+    """Was nothing heard of it for so long that it may be dead?"""
+    arrived_ms, where = belief.arrived_ms, belief.where
+    if state.between_ms and arrived_ms - state.alive_ms > BEATS_MISSED * state.between_ms + belief.quiet_ms:
         return True
+    most_ms, most_business_ms = timing.silence_max_ms, timing.silence_max_business_hours_ms
+    if not is_quiet(where, state.alive_ms, arrived_ms, most_ms, most_business_ms):
+        return True
+    if state.alive_ms == state.beat_ms or not belief.records:
+        return False
     share = (state.count, belief.records)
-    return not is_missed(belief.sums, zone(belief.where), state.alive_ms, arrived_ms, share)
+    return is_missed(belief.sums, zone(where), state.alive_ms, arrived_ms, share)
 
 
 def _is_catching_up(state: SourceState, arrived_ms: int, quiet_ms: int) -> bool:

@@ -190,3 +190,41 @@ def test_mistakes_in_exemplars(written: Path, text: str, message: str) -> None:
     code, output = call("check", written)
     assert code == 2
     assert message in output
+
+
+ELSEWHERE = """
+title: In
+name: came
+logsource: {product: x}
+detection: {s: {event.kind: access}, condition: s}
+---
+title: Login
+name: logged_in
+logsource: {product: x}
+detection: {s: {event.kind: login}, condition: s}
+---
+title: Came, then logged in
+id: 00000000-0000-4000-8000-000000000001
+name: both
+level: low
+correlation:
+    {type: temporal_ordered, rules: [came, logged_in], group-by: [identity.id, place.site], timespan: 1h}
+correlator:
+    tests:
+        - name: not at the site
+          expect: match
+          events:
+              - {event.kind: access, access.outcome: granted, place.site: lisbon}
+              - {offset: 5m, event.kind: login, login.outcome: success}
+              - {offset: 6m, event.kind: login, login.outcome: success, place.site: porto}
+"""
+
+
+def test_a_step_that_happened_in_another_group_is_named(tmp_path: Path) -> None:
+    (tmp_path / "both.yml").write_text(ELSEWHERE, encoding="utf-8")
+    code, output = call("test", tmp_path)
+    assert code == 1
+    assert (
+        "logged_in did not happen in this group, but at 5m (place.site absent), 6m (place.site porto)"
+        in output
+    )

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 
+import msgspec
+
 from correlator.engine.commit import Send
 from correlator.engine.feed_notices import FeedNotices
-from correlator.event import HOUR_MS, MINUTE_MS, Event, Place, make_event
+from correlator.event import MINUTE_MS, NEVER, Event, Place, make_event
 from correlator.frame import Arrival, Frame, SourceMark
 from correlator.timeline.partition import Partition
+from correlator.timeline.settings import FeedTiming, SiteTiming
 from tests.timeline.streams import START_MS, arrivals
 from tests.timeline.toy import NoScorer, Toy, ToyProgram
 
@@ -37,7 +40,7 @@ def test_a_dead_feed_is_told_once_a_minute_and_closed_when_it_is_back() -> None:
     dead = frame(0, heard(-5 * 24 * 60))
     partition.step(dead)
     partition.step(frame(1, rows=login(0)))
-    assert notices.due([partition]) == [], "it may still come"
+    assert told(notices.due([partition])) == [("open", 0)], "nothing waits for long"
     partition.step(frame(30))
     sends = notices.due([partition])
     assert told(sends) == [("open", 1)]
@@ -47,5 +50,102 @@ def test_a_dead_feed_is_told_once_a_minute_and_closed_when_it_is_back() -> None:
     assert notices.due([partition]) == [], "told already"
     partition.step(frame(31))
     assert told(notices.due([partition])) == [("open", 1)]
-    partition.step(Frame("", (), (Arrival("badge-events", 0, 1, START_MS + HOUR_MS),), (heard(59),)))
+    partition.step(frame(60, heard(59)))
     assert told(notices.due([partition])) == [("closed", None)]
+
+
+def documents(sends: list[Send]) -> dict[str, dict[str, object]]:
+    return {(send.key or b"").decode(): json.loads(send.value or b"{}") for send in sends}
+
+
+def test_a_clock_that_is_off_is_told_and_closed_when_it_is_right() -> None:
+    partition, notices = Partition(ToyProgram(Toy()), NoScorer(), 0), FeedNotices("notices")
+
+    def minutes(start: int, end: int, lag_ms: int) -> dict[str, dict[str, object]]:
+        found: dict[str, dict[str, object]] = {}
+        for minute in range(start, end):
+            at_ms = START_MS + minute * MINUTE_MS
+            mark = SourceMark(
+                "c1", "badge", "a", "badge-events", 0, at_ms - max(0, lag_ms), lag_ms, 1, at_ms - 1
+            )
+            partition.step(frame(minute, mark))
+            found |= documents(notices.due([partition]))
+        return found
+
+    assert minutes(0, 9, -90_000) == {}
+    opened = minutes(9, 20, -90_000)
+    assert list(opened) == ["clock_off:badge:c1"]
+    assert opened["clock_off:badge:c1"]["skew_s"] == 90
+    assert opened["clock_off:badge:c1"]["state"] == "open"
+    assert "about 90 s ahead" in str(opened["clock_off:badge:c1"]["message"])
+    assert minutes(20, 60, -90_000) == {}, "told already"
+    assert minutes(60, 75, -90_000).keys() == {"clock_off:badge:c1"}, "told again after an hour"
+    assert minutes(75, 210, 500)["clock_off:badge:c1"]["state"] == "closed"
+
+
+def test_a_configured_source_that_was_never_heard_is_told_after_an_hour() -> None:
+    sites = (SiteTiming("a", "UTC", sources=(("badge", "c1"), ("badge", "c9"), ("gone", "c1"))),)
+    partition, notices = Partition(ToyProgram(Toy()), NoScorer(), 0), FeedNotices("notices")
+    partition.marks.use(msgspec.structs.replace(partition.marks.settings, sites=sites))
+    told_by_minute = {}
+    for minute in range(0, 90, 5):
+        partition.step(frame(minute, heard(minute)))
+        if sends := notices.due([partition]):
+            told_by_minute[minute] = documents(sends)
+    assert list(told_by_minute) == [60]
+    assert list(told_by_minute[60]) == ["source_never_heard:badge:c9"]
+    beat = SourceMark("c9", "badge", "", "badge-events", 0, NEVER, 0, 0, START_MS + 90 * MINUTE_MS)
+    partition.step(frame(91, beat))
+    assert told(notices.due([partition])) == [("closed", None)]
+
+
+def test_who_gives_a_partition_away_closes_nothing() -> None:
+    partition, notices = Partition(ToyProgram(Toy()), NoScorer(), 0), FeedNotices("notices")
+    other = Partition(ToyProgram(Toy()), NoScorer(), 1)
+    for each in (partition, other):
+        each.step(frame(0, heard(-5 * 24 * 60)))
+    assert told(notices.due([partition, other])) == [("open", 0)]
+    assert notices.due([other]) == [], "whoever has the first partition now tells of it"
+    assert told(notices.due([partition, other])) == [("open", 0)]
+
+
+def test_a_source_that_changes_topic_is_missed_and_the_notice_says_where_it_is_heard() -> None:
+    """c1 is heard in `badge` until minute 0, and in `badge2`, on another topic, from then on."""
+    partition, notices = Partition(ToyProgram(Toy()), NoScorer(), 0), FeedNotices("notices")
+    feeds = (*partition.marks.settings.feeds, FeedTiming("badge2", "access", "badge2-events", bound_ms=0))
+    site = SiteTiming("a", "UTC", tuple((day * 1440, day * 1440 + 1440) for day in range(7)))
+    partition.marks.use(msgspec.structs.replace(partition.marks.settings, feeds=feeds, sites=(site,)))
+    partition.step(frame(0, heard(0)))
+    found: dict[str, dict[str, object]] = {}
+    for minute in range(1, 40):
+        at_ms = START_MS + minute * MINUTE_MS
+        moved = SourceMark("c1", "badge2", "a", "badge2-events", 0, at_ms, 0, 1, at_ms)
+        everywhere = (*arrivals(at_ms + 1), Arrival("badge2-events", 0, 1, at_ms + 1))
+        rows = login(5) if minute == 5 else ()
+        partition.step(Frame("", rows, everywhere, (moved,)))
+        found |= documents(notices.due([partition]))
+    assert list(found) == ["feed_incomplete:access:a"]
+    notice = found["feed_incomplete:access:a"]
+    assert notice["waiting"] == 1, "nothing is decided on half of what the site says"
+    assert "Heard in another feed: c1 in badge2. If it has moved, deploy without" in str(notice["message"])
+    without = msgspec.structs.replace(partition.marks.settings, feeds=feeds[1:])
+    partition.marks.use(without)
+    at_ms = START_MS + 41 * MINUTE_MS
+    moved = SourceMark("c1", "badge2", "a", "badge2-events", 0, at_ms, 0, 1, at_ms)
+    for late in (0, 1):
+        everywhere = (*arrivals(at_ms + late), Arrival("badge2-events", 0, 1, at_ms + late))
+        partition.step(Frame("", (), everywhere, (moved,)))
+    partition.step(frame(45))
+    assert told(notices.due([partition])) == [("closed", None)]
+
+
+def test_a_statement_of_arrival_that_goes_back_is_counted_and_changes_nothing() -> None:
+    partition = Partition(ToyProgram(Toy()), NoScorer(), 0)
+    partition.step(frame(10, heard(9)))
+    before = partition.marks.dump()
+    assert partition.take_counters() == {}
+    partition.step(frame(5))
+    assert partition.take_counters() == {("correlator_marks_went_back_total",): 2}
+    assert partition.now_ms == START_MS + 10 * MINUTE_MS
+    partition.marks.went_back = 0
+    assert partition.marks.dump() == before

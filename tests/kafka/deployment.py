@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 import time
@@ -64,14 +65,19 @@ class Running:
 
     def wait_for(self, text: str) -> None:
         end_s = time.monotonic() + PATIENCE_S
-        while text not in (told := self._errors.read_text()).replace("\n", " "):
+        while text not in (told := self._errors.read_text()):
             assert self._process.poll() is None, f"it has ended: {told}"
             assert time.monotonic() < end_s, f"it does not say {text!r}: {told}"
             time.sleep(0.05)
 
-    def ask(self) -> None:
-        """SIGTERM."""
-        self._process.terminate()
+    def ask(self, number: signal.Signals = signal.SIGTERM) -> None:
+        self._process.send_signal(number)
+
+    def wait_until_asked(self) -> None:
+        """Until no signal waits to be delivered."""
+        status, end_s = Path(f"/proc/{self._process.pid}/status"), time.monotonic() + PATIENCE_S
+        while "ShdPnd:\t0000000000000000" not in status.read_text():
+            assert time.monotonic() < end_s, "the signal is not taken"
 
     def join(self) -> int:
         """The exit code, once it has ended."""

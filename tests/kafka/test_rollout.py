@@ -95,6 +95,19 @@ def test_a_deployment_that_is_killed_is_on_all_partitions_or_on_none(
     assert _activations(deployment) == _everywhere([old, new])
 
 
+def test_processes_that_start_at_once_agree_on_the_first_bundle(
+    tmp_path: Path, bootstrap: str, unique: str
+) -> None:
+    deployment = Deployment(tmp_path, bootstrap, unique, records_max=0)
+    deployment.publish()
+    with Fleet(deployment) as fleet:
+        workers = [fleet.start(name, options=LIVE) for name in ("a", "b", "c")]
+        for worker in workers:
+            worker.wait_for("started")
+    (active,) = _active(deployment)
+    assert _activations(deployment) == _everywhere([active.bundle])
+
+
 def test_who_runs_switches_at_the_frame_and_back(tmp_path: Path, bootstrap: str, unique: str) -> None:
     """Without a restart, a rebalance, or an alert lost or doubled."""
     deployment = Deployment(tmp_path, bootstrap, unique, records_max=0)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from tests.findings import open_alerts
 from tests.kafka.deployment import Deployment
 
 
-def test_until_the_end_gives_the_alerts_of_replay_and_another_bundle_is_refused(
+def test_until_the_end_gives_the_alerts_of_replay_whatever_else_is_in_the_directory(
     tmp_path: Path, bootstrap: str, unique: str
 ) -> None:
     deployment = Deployment(tmp_path, bootstrap, unique, records_max=600)
@@ -17,11 +18,22 @@ def test_until_the_end_gives_the_alerts_of_replay_and_another_bundle_is_refused(
     assert ended.returncode == 0, ended.stderr
     assert f'"records": {len(deployment.records) + deployment.people}' in ended.stdout
     assert open_alerts(deployment.told()) == open_alerts(deployment.replayed())
+    status = deployment.call("feeds", "status", ..., "--json")
+    assert status.exit_code == 0, status.output
+    found = json.loads(status.stdout)
+    assert {site["feed"] for site in found["sites"]} == {"access", "door", "login"}
+    assert sum(site["waiting"] for site in found["sites"]) == 0, "everything is settled"
+    assert any(source["state"] == "live" for source in found["sources"])
     networks = tmp_path / "networks.yml"
     networks.write_text(networks.read_text().replace("corporate", "isp", 1))
+    other = deployment.run("--until-end", "--no-deploy")
+    assert other.returncode == 0, other.stderr
+    assert f"`correlator deploy {tmp_path}` or `run --deploy`" in other.stderr
+    general = tmp_path / "correlator.yml"
+    general.write_text(general.read_text().replace('"partitions": 4', '"partitions": 5'))
     refused = deployment.run("--until-end")
     assert refused.returncode == 2
-    assert "this state was made under bundle" in refused.stderr
+    assert "has 4 partitions, the configuration says 5" in refused.stderr
 
 
 def test_missing_topics_are_named(tmp_path: Path, bootstrap: str, unique: str) -> None:
@@ -29,3 +41,9 @@ def test_missing_topics_are_named(tmp_path: Path, bootstrap: str, unique: str) -
     assert refused.returncode == 2
     assert f"{unique}.keyed" in refused.stderr
     assert "correlator topics create" in refused.stderr
+
+
+def test_nothing_to_look_at_is_said(tmp_path: Path, bootstrap: str, unique: str) -> None:
+    status = Deployment(tmp_path, bootstrap, unique, records_max=1).call("feeds", "status", ...)
+    assert status.exit_code == 2
+    assert "correlator topics create" in status.stderr

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.rules.test_load import LOGIN, assert_said
-from tests.rules.writing import counting, rule
+from tests.rules.writing import ID, counting, rule
 
 
 def test_mistakes_beside_a_mistake_are_said_too() -> None:
@@ -41,3 +41,37 @@ def test_words_that_are_none(line: str, message: str) -> None:
 
 def test_look_around_is_beyond_re2() -> None:
     assert_said(rule(f"{LOGIN}device.id|re: '(?=x)'\ncondition: s"), "RE2 has no look-around")
+
+
+def test_a_wrong_type_at_the_top_hides_nothing() -> None:
+    text = rule("s: {event.kind: login}\ncondition: s", "status: experimantal\n").replace(
+        "level: low", "level: 3"
+    )
+    assert_said(
+        text.replace(f"id: {ID.format(1)}", "id: 1234").replace("title: A rule", "title: [x]"),
+        "1:1 title: must be text",
+        "2:1 id: must be a UUID, in quotes if it begins like a number",
+        "4:1 level: must be text",
+        "status: must be one of: stable, test, experimental, deprecated, unsupported: did you mean",
+    )
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("time.hour|gte: '20'", "|gte takes a number, without quotes, not '20'"),
+        ("time.hour|lt: true", "|lt takes a number, without quotes, not True"),
+        ("device.id|exists: yes it is", "|exists takes true or false, not 'yes it is'"),
+        ("source.ip|cidr: 10", "|cidr takes a network such as 10.0.0.0/8, not 10"),
+        ("device.id|re: 5", "|re takes a regular expression, in quotes, not 5"),
+    ],
+)
+def test_what_modifiers_take_is_said_in_words(line: str, message: str) -> None:
+    assert_said(rule(f"{LOGIN}{line}\ncondition: s"), message)
+
+
+def test_one_mistake_in_a_budget_is_one_message() -> None:
+    assert_said(
+        rule("s: {event.kind: login}\ncondition: s", "correlator: {budget: 3}\n"),
+        "correlator.budget: must be a mapping of: alerts, per",
+    )

@@ -1,0 +1,147 @@
+"""`correlator dead-letters replay`: what was refused goes back to where it came from, once it can be used.
+
+A record that the feeds of the directory still refuse stays where it is. What is sent back arrives now. To
+send it twice does no harm, for an event's id is folded once.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Annotated
+
+import msgspec
+import typer
+
+from correlator.adapters.clock import SteadyClock
+from correlator.adapters.files import load_bundle
+from correlator.adapters.kafka.log_reader import KafkaLogReader
+from correlator.adapters.kafka.publisher import KafkaPublisher
+from correlator.adapters.kafka.quiet import quiet_client_logs
+from correlator.cli.connection import Connection, load_connection
+from correlator.cli.dead_letters import PARTITION_OFFSET, DeadLetter, Directory, dead_letter_of
+from correlator.cli.reading import NoSuchTopic, records_of
+from correlator.cli.telling import reaching, refusing
+from correlator.engine.dead_letters import PREFIX
+from correlator.engine.ports import LogTruncated, LogUnavailable
+from correlator.engine.topics import EngineRefusal, Topics
+from correlator.pipeline import Bundle
+from correlator.record import Record, Reject
+
+LEFT = 1
+NOT_RAW = "it is a frame of correlator's own: only records of feeds are replayed"
+
+
+class Sorted(msgspec.Struct):
+    """Dead letters that can be used now, with the record to send; those that cannot, with why not."""
+
+    usable: list[tuple[DeadLetter, Record]] = []
+    refused: list[tuple[DeadLetter, str]] = []
+
+
+def replay(
+    directory: Directory,
+    ids: Annotated[
+        list[str] | None, typer.Argument(metavar="[ID]...", help="PARTITION/OFFSET; default: all.")
+    ] = None,
+    reason: Annotated[str, typer.Option("--reason", help="Only these, e.g. unknown_schema.")] = "",
+    is_dry: Annotated[bool, typer.Option("--dry-run", help="Only say what could be used now.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Send refused records back to their topic and partition, as far as the feeds of DIR take them now.
+
+    Repair the feed and `correlator deploy` it first. Bytes, key and headers are as they were; the record
+    arrives now. Dead letters stay in their topic until it expires.
+
+    Exit codes: 0 all of them were sent, 1 some are still refused, 2 the configuration or an ID is wrong,
+    3 Kafka cannot be reached.
+    """
+    quiet_client_logs()
+    with refusing():
+        bundle, connection = load_bundle(directory), load_connection(directory)
+    with refusing(), reaching(connection.kafka.bootstrap_servers):
+        letters = _read(connection, set(ids or ()), reason)
+        found = sort(letters, bundle)
+        if not is_dry:
+            _send(connection, [record for _, record in found.usable])
+    _tell(found, is_dry=is_dry, as_json=as_json)
+    if found.refused:
+        raise typer.Exit(LEFT)
+
+
+def sort(letters: Iterable[DeadLetter], bundle: Bundle) -> Sorted:
+    """In the order in which the records were in their partitions."""
+    found = Sorted()
+    for letter in sorted(letters, key=lambda each: (each.topic, int(each.partition), int(each.offset))):
+        record = Record(
+            letter.topic,
+            int(letter.partition),
+            int(letter.offset),
+            int(letter.timestamp or -1),
+            letter.record.key,
+            letter.record.value,
+            tuple(header for header in letter.record.headers if not header[0].startswith(PREFIX)),
+        )
+        why_not = _why_not(letter, record, bundle)
+        if why_not:
+            found.refused.append((letter, why_not))
+        else:
+            found.usable.append((letter, record))
+    return found
+
+
+def _why_not(letter: DeadLetter, record: Record, bundle: Bundle) -> str:
+    """Why *record* would only be refused again; "" if it would not."""
+    if letter.stage == "correlate":
+        return NOT_RAW
+    feed = bundle.intake.feeds.get(letter.topic)
+    if feed is None:
+        return f"no feed reads {letter.topic}"
+    mapped = feed.map(record)
+    return mapped.message if isinstance(mapped, Reject) else ""
+
+
+def _read(connection: Connection, ids: set[str], reason: str) -> list[DeadLetter]:
+    """Raises `EngineRefusal` for ids that are none, `LogUnavailable`."""
+    if odd := sorted(i for i in ids if PARTITION_OFFSET.fullmatch(i) is None):
+        raise EngineRefusal(f"{odd[0]!r} is not PARTITION/OFFSET, as list shows it")
+    reader = KafkaLogReader(connection.kafka)
+    topic = Topics(connection.prefix).dead_letters
+    try:
+        records = list(records_of(reader, topic, SteadyClock(), from_beginning=True, follows=False))
+    except NoSuchTopic as error:
+        raise EngineRefusal(str(error)) from error
+    except LogTruncated as error:
+        raise LogUnavailable(str(error)) from error
+    finally:
+        reader.close()
+    letters = [dead_letter_of(record) for record in records]
+    if unknown := sorted(ids - {letter.id for letter in letters}):
+        raise EngineRefusal(f"there is no dead letter {unknown[0]}")
+    ours = [letter for letter in letters if letter.partition.isdigit() and letter.offset.isdigit()]
+    return [e for e in ours if (not ids or e.id in ids) and (not reason or e.reason == reason)]
+
+
+def _send(connection: Connection, records: Iterable[Record]) -> None:
+    publisher = KafkaPublisher(connection.kafka)
+    try:
+        for record in records:
+            publisher.send(record.topic, record.partition, record.key, record.value, record.headers)
+        publisher.flush()
+    finally:
+        publisher.close()
+
+
+def _tell(found: Sorted, *, is_dry: bool, as_json: bool) -> None:
+    sent, refused = [letter.id for letter, _ in found.usable], found.refused
+    if as_json:
+        document = {
+            "usable" if is_dry else "replayed": sent,
+            "refused": {letter.id: why for letter, why in refused},
+        }
+        typer.echo(json.dumps(document))
+        return
+    for letter, why in refused:
+        typer.echo(f"{letter.id} {letter.origin}: {why}", err=True)
+    done = "can be used now; nothing was sent (--dry-run)" if is_dry else "sent back to their topics"
+    typer.echo(f"{len(sent)} {done}, {len(refused)} are still refused")

@@ -1,0 +1,65 @@
+"""`correlator rules new`: a rule to start from, with tests that pass."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Annotated
+from uuid import uuid4
+
+import typer
+from rich.table import Table
+
+from correlator.adapters.documents import read_text, shipped
+from correlator.cli.rule_files import refuse
+from correlator.cli.screen import wide_console
+from correlator.rules.reading import nearest
+
+NAME, ID, REVIEW = "my_rule", "00000000-0000-4000-8000-000000000000", "2099-12-31"  # as templates have them
+REVIEW_DAYS = 180
+
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,79}")
+
+Template = Annotated[str, typer.Option("--template", "-t", help="What to start from, see --list.")]
+Into = Annotated[Path, typer.Option("--to", help="Directory for the file.")]
+Lists = Annotated[bool, typer.Option("--list", help="List the templates.")]
+
+
+def new_command(
+    name: Annotated[str, typer.Argument(help="Name of the rule, and of its file.")] = "",
+    template: Template = "event",
+    to: Into = Path("rules"),
+    is_list: Lists = False,
+) -> None:
+    """Write a rule to start from: TO/NAME.yml, with an id of its own, in shadow mode, with tests that pass.
+
+    Exit codes: 0 done, 2 there is no such template, the name is none, or the file is there already.
+    """
+    templates = {path.stem: path for path in sorted((shipped("rules") / "templates").glob("*.yml"))}
+    if is_list:
+        _print(templates)
+        return
+    if template not in templates:
+        refuse(f"there is no template {template!r}{nearest(template, templates)}; --list shows them")
+    if not _NAME.fullmatch(name):
+        refuse(f"{name!r} is no name: lower-case letters, digits and underscores, such as login_on_leave")
+    file = to / f"{name}.yml"
+    if file.exists():
+        refuse(f"{file} is there already")
+    to.mkdir(parents=True, exist_ok=True)
+    file.write_text(_filled(read_text(templates[template])[0], name), encoding="utf-8")
+    typer.echo(f"{file}: change it, then: correlator rules check {file}; correlator rules test {file}")
+
+
+def _filled(text: str, name: str) -> str:
+    _, _, text = text.partition("\n")  # the first line says what the template is for
+    review_by = datetime.now(UTC).date() + timedelta(days=REVIEW_DAYS)
+    return text.replace(NAME, name).replace(ID, str(uuid4())).replace(REVIEW, review_by.isoformat())
+
+
+def _print(templates: dict[str, Path]) -> None:
+    table = Table("template", "for")
+    for name, path in templates.items():
+        table.add_row(name, read_text(path)[0].partition("\n")[0].removeprefix("# "))
+    wide_console().print(table)

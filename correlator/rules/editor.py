@@ -1,0 +1,104 @@
+"""The JSON schema of a whole rule file for editors: Sigma, our block, and the fields with what they mean.
+
+It says what may be written and completes it; what is *wrong* is said by `check`, which knows much more. So it
+lets everything through that the loader might: vendors' fields, and keys of other tools.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import get_args
+
+from correlator.rules.rule import CorrelationType
+from correlator.rules.schema import DAY, DURATION, LEVELS, STATUSES, TEXT, TRUTH, Schema, block_schema
+from correlator.rules.vocabulary import WORDS
+from correlator.timeline.field import Field
+
+_TYPES = {"str": "string", "int": "integer", "float": "number", "bool": "boolean"}
+_TEXTS: Schema = {"type": "array", "items": TEXT}
+_ONE_OR_MORE: Schema = {"anyOf": [TEXT, _TEXTS]}
+
+
+def rule_schema(fields: Mapping[str, Field]) -> Schema:
+    """The schema of one document of a rule file, draft 2020-12."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "A rule of correlator: Sigma 2.1 with a correlator: block",
+        "type": "object",
+        "properties": {
+            "title": TEXT | {"description": "What happened, in a few words."},
+            "id": {
+                "type": "string",
+                "format": "uuid",
+                "description": "Any UUID. Alerts are identified by it.",
+            },
+            "name": TEXT | {"description": "By which correlations and filters refer to it."},
+            "status": {"enum": list(STATUSES)},
+            "level": {"enum": list(LEVELS)},
+            "description": TEXT,
+            "references": _TEXTS,
+            "author": TEXT,
+            "date": DAY,
+            "modified": DAY,
+            "tags": _TEXTS,
+            "falsepositives": _TEXTS,
+            "fields": _TEXTS,
+            "license": TEXT,
+            "logsource": {
+                "type": "object",
+                "properties": dict.fromkeys(("product", "category", "service"), TEXT),
+            },
+            "detection": _searches(fields, "condition"),
+            "correlation": _correlation(fields),
+            "filter": _searches(fields, "condition", rules=_ONE_OR_MORE),
+            "generate": TRUTH,
+            "correlator": {k: v for k, v in block_schema().items() if k != "$schema"},
+            "rule": TEXT | {"description": "Of a document of tests alone: the rule that they are for."},
+            "tests": {"type": "array"},
+        },
+        "anyOf": [{"required": [key]} for key in ("detection", "correlation", "filter", "tests")],
+    }
+
+
+def _searches(fields: Mapping[str, Field], condition: str, **more: Schema) -> Schema:
+    search = {"anyOf": [_mapping(fields), {"type": "array", "items": {"anyOf": [_mapping(fields), TEXT]}}]}
+    return {
+        "type": "object",
+        "required": [condition],
+        "properties": {condition: _ONE_OR_MORE, **more},
+        "additionalProperties": search,
+    }
+
+
+def _mapping(fields: Mapping[str, Field]) -> Schema:
+    """Field names, with what they mean; with modifiers, or a vendor's, anything."""
+    return {"type": "object", "properties": {f.name: _field(f) for f in fields.values()}}
+
+
+def _field(field: Field) -> Schema:
+    one: Schema = {"type": [_TYPES[field.value_type], "null"]}
+    if field.name in WORDS:
+        one["examples"] = list(WORDS[field.name])
+    return {"description": field.doc, "anyOf": [one, {"type": "array", "items": one}]}
+
+
+def _correlation(fields: Mapping[str, Field]) -> Schema:
+    number: Schema = {"type": "number"}
+    thresholds: dict[str, Schema] = dict.fromkeys(("gt", "gte", "lt", "lte", "eq", "neq"), number)
+    named: Schema = {"anyOf": [TEXT | {"examples": list(fields)}, _TEXTS]}
+    return {
+        "type": "object",
+        "required": ["type", "rules", "timespan"],
+        "properties": {
+            "type": {"enum": list(get_args(CorrelationType))},
+            "rules": _ONE_OR_MORE | {"description": "Rules that are counted, by name or id."},
+            "group-by": _TEXTS | {"description": "identity.id or place.door, and any further fields."},
+            "timespan": DURATION,
+            "condition": {
+                "anyOf": [TEXT, {"type": "object", "properties": {**thresholds, "field": named}}],
+                "description": "Thresholds; of temporal types also `a and not b` over rules.",
+            },
+            "aliases": {"type": "object", "additionalProperties": {"type": "object"}},
+            "generate": TRUTH | {"description": "The counted rules alert, too."},
+        },
+    }

@@ -1,0 +1,86 @@
+"""`correlator who` and `correlator timeline` on records, as an analyst asks them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from correlator.adapters.documents import shipped
+from correlator.cli.main import app
+from correlator.simulate.company import CompanySettings, simulate
+from correlator.simulate.configuration import write_directory
+from correlator.simulate.wire import read_schemas
+
+NOON = "2026-01-06T12:00Z"
+
+
+@pytest.fixture(scope="module")
+def company(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("company")
+    settings = CompanySettings(days=3, people=40, seed=1)
+    write_directory(simulate(settings, read_schemas(shipped("schemas"))), directory)
+    return directory
+
+
+def call(*arguments: object) -> tuple[int, str]:
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    return result.exit_code, result.output
+
+
+def test_who_is_at_a_site_at_noon_has_evidence_from_before(company: Path) -> None:
+    code, output = call("who", "lisbon", "--records", company, "--at", NOON, "--json")
+    assert code == 0, output
+    document = json.loads(output)
+    assert document["at"] == "2026-01-06T12:00:00.000+00:00"
+    assert len(document["present"]) > 2
+    for one in document["present"]:
+        assert 0.2 < one["confidence"] <= 1
+        assert one["since"] <= one["newest"]["time"] <= document["at"]
+    in_zones = {one["zone"]: one["entity"] for one in document["present"] if one["zone"]}
+    zone, entity = next(iter(in_zones.items()))
+    code, output = call("who", zone, "--records", company, "--at", NOON, "--json")
+    found = json.loads(output)["present"]
+    assert entity in [one["entity"] for one in found]
+    assert {one["zone"] for one in found} == {zone}
+
+
+def test_a_table_for_people(company: Path) -> None:
+    code, output = call("who", "lisbon", "--records", company, "--at", NOON)
+    assert code == 0
+    assert "believed present at 2026-01-06 12:00:00 +00:00" in output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("who", "lisbn", "--at", NOON), "no site or zone 'lisbn': did you mean lisbon?"),
+        (("who", "lisbon", "--at", "2026-02-01T00:00Z"), "what is known is of 2026-01-0"),
+        (("timeline", "e9999"), "nothing is known of identity:e9999"),
+    ],
+)
+def test_what_is_not_known_is_said(company: Path, arguments: tuple[str, ...], message: str) -> None:
+    code, output = call(*arguments, "--records", company)
+    assert code == 2
+    assert message in " ".join(output.replace("│", " ").split())
+
+
+def test_a_timeline_has_events_alerts_and_presence_in_order(company: Path, tmp_path: Path) -> None:
+    there = json.loads(call("who", "lisbon", "--records", company, "--at", NOON, "--json")[1])["present"]
+    entity = next(one["entity"] for one in there if "logged in" in one["newest"]["what"])
+    page = tmp_path / "page.html"
+    who = entity.removeprefix("identity:")
+    code, output = call("timeline", who, "--records", company, "--at", NOON, "--json", "--html", page)
+    assert code == 0, output
+    lines = json.loads(output[output.index("{") :])["lines"]
+    assert [line["time_ms"] for line in lines] == sorted(line["time_ms"] for line in lines)
+    assert {"access", "login"} <= {line["kind"] for line in lines}
+    assert any(line["presence"] for line in lines)
+    html = page.read_text(encoding="utf-8")
+    assert html.count("<tr><td class=time") + html.count('<tr class="alert') == len(lines)
+    assert "<script" not in html
+    code, output = call("timeline", who, "--records", company, "--at", NOON)
+    assert code == 0
+    assert output.startswith(f"{entity}: {len(lines)} lines")

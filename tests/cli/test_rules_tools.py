@@ -1,0 +1,123 @@
+"""`rules new`, `coverage`, `bench` and `schema`, as a rule author calls them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from correlator.adapters.documents import shipped
+from correlator.rules.editor import rule_schema
+from correlator.timeline.fields import FIELDS
+from tests.cli.rules_app import call
+
+TEMPLATES = sorted((shipped("rules") / "templates").glob("*.yml"))
+SCHEMA = Path(__file__).parents[2] / "schemas" / "rule.schema.json"
+
+
+@pytest.mark.parametrize("template", [path.stem for path in TEMPLATES])
+def test_a_new_rule_passes_its_checks_and_its_tests(tmp_path: Path, template: str) -> None:
+    code, output = call("new", "my_first", "--template", template, "--to", tmp_path / "rules")
+    file = tmp_path / "rules" / "my_first.yml"
+    assert code == 0
+    assert f"correlator rules check {file}" in output
+    code, output = call("check", file, "--json")
+    told = json.loads(output)
+    assert code == 0
+    problems = [p["message"] for p in told["problems"]]
+    assert problems == [p for p in problems if template == "vendor" and "own records" in p]
+    (rule,) = (r for r in told["rules"] if r["is_alerting"])
+    assert (rule["name"], rule["mode"]) == ("my_first", "shadow")
+    code, output = call("test", file)
+    assert code == 0, output
+
+
+def test_two_new_rules_have_ids_of_their_own(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        assert call("new", name, "--to", tmp_path)[0] == 0
+    code, output = call("check", tmp_path)
+    assert "is already used" not in output
+    assert "does the same as" in output
+    assert code == 0
+
+
+def test_templates_are_listed() -> None:
+    code, output = call("new", "--list")
+    assert code == 0
+    assert all(path.stem in output for path in TEMPLATES)
+
+
+def test_what_cannot_be_made_is_refused(tmp_path: Path) -> None:
+    assert call("new", "one", "--to", tmp_path)[0] == 0
+    for arguments, message in (
+        (("one", "--to", tmp_path), "is there already"),
+        (("Two Words", "--to", tmp_path), "is no name"),
+        (("two", "-t", "evnt", "--to", tmp_path), "did you mean event?"),
+    ):
+        code, output = call("new", *arguments)
+        assert code == 2
+        assert message in output
+
+
+def test_coverage_says_what_rules_speak_of_and_need() -> None:
+    code, output = call("coverage", "--json")
+    told = json.loads(output)
+    assert code == 0
+    assert "d01_onsite_login_without_badge" in told["techniques"]["T1078"]
+    assert "d28_door_forced" in told["needs"]["door"]
+    assert "d01_onsite_login_without_badge" in told["needs"]["access"]
+    assert told["kinds"]["login"] == ["d01_onsite_login_without_badge", "d05_badge_login_travel"]
+    assert "rules without tests" not in told["gaps"]
+    code, output = call("coverage")
+    assert code == 0
+    assert "NIST SP 800-53 AU-6(6)" in output
+
+
+def test_coverage_with_a_configuration_says_what_is_missing_there(tmp_path: Path) -> None:
+    assert call("new", "stays", "-t", "absence", "--to", tmp_path / "rules")[0] == 0
+    (tmp_path / "sites.yml").write_text(
+        "sites:\n  - {id: lisbon, country: PT, lat: 38.7, lon: -9.1, time_zone: Europe/Lisbon}\n"
+    )
+    code, output = call("coverage", "--config", tmp_path, "--json")
+    gaps = json.loads(output)["gaps"]
+    assert code == 0
+    assert gaps["feeds that no rule needs"] == ["login", "door"]
+    assert gaps["rules inert at a site"] == ["stays at lisbon: no readers, no readers with direction out"]
+    code, output = call("check", "--config", tmp_path)
+    assert "warning: correlator.requires: stays is inert at lisbon: no readers" in output
+
+
+def test_bench_measures_every_rule_on_the_events_of_the_tests() -> None:
+    code, output = call("bench", "--ms", 1, "--json")
+    told = json.loads(output)
+    assert code == 0
+    assert len(told["rules"]) == 9
+    assert told["events"] > 100
+    assert told["together_us"] > 0
+
+
+def test_bench_needs_events(tmp_path: Path) -> None:
+    (tmp_path / "a.yml").write_text(
+        "title: a\nid: 00000000-0000-4000-8000-000000000001\nlevel: low\nlogsource: {product: x}\n"
+        "detection: {s: {event.kind: login}, condition: s}\n"
+    )
+    code, output = call("bench", tmp_path)
+    assert code == 2
+    assert "no rule has tests" in output
+
+
+def test_the_published_schema_is_that_of_the_code() -> None:
+    assert json.loads(SCHEMA.read_text(encoding="utf-8")) == rule_schema(FIELDS)
+    code, output = call("schema")
+    assert code == 0
+    assert json.loads(output) == rule_schema(FIELDS)
+    assert json.loads(call("schema", "--block")[1])["title"] == "The correlator: block of a rule"
+
+
+def test_the_schema_knows_every_field_and_what_it_means() -> None:
+    told = rule_schema(FIELDS)
+    searches = told["properties"]["detection"]["additionalProperties"]["anyOf"][0]["properties"]  # type: ignore[index]
+    assert {name: one["description"] for name, one in searches.items()} == {
+        field.name: field.doc for field in FIELDS.values()
+    }

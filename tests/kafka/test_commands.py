@@ -1,0 +1,84 @@
+"""What an operator types, on a real broker: dead letters and back, alerts, and how `run` ends."""
+
+from __future__ import annotations
+
+import json
+import signal
+from pathlib import Path
+
+import msgspec
+
+from tests.broker.broker import Broker
+from tests.findings import open_alerts, read_finding
+from tests.kafka.deployment import Deployment
+from tests.kafka.fleet import Fleet
+
+INTERRUPTED = 130
+
+
+def test_dead_letters_go_back_once_the_feed_is_mended(tmp_path: Path, bootstrap: str, unique: str) -> None:
+    """The feed does not know a word of its source. One record is of no use ever."""
+    deployment = Deployment(tmp_path, bootstrap, unique, records_max=120)
+    badges = deployment.named("badge-events")
+    of_badges = [record for record in deployment.records if record.topic == badges]
+    spoilt = msgspec.structs.replace(of_badges[-1], value=b"\x00\x00junk", headers=(("from", b"gate 7"),))
+    deployment.records.append(spoilt)
+    feed = tmp_path / "feeds" / "badge.yml"
+    text = feed.read_text()
+    feed.write_text(text.replace("GRANTED: granted, ", "").partition("\nsamples:")[0])
+    deployment.publish()
+    with Fleet(deployment) as fleet:
+        assert fleet.start("a").join() == 0
+        before = json.loads(deployment.call("dead-letters", "replay", ..., "--dry-run", "--json").stdout)
+        assert before["usable"] == []
+        feed.write_text(text)
+        assert deployment.call("deploy", ...).exit_code == 0
+        done = deployment.call("dead-letters", "replay", ..., "--json")
+        assert done.exit_code == 1
+        found = json.loads(done.stdout)
+        assert len(found["replayed"]) == len(of_badges)
+        ((left, why),) = found["refused"].items()
+        assert "no schema has the id" in why
+        assert fleet.start("a").join() == 0
+    assert open_alerts(deployment.told()).keys() == open_alerts(deployment.replayed()).keys()
+    shown = json.loads(deployment.call("dead-letters", "show", ..., left, "--json").stdout)
+    assert bytes.fromhex(shown["value_hex"]) == spoilt.value
+    described = deployment.call("dead-letters", "show", ..., left).stdout
+    assert "gate 7" in described
+    listed = deployment.call("dead-letters", "list", ..., "--json", "--reason", shown["reason"]).stdout
+    assert left in {json.loads(line)["id"] for line in listed.splitlines()}
+    assert deployment.call("dead-letters", "show", ..., "0/999").exit_code == 1
+    assert deployment.call("dead-letters", "replay", ..., "0/999").exit_code == 2
+
+
+def test_alerts_tail_shows_what_is_published(tmp_path: Path, bootstrap: str, unique: str) -> None:
+    deployment = Deployment(tmp_path, bootstrap, unique, records_max=300)
+    deployment.publish()
+    with Fleet(deployment) as fleet:
+        assert fleet.start("a").join() == 0
+    told, tail = deployment.told(), ("alerts", "tail", "--config", ...)
+    every = deployment.call(*tail, "--from-beginning", "--no-follow", "--json").stdout.splitlines()
+    assert [read_finding(line.encode()) for line in every] == told
+    is_open = deployment.call(*tail, "--open", "--json").stdout.splitlines()
+    uids = {read_finding(line.encode()).finding_info.uid for line in is_open}
+    assert uids >= open_alerts(told).keys()
+    assert deployment.call(*tail, "--no-follow").stdout == ""  # from the end on
+
+
+def test_the_first_signal_ends_in_order_the_second_at_once(
+    tmp_path: Path, broker: Broker, unique: str
+) -> None:
+    deployment = Deployment(tmp_path, broker.bootstrap, unique, records_max=300)
+    deployment.publish()
+    with deployment.running() as running:
+        running.wait_for("/readyz")
+        running.ask()
+        assert running.join() == 0
+    with deployment.running() as running:
+        running.wait_for("/readyz")
+        with broker.paused():  # so that it cannot end in order
+            running.ask(signal.SIGINT)
+            running.wait_until_asked()
+            running.ask()
+            assert running.join() == INTERRUPTED
+    assert deployment.run("--until-end").returncode == 0
