@@ -170,3 +170,39 @@ def test_ways_count_in_both_directions() -> None:
     text = SITES + "  - {between: [boston, lisbon], minutes: 500}\n"
     [problem] = problems_of(text)
     assert "both directions" in problem.message
+
+
+READERS = """
+sites: [{id: a, lat: 1, lon: 1, time_zone: UTC}, {id: b, lat: 2, lon: 2, time_zone: UTC, exit_readers: true}]
+buildings: [{id: a-hq, site: a}]
+zones:
+  - {id: a-hall, site: a, building: a-hq, floor: 0}
+  - {id: a-lab, site: a, building: a-hq, floor: -1, passback: soft}
+  - {id: b-hall, site: b}
+doors:
+  - {id: a-1, zone: a-hall, is_perimeter: true}
+  - {id: a-2, zone: a-hall, is_perimeter: true}
+  - {id: a-3, zone: a-lab}
+  - {id: b-1, zone: b-hall}
+readers:
+  - {id: a-1-out, door: a-1, direction: out}
+"""
+
+
+def test_a_site_has_exit_readers_if_all_its_perimeter_doors_have_or_it_says_so() -> None:
+    for more, has_exits in (("", False), ("  - {id: a-2-out, door: a-2, direction: out}\n", True)):
+        document, lines, _ = load_yaml(READERS + more, "sites.yml")
+        found, problems = parse_sites(document, lines)
+        assert found is not None
+        assert problems == []
+        inside, there = found.door("a-3"), found.door("b-1")
+        assert inside is not None
+        assert there is not None
+        assert (inside.has_entry_readers, inside.has_exit_readers) == (True, has_exits)
+        assert (there.has_entry_readers, there.has_exit_readers) == (False, True)
+        assert (inside.floor, inside.passback, there.floor, there.passback) == (-1, "soft", None, "")
+
+
+def test_a_floor_that_is_none_and_an_unknown_passback_are_problems() -> None:
+    text = READERS.replace("floor: -1", "floor: 1000").replace("passback: soft", "passback: firm")
+    assert len(problems_of(text)) == 2

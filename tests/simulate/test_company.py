@@ -153,3 +153,33 @@ def test_tailgating_takes_reads_away(tailgating: float, most: int) -> None:
     )
     assert 0 <= none - some <= most
     assert (none == some) == (tailgating == 0.0)
+
+
+def test_a_badge_that_changes_hands_is_read_of_its_new_holder_only() -> None:
+    settings = CompanySettings(days=6, people=60, seed=3, scenarios=0, reissued=1)
+    company = simulate(settings, schemas())
+    (found,) = company.reissued
+    assert (found.old.badge_on(2), found.new.badge_on(3)) == (found.badge, found.badge)
+    assert found.old.badge_on(3) != found.badge
+    held = [(b.from_ms, b.to_ms) for p in (found.old, found.new) for b in p.badges if b.id == found.badge]
+    assert held == [(None, found.at_ms), (found.at_ms, None)]
+
+
+def test_people_whom_no_reader_sees_log_in_all_the_same() -> None:
+    settings = CompanySettings(days=5, people=60, seed=3, scenarios=0, unread=2)
+    plain, unread = (
+        Counter(record.topic for record in simulate(s, schemas()).records())
+        for s in (msgspec.structs.replace(settings, unread=0), settings)
+    )
+    assert unread["badge-events"] < plain["badge-events"]
+    assert unread["login-events"] > 0.95 * plain["login-events"]
+
+
+def test_a_dead_site_delivers_when_it_is_back() -> None:
+    settings = CompanySettings(days=3, people=60, seed=3, scenarios=0, dead=(("lisbon", 1),))
+    late = {
+        str(decoded(record)["controller_id"])
+        for record in simulate(settings, schemas()).records()
+        if record.topic == "badge-events" and record.timestamp_ms - milliseconds(decoded(record)) > HOUR_MS
+    }
+    assert late == {*(f"lis-ctl-{n}" for n in range(1, 5)), LATE_CONTROLLER}
