@@ -63,13 +63,14 @@ class InForce(msgspec.Struct, frozen=True):
         return (texts or [bundle.texts for _, bundle in self.versions if rule in bundle.texts])[-1][rule]
 
     def after(self, activation: Activation, bundle: Bundle, now_ms: int) -> InForce:
-        """With one more. What nothing that may still change was evaluated by is forgotten: an alert is final a
-        horizon after its verdict, and that is taken within a horizon of its event.
+        """With one more. Forgotten are those by which nothing was evaluated that may still change: an alert
+        is final a horizon after its verdict, which is taken within a horizon of its event. The last stays:
+        in its words the alerts of rules that are gone are closed.
         """
         newest_ms = self.versions[-1][0] if self.versions else NEVER
         versions = [*self.versions, (max(activation.since_ms, newest_ms), bundle)]
         edge_ms = now_ms - 2 * bundle.settings.horizon_ms
-        while len(versions) > 1 and versions[1][0] <= edge_ms:
+        while len(versions) > 2 and versions[1][0] <= edge_ms:
             del versions[0]
         return in_force(versions)
 
