@@ -63,11 +63,13 @@ class InForce(msgspec.Struct, frozen=True):
         return (texts or [bundle.texts for _, bundle in self.versions if rule in bundle.texts])[-1][rule]
 
     def after(self, activation: Activation, bundle: Bundle, now_ms: int) -> InForce:
-        """With one more. What no event within the horizon is evaluated by any more is forgotten."""
+        """With one more. What no event within the horizon is evaluated by any more is forgotten, save the last
+        one: alerts of its rules that are gone are yet to be closed, in its words.
+        """
         newest_ms = self.versions[-1][0] if self.versions else NEVER
         versions = [*self.versions, (max(activation.since_ms, newest_ms), bundle)]
         edge_ms = now_ms - bundle.settings.horizon_ms
-        while len(versions) > 1 and versions[1][0] <= edge_ms:
+        while len(versions) > 2 and versions[1][0] <= edge_ms:
             del versions[0]
         return in_force(versions)
 
