@@ -63,8 +63,8 @@ class InForce(msgspec.Struct, frozen=True):
         return (texts or [bundle.texts for _, bundle in self.versions if rule in bundle.texts])[-1][rule]
 
     def after(self, activation: Activation, bundle: Bundle, now_ms: int) -> InForce:
-        """With one more. What no event within the horizon is evaluated by any more is forgotten, save the last
-        one: alerts of its rules that are gone are yet to be closed, in its words.
+        """With one more. What no event within the horizon is evaluated by any more is forgotten, save the
+        last one: alerts of its rules that are gone are yet to be closed, in its words.
         """
         newest_ms = self.versions[-1][0] if self.versions else NEVER
         versions = [*self.versions, (max(activation.since_ms, newest_ms), bundle)]
