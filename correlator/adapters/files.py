@@ -40,7 +40,7 @@ from correlator.timeline.risk import RISK
 GENERAL, SITES, NETWORKS = "correlator.yml", "sites.yml", "networks.yml"
 T = TypeVar("T")
 
-_PARTS = ("settings", "partitions")  # of correlator.yml: what can change an alert
+_PARTS = ("settings", "partitions", "mode")  # of correlator.yml: what can change an alert
 _PATH = re.compile(r"(feeds/|rules/|schemas/)?\w[\w.-]*")
 
 
@@ -147,6 +147,8 @@ def _bundle(
         settings.ahead_ms,
         f"{general.prefix}identities",
     )
+    if general.is_shadow:
+        rules = [msgspec.structs.replace(rule, is_shadow=True) for rule in rules]
     program = RuleProgram(rules, settings)
     texts = {rule.id: rule_text(rule) for rule in rules if rule.id in program.rules}
     if RISK in program.rules:

@@ -28,6 +28,11 @@ VERBS = {
     "simulate": ("simulate", "simulate_command", "Make up a company with its records and hidden scenarios."),
     "evaluate": ("evaluate", "evaluate_command", "Hold alerts against the truth of a simulation."),
     "deploy": ("deploy", "deploy_command", "Put rules and configuration into force, without a restart."),
+    "backfill": (
+        "backfill",
+        "backfill_command",
+        "Begin with the past, all rules in shadow, then go live.",
+    ),
     "rollback": ("deploy", "rollback_command", "Put the bundle before into force again."),
     "who": ("who", "who_command", "Say who was in a zone at a time, and by which evidence."),
     "timeline": ("timeline", "timeline_command", "Show what is known of one person or door, in order."),
@@ -39,7 +44,7 @@ VERBS = {
     "state": ("state", "app", "Keep what was learnt, begin anew with it, forget a checkpoint."),
     "dead-letters": ("dead_letters", "app", "List, show and send back refused records."),
 }
-LOOPS = ("run", "replay")  # verbs that end in order when asked to stop
+LOOPS = ("run", "replay", "backfill")  # verbs that end in order when asked to stop
 
 app = typer.Typer(
     no_args_is_help=True,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -24,7 +24,7 @@ from correlator.cli.screen import wide_console
 from correlator.cli.telling import reaching, refusing
 from correlator.cli.times import instant_ms
 from correlator.engine.bundles import Activated, Bundles
-from correlator.engine.ports import TopicPartition
+from correlator.engine.ports import LogReader, TopicPartition
 from correlator.engine.topics import EngineRefusal, Topics
 from correlator.event import NEVER
 from correlator.pipeline import InForce
@@ -47,11 +47,12 @@ class Hits(msgspec.Struct):
 
 
 class Status(msgspec.Struct, frozen=True):
-    """Of one rule of the active bundle. *warming_until_ms*: it does not say yet what did not happen."""
+    """Of one rule of the active bundle. *warming_until_ms*: what did not happen is not said before."""
 
     rule: str
     mode: str
     warming_until_ms: int | None
+    inert: tuple[tuple[str, tuple[str, ...]], ...]  # sites, and what the rule requires that is not there
     hits: Hits
 
 
@@ -76,7 +77,7 @@ def status_command(directory: Directory, since: Since = "-7d", as_json: AsJson =
                 raise EngineRefusal(f"nothing is deployed: `correlator deploy {directory}` does it")
             force = in_force_by_history(bundles)
             with Console(stderr=True).status("reading alerts"):
-                hits = _hits(log, topics, since_ms)
+                hits = hits_of(log, topics, lambda where: log.offset_at(where, since_ms))
         finally:
             log.close()
     found = _statuses(force, hits, now_ms)
@@ -97,11 +98,14 @@ def in_force_by_history(bundles: Bundles) -> InForce:
     return bundles.in_force([(latest[at], history[at].bundle) for at in range(first, len(history))])
 
 
-def _hits(log: KafkaLogReader, topics: Topics, since_ms: int) -> dict[str, Hits]:
+def hits_of(log: LogReader, topics: Topics, begin: Callable[[TopicPartition], int]) -> dict[str, Hits]:
+    """Of each rule, by name. *begin*: the first offset that counts. Ends the program at what is no alert."""
     newest: dict[tuple[str, str], tuple[int, bool, bool]] = {}  # rule, uid -> time, closed, shadow
     for topic in (topics.alerts, topics.shadow):
         for where in [TopicPartition(topic, number) for number in range(log.partitions(topic))]:
-            for record in log.read(where, log.offset_at(where, since_ms), log.high_watermark(where)):
+            for record in log.read(
+                where, max(begin(where), log.begin_offset(where)), log.high_watermark(where)
+            ):
                 try:
                     told = read_told(record.value or b"")
                 except msgspec.DecodeError as error:
@@ -122,10 +126,17 @@ def _hits(log: KafkaLogReader, topics: Topics, since_ms: int) -> dict[str, Hits]
 
 
 def _statuses(force: InForce, hits: dict[str, Hits], now_ms: int) -> list[Status]:
-    rules, warming = rules_of(force.versions[-1][1]), force.warming(now_ms)
+    bundle, warming = force.versions[-1][1], force.warming(now_ms)
+    rules, program = rules_of(bundle), bundle.program
     return sorted(
         (
-            Status(rule.name, mode(rule), warming.get(rule.id), hits.get(rule.name, Hits()))
+            Status(
+                rule.name,
+                mode(rule),
+                warming.get(rule.id),
+                program.rules[rule.id].inert if rule.id in program.rules else (),
+                hits.get(rule.name, Hits()),
+            )
             for rule in rules.values()
         ),
         key=lambda status: status.rule,
@@ -149,6 +160,8 @@ def _print(found: Sequence[Status], history: Sequence[Activated], since: str) ->
     for status in found:
         until_ms, hits = status.warming_until_ms, status.hits
         state = "in force" if until_ms is None else f"warming until {iso(until_ms)}"
+        if status.inert:
+            state += "; inert at " + ", ".join(f"{site} ({', '.join(why)})" for site, why in status.inert)
         last = "-" if hits.last_ms == NEVER else iso(hits.last_ms)
         counts = (str(hits.open), str(hits.closed), str(hits.shadow), last)
         rules.add_row(status.rule, status.mode, state, *counts)

@@ -27,7 +27,7 @@ from correlator.engine.ports import (
     TopicPartition,
 )
 from correlator.engine.topics import Topics
-from correlator.event import FOREVER
+from correlator.event import FOREVER, NEVER
 from correlator.frame import encode_frame
 from correlator.intake.intake import Intake, Taken
 from correlator.intake.people import People
@@ -125,6 +125,13 @@ class IntakeStage:
     def close(self) -> None:
         self._ports.writer.close()
         self._ports.reader.close()
+
+    @property
+    def is_caught_up(self) -> bool:
+        """Everything that was in the owned inputs when they were last looked at is in *keyed*."""
+        inputs = self.inputs.by_key.values()
+        is_looked_at = all(found.end_at_ms > NEVER and found.is_drained for found in inputs)
+        return bool(inputs) and is_looked_at and self._committer.outbox is None
 
     def _pace(self) -> None:
         """Sleep before the poll, never shorten it (H6)."""

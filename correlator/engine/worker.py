@@ -35,6 +35,9 @@ class _Stage(Protocol):
     def finish(self) -> None: ...
     def close(self) -> None: ...
 
+    @property
+    def is_caught_up(self) -> bool: ...
+
 
 class Worker:
     """*intake* and *correlate*: the stages of this process, None for one that runs elsewhere."""
@@ -108,6 +111,14 @@ class Worker:
             return False
         try:
             return self._correlate is None or self._correlate.is_caught_up
+        except LogUnavailable:
+            return False
+
+    @property
+    def is_caught_up(self) -> bool:
+        """Everything that was there is read, folded and committed; more may come."""
+        try:
+            return all(stage.is_caught_up for stage in self._stages)
         except LogUnavailable:
             return False
 

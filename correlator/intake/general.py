@@ -4,6 +4,7 @@
       horizon: 24h
       travel_speed_kmh: 800
     partitions: 4        # of the keyed topic, fixed for life
+    mode: shadow         # every rule only tried out; default: as each of them says
     feeds: [badge, login, door]  # shipped feed files to use beside those in feeds/
     topics: {prefix: correlator.}
     kafka: {bootstrap_servers: localhost:9092}  # checked by the adapter that needs it
@@ -25,6 +26,7 @@ from correlator.timeline.settings import Settings
 FEEDS = ("badge", "login", "door")
 PREFIX = "correlator."
 PARTITIONS = 4
+MODES = ("alert", "shadow")
 PARTITIONS_MAX = 1_000
 
 FEED_NAME = re.compile(r"[a-z][a-z0-9-]{0,39}\Z")
@@ -45,6 +47,7 @@ class General(msgspec.Struct, frozen=True):
     partitions: int = PARTITIONS
     feeds: tuple[str, ...] = ()
     prefix: str = PREFIX
+    is_shadow: bool = False  # every rule
 
     def settings(self) -> Settings:
         """The settings, without feeds and places."""
@@ -61,7 +64,7 @@ def parse_general(document: object, lines: Lines) -> tuple[General, list[Problem
         {} if document is None else document,
         (),
         report,
-        ("settings", "partitions", "feeds", "topics", "kafka"),
+        ("settings", "partitions", "mode", "feeds", "topics", "kafka"),
     )
     topics = top.part("topics", ("prefix",))
     prefix = topics.text("prefix") if topics is not None and topics.has("prefix") else PREFIX
@@ -70,8 +73,16 @@ def parse_general(document: object, lines: Lines) -> tuple[General, list[Problem
         top.whole("partitions", 1, PARTITIONS_MAX, PARTITIONS),
         _feeds(top),
         prefix,
+        _is_shadow(top),
     )
     return found, report.problems
+
+
+def _is_shadow(top: Fields) -> bool:
+    mode = top.text("mode") if top.has("mode") else MODES[0]
+    if mode not in MODES:
+        top.problem("mode", f"must be one of {', '.join(MODES)}")
+    return mode == "shadow"
 
 
 def _feeds(top: Fields) -> tuple[str, ...]:

@@ -361,10 +361,6 @@ def _linked(names: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for name in linked if name in FIELDS))
 
 
-def _behind(name: str) -> tuple[str, ...]:
-    return FIELDS[name].behind if name in FIELDS else ()
-
-
 def _named(rule: Rule) -> tuple[str, ...]:
     """Fields that the rule names or reads, each with those behind it."""
     named = (*rule.evidence, *rule.reads())

@@ -1,0 +1,182 @@
+"""`correlator backfill`: begin a deployment with what the raw topics still hold, and tell nobody of the past.
+
+The bundle is put into force twice: with every rule in shadow from always on, and as it is from now on. In
+between the production worker catches up as after an outage, in arrival time. So what is learned, and every
+alert since, is what a deployment that had run all along would have.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from correlator.adapters.clock import SystemClock
+from correlator.adapters.files import bundle_of
+from correlator.adapters.kafka.log_reader import KafkaLogReader
+from correlator.adapters.kafka.quiet import quiet_client_logs
+from correlator.adapters.prometheus import PrometheusMeter
+from correlator.cli.backtest import rate
+from correlator.cli.candidate import Candidate, read_candidate
+from correlator.cli.connection import Connection, load_connection
+from correlator.cli.deploy import edges_on, somebody
+from correlator.cli.on_kafka import check_topics, default_instance, kafka_worker, sole_owner
+from correlator.cli.rule_files import as_text
+from correlator.cli.rules_status import Hits, hits_of
+from correlator.cli.screen import wide_console
+from correlator.cli.stopping import STOPPING
+from correlator.cli.telling import reaching, refusing
+from correlator.cli.times import instant_ms
+from correlator.engine.bundles import Activated, Texts
+from correlator.engine.deploy import LEAD_MS, deploy
+from correlator.engine.options import Options
+from correlator.engine.ports import (
+    CommitAborted,
+    Committed,
+    CommitUnknown,
+    LogReader,
+    LogUnavailable,
+    TopicPartition,
+)
+from correlator.engine.topics import EngineRefusal, Topics
+from correlator.event import DAY_MS, NEVER
+from correlator.pipeline import Bundle
+
+STOPPED = 130
+GENERAL = "correlator.yml"
+
+Directory = Annotated[Path, typer.Argument(help="Configuration directory.")]
+From = Annotated[
+    str, typer.Option("--from", help="Begin with what arrived since: 2026-10-01T00:00Z, or -30d.")
+]
+Instance = Annotated[str, typer.Option(help="As of `run`. Default: the host's name.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the report as JSON.")]
+
+
+def backfill_command(
+    directory: Directory, from_: From, instance: Instance = "", as_json: AsJson = False
+) -> None:
+    """Learn from the past before going live: presence, habits, models, open windows.
+
+    Reads the raw topics from --from on as the live system would have, with every rule in shadow; then says
+    what would have been told, and puts the bundle into force for what happens from now on. `run` goes on from
+    there. Only where nothing was read yet; broken off, it goes on when it is called again.
+
+    Exit codes: 0 done, 2 the configuration is wrong, a test failed, or there is a state already, 3 Kafka
+    cannot be reached, 130 interrupted.
+    """
+    quiet_client_logs()
+    with refusing():
+        candidate, connection = read_candidate(directory), load_connection(directory)
+        if candidate.failed:
+            raise EngineRefusal("\n".join([*candidate.failed, "tests fail: nothing was changed"]))
+    from_ms = instant_ms(from_, SystemClock().now_ms())
+    with refusing(), reaching(connection.kafka.bootstrap_servers):
+        check_topics(connection, candidate.bundle)
+        left = _begin(connection, candidate, from_ms)
+        meter = PrometheusMeter()
+        worker = kafka_worker(
+            connection, None, Options(), instance=instance or default_instance(), meter=meter
+        )
+        with _progress(left, meter, is_quiet=as_json) as shown:
+            worker.run(lambda: STOPPING.is_asked or worker.is_caught_up, shown)
+        if STOPPING.is_asked:
+            raise typer.Exit(STOPPED)
+        now_ms = SystemClock().now_ms()
+        with edges_on(connection) as edges:
+            live = Activated(candidate.bundle.hash, now_ms + LEAD_MS, now_ms, somebody())
+            deploy(edges, live, candidate.texts)
+            hits = hits_of(edges.log, Topics(connection.prefix), lambda _: 0)
+            people = _people(edges.log, connection)
+    _report(hits, people * (now_ms - from_ms) / DAY_MS, candidate.bundle, as_json=as_json)
+
+
+def _begin(connection: Connection, candidate: Candidate, from_ms: int) -> int:
+    """Everything that is to be there before a record is read. How many records are to be read.
+
+    Raises `EngineRefusal` where something was read already, but by a backfill that was broken off.
+    """
+    texts = in_shadow(candidate.texts)
+    tried = bundle_of(texts, connection.prefix)
+    log = KafkaLogReader(connection.kafka)
+    raw = [
+        TopicPartition(topic, number)
+        for topic in tried.intake.feeds
+        for number in range(log.partitions(topic))
+    ]
+    try:
+        owner = sole_owner(connection, "intake", raw)
+        try:
+            owner.take()
+            known = {tp: owner.committed(tp) for tp in raw}
+            with edges_on(connection) as edges:
+                edges.bundles.look()
+                active = edges.bundles.active
+                if active is None and not any(known.values()):
+                    begin = {tp: Committed(log.offset_at(tp, from_ms)) for tp in raw}
+                    owner.write([], begin)
+                    known = dict(begin)
+                    deploy(edges, Activated(tried.hash, NEVER, SystemClock().now_ms(), somebody()), texts)
+                elif active is None or active.bundle != tried.hash:
+                    raise EngineRefusal(
+                        "this deployment has read records already: a backfill is how one begins. To see what "
+                        "other rules would have told there is `correlator rules backtest`."
+                    )
+        finally:
+            owner.close()
+        return sum(log.high_watermark(tp) - (c.offset if c else 0) for tp, c in known.items())
+    except (CommitAborted, CommitUnknown) as error:
+        raise LogUnavailable(f"{error}; done once more, nothing is done twice") from error
+    finally:
+        log.close()
+
+
+def in_shadow(texts: Texts) -> Texts:
+    """The same configuration, with every rule only tried out."""
+    general = json.loads(texts.get(GENERAL, "{}")) | {"mode": "shadow"}
+    return {**texts, GENERAL: json.dumps(general)}
+
+
+def _people(log: LogReader, connection: Connection) -> int:
+    where = TopicPartition(Topics(connection.prefix).identities, 0)
+    return len({record.key for record in log.read(where, log.begin_offset(where), log.high_watermark(where))})
+
+
+@contextmanager
+def _progress(left: int, meter: PrometheusMeter, *, is_quiet: bool) -> Iterator[Callable[[], None]]:
+    console = Console(stderr=True)
+    columns = (TextColumn("reading the past"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, disable=is_quiet or not console.is_terminal) as progress:
+        task = progress.add_task("records", total=left)
+
+        def shown() -> None:
+            taken = meter.total("correlator_records_consumed_total", stage="intake")
+            progress.update(task, completed=min(taken, left))
+
+        yield shown
+
+
+def _report(hits: Mapping[str, Hits], person_days: float, bundle: Bundle, *, as_json: bool) -> None:
+    counts = {
+        text.title: hits[text.title].shadow if text.title in hits else 0 for text in bundle.texts.values()
+    }
+    if as_json:
+        rows = {rule: {"told": n, "rate": rate(n, person_days)} for rule, n in counts.items()}
+        typer.echo(as_text({"bundle": bundle.hash, "person_days": person_days, "rules": rows}))
+        return
+    table = Table(title="what would have been told", title_justify="left")
+    table.add_column("rule")
+    table.add_column("alerts", justify="right")
+    table.add_column("per 1,000 person-days", justify="right")
+    for rule, count in sorted(counts.items()):
+        table.add_row(rule, str(count), f"{rate(count, person_days):.2f}")
+    console = wide_console()
+    console.print(table)
+    console.print(f"bundle {bundle.hash} is in force from now on; `correlator run` goes on from here")
