@@ -24,7 +24,7 @@ from correlator.adapters.kafka.log_reader import KafkaLogReader
 from correlator.adapters.kafka.quiet import quiet_client_logs
 from correlator.adapters.prometheus import PrometheusMeter
 from correlator.cli.backtest import rate
-from correlator.cli.candidate import Candidate, read_candidate
+from correlator.cli.candidate import Candidate, alerting, read_candidate
 from correlator.cli.connection import Connection, load_connection
 from correlator.cli.deploy import edges_on, somebody
 from correlator.cli.on_kafka import check_topics, default_instance, kafka_worker, sole_owner
@@ -35,6 +35,7 @@ from correlator.cli.stopping import STOPPING
 from correlator.cli.telling import reaching, refusing
 from correlator.cli.times import instant_ms
 from correlator.engine.bundles import Activated, Texts
+from correlator.engine.commit import Send
 from correlator.engine.deploy import LEAD_MS, deploy
 from correlator.engine.options import Options
 from correlator.engine.ports import (
@@ -46,10 +47,17 @@ from correlator.engine.ports import (
     TopicPartition,
 )
 from correlator.engine.topics import EngineRefusal, Topics
-from correlator.event import DAY_MS, NEVER
+from correlator.event import DAY_MS, NEVER, Event, partition_of
+from correlator.frame import EVENTS_MAX, Frame, encode_frame
+from correlator.intake.people import People
 from correlator.pipeline import Bundle
+from correlator.record import Reject
 
 STOPPED = 130
+BEGUN = (
+    "this deployment has read records already: a backfill is how one begins. To see what other rules would "
+    "have told there is `correlator rules backtest`."
+)
 GENERAL = "correlator.yml"
 
 Directory = Annotated[Path, typer.Argument(help="Configuration directory.")]
@@ -112,23 +120,25 @@ def _begin(connection: Connection, candidate: Candidate, from_ms: int) -> int:
         for number in range(log.partitions(topic))
     ]
     try:
-        owner = sole_owner(connection, "intake", raw)
+        people = TopicPartition(Topics(connection.prefix).identities, 0)
+        owner = sole_owner(connection, "intake", [*raw, people])
         try:
             owner.take()
             known = {tp: owner.committed(tp) for tp in raw}
             with edges_on(connection) as edges:
                 edges.bundles.look()
                 active = edges.bundles.active
-                if active is None and not any(known.values()):
-                    begin = {tp: Committed(log.offset_at(tp, from_ms)) for tp in raw}
-                    owner.write([], begin)
-                    known = dict(begin)
+                is_fresh = not any(known.values())
+                if not is_fresh if active is None else active.bundle != tried.hash:
+                    raise EngineRefusal(BEGUN)
+                if active is None:
                     deploy(edges, Activated(tried.hash, NEVER, SystemClock().now_ms(), somebody()), texts)
-                elif active is None or active.bundle != tried.hash:
-                    raise EngineRefusal(
-                        "this deployment has read records already: a backfill is how one begins. To see what "
-                        "other rules would have told there is `correlator rules backtest`."
-                    )
+                if is_fresh:
+                    begin = {tp: Committed(log.offset_at(tp, from_ms)) for tp in raw}
+                    end = log.high_watermark(people)
+                    sends = _told(log, people, end, tried, from_ms, Topics(connection.prefix))
+                    owner.write(sends, {**begin, people: Committed(end)})
+                    known = {**known, **begin}
         finally:
             owner.close()
         return sum(log.high_watermark(tp) - (c.offset if c else 0) for tp, c in known.items())
@@ -136,6 +146,25 @@ def _begin(connection: Connection, candidate: Candidate, from_ms: int) -> int:
         raise LogUnavailable(f"{error}; done once more, nothing is done twice") from error
     finally:
         log.close()
+
+
+def _told(
+    log: LogReader, people: TopicPartition, end: int, bundle: Bundle, from_ms: int, topics: Topics
+) -> list[Send]:
+    """Who everybody is, as of *from_ms*: identities may have been loaded long after what is read."""
+    known, rows = People(bundle.intake.sites), list[tuple[str, Event]]()
+    for record in log.read(people, log.begin_offset(people), end):
+        key = (record.key or b"").decode(errors="replace")
+        found = known.apply(record.offset, key, record.value, from_ms)
+        rows += [] if isinstance(found, Reject) else found
+    by_partition: dict[int, list[tuple[str, Event]]] = {}
+    for entity, event in rows:
+        by_partition.setdefault(partition_of(entity, bundle.intake.partitions), []).append((entity, event))
+    return [
+        Send(topics.keyed, number, None, encode_frame(Frame(bundle.hash, tuple(some[at : at + EVENTS_MAX]))))
+        for number, some in by_partition.items()
+        for at in range(0, len(some), EVENTS_MAX)
+    ]
 
 
 def in_shadow(texts: Texts) -> Texts:
@@ -164,9 +193,7 @@ def _progress(left: int, meter: PrometheusMeter, *, is_quiet: bool) -> Iterator[
 
 
 def _report(hits: Mapping[str, Hits], person_days: float, bundle: Bundle, *, as_json: bool) -> None:
-    counts = {
-        text.title: hits[text.title].shadow if text.title in hits else 0 for text in bundle.texts.values()
-    }
+    counts = {rule.name: hits[rule.name].shadow if rule.name in hits else 0 for rule in alerting(bundle)}
     if as_json:
         rows = {rule: {"told": n, "rate": rate(n, person_days)} for rule, n in counts.items()}
         typer.echo(as_text({"bundle": bundle.hash, "person_days": person_days, "rules": rows}))

@@ -83,6 +83,13 @@ def mode(rule: Rule) -> str:
     return "shadow" if rule.is_shadow else "alert" if rule.is_alerting else "not alerting"
 
 
+def alerting(bundle: Bundle) -> list[Rule]:
+    """Rules that are told of, be it in shadow."""
+    return sorted(
+        (rule for rule in rules_of(bundle).values() if rule.is_alerting), key=lambda rule: rule.name
+    )
+
+
 def rules_of(bundle: Bundle) -> Mapping[str, Rule]:
     """By id."""
     return bundle.program.loaded if isinstance(bundle.program, RuleProgram) else {}

@@ -58,7 +58,7 @@ def present(
         confidence = belief(stay, at_ms, settings)
         if confidence > least:
             newest = next(iter(partition.events(entity, stay.evidence[-1:])), None)
-            yield Present(entity, live.person, stay, confidence, newest)
+            yield Present(entity, live.person or partition.person(entity), stay, confidence, newest)
 
 
 def live_at(partition: Partition, timeline: Timeline, at_ms: int) -> Live:

@@ -176,5 +176,6 @@ def test_records_of_an_input_deleted_before_they_were_read_are_told_of(
         worker.ask()
         assert worker.join() == 0
     notices = deployment.committed(deployment.topics.notices)
-    assert {r.key for r in notices} == {f"records_lost:{badges}:{n}".encode() for n in range(3)}
-    assert all(b"were deleted before they were read. Reading goes on at" in (r.value or b"") for r in notices)
+    lost = {r.key: r.value or b"" for r in notices if (r.key or b"").startswith(b"records_lost:")}
+    assert lost.keys() == {f"records_lost:{badges}:{n}".encode() for n in range(3)}
+    assert all(b"were deleted before they were read. Reading goes on at" in value for value in lost.values())

@@ -65,10 +65,10 @@ def _deploy_and_die(directory: str, point: str) -> None:
     original = engine_deploy.deploy
     reached = halting((Halt(f"deploy-{point}"),))
 
-    def watched(edges: engine_deploy.Edges, *rest: Any) -> bool:
+    def watched(edges: engine_deploy.Edges, *rest: Any, **options: Any) -> bool:
         writer: TransactionalWriter = edges.writer
         Commits("deploy", writer, reached)
-        return original(edges, *rest)
+        return original(edges, *rest, **options)
 
     bring.__globals__["deploy"] = watched
     path = Path(directory)
