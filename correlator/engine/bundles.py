@@ -70,7 +70,9 @@ class Bundles:
         return self.history[0] if self.history else None
 
     def look(self) -> None:
-        """Read what is new. Raises `LogUnavailable`."""
+        """Read what is new. Raises `EngineRefusal` where there is no such topic, `LogUnavailable`."""
+        if self._next == 0 and self._log.partitions(self._where.topic) == 0:
+            raise EngineRefusal(f"{self._where.topic} does not exist: `correlator topics create` makes it.")
         end = self._log.high_watermark(self._where)
         for record in self._log.read(self._where, max(self._next, self._log.begin_offset(self._where)), end):
             if record.value is None or record.key is None:
