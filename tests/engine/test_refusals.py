@@ -246,6 +246,13 @@ def test_a_deployment_whose_end_is_unknown_is_looked_for() -> None:
         _deploy_other(embedded, Unknown(embedded.log, "deploy"))
 
 
+def test_bundles_need_the_topic() -> None:
+    embedded = system()
+    bundles = Bundles(MemoryLogReader(embedded.log), "other.bundles")
+    with pytest.raises(EngineRefusal, match=r"other.bundles does not exist: `correlator topics create`"):
+        bundles.look()
+
+
 def test_a_look_at_what_is_not_there() -> None:
     embedded = system()
     with pytest.raises(EngineRefusal, match=r"no topic other.keyed; `correlator topics create`"):

@@ -45,5 +45,5 @@ def test_missing_topics_are_named(tmp_path: Path, bootstrap: str, unique: str) -
 
 def test_nothing_to_look_at_is_said(tmp_path: Path, bootstrap: str, unique: str) -> None:
     status = Deployment(tmp_path, bootstrap, unique, records_max=1).call("feeds", "status", ...)
-    assert status.exit_code == 2
+    assert status.exit_code == 2, status.stderr
     assert "correlator topics create" in status.stderr
