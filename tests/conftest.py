@@ -13,6 +13,8 @@ from hypothesis import HealthCheck, Phase, settings
 from tests.broker.broker import Broker, Cluster
 from tests.broker.proxy import Proxy
 
+os.environ.pop("COLUMNS", None)  # what a test reads must not hang on where it is run
+
 settings.register_profile("quick", max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 settings.register_profile("nightly", parent=settings.get_profile("quick"), max_examples=10_000)
 settings.register_profile(
@@ -72,6 +74,12 @@ def proxy(_proxy: Proxy) -> Iterator[Proxy]:
 def unique(request: pytest.FixtureRequest) -> str:
     """A prefix for topics, groups and transactional ids that no other test or run uses."""
     return f"{re.sub(r'[^a-z0-9]+', '-', request.node.name.lower())[:60].strip('-')}-{uuid.uuid4().hex[:8]}"
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Side by side, tests of one file stay together, and those of tests/kafka share a broker."""
+    together = "kafka" if "tests/kafka/" in item.nodeid else item.nodeid.partition("::")[0]
+    item.add_marker(pytest.mark.xdist_group(together))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
