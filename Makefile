@@ -15,7 +15,7 @@ run: ## the main job on the embedded log, fed by a simulated company
 	$(BIN)/correlator run --embedded $(ARGS)
 
 test: lint ## everything that continuous integration checks; the last line is pytest's summary
-	$(BIN)/pytest -n $(TEST_JOBS) --dist loadgroup $(PYTEST_ARGS)
+	$(BIN)/pytest -n $(TEST_JOBS) --dist loadfile $(PYTEST_ARGS)
 
 sim: ## workers under simulated faults: make sim SEEDS=100000 [FROM=0] [JOBS=2]; what fails says how to replay it
 	scripts/setup test

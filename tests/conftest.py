@@ -76,12 +76,6 @@ def unique(request: pytest.FixtureRequest) -> str:
     return f"{re.sub(r'[^a-z0-9]+', '-', request.node.name.lower())[:60].strip('-')}-{uuid.uuid4().hex[:8]}"
 
 
-def pytest_itemcollected(item: pytest.Item) -> None:
-    """Side by side, tests of one file stay together, and those of tests/kafka share a broker."""
-    together = "kafka" if "tests/kafka/" in item.nodeid else item.nodeid.partition("::")[0]
-    item.add_marker(pytest.mark.xdist_group(together))
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Whatever uses a broker is marked so, and runs after the tests that are quick to fail."""
     for item in items:
