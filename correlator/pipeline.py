@@ -39,6 +39,9 @@ class Bundle(msgspec.Struct, frozen=True):
     texts: Mapping[str, RuleText]  # by rule id: what an alert quotes of its rule
 
 
+HORIZONS_KEPT = 2  # that a bundle is kept after another one took its place
+
+
 class InForce(msgspec.Struct, frozen=True):
     """By what a partition evaluates: bundles, each from its time on. *program* is that of all of them."""
 
@@ -69,7 +72,7 @@ class InForce(msgspec.Struct, frozen=True):
         """
         newest_ms = self.versions[-1][0] if self.versions else NEVER
         versions = [*self.versions, (max(activation.since_ms, newest_ms), bundle)]
-        edge_ms = now_ms - 2 * bundle.settings.horizon_ms
+        edge_ms = now_ms - HORIZONS_KEPT * bundle.settings.horizon_ms
         while len(versions) > 2 and versions[1][0] <= edge_ms:
             del versions[0]
         return in_force(versions)

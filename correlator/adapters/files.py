@@ -46,10 +46,15 @@ _PATH = re.compile(r"(feeds/|rules/|schemas/)?\w[\w.-]*")
 
 def load_bundle(directory: Path) -> Bundle:
     """The bundle of *directory*. Raises `BadConfiguration` with every error of every file."""
-    bundle, problems = read_bundle(directory)
+    return load_texts(directory)[0]
+
+
+def load_texts(directory: Path) -> tuple[Bundle, Mapping[str, str], list[Problem]]:
+    """The same with what `read_texts` says beside it; of the problems only warnings are left."""
+    bundle, texts, problems = read_texts(directory)
     if bundle is None:
         raise BadConfiguration([problem for problem in problems if problem.severity == "error"])
-    return bundle
+    return bundle, texts, problems
 
 
 def read_bundle(directory: Path) -> tuple[Bundle | None, list[Problem]]:

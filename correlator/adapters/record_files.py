@@ -97,6 +97,12 @@ class _Id(msgspec.Struct):
 _decode_id = msgspec.json.Decoder(_Id).decode
 
 
+def identities_of(directory: Path, sites: Sites) -> list[tuple[str, bytes]]:
+    """`read_identities` of *directory*; nobody where it has no such file."""
+    path = directory / IDENTITIES
+    return read_identities(path, sites) if path.exists() else []
+
+
 def read_identities(path: Path, sites: Sites) -> list[tuple[str, bytes]]:
     """(identity id, record) of each line of *path*, checked as intake does.
 

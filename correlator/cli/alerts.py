@@ -20,7 +20,6 @@ from correlator.cli.connection import load_connection
 from correlator.cli.reading import NoSuchTopic, records_of
 from correlator.cli.view import STYLES
 from correlator.engine.ports import LogTruncated, LogUnavailable
-from correlator.engine.topics import Topics
 from correlator.problem import BadConfiguration
 
 UNREADABLE = 1
@@ -125,7 +124,7 @@ def _of_kafka(directory: Path, *, from_beginning: bool, follows: bool) -> Iterat
     except BadConfiguration as error:
         _end(str(error), INVALID, error)
     reader = KafkaLogReader(connection.kafka)
-    topic = Topics(connection.prefix).alerts
+    topic = connection.topics.alerts
     try:
         for record in records_of(
             reader, topic, SteadyClock(), from_beginning=from_beginning, follows=follows

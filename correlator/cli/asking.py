@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 
 from correlator.adapters.files import load_bundle
-from correlator.adapters.record_files import IDENTITIES, read_identities, read_records
+from correlator.adapters.record_files import identities_of, read_records
 from correlator.alerts.told import read_told
 from correlator.cli.looking import looking
 from correlator.cli.replay import Replay
@@ -66,8 +66,8 @@ def asking(config: Path | None, records: Path | None, at: str) -> Iterator[Sourc
 def _recorded(directory: Path, at: str) -> Source:
     """What the live system would have known half a horizon after *at*."""
     with refusing():
-        bundle, path = load_bundle(directory), directory / IDENTITIES
-        identities = read_identities(path, bundle.intake.sites) if path.exists() else []
+        bundle = load_bundle(directory)
+        identities = identities_of(directory, bundle.intake.sites)
         with Console(stderr=True).status("reading records"):
             replay = Replay(bundle, _until(list(read_records(directory)), at, bundle), identities)
             replay.worker.run(lambda: False, replay.collect)

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from correlator.adapters.clock import SystemClock
@@ -28,12 +27,14 @@ from correlator.cli.candidate import Candidate, alerting, read_candidate
 from correlator.cli.connection import Connection, load_connection
 from correlator.cli.deploy import edges_on, somebody
 from correlator.cli.on_kafka import check_topics, default_instance, kafka_worker, sole_owner
+from correlator.cli.reading import identities_in, partitions_of
 from correlator.cli.rule_files import as_text
 from correlator.cli.rules_status import Hits, hits_of
-from correlator.cli.screen import wide_console
+from correlator.cli.screen import progress, wide_console
 from correlator.cli.stopping import STOPPING
 from correlator.cli.telling import reaching, refusing
 from correlator.cli.times import instant_ms
+from correlator.engine.anew import person_events
 from correlator.engine.bundles import Activated, Texts
 from correlator.engine.commit import Send
 from correlator.engine.deploy import LEAD_MS, deploy
@@ -49,9 +50,7 @@ from correlator.engine.ports import (
 from correlator.engine.topics import EngineRefusal, Topics
 from correlator.event import DAY_MS, NEVER, Event, partition_of
 from correlator.frame import EVENTS_MAX, Frame, encode_frame
-from correlator.intake.people import People
 from correlator.pipeline import Bundle
-from correlator.record import Reject
 
 STOPPED = 130
 BEGUN = (
@@ -101,8 +100,8 @@ def backfill_command(
         with edges_on(connection) as edges:
             live = Activated(candidate.bundle.hash, now_ms + LEAD_MS, now_ms, somebody())
             deploy(edges, live, candidate.texts)
-            hits = hits_of(edges.log, Topics(connection.prefix), lambda _: 0)
-            people = _people(edges.log, connection)
+            hits = hits_of(edges.log, connection.topics, lambda _: 0)
+            people = len(identities_in(edges.log, connection.topics.identities))
     _report(hits, people * (now_ms - from_ms) / DAY_MS, candidate.bundle, as_json=as_json)
 
 
@@ -113,52 +112,43 @@ def _begin(connection: Connection, candidate: Candidate, from_ms: int) -> int:
     """
     texts = in_shadow(candidate.texts)
     tried = bundle_of(texts, connection.prefix)
-    log = KafkaLogReader(connection.kafka)
-    raw = [
-        TopicPartition(topic, number)
-        for topic in tried.intake.feeds
-        for number in range(log.partitions(topic))
-    ]
+    people = TopicPartition(connection.topics.identities, 0)
     try:
-        people = TopicPartition(Topics(connection.prefix).identities, 0)
-        owner = sole_owner(connection, "intake", [*raw, people])
-        try:
-            owner.take()
-            known = {tp: owner.committed(tp) for tp in raw}
-            with edges_on(connection) as edges:
-                edges.bundles.look()
-                active = edges.bundles.active
+        with closing(KafkaLogReader(connection.kafka)) as log:
+            raw = [tp for topic in tried.intake.feeds for tp in partitions_of(log, topic)]
+            with closing(sole_owner(connection, "intake", [*raw, people])) as owner:
+                owner.take()
+                known = {tp: owner.committed(tp) for tp in raw}
                 is_fresh = not any(known.values())
-                if not is_fresh if active is None else active.bundle != tried.hash:
-                    raise EngineRefusal(BEGUN)
-                if active is None:
-                    deploy(edges, Activated(tried.hash, NEVER, SystemClock().now_ms(), somebody()), texts)
+                _put_in_shadow(connection, tried, texts, is_fresh=is_fresh)
                 if is_fresh:
                     begin = {tp: Committed(log.offset_at(tp, from_ms)) for tp in raw}
                     end = log.high_watermark(people)
-                    sends = _told(log, people, end, tried, from_ms, Topics(connection.prefix))
+                    sends = _told(log, people, end, tried, from_ms, connection.topics)
                     owner.write(sends, {**begin, people: Committed(end)})
                     known = {**known, **begin}
-        finally:
-            owner.close()
-        return sum(log.high_watermark(tp) - (c.offset if c else 0) for tp, c in known.items())
+            return sum(log.high_watermark(tp) - (c.offset if c else 0) for tp, c in known.items())
     except (CommitAborted, CommitUnknown) as error:
         raise LogUnavailable(f"{error}; done once more, nothing is done twice") from error
-    finally:
-        log.close()
+
+
+def _put_in_shadow(connection: Connection, tried: Bundle, texts: Texts, *, is_fresh: bool) -> None:
+    """*tried* becomes the active bundle, the first of all. *is_fresh*: nothing was read yet."""
+    with edges_on(connection) as edges:
+        edges.bundles.look()
+        active = edges.bundles.active
+        if not is_fresh if active is None else active.bundle != tried.hash:
+            raise EngineRefusal(BEGUN)
+        if active is None:
+            deploy(edges, Activated(tried.hash, NEVER, SystemClock().now_ms(), somebody()), texts)
 
 
 def _told(
     log: LogReader, people: TopicPartition, end: int, bundle: Bundle, from_ms: int, topics: Topics
 ) -> list[Send]:
     """Who everybody is, as of *from_ms*: identities may have been loaded long after what is read."""
-    known, rows = People(bundle.intake.sites), list[tuple[str, Event]]()
-    for record in log.read(people, log.begin_offset(people), end):
-        key = (record.key or b"").decode(errors="replace")
-        found = known.apply(record.offset, key, record.value, from_ms)
-        rows += [] if isinstance(found, Reject) else found
     by_partition: dict[int, list[tuple[str, Event]]] = {}
-    for entity, event in rows:
+    for entity, event in person_events(log, people, bundle.intake.sites, end, from_ms):
         by_partition.setdefault(partition_of(entity, bundle.intake.partitions), []).append((entity, event))
     return [
         Send(topics.keyed, number, None, encode_frame(Frame(bundle.hash, tuple(some[at : at + EVENTS_MAX]))))
@@ -173,21 +163,15 @@ def in_shadow(texts: Texts) -> Texts:
     return {**texts, GENERAL: json.dumps(general)}
 
 
-def _people(log: LogReader, connection: Connection) -> int:
-    where = TopicPartition(Topics(connection.prefix).identities, 0)
-    return len({record.key for record in log.read(where, log.begin_offset(where), log.high_watermark(where))})
-
-
 @contextmanager
 def _progress(left: int, meter: PrometheusMeter, *, is_quiet: bool) -> Iterator[Callable[[], None]]:
-    console = Console(stderr=True)
     columns = (TextColumn("reading the past"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, disable=is_quiet or not console.is_terminal) as progress:
-        task = progress.add_task("records", total=left)
+    with progress(*columns, is_quiet=is_quiet) as bar:
+        task = bar.add_task("records", total=left)
 
         def shown() -> None:
             taken = meter.total("correlator_records_consumed_total", stage="intake")
-            progress.update(task, completed=min(taken, left))
+            bar.update(task, completed=min(taken, left))
 
         yield shown
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import msgspec
 
-from correlator.adapters.files import read_texts
+from correlator.adapters.files import load_texts
 from correlator.engine.bundles import Texts
 from correlator.intake.feeds import Feed
 from correlator.pipeline import Bundle
-from correlator.problem import BadConfiguration, Problem
+from correlator.problem import Problem
 from correlator.rules.program import RuleProgram
 from correlator.rules.rule import Rule
 from correlator.rules.testing import run_case
@@ -35,16 +35,10 @@ class Difference(msgspec.Struct, frozen=True):
     changed: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
 
-    @property
-    def is_empty(self) -> bool:
-        return not (self.added or self.removed or self.changed or self.files)
-
 
 def read_candidate(directory: Path) -> Candidate:
     """Raises `BadConfiguration` with every error of every file."""
-    bundle, texts, problems = read_texts(directory)
-    if bundle is None:
-        raise BadConfiguration([problem for problem in problems if problem.severity == "error"])
+    bundle, texts, problems = load_texts(directory)
     rules = list(rules_of(bundle).values())
     failed = [*_failed_tests(rules, bundle), *_failed_samples(bundle)]
     tests = sum(len(rule.cases) for rule in rules)

@@ -8,6 +8,7 @@ import msgspec
 
 from correlator.adapters.files import kafka_settings, load_general
 from correlator.adapters.kafka.config import KafkaConfig, parse_kafka
+from correlator.engine.topics import Topics
 from correlator.problem import BadConfiguration, Problem
 
 
@@ -17,6 +18,10 @@ class Connection(msgspec.Struct, frozen=True):
     kafka: KafkaConfig
     prefix: str
     partitions: int
+
+    @property
+    def topics(self) -> Topics:
+        return Topics(self.prefix)
 
 
 def load_connection(directory: Path) -> Connection:

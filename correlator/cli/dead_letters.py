@@ -23,7 +23,6 @@ from correlator.cli.forward import forward
 from correlator.cli.reading import NoSuchTopic, record_at, records_of
 from correlator.engine.dead_letters import PREFIX
 from correlator.engine.ports import LogReader, LogTruncated, LogUnavailable, TopicPartition
-from correlator.engine.topics import Topics
 from correlator.problem import BadConfiguration
 from correlator.record import Record
 
@@ -223,7 +222,7 @@ def _reading(directory: Path) -> Iterator[tuple[LogReader, str]]:
         connection = load_connection(directory)
         reader = KafkaLogReader(connection.kafka)
         try:
-            yield reader, Topics(connection.prefix).dead_letters
+            yield reader, connection.topics.dead_letters
         finally:
             reader.close()
     except (BadConfiguration, NoSuchTopic) as error:

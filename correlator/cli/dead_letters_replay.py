@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from contextlib import closing
 from typing import Annotated
 
 import msgspec
@@ -24,7 +25,7 @@ from correlator.cli.reading import NoSuchTopic, records_of
 from correlator.cli.telling import reaching, refusing
 from correlator.engine.dead_letters import PREFIX
 from correlator.engine.ports import LogTruncated, LogUnavailable
-from correlator.engine.topics import EngineRefusal, Topics
+from correlator.engine.topics import EngineRefusal
 from correlator.pipeline import Bundle
 from correlator.record import Record, Reject
 
@@ -105,16 +106,14 @@ def _read(connection: Connection, ids: set[str], reason: str) -> list[DeadLetter
     """Raises `EngineRefusal` for ids that are none, `LogUnavailable`."""
     if odd := sorted(i for i in ids if PARTITION_OFFSET.fullmatch(i) is None):
         raise EngineRefusal(f"{odd[0]!r} is not PARTITION/OFFSET, as list shows it")
-    reader = KafkaLogReader(connection.kafka)
-    topic = Topics(connection.prefix).dead_letters
+    topic = connection.topics.dead_letters
     try:
-        records = list(records_of(reader, topic, SteadyClock(), from_beginning=True, follows=False))
+        with closing(KafkaLogReader(connection.kafka)) as reader:
+            records = list(records_of(reader, topic, SteadyClock(), from_beginning=True, follows=False))
     except NoSuchTopic as error:
         raise EngineRefusal(str(error)) from error
     except LogTruncated as error:
         raise LogUnavailable(str(error)) from error
-    finally:
-        reader.close()
     letters = [dead_letter_of(record) for record in records]
     if unknown := sorted(ids - {letter.id for letter in letters}):
         raise EngineRefusal(f"there is no dead letter {unknown[0]}")
@@ -123,13 +122,10 @@ def _read(connection: Connection, ids: set[str], reason: str) -> list[DeadLetter
 
 
 def _send(connection: Connection, records: Iterable[Record]) -> None:
-    publisher = KafkaPublisher(connection.kafka)
-    try:
+    with closing(KafkaPublisher(connection.kafka)) as publisher:
         for record in records:
             publisher.send(record.topic, record.partition, record.key, record.value, record.headers)
         publisher.flush()
-    finally:
-        publisher.close()
 
 
 def _tell(found: Sorted, *, is_dry: bool, as_json: bool) -> None:

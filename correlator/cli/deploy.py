@@ -26,7 +26,7 @@ from correlator.cli.times import instant_ms
 from correlator.engine.bundles import Activated
 from correlator.engine.deploy import LEAD_MS, Edges, Overtaken, deploy, previous
 from correlator.engine.ports import LogUnavailable
-from correlator.engine.topics import EngineRefusal, Topics
+from correlator.engine.topics import EngineRefusal
 from correlator.event import NEVER
 from correlator.pipeline import Bundle
 
@@ -104,14 +104,14 @@ def rollback_command(
     if as_json:
         typer.echo(json.dumps({"active": bundle, "changed": is_new}))
         return
-    since = f" for what happens from {_when(active.since_ms)} on" if is_new and active is not None else ""
+    since = f" for what happens from {iso(active.since_ms)} on" if is_new and active is not None else ""
     typer.echo(f"bundle {bundle} is in force{since}" if is_new else f"bundle {bundle} is active already")
 
 
 @contextmanager
 def edges_on(connection: Connection) -> Iterator[Edges]:
     quiet_client_logs()
-    topics, log = Topics(connection.prefix), KafkaLogReader(connection.kafka)
+    topics, log = connection.topics, KafkaLogReader(connection.kafka)
     writer = KafkaTransactionalWriter(connection.kafka, f"{connection.prefix}deploy")
     try:
         yield Edges(bundles_on(connection, log), writer, log, topics)
@@ -178,11 +178,7 @@ def _tell(
 
 
 def _since(since_ms: int) -> str:
-    return "from the first record on" if since_ms == NEVER else f"for what happens from {_when(since_ms)} on"
-
-
-def _when(time_ms: int) -> str:
-    return iso(time_ms)
+    return "from the first record on" if since_ms == NEVER else f"for what happens from {iso(since_ms)} on"
 
 
 def bring(connection: Connection, candidate: Candidate, *, is_first: bool) -> str:

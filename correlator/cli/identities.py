@@ -8,7 +8,6 @@ from time import monotonic
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from correlator.adapters.files import load_sites
@@ -17,9 +16,10 @@ from correlator.adapters.kafka.publisher import KafkaPublisher
 from correlator.adapters.kafka.quiet import quiet_client_logs
 from correlator.adapters.record_files import read_identities
 from correlator.cli.connection import Connection, load_connection
+from correlator.cli.screen import progress
 from correlator.cli.telling import refusing
 from correlator.engine.ports import LogUnavailable
-from correlator.engine.topics import EngineRefusal, Topics
+from correlator.engine.topics import EngineRefusal
 from correlator.problem import BadConfiguration, Problem
 
 UNREACHABLE = 3
@@ -56,7 +56,7 @@ def load(
     began = monotonic()
     with refusing():
         connection, rows = _read(file, config)
-        topic = Topics(connection.prefix).identities
+        topic = connection.topics.identities
         if not is_check:
             try:
                 _publish(connection, topic, rows, is_quiet=as_json)
@@ -101,25 +101,18 @@ def _publish(connection: Connection, topic: str, rows: list[tuple[str, bytes]], 
         reader.close()
     publisher = KafkaPublisher(connection.kafka)
     try:
-        with _progress(is_quiet=is_quiet) as progress:
-            task = progress.add_task("identities", total=len(rows))
+        with _progress(is_quiet=is_quiet) as shown:
+            task = shown.add_task("identities", total=len(rows))
             for number, (key, value) in enumerate(rows, 1):
                 publisher.send(topic, 0, key.encode(), value)
                 if number % FLUSH_RECORDS == 0:
                     publisher.flush()
-                progress.update(task, completed=number)
+                shown.update(task, completed=number)
             publisher.flush()
     finally:
         publisher.close()
 
 
 def _progress(*, is_quiet: bool) -> Progress:
-    console = Console(stderr=True)
-    return Progress(
-        TextColumn("publishing"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        console=console,
-        disable=is_quiet or not console.is_terminal,
-    )
+    columns = (TextColumn("publishing"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    return progress(*columns, is_quiet=is_quiet)

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from correlator.adapters.kafka.log_reader import KafkaLogReader
@@ -17,6 +16,7 @@ from correlator.adapters.kafka.quiet import quiet_client_logs
 from correlator.alerts.told import read_told
 from correlator.cli.connection import load_connection
 from correlator.cli.on_kafka import bundles_on
+from correlator.cli.screen import progress
 from correlator.cli.telling import reaching, refusing
 from correlator.engine import view
 from correlator.engine.bundles import Bundles
@@ -80,7 +80,6 @@ def looking(directory: Path) -> Iterator[Look]:
     exit code 2 for a configuration or state that is wrong, 3 where Kafka does not answer.
     """
     quiet_client_logs()
-    console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with refusing():
         connection = load_connection(directory)
@@ -89,10 +88,8 @@ def looking(directory: Path) -> Iterator[Look]:
         try:
             bundles = bundles_on(connection, log)
             bundles.look()
-            with Progress(
-                *columns, console=console, transient=True, disable=not console.is_terminal
-            ) as shown:
-                yield Look(log, Topics(connection.prefix), bundles, shown)
+            with progress(*columns, is_transient=True) as shown:
+                yield Look(log, connection.topics, bundles, shown)
         except LogTruncated as error:
             raise LogUnavailable(f"{error} (it was truncated meanwhile: ask again)") from error
         finally:

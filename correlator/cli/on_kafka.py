@@ -18,7 +18,7 @@ from correlator.engine.intake_stage import IntakeStage
 from correlator.engine.options import Options, Ports
 from correlator.engine.ports import Committed, LogReader, Meter, TopicPartition
 from correlator.engine.sole_owner import SoleOwner
-from correlator.engine.topics import EngineRefusal, Topics
+from correlator.engine.topics import EngineRefusal
 from correlator.engine.worker import Worker, freeze_heap
 from correlator.pipeline import Bundle
 
@@ -29,12 +29,12 @@ def default_instance() -> str:
 
 
 def bundles_on(connection: Connection, log: LogReader) -> Bundles:
-    return Bundles(log, Topics(connection.prefix).bundles, partial(bundle_of, prefix=connection.prefix))
+    return Bundles(log, connection.topics.bundles, partial(bundle_of, prefix=connection.prefix))
 
 
 def check_topics(connection: Connection, bundle: Bundle) -> None:
     """Raises `EngineRefusal` for topics that are not there or not as they must be, `LogUnavailable`."""
-    topics, reader = Topics(connection.prefix), KafkaLogReader(connection.kafka)
+    topics, reader = connection.topics, KafkaLogReader(connection.kafka)
     try:
         ours = (topics.identities, topics.bundles, topics.keyed, topics.checkpoints)
         told = (topics.alerts, topics.shadow, topics.notices, topics.dead_letters)
@@ -65,7 +65,7 @@ def kafka_worker(
     meter: Meter,
 ) -> Worker:
     """Both stages, or the one named *stage*. *instance*: unique per process, the same after a restart."""
-    topics, clock, steady = Topics(connection.prefix), SystemClock(), SteadyClock()
+    topics, clock, steady = connection.topics, SystemClock(), SteadyClock()
 
     def ports(name: str, inputs: list[str]) -> Ports:
         identity = topics.group(name)
@@ -96,7 +96,7 @@ def kafka_worker(
 
 def sole_owner(connection: Connection, stage: str, partitions: Sequence[TopicPartition]) -> SoleOwner:
     """The group of *stage* to oneself. To be closed."""
-    group = Topics(connection.prefix).group(stage)
+    group = connection.topics.group(stage)
     reader = KafkaGroupReader(connection.kafka, group, sorted({tp.topic for tp in partitions}))
     writer = KafkaTransactionalWriter(connection.kafka, f"{group}.state")
     return SoleOwner(group, partitions, reader, writer, SteadyClock())
@@ -104,7 +104,7 @@ def sole_owner(connection: Connection, stage: str, partitions: Sequence[TopicPar
 
 def committed_of(connection: Connection, stage: str, partition: TopicPartition) -> Committed | None:
     """What the group of *stage* has committed; asked without joining it."""
-    reader = KafkaGroupReader(connection.kafka, Topics(connection.prefix).group(stage), [partition.topic])
+    reader = KafkaGroupReader(connection.kafka, connection.topics.group(stage), [partition.topic])
     try:
         return reader.committed(partition)
     finally:

@@ -14,6 +14,20 @@ class NoSuchTopic(Exception):
     """The topic is not there: says which, and what makes it."""
 
 
+def partitions_of(log: LogReader, topic: str) -> list[TopicPartition]:
+    return [TopicPartition(topic, number) for number in range(log.partitions(topic))]
+
+
+def identities_in(log: LogReader, topic: str) -> dict[str, bytes]:
+    """Newest record of each identity, by its id; of one that was deleted, the last that it had."""
+    where = TopicPartition(topic, 0)
+    newest: dict[str, bytes] = {}
+    for record in log.read(where, log.begin_offset(where), log.high_watermark(where)):
+        if record.key is not None and record.value is not None:
+            newest[record.key.decode(errors="replace")] = record.value
+    return newest
+
+
 def records_of(
     reader: LogReader, topic: str, clock: Clock, *, from_beginning: bool, follows: bool
 ) -> Iterator[Record]:
@@ -21,7 +35,7 @@ def records_of(
 
     Raises NoSuchTopic, `LogTruncated` and `LogUnavailable`.
     """
-    partitions = [TopicPartition(topic, number) for number in range(reader.partitions(topic))]
+    partitions = partitions_of(reader, topic)
     if not partitions:
         raise NoSuchTopic(f"there is no topic {topic}; `correlator topics create` makes it")
     begin = reader.begin_offset if from_beginning else reader.high_watermark

@@ -11,14 +11,15 @@ from typing import Annotated
 import msgspec
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from correlator.adapters.clock import SimulatedClock
 from correlator.adapters.files import load_bundle
 from correlator.adapters.prometheus import PrometheusMeter
-from correlator.adapters.record_files import IDENTITIES, read_identities, read_records
+from correlator.adapters.record_files import identities_of, read_records
 from correlator.cli.embedded import FAST, Embedded, with_partitions
+from correlator.cli.screen import progress
 from correlator.cli.stopping import STOPPING
 from correlator.cli.telling import refusing
 from correlator.event import FOREVER
@@ -149,12 +150,11 @@ def replay_command(
         bundle = load_bundle(directory)
         if partitions is not None:
             bundle = with_partitions(bundle, partitions)
-        path = directory / IDENTITIES
-        identities = read_identities(path, bundle.intake.sites) if path.exists() else []
+        identities = identities_of(directory, bundle.intake.sites)
         with console.status("reading records"):
             records = list(read_records(directory))
         replay = Replay(bundle, records, identities)
-        _run(replay, console, is_quiet=as_json)
+        _run(replay, is_quiet=as_json)
     try:
         out.write_bytes(b"".join(value + b"\n" for value in replay.alerts))
     except OSError as error:
@@ -169,22 +169,22 @@ def replay_command(
         raise typer.Exit(STOPPED)
 
 
-def _run(replay: Replay, console: Console, *, is_quiet: bool) -> None:
+def _run(replay: Replay, *, is_quiet: bool) -> None:
     columns = (TextColumn("replaying"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, disable=is_quiet or not console.is_terminal) as progress:
-        task = progress.add_task("records", total=len(replay.records))
+    with progress(*columns, is_quiet=is_quiet) as shown:
+        task = shown.add_task("records", total=len(replay.records))
         steps = 0
 
         def after_step() -> None:
             nonlocal steps
             steps += 1
             if steps % 20 == 0:
-                progress.update(task, completed=replay.taken())
+                shown.update(task, completed=replay.taken())
                 replay.collect()
 
         replay.worker.run(lambda: STOPPING.is_asked, after_step)
         replay.collect()
-        progress.update(task, completed=replay.taken())
+        shown.update(task, completed=replay.taken())
 
 
 def _print(summary: Summary, replay: Replay, bundle: Bundle) -> None:

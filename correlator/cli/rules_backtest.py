@@ -3,33 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated
 
 import msgspec
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from correlator.adapters.clock import SystemClock
-from correlator.adapters.files import load_general, read_texts
+from correlator.adapters.files import load_general, load_texts
 from correlator.adapters.kafka.log_reader import KafkaLogReader
 from correlator.adapters.kafka.quiet import quiet_client_logs
-from correlator.adapters.record_files import IDENTITIES, read_identities, read_records
+from correlator.adapters.record_files import identities_of, read_records
 from correlator.cli.backtest import Alert, Compared, Source, compare, rate, run_both, span, with_rules
-from correlator.cli.connection import Connection, load_connection
+from correlator.cli.connection import load_connection
 from correlator.cli.on_kafka import bundles_on
+from correlator.cli.reading import identities_in, partitions_of
 from correlator.cli.rule_files import as_text
-from correlator.cli.screen import wide_console
+from correlator.cli.screen import progress, wide_console
 from correlator.cli.telling import reaching, refusing
 from correlator.cli.times import duration_ms, instant_ms
 from correlator.engine.bundles import Texts
-from correlator.engine.ports import LogReader, LogTruncated, TopicPartition
-from correlator.engine.topics import Topics
+from correlator.engine.ports import LogTruncated
 from correlator.pipeline import Bundle
-from correlator.problem import BadConfiguration
 from correlator.record import Record
 
 STOPPED = 130
@@ -97,9 +96,7 @@ def backtest_command(
     records = records or (config if (config / "records").is_dir() else None)
     console = Console(stderr=True)
     with refusing():
-        _, texts, problems = read_texts(config)
-        if any(problem.severity == "error" for problem in problems):
-            raise BadConfiguration([problem for problem in problems if problem.severity == "error"])
+        _, texts, _ = load_texts(config)
         prefix = load_general(config).prefix
         ours = with_rules(texts, rules or config, prefix)
         if records is not None:
@@ -110,7 +107,7 @@ def backtest_command(
                 source = _from_files(records, ours, from_, to)
         else:
             theirs, source = _on_kafka(config, texts, (against, from_, to, warm_up), ours, console)
-    found = _run((ours, theirs), source, console, is_quiet=as_json)
+    found = _run((ours, theirs), source, is_quiet=as_json)
     compared = compare(*found)
     if as_json:
         typer.echo(as_text(_document(compared, source, (ours, theirs))))
@@ -121,9 +118,8 @@ def backtest_command(
 
 
 def _from_files(directory: Path, bundle: Bundle, from_: str, to: str) -> Source:
-    found, path = list(read_records(directory)), directory / IDENTITIES
-    identities = read_identities(path, bundle.intake.sites) if path.exists() else []
-    return _source(found, identities, from_, to)
+    found = list(read_records(directory))
+    return _source(found, identities_of(directory, bundle.intake.sites), from_, to)
 
 
 def _source(records: list[Record], identities: list[tuple[str, bytes]], from_: str, to: str) -> Source:
@@ -145,7 +141,7 @@ def _on_kafka(
     quiet_client_logs()
     connection, now_ms = load_connection(config), SystemClock().now_ms()
     servers = connection.kafka.bootstrap_servers
-    with refusing(), reaching(servers), _log(connection) as log:
+    with reaching(servers), closing(KafkaLogReader(connection.kafka)) as log:
         bundles = bundles_on(connection, log)
         bundles.look()
         if against in ("", ACTIVE) and bundles.active is not None:
@@ -163,23 +159,14 @@ def _on_kafka(
                 found.append(record)
                 if len(found) % 10_000 == 0:
                     status.update(f"reading records: {len(found):,} of {record.topic}")
-            identities = list(_identities(log, connection))
+            identities = list(identities_in(log, connection.topics.identities).items())
     return theirs, _source(found, identities, from_, to)
-
-
-@contextmanager
-def _log(connection: Connection) -> Iterator[KafkaLogReader]:
-    log = KafkaLogReader(connection.kafka)
-    try:
-        yield log
-    finally:
-        log.close()
 
 
 def _between(log: KafkaLogReader, topics: Iterable[str], begin_ms: int, end_ms: int) -> Iterator[Record]:
     """Raw records by broker timestamp. What retention takes away meanwhile is not missed."""
     for topic in topics:
-        for where in [TopicPartition(topic, number) for number in range(log.partitions(topic))]:
+        for where in partitions_of(log, topic):
             start, end = log.offset_at(where, begin_ms), log.offset_at(where, end_ms)
             try:
                 yield from log.read(where, start, end)
@@ -187,22 +174,11 @@ def _between(log: KafkaLogReader, topics: Iterable[str], begin_ms: int, end_ms: 
                 yield from log.read(where, log.begin_offset(where), end)
 
 
-def _identities(log: LogReader, connection: Connection) -> Iterator[tuple[str, bytes]]:
-    where = TopicPartition(Topics(connection.prefix).identities, 0)
-    newest: dict[str, bytes] = {}
-    for record in log.read(where, log.begin_offset(where), log.high_watermark(where)):
-        if record.key is not None and record.value is not None:
-            newest[record.key.decode(errors="replace")] = record.value
-    yield from newest.items()
-
-
-def _run(
-    bundles: tuple[Bundle, Bundle], source: Source, console: Console, *, is_quiet: bool
-) -> list[list[Alert]]:
+def _run(bundles: tuple[Bundle, Bundle], source: Source, *, is_quiet: bool) -> list[list[Alert]]:
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, disable=is_quiet or not console.is_terminal) as progress:
-        tasks = [progress.add_task(name, total=len(source.records)) for name in ("rules", "against")]
-        found = run_both(bundles, source, lambda side, taken: progress.update(tasks[side], completed=taken))
+    with progress(*columns, is_quiet=is_quiet) as shown:
+        tasks = [shown.add_task(name, total=len(source.records)) for name in ("rules", "against")]
+        found = run_both(bundles, source, lambda side, taken: shown.update(tasks[side], completed=taken))
     if found is None:
         raise typer.Exit(STOPPED)
     return found

@@ -21,8 +21,6 @@ from correlator.timeline.settings import Settings
 
 Grouped = dict[str, list[str]]  # what is covered -> names of rules
 
-_ANY = "(none)"
-
 
 def coverage_command(paths: Paths = None, config: Config = None, as_json: AsJson = False) -> None:
     """Say which ATT&CK techniques, tags, controls and kinds of events rules cover, which feeds they need, and

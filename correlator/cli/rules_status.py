@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated
 
@@ -19,6 +20,7 @@ from correlator.alerts.told import read_told
 from correlator.cli.candidate import mode, rules_of
 from correlator.cli.connection import load_connection
 from correlator.cli.on_kafka import bundles_on
+from correlator.cli.reading import partitions_of
 from correlator.cli.rule_files import as_text
 from correlator.cli.screen import wide_console
 from correlator.cli.telling import reaching, refusing
@@ -27,7 +29,7 @@ from correlator.engine.bundles import Activated, Bundles
 from correlator.engine.ports import LogReader, TopicPartition
 from correlator.engine.topics import EngineRefusal, Topics
 from correlator.event import NEVER
-from correlator.pipeline import InForce
+from correlator.pipeline import HORIZONS_KEPT, InForce
 
 HISTORY = 10  # activations shown
 UNREADABLE = 1
@@ -66,20 +68,20 @@ def status_command(directory: Directory, since: Since = "-7d", as_json: AsJson =
     quiet_client_logs()
     with refusing():
         connection = load_connection(directory)
-    now_ms, topics = SystemClock().now_ms(), Topics(connection.prefix)
+    now_ms, topics = SystemClock().now_ms(), connection.topics
     since_ms = instant_ms(since, now_ms)
-    with refusing(), reaching(connection.kafka.bootstrap_servers):
-        log = KafkaLogReader(connection.kafka)
-        try:
-            bundles = bundles_on(connection, log)
-            bundles.look()
-            if bundles.active is None:
-                raise EngineRefusal(f"nothing is deployed: `correlator deploy {directory}` does it")
-            force = in_force_by_history(bundles)
-            with Console(stderr=True).status("reading alerts"):
-                hits = hits_of(log, topics, lambda where: log.offset_at(where, since_ms))
-        finally:
-            log.close()
+    with (
+        refusing(),
+        reaching(connection.kafka.bootstrap_servers),
+        closing(KafkaLogReader(connection.kafka)) as log,
+    ):
+        bundles = bundles_on(connection, log)
+        bundles.look()
+        if bundles.active is None:
+            raise EngineRefusal(f"nothing is deployed: `correlator deploy {directory}` does it")
+        force = in_force_by_history(bundles)
+        with Console(stderr=True).status("reading alerts"):
+            hits = hits_of(log, topics, lambda where: log.offset_at(where, since_ms))
     found = _statuses(force, hits, now_ms)
     if as_json:
         typer.echo(as_text({"history": bundles.history, "rules": found, "since_ms": since_ms}))
@@ -94,7 +96,9 @@ def in_force_by_history(bundles: Bundles) -> InForce:
     latest = [max(times[: at + 1]) for at in range(len(times))]
     newest_ms = latest[-1]
     horizon_ms = bundles.get(history[-1].bundle).settings.horizon_ms
-    first = max((at for at, ms in enumerate(latest) if ms <= newest_ms - 2 * horizon_ms), default=0)
+    first = max(
+        (at for at, ms in enumerate(latest) if ms <= newest_ms - HORIZONS_KEPT * horizon_ms), default=0
+    )
     return bundles.in_force([(latest[at], history[at].bundle) for at in range(first, len(history))])
 
 
@@ -102,7 +106,7 @@ def hits_of(log: LogReader, topics: Topics, begin: Callable[[TopicPartition], in
     """Of each rule, by name. *begin*: the first offset that counts. Ends the program at what is no alert."""
     newest: dict[tuple[str, str], tuple[int, bool, bool]] = {}  # rule, uid -> time, closed, shadow
     for topic in (topics.alerts, topics.shadow):
-        for where in [TopicPartition(topic, number) for number in range(log.partitions(topic))]:
+        for where in partitions_of(log, topic):
             for record in log.read(
                 where, max(begin(where), log.begin_offset(where)), log.high_watermark(where)
             ):

@@ -12,13 +12,13 @@ from typing import Annotated, NamedTuple
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 from rich.text import Text
 
 from correlator.alerts.phrases import happened
 from correlator.cli.rule_files import AsJson, Config, Paths, as_text, good_rules, refuse
 from correlator.cli.rule_settings import settings_of
-from correlator.cli.screen import wide_console
+from correlator.cli.screen import progress, wide_console
 from correlator.event import Event
 from correlator.rules.explain import Explanation, explain
 from correlator.rules.rule import Case, Rule
@@ -87,10 +87,7 @@ def _run(
     rules: Sequence[Rule], cases: Sequence[tuple[Rule, Case]], settings: Settings, *, is_quiet: bool
 ) -> Iterator[_Ran]:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    console = Console(stderr=True)
-    with Progress(
-        *columns, console=console, transient=True, disable=is_quiet or not console.is_terminal
-    ) as shown:
+    with progress(*columns, is_quiet=is_quiet, is_transient=True) as shown:
         task = shown.add_task("tests", total=len(cases))
         for rule, case in cases:
             shown.update(task, description=rule.name)

@@ -13,7 +13,7 @@ from rich.console import Console
 from correlator.adapters.clock import SteadyClock
 from correlator.adapters.files import load_bundle
 from correlator.adapters.prometheus import PrometheusMeter
-from correlator.adapters.record_files import IDENTITIES, read_identities, read_records
+from correlator.adapters.record_files import identities_of, read_records
 from correlator.cli.company import DAY_TAKES_MS, HISTORY_DAYS, LiveCompany
 from correlator.cli.embedded import Embedded
 from correlator.cli.replay import Replay
@@ -137,8 +137,8 @@ def on_records(
     config: Path, is_stopping: Callable[[], bool], *, http: tuple[str, int], as_json: bool
 ) -> None:
     """The records of a directory, to their end: `replay` with a view."""
-    bundle, path = load_bundle(config), config / IDENTITIES
-    rows = read_identities(path, bundle.intake.sites) if path.exists() else []
+    bundle = load_bundle(config)
+    rows = identities_of(config, bundle.intake.sites)
     replay = Replay(bundle, list(read_records(config)), rows)
     show = _Show(replay.embedded, replay.worker, replay.meter, as_json=as_json)
     serving = served(replay.worker, replay.meter, http)

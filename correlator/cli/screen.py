@@ -1,10 +1,11 @@
-"""The console that reports are printed on."""
+"""The console that reports are printed on, and the bars that say how far something is."""
 
 from __future__ import annotations
 
 import os
 
 from rich.console import Console
+from rich.progress import Progress, ProgressColumn
 
 WIDE = 120  # columns where nobody looks: a file, a pipe
 
@@ -13,3 +14,10 @@ def wide_console() -> Console:
     """The terminal, or something wide enough for a table where there is none. COLUMNS says otherwise."""
     console = Console()
     return console if console.is_terminal or "COLUMNS" in os.environ else Console(width=WIDE)
+
+
+def progress(*columns: ProgressColumn, is_quiet: bool = False, is_transient: bool = False) -> Progress:
+    """Bars on stderr, where that is a terminal and nobody asked for quiet."""
+    console = Console(stderr=True)
+    is_disabled = is_quiet or not console.is_terminal
+    return Progress(*columns, console=console, transient=is_transient, disable=is_disabled)

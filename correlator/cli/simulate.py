@@ -10,13 +10,13 @@ from time import monotonic
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
 
 from correlator.adapters.documents import shipped
 from correlator.adapters.kafka.admin import Topic, kafka_topics
 from correlator.adapters.kafka.config import KafkaConfig
 from correlator.adapters.kafka.publisher import KafkaPublisher
+from correlator.cli.screen import progress
 from correlator.engine.ports import LogUnavailable
 from correlator.event import DAY_MS
 from correlator.simulate.company import Company, CompanySettings, simulate
@@ -81,11 +81,9 @@ class _progress:  # noqa: N801 - reads as a `with` phrase
 
     def __init__(self, settings: CompanySettings, *, is_quiet: bool) -> None:
         self._start_ms = midnight_ms(settings.start, "UTC")
-        console = Console(stderr=True)
-        self._bar = Progress(
-            TextColumn("simulating"), BarColumn(), TextColumn("day {task.completed:.0f} of {task.total:.0f}"),
-            TimeElapsedColumn(), console=console, disable=is_quiet or not console.is_terminal,
-        )  # fmt: skip
+        days = TextColumn("day {task.completed:.0f} of {task.total:.0f}")
+        columns = (TextColumn("simulating"), BarColumn(), days, TimeElapsedColumn())
+        self._bar = progress(*columns, is_quiet=is_quiet)
         self._task = self._bar.add_task("days", total=settings.days)
         self._day = -1
 

@@ -175,7 +175,7 @@ def _connected(directory: Path) -> Iterator[tuple[Connection, Topics, LogReader]
         try:
             log = KafkaLogReader(connection.kafka)
             try:
-                yield connection, Topics(connection.prefix), log
+                yield connection, connection.topics, log
             finally:
                 log.close()
         except (LogUnavailable, LogTruncated, CommitAborted, CommitUnknown) as error:

@@ -16,7 +16,7 @@ from correlator.engine.learnt import Head, Learnt, Part, learnt_of
 from correlator.engine.ports import Committed, LogReader, TopicPartition
 from correlator.engine.sole_owner import SoleOwner
 from correlator.engine.topics import EngineRefusal, Topics
-from correlator.event import Person, partition_of
+from correlator.event import Event, Person, partition_of
 from correlator.intake.people import People
 from correlator.intake.places import Sites
 from correlator.models.scorer import Scorer
@@ -147,11 +147,18 @@ class Begin:
 
 def persons_told(log: LogReader, topics: Topics, sites: Sites, end: int) -> dict[str, Person]:
     """By entity, the newest version of each person that intake has told: of records before offset *end*."""
-    where = TopicPartition(topics.identities, 0)
-    people, told = People(sites), dict[str, Person]()
-    for record in log.read(where, log.begin_offset(where), end):
+    told = person_events(log, TopicPartition(topics.identities, 0), sites, end)
+    return {entity: event.person for entity, event in told if event.person is not None}
+
+
+def person_events(
+    log: LogReader, people: TopicPartition, sites: Sites, end: int, at_ms: int | None = None
+) -> Iterator[tuple[str, Event]]:
+    """What intake tells of identities before offset *end*. *at_ms*: as if all of them had arrived then."""
+    known = People(sites)
+    for record in log.read(people, log.begin_offset(people), end):
         key = (record.key or b"").decode(errors="replace")
-        found = people.apply(record.offset, key, record.value, record.timestamp_ms)
+        arrival_ms = record.timestamp_ms if at_ms is None else at_ms
+        found = known.apply(record.offset, key, record.value, arrival_ms)
         if not isinstance(found, Reject):
-            told |= {entity: event.person for entity, event in found if event.person is not None}
-    return told
+            yield from found

@@ -83,9 +83,6 @@ class Bundles:
                 self._stored[record.key.decode(errors="replace")] = record.value
         self._next = end
 
-    def has(self, bundle: str) -> bool:
-        return bundle in self._stored
-
     def texts(self, bundle: str) -> Texts:
         """The files of *bundle*. Raises `EngineRefusal` if it is not there or cannot be read."""
         if bundle not in self._stored:
@@ -142,9 +139,9 @@ class Bundles:
         self.look()
         return InForce() if self.active is None else only(self.get(self.active.bundle))
 
-    def after(self, before: InForce, activation: Activation, now_ms: int) -> InForce:
-        """What is in force after *activation*: *before* where it is the active bundle already."""
-        if activation.bundle == before.hash:
+    def after(self, before: InForce, activation: Activation | None, now_ms: int) -> InForce:
+        """What is in force after *activation*: *before* where there is none, or it is active already."""
+        if activation is None or activation.bundle == before.hash:
             return before
         return before.after(activation, self.get(activation.bundle), now_ms)
 

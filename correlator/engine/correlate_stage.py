@@ -160,8 +160,7 @@ class CorrelateStage:
 
     def _fold_one(self, frame: Frame, task: Task) -> list[Send]:
         """The alerts of one frame."""
-        if frame.activate is not None:
-            task.force = self._bundles.after(task.force, frame.activate, task.partition.now_ms)
+        task.force = self._bundles.after(task.force, frame.activate, task.partition.now_ms)
         correlated = correlate_step(frame, task.partition, task.force, crc=task.crc)
         task.crc = stamp(task.crc, correlated.changes)
         task.folded_events += len(frame.rows)

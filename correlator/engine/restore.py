@@ -129,8 +129,7 @@ class Restore:
         for record in self._log.read(self._keyed, offset, end):
             frame = frame_of(record, partition.codes)
             if isinstance(frame, Frame):
-                if frame.activate is not None:
-                    force = self._bundles.after(force, frame.activate, partition.now_ms)
+                force = self._bundles.after(force, frame.activate, partition.now_ms)
                 crc = stamp(crc, fold_step(frame, partition, force))
                 events += len(frame.rows)
             replayed += 1

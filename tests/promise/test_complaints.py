@@ -8,8 +8,6 @@ said.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,7 +16,6 @@ from msgspec.structs import replace
 from correlator.alerts.ocsf import Source, alert_record
 from correlator.alerts.text import rule_text
 from correlator.alerts.told import read_told
-from correlator.cli.rule_files import read_rules
 from correlator.event import (
     DAY_MS,
     HOUR_MS,
@@ -31,10 +28,9 @@ from correlator.event import (
     make_event,
 )
 from correlator.frame import Arrival, Frame, SourceMark
-from correlator.rules.program import RuleProgram
 from correlator.timeline.alert import Change
 from correlator.timeline.partition import Partition
-from correlator.timeline.settings import FeedTiming, Settings
+from tests.promise.shipped import program
 from tests.timeline.toy import NoScorer
 
 WHO = "identity:e1"
@@ -48,17 +44,6 @@ NOWHERE = Place("depot", door="dep-1")  # a site without coordinates
 PORTO_HOME = Place(lat=41.15, lon=-8.61, radius_km=50.0, country="PT")
 BOSTON_HOME = Place(lat=42.4, lon=-71.1, radius_km=50.0, country="US")
 ISP = Network("", "isp", 64500)
-FEEDS = (
-    FeedTiming("badge", "access", "badge-events", bound_ms=0),
-    FeedTiming("login", "login", "login-events", bound_ms=0),
-)
-
-
-@cache
-def program() -> RuleProgram:
-    rules, problems = read_rules(sorted((Path(__file__).parents[2] / "rules").glob("*.yml")))
-    assert not problems
-    return RuleProgram(rules, Settings(feeds=FEEDS))
 
 
 def at(hour: float) -> int:

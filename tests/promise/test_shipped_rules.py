@@ -7,14 +7,11 @@ published sequence replays to exactly that set.
 
 from __future__ import annotations
 
-from functools import cache
-from pathlib import Path
 from random import Random
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from correlator.cli.rule_files import read_rules
 from correlator.event import (
     DAY_MS,
     HOUR_MS,
@@ -28,28 +25,16 @@ from correlator.event import (
     make_event,
 )
 from correlator.frame import Arrival, Frame, SourceMark
-from correlator.rules.program import RuleProgram
 from correlator.timeline.alert import Alert
 from correlator.timeline.partition import Partition
-from correlator.timeline.settings import FeedTiming, Settings
 from tests.promise import definitions
+from tests.promise.shipped import program
 from tests.timeline.toy import NoScorer
 
 START_MS = 20_000 * DAY_MS + 20 * HOUR_MS  # over midnight
 END_MS = START_MS + 10 * HOUR_MS
 SITES = {"lis": (38.72, -9.14), "opo": (41.15, -8.61), "nyc": (40.71, -74.0)}
 WHO, DOOR = "identity:e1", "door:lis-1"
-FEEDS = (
-    FeedTiming("badge", "access", "badge-events", bound_ms=0),
-    FeedTiming("login", "login", "login-events", bound_ms=0),
-)
-
-
-@cache
-def program() -> RuleProgram:
-    rules, problems = read_rules(sorted((Path(__file__).parents[2] / "rules").glob("*.yml")))
-    assert not problems
-    return RuleProgram(rules, Settings(feeds=FEEDS))
 
 
 def people() -> st.SearchStrategy[Person]:

@@ -49,8 +49,7 @@ class Undisturbed:
         """Fold everything before *offset*."""
         while self._next is not None and self._next.offset < offset:
             frame = decode_frame(self._next.value or b"", self.partition.codes)
-            if frame.activate is not None:
-                self._force = self._bundles.after(self._force, frame.activate, self.partition.now_ms)
+            self._force = self._bundles.after(self._force, frame.activate, self.partition.now_ms)
             correlated = correlate_step(frame, self.partition, self._force, crc=self.crc)
             self.crc = stamp(self.crc, correlated.changes)
             for change, alert in zip(correlated.changes, correlated.alerts, strict=True):
