@@ -71,8 +71,11 @@ def _read_document(path: Path, problems: list[Problem]) -> Document | None:
         return None
     try:
         document: object = json.loads(text)
+        json.dumps(document, ensure_ascii=False).encode()
     except json.JSONDecodeError as error:
         problems.append(Problem(str(path), error.lineno, error.colno, "", f"not JSON: {error.msg}"))
+    except UnicodeEncodeError:
+        problems.append(Problem(str(path), 0, 0, "", "an escape in it is half of a surrogate pair, no text"))
     except RecursionError:
         problems.append(Problem(str(path), 0, 0, "", "nested too deeply"))
     else:

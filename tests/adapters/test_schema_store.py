@@ -80,10 +80,12 @@ def test_all_problems_are_told_at_once(tmp_path: Path) -> None:
     nothing = {"name": "x", "type": {"type": "array", "items": "null"}}
     (tmp_path / "bomb.avsc").write_text(json.dumps(POINT | {"fields": [nothing]}))
     (tmp_path / "latin.avsc").write_bytes(b"\xff")
+    (tmp_path / "half.avsc").write_text(json.dumps(POINT | {"doc": "\ud800"}))
     (tmp_path / "ids.yml").write_text("1: nowhere.avsc\nseven: bad.avsc\n")
     _, problems = read_schemas(tmp_path)
     told = "\n".join(map(str, problems))
     assert "broken.avsc:1:10: error: not JSON" in told
+    assert "half.avsc: error: an escape in it is half of a surrogate pair" in told
     assert "list.avsc:1:1: error: a schema file holds one Avro record schema" in told
     assert "bad.avsc: error: not an Avro schema" in told
     assert "bomb.avsc: error: an array or map of nothing" in told
