@@ -11,7 +11,7 @@ is equal to its first copy.
 from __future__ import annotations
 
 from hashlib import blake2b
-from typing import Any, Literal, TypedDict, Unpack
+from typing import Any, Literal, TypedDict, Unpack, get_args
 from zlib import crc32
 
 import msgspec
@@ -23,8 +23,8 @@ DAY_MS = 24 * HOUR_MS
 NEVER = -(1 << 62)
 FOREVER = 1 << 62
 
-Kind = Literal["access", "door", "login", "person"]
-KINDS: tuple[Kind, ...] = ("access", "door", "login", "person")
+Kind = Literal["access", "door", "login", "person", "occupancy"]
+KINDS: tuple[Kind, ...] = get_args(Kind)  # occupancy: what a person's timeline tells that of a zone
 
 SHAPES_MAX = 65_536  # of which something is remembered: more than a company has
 
@@ -114,7 +114,9 @@ class Shape(msgspec.Struct, frozen=True, array_like=True, gc=False, cache_hash=T
     taken: str = "unknown"  # taken | not_taken | unknown
     direction: str = "unknown"  # in | out | unknown
     duress: bool = False
-    activity: str = ""  # door: forced | held | opened | closed | rex | tamper; login: logon
+    activity: str = (
+        ""  # door: forced | held | opened | closed | rex | tamper; login: logon; occupancy: entered | left
+    )
     network: Network | None = None
     logon_type: str = (
         ""  # console | network | unlock | remote_interactive | cached | vpn | web | service | batch
@@ -295,7 +297,8 @@ def event_id(source: str, native: str) -> str:
     return blake2b(f"{source}\0{native}".encode(), digest_size=8).hexdigest()
 
 
-EntityKind = Literal["identity", "door"]
+EntityKind = Literal["identity", "door", "zone", "source", "host"]
+_KINDS_OF_KEYS: dict[str, EntityKind] = {f"{kind}:": kind for kind in ("door", "zone", "source", "host")}
 
 
 def entity_key(kind: str, value: str) -> str:
@@ -305,7 +308,7 @@ def entity_key(kind: str, value: str) -> str:
 
 def entity_kind(key: str) -> EntityKind:
     """Kind of the entity that *key* names. An unresolved credential has the timeline of an identity."""
-    return "door" if key.startswith("door:") else "identity"
+    return _KINDS_OF_KEYS.get(key[: key.find(":") + 1], "identity")
 
 
 def partition_of(key: str, partitions: int) -> int:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from types import MappingProxyType
 from typing import Never
 from zlib import crc32
@@ -26,6 +27,7 @@ from correlator.timeline.alert import Alert, Change
 from correlator.timeline.decide import Completeness, Tally, decide, difference
 from correlator.timeline.fold import fold, prune, step, verdicts
 from correlator.timeline.live import Live, Match
+from correlator.timeline.moving import Moved
 from correlator.timeline.program import Program
 
 SIEVE_BITS = 512
@@ -65,6 +67,7 @@ class Timeline:
         "known",
         "last",
         "live",
+        "moved",
         "open",
         "packed",
         "sieve",
@@ -79,6 +82,7 @@ class Timeline:
         self.blocks: list[Block] = []
         self.count = 0  # events in the blocks
         self.last: Order = NO_EVENT
+        self.moved: Moved | None = None  # events that belong elsewhere, and those that others say belong here
         self.tally = NO_TALLY
         self.open: Mapping[str, Alert] = NOTHING
         self.threads: Mapping[str, str] = NOTHING
@@ -111,6 +115,8 @@ class Timeline:
     def newest_ms(self) -> int:
         """Of its history and its open alerts; NEVER when there is neither."""
         newest_ms = self.last[0]
+        if self.moved is not None:
+            newest_ms = max([newest_ms, *(event.time_ms for event, _ in self.moved.away.values())])
         for alert in self.open.values():
             newest_ms = max(newest_ms, alert.decided_ms)
         return newest_ms
@@ -227,7 +233,7 @@ class Timeline:
     ) -> tuple[list[Block], Live]:
         """*events* folded over *live*: one block, or several when one would be too long."""
         most, owner = program.settings.block_size, owner_of(self.entity)
-        size = len(events) if len(events) <= 2 * most else most
+        size = len(events) if 0 < len(events) <= 2 * most else most
         blocks: list[Block] = []
         for start in range(0, len(events), size):
             piece = events[start : start + size]
@@ -249,6 +255,33 @@ class Timeline:
         self.blocks[at:], self.live = self._fold_blocks(entry, events, codes, program)
         return True
 
+    def remove(self, ids: AbstractSet[str], codes: Codes, program: Program) -> None:
+        """Take events out again, as if they had never come: what follows the first of them is folded anew."""
+        needles = [pack.needle(pack_id(i)) for i in ids]
+        at = next(
+            n
+            for n, block in enumerate(self.blocks)
+            if any(needle in block.packed for needle in needles)
+            and any(i in ids for _, i in pack.load_orders(block.packed, block.count))
+        )
+        owner = owner_of(self.entity)
+
+        def events_from(at: int) -> list[Event]:
+            blocks = self.blocks[at:]
+            return [e for block in blocks for e in pack.load_events(block.packed, block.count, codes, owner)]
+
+        if at and all(event.id in ids for event in events_from(at)):
+            at -= 1  # what flows into a block is pruned as of its first event, which goes
+        after, events = self.blocks[at:], events_from(at)
+        kept = [event for event in events if event.id not in ids]
+        entry = pack.load_live(after[0].entry, codes, owner)
+        self.blocks[at:], self.live = self._fold_blocks(entry, kept, codes, program)
+        self.count -= len(events) - len(kept)
+        self.known = self.sieve = None
+        self.last = NO_EVENT
+        if self.blocks:
+            self.last = max(pack.load_orders(self.blocks[-1].packed, self.blocks[-1].count))
+
     def _find(self, order: Order) -> int:
         return max(bisect_right(self.blocks, order, key=_first) - 1, 0)
 
@@ -266,22 +299,26 @@ class Timeline:
         edge_ms, told = self.tally.edge_ms, program.rules
         return [match for match in taken if match.decided_ms >= edge_ms and match.rule in told]
 
-    def publish(
+    def publish(  # noqa: PLR0917
         self,
         matches: list[Match],
         marks: Completeness,
         program: Program,
         final_ms: int,
         because: tuple[str, ...],
+        gone: AbstractSet[str] = frozenset(),
     ) -> list[Change]:
-        """What readers must be told; nothing about alerts decided before *final_ms*."""
+        """What readers must be told; nothing about alerts decided before *final_ms*.
+
+        *gone*: events that belong elsewhere, as became known.
+        """
         if not matches and not self.open:
             return []
         _, alerts = decide(self.entity, self.tally, matches, marks, program)
         new = {uid: self._as_told(alert) for uid, alert in alerts.items() if alert.decided_ms >= final_ms}
         old = {uid: alert for uid, alert in self.open.items() if alert.decided_ms >= final_ms}
         changes, threads = difference(old, new, self.threads, because)
-        changes = [_as_removed(change, program) for change in changes]
+        changes = [_as_moved(_as_removed(change, program), gone) for change in changes]
         kept = {
             c.alert.uid for c in changes if c.reason == "retracted" and not _may_retract(c.alert, program)
         }
@@ -305,6 +342,8 @@ class Timeline:
         """Move the base to *edge_ms*. Nobody can tell whether and when this was done."""
         if edge_ms <= self.tally.edge_ms:
             return
+        if self.moved is not None:
+            self.moved = self.moved.forget(edge_ms)
         old = [match for match in self.matches(codes, program) if match.decided_ms < edge_ms]
         tally = self.tally
         if old:
@@ -339,6 +378,11 @@ def _mesh(packed_id: int | str) -> int:
 def _as_removed(change: Change, program: Program) -> Change:
     is_removed = change.activity == "close" and change.alert.rule not in program.rules
     return msgspec.structs.replace(change, reason="rule_removed", superseded_by="") if is_removed else change
+
+
+def _as_moved(change: Change, gone: AbstractSet[str]) -> Change:
+    is_moved = change.reason == "retracted" and not gone.isdisjoint(change.alert.evidence)
+    return msgspec.structs.replace(change, reason="moved") if is_moved else change
 
 
 def _may_retract(alert: Alert, program: Program) -> bool:

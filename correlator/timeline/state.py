@@ -10,13 +10,15 @@ from __future__ import annotations
 import msgspec
 from lz4.block import LZ4BlockError, compress, decompress
 
-from correlator.codec import Codes, dump_shapes
+from correlator.codec import Codes, dump_shapes, owner_of
 from correlator.event import Order
+from correlator.frame import Binding
 from correlator.timeline.alert import Alert
 from correlator.timeline.decide import Tally
 from correlator.timeline.entity import NOTHING, Block, Timeline
+from correlator.timeline.moving import dump_moved, load_moved
 
-FORMAT = 4  # of both records; part of the manifest
+FORMAT = 5  # of both records; part of the manifest
 
 
 class StateError(Exception):
@@ -31,6 +33,7 @@ class _Timeline(msgspec.Struct, array_like=True):
     open: list[Alert]
     threads: list[tuple[str, str]]
     is_saturated: bool
+    moved: bytes = b""  # `moving.load_moved`
 
 
 class _Record(msgspec.Struct, array_like=True):
@@ -49,6 +52,7 @@ class Rest(msgspec.Struct, array_like=True):
     any_age: list[tuple[str, int]]
     marks: bytes
     scorer: bytes
+    bound: list[tuple[int, Binding]] = []  # `moving.Bound`
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -66,6 +70,7 @@ def dump_timeline(timeline: Timeline, codes: Codes) -> bytes:
         [timeline.open[uid] for uid in sorted(timeline.open)],
         sorted(timeline.threads.items()),
         timeline.is_saturated,
+        dump_moved(timeline.moved, codes, owner_of(timeline.entity)),
     )
     return _encode(_Record(FORMAT, compress(_encode(body))))
 
@@ -78,8 +83,8 @@ def uncompressed(raw: bytes) -> bytes:
         raise StateError(f"a record cannot be decompressed: {error}") from error
 
 
-def load_timeline(entity: str, raw: bytes) -> Timeline:
-    """The timeline in a record of this format, see `check`."""
+def load_timeline(entity: str, raw: bytes, codes: Codes) -> Timeline:
+    """The timeline in a record of this format, see `check`; of a partition with *codes*."""
     packed = _timeline(uncompressed(raw))
     timeline = Timeline(entity)
     timeline.packed = packed.live
@@ -89,11 +94,20 @@ def load_timeline(entity: str, raw: bytes) -> Timeline:
     timeline.open = {alert.uid: alert for alert in packed.open} or NOTHING
     timeline.threads = dict(packed.threads) or NOTHING
     timeline.is_saturated = packed.is_saturated
+    timeline.moved = load_moved(packed.moved, codes, owner_of(entity))
     return timeline
 
 
-def dump_rest(number: int, codes: Codes, any_age: dict[str, int], marks: bytes, scorer: bytes) -> bytes:
-    return _encode(Rest(FORMAT, number, dump_shapes(codes.shapes), sorted(any_age.items()), marks, scorer))
+def dump_rest(  # noqa: PLR0917
+    number: int,
+    codes: Codes,
+    any_age: dict[str, int],
+    marks: bytes,
+    scorer: bytes,
+    bound: list[tuple[int, Binding]],
+) -> bytes:
+    shapes = dump_shapes(codes.shapes)
+    return _encode(Rest(FORMAT, number, shapes, sorted(any_age.items()), marks, scorer, bound))
 
 
 def load_rest(raw: bytes) -> Rest:
