@@ -10,6 +10,8 @@ is equal to its first copy.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from hashlib import blake2b
 from typing import Any, Literal, TypedDict, Unpack, get_args
 from zlib import crc32
@@ -301,9 +303,35 @@ EntityKind = Literal["identity", "door", "zone", "source", "host"]
 _KINDS_OF_KEYS: dict[str, EntityKind] = {f"{kind}:": kind for kind in ("door", "zone", "source", "host")}
 
 
+ALWAYS: tuple[EntityKind, ...] = ("identity", "door")  # have timelines whether a rule needs them or not
+Routes = Mapping[EntityKind, AbstractSet[str]]  # of the others, kinds of events that they are to see
+
+
 def entity_key(kind: str, value: str) -> str:
     """`identity:e1001`, `door:lis-1-07`, `unresolved:badge:4711`: what a timeline belongs to."""
     return f"{kind}:{value}"
+
+
+SHARED = frozenset({"corporate", "vpn", "relay", "proxy", "mobile", "satellite"})  # addresses of many people
+
+
+def others_of(event: Event, routes: Routes) -> tuple[str, ...]:
+    """Keys of the entities that *event* concerns besides its person and its door."""
+    kind, found = event.shape.kind, list[str]()
+    for entity, kinds in routes.items():
+        if kind in kinds and (name := _name_of(entity, event)):
+            found.append(entity_key(entity, name))
+    return tuple(found)
+
+
+def _name_of(entity: EntityKind, event: Event) -> str:
+    shape = event.shape
+    if entity == "zone":
+        return shape.place.zone if shape.place is not None else ""
+    if entity == "host":
+        return event.device
+    network = shape.network
+    return "" if network is not None and network.network_class in SHARED else event.ip
 
 
 def entity_kind(key: str) -> EntityKind:

@@ -26,7 +26,7 @@ from typing import Protocol
 
 import msgspec
 
-from correlator.event import DAY_MS, FOREVER, MINUTE_MS, NEVER, SECOND_MS, Event, Kind, partition_of
+from correlator.event import DAY_MS, FOREVER, MINUTE_MS, NEVER, SECOND_MS, Event, Kind, Routes, partition_of
 from correlator.frame import EVENTS_MAX, Arrival, Binding, Frame, SourceMark
 from correlator.intake.arrival import (
     NO_TIMESTAMP,
@@ -77,6 +77,7 @@ class IntakeConfig(msgspec.Struct, frozen=True):
     horizon_ms: int = DAY_MS
     ahead_ms: int = 5 * MINUTE_MS
     identities: str = "correlator.identities"  # topic
+    routes: Routes = {}
 
 
 class Taken(msgspec.Struct):
@@ -271,7 +272,7 @@ class Intake:
         )
 
     def _accept(self, event: Event, state: _State, rows: _Rows, taken: Taken) -> None:
-        entities = route(event)
+        entities = route(event, self.config.routes)
         for entity in entities:
             rows.add(state.stated_ms, entity, event)
         rows.kinds.append(event.shape.kind)

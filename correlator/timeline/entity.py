@@ -12,7 +12,7 @@ entity is touched (`open`, `close`), packed otherwise. May not know: frames, oth
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from types import MappingProxyType
 from typing import Never
@@ -28,6 +28,7 @@ from correlator.timeline.decide import Completeness, Tally, decide, difference
 from correlator.timeline.fold import fold, prune, step, verdicts
 from correlator.timeline.live import Live, Match
 from correlator.timeline.moving import Moved
+from correlator.timeline.occupancy import Passage, passages
 from correlator.timeline.program import Program
 
 SIEVE_BITS = 512
@@ -48,6 +49,7 @@ class Block(msgspec.Struct, array_like=True, gc=False):
     count: int
     packed: bytes
     matches: tuple[Match, ...] = ()
+    passages: tuple[Passage, ...] = ()
 
     @property
     def first(self) -> Order:
@@ -70,6 +72,7 @@ class Timeline:
         "moved",
         "open",
         "packed",
+        "said",
         "sieve",
         "tally",
         "threads",
@@ -90,6 +93,7 @@ class Timeline:
         self.is_open = False  # its live state may be decoded (`timelines`)
         self.is_recent = True  # touched since somebody looked who may be packed
         self.known: set[str] | None = None  # ids, only for large histories; derived
+        self.said: list[tuple[Passage, bool]] = []  # since somebody asked: what is so now, or not any more
         self.sieve: int | None = None  # a bit for each id, see `_mesh`: most new ids fall through; derived
 
     # ------------------------------------------------------------- live state
@@ -177,6 +181,8 @@ class Timeline:
         """Fold *event*, later than all there is. Returns whether alerts may differ now."""
         entity, before = self.entity, self.live or self.touch(codes)
         after, matches = step(entity, before, event, program)
+        ways = _passages(before, after, event, program) if program.zones else ()
+        self.said += [(passage, True) for passage in ways]
         self.live, owner = after, owner_of(entity)
         packed = pack.dump_event(event, codes, owner, packed_id)
         blocks = self.blocks
@@ -185,10 +191,12 @@ class Timeline:
             block.packed += packed
             if matches:
                 block.matches += tuple(matches)
+            if ways:
+                block.passages += ways
         else:  # the first block's entry is the base, which an event as old as the horizon may still see
             entry = prune(before, event.time_ms, program) if blocks else before
             raw = pack.dump_live(entry, codes, owner)
-            blocks.append(Block(raw, event.time_ms, event.id, 1, packed, tuple(matches)))
+            blocks.append(Block(raw, event.time_ms, event.id, 1, packed, tuple(matches), ways))
         self.last = (event.time_ms, event.id)
         self.count += 1
         self._know(event.id, packed_id)
@@ -200,6 +208,7 @@ class Timeline:
         self.count += len(late)
         for event in late:
             self._know(event.id)
+        was, now = list[Passage](), list[Passage]()
         at, flowing = self._find(late[0].order), None  # None: what flows into block `at` is what it recorded
         while at < len(self.blocks):
             block = self.blocks[at]
@@ -210,17 +219,21 @@ class Timeline:
                 flowing = prune(flowing, block.first_ms, program)
             if not here and (flowing is None or flowing == pack.load_live(block.entry, codes, owner)):
                 if not late:
-                    return
+                    break
                 at, flowing = self._find(late[0].order), None
                 continue
             events = [*pack.load_events(block.packed, block.count, codes, owner), *here]
             events.sort(key=_order)
             entry = pack.load_live(block.entry, codes, owner) if flowing is None else flowing
             pieces, flowing = self._fold_blocks(entry, events, codes, program)
+            was += block.passages
+            now += [passage for piece in pieces for passage in piece.passages]
             self.blocks[at : at + 1] = pieces
             at += len(pieces)
-        if flowing is not None:
-            self.live = flowing
+        else:
+            if flowing is not None:
+                self.live = flowing
+        self._say(was, now)
 
     def _know(self, event_id: str, packed_id: int | str | None = None) -> None:
         if self.sieve is not None:
@@ -238,11 +251,17 @@ class Timeline:
         for start in range(0, len(events), size):
             piece = events[start : start + size]
             entry = prune(live, piece[0].time_ms, program) if start else live
-            live, matches = fold(self.entity, entry, piece, program)
+            live, matches, ways = _fold(self.entity, entry, piece, program)
             packed = b"".join([pack.dump_event(event, codes, owner) for event in piece])
             raw = pack.dump_live(entry, codes, owner)
-            blocks.append(Block(raw, *piece[0].order, len(piece), packed, tuple(matches)))
+            blocks.append(Block(raw, *piece[0].order, len(piece), packed, tuple(matches), ways))
         return blocks, live
+
+    def _say(self, was: Sequence[Passage], now: Sequence[Passage]) -> None:
+        """What is not so any more first."""
+        if was or now:
+            self.said += [(passage, False) for passage in sorted(set(was) - set(now))]
+            self.said += [(passage, True) for passage in sorted(set(now) - set(was))]
 
     def refold(self, since_ms: int, codes: Codes, program: Program) -> bool:
         """Fold everything from *since_ms* on anew, for it is evaluated by other rules now. Was there any?"""
@@ -253,6 +272,7 @@ class Timeline:
         events = [e for block in after for e in pack.load_events(block.packed, block.count, codes, owner)]
         entry = pack.load_live(after[0].entry, codes, owner)
         self.blocks[at:], self.live = self._fold_blocks(entry, events, codes, program)
+        self._say(_ways(after), _ways(self.blocks[at:]))
         return True
 
     def remove(self, ids: AbstractSet[str], codes: Codes, program: Program) -> None:
@@ -276,6 +296,7 @@ class Timeline:
         kept = [event for event in events if event.id not in ids]
         entry = pack.load_live(after[0].entry, codes, owner)
         self.blocks[at:], self.live = self._fold_blocks(entry, kept, codes, program)
+        self._say(_ways(after), _ways(self.blocks[at:]))
         self.count -= len(events) - len(kept)
         self.known = self.sieve = None
         self.last = NO_EVENT
@@ -368,6 +389,30 @@ class Timeline:
         half = len(self.blocks) // 2
         self.is_saturated = True
         self.forget(self.blocks[half].first_ms, marks, codes, program)
+
+
+def _ways(blocks: Iterable[Block]) -> list[Passage]:
+    return [passage for block in blocks for passage in block.passages]
+
+
+def _passages(before: Live, after: Live, event: Event, program: Program) -> tuple[Passage, ...]:
+    then = program.at(event.time_ms)
+    return tuple(passages(before, after, event, then.zones, then.settings))
+
+
+def _fold(
+    entity: str, live: Live, events: Iterable[Event], program: Program
+) -> tuple[Live, list[Match], tuple[Passage, ...]]:
+    """`fold`, and where the person went."""
+    if not program.zones:
+        return (*fold(entity, live, events, program), ())
+    matches, ways = list[Match](), list[Passage]()
+    for event in events:
+        before = live
+        live, found = step(entity, live, event, program)
+        matches += found
+        ways += _passages(before, live, event, program)
+    return live, matches, tuple(ways)
 
 
 def _mesh(packed_id: int | str) -> int:

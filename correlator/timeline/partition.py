@@ -13,7 +13,7 @@ from collections.abc import Set as AbstractSet
 from msgspec.structs import replace
 
 from correlator.codec import Codes, load_shapes, owner_of, pack_id
-from correlator.event import FOREVER, NEVER, Event, Order, Person
+from correlator.event import FOREVER, NEVER, SECOND_MS, Event, Order, Person, entity_kind
 from correlator.frame import Binding, Fact, Frame
 from correlator.timeline import state
 from correlator.timeline.alert import Change
@@ -23,9 +23,10 @@ from correlator.timeline.habits import as_of
 from correlator.timeline.live import Live, Match
 from correlator.timeline.marks import Marks
 from correlator.timeline.moving import Bound, Mover
+from correlator.timeline.occupancy import as_fact
 from correlator.timeline.program import Program, Scorer
 from correlator.timeline.refused import Refused
-from correlator.timeline.telling import Told
+from correlator.timeline.telling import Arrived, Told
 from correlator.timeline.timelines import Timelines
 from correlator.timeline.wakes import CLOCK, IDLE, Key, Wakes
 
@@ -42,6 +43,7 @@ class Partition:
     def __init__(self, program: Program, scorer: Scorer, number: int) -> None:
         self.program, self.scorer, self.number = program, scorer, number
         self.marks = Marks(program.settings)
+        self.marks.is_telling = bool(program.zones)
         self.codes = Codes()
         self.timelines = Timelines(self.codes)
         self.changed = Changed(self.timelines.record)
@@ -52,6 +54,8 @@ class Partition:
         self.counters: dict[tuple[str, ...], int] = {}
         self.wakes = Wakes()
         self._before_ms = NEVER  # now of the frame before
+        self._told_ms = NEVER  # now, when it was last told how far everything is told
+        self._told: Arrived = ()
         self._idle: dict[str, int] = {}  # entity -> when to look whether it can be dropped
 
     # ------------------------------------------------------------------- folding
@@ -64,7 +68,7 @@ class Partition:
         """Fold *frame*; returns what readers of the alert topic must be told, in order of entity."""
         horizon_ms = self.program.settings.horizon_ms
         final_ms = self.now_ms - horizon_ms if self.now_ms > NEVER else NEVER  # up to the last frame's now
-        if went_back := self.marks.fold(frame.arrivals, frame.sources):
+        if went_back := self.marks.fold(frame.arrivals, frame.sources, frame.told):
             self._add("correlator_marks_went_back_total", count=went_back)
         edge_ms = self.now_ms - horizon_ms if self.now_ms > NEVER else NEVER
         inbox: dict[str, list[Event]] = {
@@ -100,6 +104,7 @@ class Partition:
         is_told = program.rules.keys() ^ self.program.rules.keys()
         self.program = program
         self.marks.use(program.settings)
+        self.marks.is_telling = bool(program.zones)
         changes: list[Change] = []
         self.refused.begin()
         final_ms = edge_ms = (
@@ -120,7 +125,17 @@ class Partition:
         """What entities tell others since this was last asked."""
         facts, self.facts = tuple(self.facts), []
         bindings, self.bindings = tuple(self.bindings), []
-        return Told(facts, bindings)
+        return Told(facts, bindings, self._progress())
+
+    def _progress(self) -> Arrived | None:
+        """How far everything is told; None where nobody needs to know again."""
+        if not self.program.zones or self.now_ms - self._told_ms < SECOND_MS:
+            return None
+        arrived = self.marks.arrived()
+        if arrived == self._told:
+            return None
+        self._told_ms, self._told = self.now_ms, arrived
+        return arrived
 
     def _news(self, frame: Frame, inbox: dict[str, list[Event]]) -> News:
         """What entities are told by others; those concerned are to be visited.
@@ -136,6 +151,14 @@ class Partition:
         for entity in news:
             inbox.setdefault(entity, [])
         return news
+
+    def _say(self, timeline: Timeline) -> None:
+        """Where the person went, to the zones."""
+        said, timeline.said = timeline.said, []
+        entity, zones = timeline.entity, self.program.zones
+        for passage, is_held in said:
+            self.facts.append(as_fact(entity, owner_of(entity), passage, zones, is_held=is_held))
+            self._add("correlator_facts_total", "asserted" if is_held else "retracted")
 
     def _has_told(self, timeline: Timeline) -> bool:
         """Is there anything that rules made of it, or may?"""
@@ -250,7 +273,7 @@ class Partition:
         learnt: list[Learnt] = []
         event = self._score(timeline, event, learnt)
         moved = timeline.append(event, self.codes, self.program, packed_id)
-        if not moved and not learnt and self._is_tidy(timeline, edge_ms):
+        if not moved and not learnt and not timeline.said and self._is_tidy(timeline, edge_ms):
             return _NOTHING
         changes: list[Change] = []
         self._tell(timeline, moved, learnt, (final_ms, edge_ms), (), changes)
@@ -270,6 +293,8 @@ class Partition:
         may differ. *edges*: what is final was decided before the first, the base moves to the second.
         """
         final_ms, edge_ms = edges
+        if timeline.said:
+            self._say(timeline)
         matches: list[Match] = []
         if moved:
             matches = timeline.matches(self.codes, self.program)
@@ -383,7 +408,7 @@ class Partition:
     def _score(self, timeline: Timeline, event: Event, learnt: list[Learnt]) -> Event:
         """*event* with its score, taken once, on arrival."""
         live = timeline.touch(self.codes)
-        if not self.scorer.wants(event, live) or timeline.entity.startswith("door:"):
+        if not self.scorer.wants(event, live) or entity_kind(timeline.entity) != "identity":
             return event
         identity_type = live.person.identity_type if live.person is not None else ""
         score, features = self.scorer.score(event, identity_type, as_of(live.habits, live.today, event))
@@ -454,6 +479,7 @@ class Partition:
         partition.timelines = Timelines(partition.codes)
         partition.changed = Changed(partition.timelines.record)
         partition.marks = Marks.load(program.settings, known.marks)
+        partition.marks.is_telling = bool(program.zones)
         partition.refused.told = dict(sorted(known.any_age, key=lambda told: told[1]))
         partition.bound = Bound(known.bound)
         partition._before_ms = partition.now_ms
@@ -476,6 +502,8 @@ def _order(event: Event) -> Order:
 
 def _is_worthless(live: Live) -> bool:
     """Nothing that a later event could see: an address or a stray card must not be kept for ever."""
+    if live.zone is not None and live.zone.occupants:
+        return False
     return live == Live() or (live.person is None and live.door is None and not live.badge_places)
 
 
