@@ -33,7 +33,9 @@ FEED_NAME = re.compile(r"[a-z][a-z0-9-]{0,39}\Z")
 FEED_NAME_SAID = "lower-case letters, digits and hyphens, at most 40"
 
 _ELSEWHERE = {"feeds", "sites", "travel_minutes", "travel_ms"}  # come from other files
-_SHARES = {"presence_taken", "presence_granted", "presence_undated"}
+_SHARES = {f"presence_{name}" for name in ("taken", "granted", "undated", "desk", "network")} | {
+    "travel_haste"
+}
 _SHORTEST_MS = {"horizon": 10 * MINUTE_MS, "presence_half_life": MINUTE_MS}
 _DEFAULTS = {f.name: f.default for f in msgspec.structs.fields(Settings) if f.name not in _ELSEWHERE}
 _DURATIONS = {name.removesuffix("_ms"): name for name in _DEFAULTS if name.endswith("_ms")}

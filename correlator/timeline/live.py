@@ -110,6 +110,11 @@ class Live(msgspec.Struct, frozen=True, array_like=True, gc=False):
     today: Day | None = None  # the newest local day of the person
     passed: tuple[Passed, ...] = ()  # by area
 
+    @property
+    def is_worthless(self) -> bool:
+        """Nothing that a later event could see: an address or a stray card must not be kept for ever."""
+        return self == Live() or (self.person is None and self.door is None and not self.badge_places)
+
     def events(self) -> list[Event]:
         """Events that are remembered whole."""
         lasts = (e for e in (self.last_badge, self.last_login) if e is not None)

@@ -25,6 +25,7 @@ from correlator.timeline.program import Program, Scorer
 from correlator.timeline.refused import Refused
 from correlator.timeline.timelines import Timelines
 from correlator.timeline.wakes import CLOCK, IDLE, Key, Wakes
+from correlator.timeline.ways import Ways
 
 Learnt = tuple[Event, str, dict[str, float]]  # event, type of identity, features
 _NOTHING: list[Change] = []  # to tell: never added to
@@ -44,6 +45,7 @@ class Partition:
         self.refused = Refused()
         self.counters: dict[tuple[str, ...], int] = {}
         self.wakes = Wakes()
+        self.ways = Ways()
         self._before_ms = NEVER  # now of the frame before
         self._idle: dict[str, int] = {}  # entity -> when to look whether it can be dropped
 
@@ -63,10 +65,10 @@ class Partition:
         inbox: dict[str, list[Event]] = {
             e: [] for e, key, at_ms in self._woken() if self._is_awaited(e, key, at_ms)
         }
-        woken = set(inbox)
+        woken, known = set(inbox), self.codes.known
         changes: list[Change] = []
         self.refused.begin()
-        for entity, event in self.marks.clocks.dated(frame.rows, self.codes.known):
+        for entity, event in self.ways.known(self.marks.clocks.dated(frame.rows, known), known):
             if event.time_ms >= final_ms:  # a frame may span hours: its own marks are held against later ones
                 inbox.setdefault(entity, []).append(event)
             elif event.kind == "person":  # what is known of a person holds from now on, however late it comes
@@ -79,6 +81,7 @@ class Partition:
             else:
                 changes += self._visit(entity, events, entity in woken, final_ms, edge_ms)
         self._before_ms = self.now_ms
+        self.ways.turn(self.now_ms, self.program.settings)
         self.refused.forget(self.now_ms - self.program.settings.any_age_ms)
         self.timelines.rest()
         return changes
@@ -249,7 +252,7 @@ class Partition:
         """
         edge_ms, live = timeline.tally.edge_ms, timeline.touch(self.codes)
         newest_ms = max([timeline.newest_ms, *(w.due_ms for w in live.waiting if w.due_ms >= edge_ms)])
-        if newest_ms == NEVER < edge_ms and _is_worthless(live) and _leaves_something(timeline, live):
+        if newest_ms == NEVER < edge_ms and live.is_worthless and _leaves_something(timeline, live):
             return edge_ms + self.program.settings.horizon_ms
         return newest_ms
 
@@ -272,6 +275,7 @@ class Partition:
             and (len(blocks) == 1 or blocks[1].first_ms >= edge_ms)
             and timeline.count <= self.program.settings.events_max
             and look_ms <= timeline.last[0] + self.program.settings.horizon_ms + 1
+            and not timeline.is_to_teach(edge_ms)
         )
 
     def _tidy(self, timeline: Timeline, was_published: bool, edge_ms: int) -> None:
@@ -279,6 +283,8 @@ class Partition:
         settings, entity = self.program.settings, timeline.entity
         blocks = timeline.blocks
         rested_ms = 0 if blocks else edge_ms - timeline.tally.edge_ms
+        if timeline.is_to_teach(edge_ms):
+            timeline.teach(edge_ms, self.ways, self.codes)
         if edge_ms > NEVER and (was_published or (len(blocks) > 1 and blocks[1].first_ms < edge_ms)):
             timeline.forget(edge_ms, self.marks, self.codes, self.program)
         if timeline.count > settings.events_max and len(blocks) > 1:
@@ -293,7 +299,7 @@ class Partition:
     def _is_spent(self, timeline: Timeline, rested_ms: int) -> bool:
         """Can nothing that is still to come tell whether the timeline, empty for *rested_ms*, was kept?"""
         live = timeline.touch(self.codes)
-        if not _is_worthless(live) or any(w.due_ms >= timeline.tally.edge_ms for w in live.waiting):
+        if not live.is_worthless or any(w.due_ms >= timeline.tally.edge_ms for w in live.waiting):
             return False
         return rested_ms > self.program.settings.horizon_ms or not _leaves_something(timeline, live)
 
@@ -350,8 +356,8 @@ class Partition:
 
     def freeze(self) -> None:
         """Cut here, between two frames. `changed` gives the cut."""
-        marks, scorer = self.marks.dump(), self.scorer.encode()
-        self.changed.freeze(state.dump_rest(self.number, self.codes, self.refused.told, marks, scorer))
+        parts = self.marks.dump(), self.ways.dump(), self.scorer.encode()
+        self.changed.freeze(state.dump_rest(self.number, self.codes, self.refused.told, *parts))
 
     @classmethod
     def restore(
@@ -368,6 +374,7 @@ class Partition:
         partition.timelines = Timelines(partition.codes)
         partition.changed = Changed(partition.timelines.record)
         partition.marks = Marks.load(program.settings, known.marks)
+        partition.ways = Ways.load(known.ways)
         partition.refused.told = dict(sorted(known.any_age, key=lambda told: told[1]))
         partition._before_ms = partition.now_ms
         for entity, raw in entities:
@@ -385,11 +392,6 @@ class Partition:
 
 def _order(event: Event) -> Order:
     return event.order
-
-
-def _is_worthless(live: Live) -> bool:
-    """Nothing that a later event could see: an address or a stray card must not be kept for ever."""
-    return live == Live() or (live.person is None and live.door is None and not live.badge_places)
 
 
 def _leaves_something(timeline: Timeline, live: Live) -> bool:

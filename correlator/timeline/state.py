@@ -15,8 +15,9 @@ from correlator.event import Order
 from correlator.timeline.alert import Alert
 from correlator.timeline.decide import Tally
 from correlator.timeline.entity import NOTHING, Block, Timeline
+from correlator.timeline.ways import Trail
 
-FORMAT = 4  # of both records; part of the manifest
+FORMAT = 5  # of both records; part of the manifest
 
 
 class StateError(Exception):
@@ -31,6 +32,7 @@ class _Timeline(msgspec.Struct, array_like=True):
     open: list[Alert]
     threads: list[tuple[str, str]]
     is_saturated: bool
+    trail: Trail
 
 
 class _Record(msgspec.Struct, array_like=True):
@@ -48,6 +50,7 @@ class Rest(msgspec.Struct, array_like=True):
     shapes: bytes  # `codec.load_shapes`
     any_age: list[tuple[str, int]]
     marks: bytes
+    ways: bytes
     scorer: bytes
 
 
@@ -66,6 +69,7 @@ def dump_timeline(timeline: Timeline, codes: Codes) -> bytes:
         [timeline.open[uid] for uid in sorted(timeline.open)],
         sorted(timeline.threads.items()),
         timeline.is_saturated,
+        timeline.trail,
     )
     return _encode(_Record(FORMAT, compress(_encode(body))))
 
@@ -88,12 +92,13 @@ def load_timeline(entity: str, raw: bytes) -> Timeline:
     timeline.tally = packed.tally
     timeline.open = {alert.uid: alert for alert in packed.open} or NOTHING
     timeline.threads = dict(packed.threads) or NOTHING
-    timeline.is_saturated = packed.is_saturated
+    timeline.is_saturated, timeline.trail = packed.is_saturated, packed.trail
     return timeline
 
 
-def dump_rest(number: int, codes: Codes, any_age: dict[str, int], marks: bytes, scorer: bytes) -> bytes:
-    return _encode(Rest(FORMAT, number, dump_shapes(codes.shapes), sorted(any_age.items()), marks, scorer))
+def dump_rest(number: int, codes: Codes, any_age: dict[str, int], *parts: bytes) -> bytes:
+    """*parts*: marks, ways and scorer."""
+    return _encode(Rest(FORMAT, number, dump_shapes(codes.shapes), sorted(any_age.items()), *parts))
 
 
 def load_rest(raw: bytes) -> Rest:

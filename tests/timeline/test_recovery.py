@@ -125,8 +125,8 @@ def image(partition: Partition) -> dict[str, bytes | None]:
 
 
 def rest_of(partition: Partition) -> bytes:
-    marks, scorer = partition.marks.dump(), partition.scorer.encode()
-    return state.dump_rest(partition.number, partition.codes, partition.refused.told, marks, scorer)
+    parts = partition.marks.dump(), partition.ways.dump(), partition.scorer.encode()
+    return state.dump_rest(partition.number, partition.codes, partition.refused.told, *parts)
 
 
 def some_row(random: Random, now_ms: int, horizon_ms: int, number: int) -> tuple[str, Event]:
