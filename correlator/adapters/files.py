@@ -159,6 +159,11 @@ def _bundle(
         sites=sites.timing(),
         travel_minutes=sites.travel_minutes,
     )
+    zones = sites.critical(settings.occupancy_criticality)
+    settings = msgspec.structs.replace(settings, zones=zones)
+    if general.is_shadow:
+        rules = [msgspec.structs.replace(rule, is_shadow=True) for rule in rules]
+    program = RuleProgram(rules, settings)
     intake = IntakeConfig(
         {feed.topic: feed for feed in feeds},
         sites,
@@ -168,10 +173,8 @@ def _bundle(
         settings.horizon_ms,
         settings.ahead_ms,
         f"{general.prefix}identities",
+        program.routes,
     )
-    if general.is_shadow:
-        rules = [msgspec.structs.replace(rule, is_shadow=True) for rule in rules]
-    program = RuleProgram(rules, settings)
     texts = {rule.id: rule_text(rule) for rule in rules if rule.id in program.rules}
     if RISK in program.rules:
         texts[RISK] = RuleText(RISK, "risk", program.rules[RISK].title, level="high")

@@ -363,6 +363,8 @@ def _ending(told: Story) -> str:
     because = _because(told)
     if change.reason == "superseded":
         return f"Closed as superseded by alert {change.superseded_by}{because and f', because {because}'}."
+    if change.reason == "moved":
+        return f"Closed as moved: {_moved(told)}."
     if change.reason == "retracted":
         return f"Closed as retracted: {because or 'what is known by now no longer satisfies the rule'}."
     return f"Closed: {change.reason.replace('_', ' ') or 'no reason given'}."
@@ -378,6 +380,17 @@ def _because(told: Story) -> str:
         return f"events that arrived late changed the picture ({ids})"
     said = (f"{happened(e)} at {when(e.time_ms, e.offset_min)}" for e in sorted(known, key=lambda e: e.order))
     return f"it became known late that {several(said, 3)}"
+
+
+def _moved(told: Story) -> str:
+    """Events that turned out to be somebody else's; their alerts, if any, are on that person's timeline."""
+    known = [told.by_id[i] for i in told.change.because if i in told.by_id]
+    said = [
+        f"{happened(e)} at {when(e.time_ms, e.offset_min)} was "
+        + (f"by {e.identity_id}" if e.identity_id else "by somebody whom it does not know")
+        for e in sorted(known, key=lambda e: e.order)
+    ]
+    return f"the identities feed says now that {several(said, 3) or 'its events were somebody else’s'}"
 
 
 _SENTENCES: tuple[Callable[[Story], str], ...] = (

@@ -92,7 +92,7 @@ def _learnt(key: bytes, raw: bytes, codes: Codes) -> Iterator[Learnt | None]:
     try:
         state.check(raw)
         entity = key.decode()
-        live = state.load_timeline(entity, raw).touch(codes)
+        live = state.load_timeline(entity, raw, codes).touch(codes)
     except (*UNREADABLE, ArithmeticError, LookupError, TypeError, ValueError):
         yield None
         return

@@ -32,7 +32,14 @@ PARTITIONS_MAX = 1_000
 FEED_NAME = re.compile(r"[a-z][a-z0-9-]{0,39}\Z")
 FEED_NAME_SAID = "lower-case letters, digits and hyphens, at most 40"
 
-_ELSEWHERE = {"feeds", "sites", "travel_minutes", "travel_ms"}  # come from other files
+_ELSEWHERE = {
+    "feeds",
+    "sites",
+    "zones",
+    "zones_by_name",
+    "travel_minutes",
+    "travel_ms",
+}  # come from other files
 _SHARES = {f"presence_{name}" for name in ("taken", "granted", "undated", "desk", "network")} | {
     "travel_haste"
 }

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from msgspec.structs import replace
 
 from correlator.event import DAY_MS, Event, entity_kind
-from correlator.timeline import passback, presence, travel
+from correlator.timeline import occupancy, passback, presence, travel
 from correlator.timeline.habits import (
     UNBADGED,
     VPN_ON_SITE,
@@ -94,6 +94,10 @@ def remember(entity: str, live: Live, event: Event, program: Program) -> Live:
         door = _door(live.door or DoorState(), event)
         return live if door is live.door else replace(live, door=door)
     kind = event.shape.kind
+    if kind == "occupancy":
+        return replace(live, zone=occupancy.after(live.zone, event, program.settings))
+    if entity_kind(entity) != "identity":
+        return live
     if kind == "access":
         return _access(live, event, program)
     if kind == "login":
@@ -197,6 +201,7 @@ def prune(live: Live, time_ms: int, program: Program) -> Live:
         "windows": program.prune(live.windows, asked_ms) if live.windows else live.windows,
         "stays": presence.believed(live.stays, asked_ms, settings),
         "door": _recent(live.door, time_ms),
+        "zone": occupancy.believed(live.zone, asked_ms) if live.zone is not None else None,
         "passed": passback.prune(live.passed, asked_ms, settings),
         "badge_places": travel.prune(live.badge_places, left_ms, settings),
         "card_places": travel.prune(live.card_places, left_ms, settings),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from correlator.event import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS, Kind
+from correlator.event import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS, Kind, Place
 
 HALF_ROUND_KM = 20_015.1  # half the circumference of the earth: no place is farther
 
@@ -86,6 +86,10 @@ class Settings(msgspec.Struct, frozen=True):
     ] = ()  # (site or zone or reader, same, minimum), symmetric
     feeds: tuple[FeedTiming, ...] = ()
     sites: tuple[SiteTiming, ...] = ()
+    # occupancy (timeline/occupancy.py)
+    occupancy_criticality: int = 3  # least criticality of a zone of which it is known who is inside
+    zones: tuple[Place, ...] = ()  # these zones
+    zones_by_name: dict[str, Place] = {}  # derived from `zones`; do not give it
     travel_ms: dict[
         tuple[str, str], int
     ] = {}  # derived from `travel_minutes`, both directions; do not give it
@@ -98,5 +102,6 @@ class Settings(msgspec.Struct, frozen=True):
             table[here, there] = table[there, here] = round(minutes * MINUTE_MS)
         round_the_world_ms = round(HALF_ROUND_KM / self.travel_speed_kmh * HOUR_MS)
         msgspec.structs.force_setattr(self, "travel_ms", table)
+        msgspec.structs.force_setattr(self, "zones_by_name", {place.zone: place for place in self.zones})
         msgspec.structs.force_setattr(self, "travel_ends", frozenset(end for pair in table for end in pair))
         msgspec.structs.force_setattr(self, "travel_reach_ms", max([round_the_world_ms, *table.values()]))

@@ -10,11 +10,13 @@ from __future__ import annotations
 import msgspec
 from lz4.block import LZ4BlockError, compress, decompress
 
-from correlator.codec import Codes, dump_shapes
+from correlator.codec import Codes, dump_shapes, owner_of
 from correlator.event import Order
+from correlator.frame import Binding
 from correlator.timeline.alert import Alert
 from correlator.timeline.decide import Tally
 from correlator.timeline.entity import NOTHING, Block, Timeline
+from correlator.timeline.moving import dump_moved, load_moved
 from correlator.timeline.ways import Trail
 
 FORMAT = 5  # of both records; part of the manifest
@@ -33,6 +35,7 @@ class _Timeline(msgspec.Struct, array_like=True):
     threads: list[tuple[str, str]]
     is_saturated: bool
     trail: Trail
+    moved: bytes = b""  # `moving.load_moved`
 
 
 class _Record(msgspec.Struct, array_like=True):
@@ -52,6 +55,7 @@ class Rest(msgspec.Struct, array_like=True):
     marks: bytes
     ways: bytes
     scorer: bytes
+    bound: list[tuple[int, Binding]] = []  # `moving.Bound`
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -70,6 +74,7 @@ def dump_timeline(timeline: Timeline, codes: Codes) -> bytes:
         sorted(timeline.threads.items()),
         timeline.is_saturated,
         timeline.trail,
+        dump_moved(timeline.moved, codes, owner_of(timeline.entity)),
     )
     return _encode(_Record(FORMAT, compress(_encode(body))))
 
@@ -82,8 +87,8 @@ def uncompressed(raw: bytes) -> bytes:
         raise StateError(f"a record cannot be decompressed: {error}") from error
 
 
-def load_timeline(entity: str, raw: bytes) -> Timeline:
-    """The timeline in a record of this format, see `check`."""
+def load_timeline(entity: str, raw: bytes, codes: Codes) -> Timeline:
+    """The timeline in a record of this format, see `check`; of a partition with *codes*."""
     packed = _timeline(uncompressed(raw))
     timeline = Timeline(entity)
     timeline.packed = packed.live
@@ -93,12 +98,20 @@ def load_timeline(entity: str, raw: bytes) -> Timeline:
     timeline.open = {alert.uid: alert for alert in packed.open} or NOTHING
     timeline.threads = dict(packed.threads) or NOTHING
     timeline.is_saturated, timeline.trail = packed.is_saturated, packed.trail
+    timeline.moved = load_moved(packed.moved, codes, owner_of(entity))
     return timeline
 
 
-def dump_rest(number: int, codes: Codes, any_age: dict[str, int], *parts: bytes) -> bytes:
+def dump_rest(
+    number: int,
+    codes: Codes,
+    any_age: dict[str, int],
+    parts: tuple[bytes, bytes, bytes],
+    bound: list[tuple[int, Binding]],
+) -> bytes:
     """*parts*: marks, ways and scorer."""
-    return _encode(Rest(FORMAT, number, dump_shapes(codes.shapes), sorted(any_age.items()), *parts))
+    shapes = dump_shapes(codes.shapes)
+    return _encode(Rest(FORMAT, number, shapes, sorted(any_age.items()), *parts, bound))
 
 
 def load_rest(raw: bytes) -> Rest:

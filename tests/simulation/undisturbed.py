@@ -11,8 +11,8 @@ from correlator.frame import decode_frame
 from correlator.models.scorer import Scorer
 from correlator.pipeline import InForce, correlate_step
 from correlator.record import Record
-from correlator.timeline.alert import stamp
 from correlator.timeline.partition import Partition
+from correlator.timeline.telling import Told
 from tests.simulation.process import TOPICS
 
 
@@ -42,6 +42,7 @@ class Undisturbed:
         self.partition = Partition(self._force.program, Scorer(number), number)
         self.crc = 0
         self.alerts: list[tuple[str, bytes]] = []  # entity and topic, record
+        self.told: list[Told] = []
         self._bundles, self._frames = bundles, iter(frames)
         self._next = next(self._frames, None)
 
@@ -51,8 +52,9 @@ class Undisturbed:
             frame = decode_frame(self._next.value or b"", self.partition.codes)
             self._force = self._bundles.after(self._force, frame.activate, self.partition.now_ms)
             correlated = correlate_step(frame, self.partition, self._force, crc=self.crc)
-            self.crc = stamp(self.crc, correlated.changes)
-            for change, alert in zip(correlated.changes, correlated.alerts, strict=True):
+            self.crc = correlated.folded.stamp(self.crc)
+            self.told.append(correlated.folded.told)
+            for change, alert in zip(correlated.folded.changes, correlated.alerts, strict=True):
                 topic = TOPICS.shadow if change.alert.is_shadow else TOPICS.alerts
                 self.alerts.append((f"{change.alert.entity} in {topic}", alert.value))
             self._next = next(self._frames, None)

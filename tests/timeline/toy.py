@@ -16,6 +16,7 @@ from correlator.timeline.fields import value
 from correlator.timeline.habits import Habits
 from correlator.timeline.live import Entry, Live, Match, Waiting, Window
 from correlator.timeline.observation import Observation
+from correlator.timeline.occupancy import NOWHERE, Zones
 from correlator.timeline.program import Found, RuleFacts, Warming
 from correlator.timeline.settings import FeedTiming, Settings
 
@@ -69,6 +70,10 @@ class ToyProgram:
             )
             for name in ("burst", "leaver", "travel", "unbadged")
         }
+
+    @property
+    def zones(self) -> Zones:
+        return NOWHERE
 
     def at(self, time_ms: int) -> ToyProgram:
         return self
