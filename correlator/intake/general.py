@@ -40,7 +40,7 @@ _ELSEWHERE = {
     "travel_minutes",
     "travel_ms",
 }  # come from other files
-_SHARES = {f"presence_{name}" for name in ("taken", "granted", "undated", "desk", "network")} | {
+_SHARES = {f"presence_{name}" for name in ("taken", "granted", "undated", "desk", "network", "doubtful")} | {
     "travel_haste"
 }
 _SHORTEST_MS = {"horizon": 10 * MINUTE_MS, "presence_half_life": MINUTE_MS}

@@ -73,6 +73,7 @@ class Settings(msgspec.Struct, frozen=True):
     presence_half_life_ms: int = 5 * HOUR_MS  # of belief after that
     presence_doubt_ms: int = 4 * HOUR_MS  # local time of day at which the day before becomes doubtful
     presence_arrivals_min: int = 100  # at a door or site, before it is said how many of them go unread
+    presence_doubtful: float = 0.3  # most that is believed from then on without newer evidence
     passback_forget_ms: int = 16 * HOUR_MS  # how long a read into or out of an area says where the card is
     # travel (timeline/travel.py)
     travel_speed_kmh: float = 800.0
