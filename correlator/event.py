@@ -134,6 +134,9 @@ class Shape(msgspec.Struct, frozen=True, array_like=True, gc=False, cache_hash=T
         0  # of the source's clock, positive if ahead, as known when the event came: `timeline.clocks`
     )
     site_skew_s: int = 0  # the most of the site's sources, either way
+    # What reads had taught by the day before (`timeline.ways`).
+    ways: tuple[tuple[str, int], ...] = ()  # (door of the site, least seconds from there to this one)
+    unread: int = 0  # of 100 who come in by this door, or at this site, are so many not read at the perimeter
 
 
 class Event(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -275,6 +278,8 @@ class Fields(TypedDict, total=False):
     occurrence: Occurrence
     skew_s: int
     site_skew_s: int
+    ways: tuple[tuple[str, int], ...]
+    unread: int
     sequence: int | None
     time_claimed_ms: int | None
     person: Person | None

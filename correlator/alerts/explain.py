@@ -104,10 +104,14 @@ def _way(told: Story, leg: QuotedLeg, elapsed: str) -> str:
     parts = []
     if distance is not None:
         parts.append(f"the two places are {number(distance)} km apart, less what their positions may be off")
+    is_learnt = told.word(f"{leg.prefix}.way") == "learnt"
     if leg.minimum_ms is not None:
-        parts.append(f"the way takes at least {duration(leg.minimum_ms)}, and {elapsed} passed")
+        takes = "of a hundred people who go this way 99 take" if is_learnt else "the way takes at least"
+        more = " or more" if is_learnt else ""
+        parts.append(f"{takes} {duration(leg.minimum_ms)}{more}, and {elapsed} passed")
     if margin_s:
-        parts.append(f"{duration(margin_s * SECOND_MS)} are granted for clocks that differ")
+        haste = " and for haste" if is_learnt else ""
+        parts.append(f"{duration(margin_s * SECOND_MS)} are granted for clocks that differ{haste}")
     if leg.speed_kmh is not None:
         parts.append(f"it would have taken {number(leg.speed_kmh)} km/h")
     verdict = "cannot" if leg.is_impossible else "can hardly"

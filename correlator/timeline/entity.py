@@ -21,7 +21,7 @@ from zlib import crc32
 import msgspec
 
 from correlator.codec import Codes, owner_of, pack_id
-from correlator.event import FOREVER, NEVER, Event, Order
+from correlator.event import DAY_MS, FOREVER, NEVER, Event, Order
 from correlator.timeline import pack
 from correlator.timeline.alert import Alert, Change
 from correlator.timeline.decide import Completeness, Tally, decide, difference
@@ -30,6 +30,7 @@ from correlator.timeline.live import Live, Match
 from correlator.timeline.moving import Moved
 from correlator.timeline.occupancy import Passage, passages
 from correlator.timeline.program import Program
+from correlator.timeline.ways import NO_TRAIL, Ways
 
 SIEVE_BITS = 512
 KNOWN_BLOCKS = 4  # an entity with more blocks keeps a set of its event ids
@@ -76,6 +77,7 @@ class Timeline:
         "sieve",
         "tally",
         "threads",
+        "trail",
     )
 
     def __init__(self, entity: str) -> None:
@@ -90,6 +92,7 @@ class Timeline:
         self.open: Mapping[str, Alert] = NOTHING
         self.threads: Mapping[str, str] = NOTHING
         self.is_saturated = False
+        self.trail = NO_TRAIL
         self.is_open = False  # its live state may be decoded (`timelines`)
         self.is_recent = True  # touched since somebody looked who may be packed
         self.known: set[str] | None = None  # ids, only for large histories; derived
@@ -358,6 +361,25 @@ class Timeline:
             if told is None or told.assumed == alert.assumed
             else msgspec.structs.replace(alert, assumed=told.assumed)
         )
+
+    def is_to_teach(self, edge_ms: int) -> bool:
+        """Are there final events not counted yet (`ways`) that are about to go, or of a day that is over?"""
+        blocks, counted_ms = self.blocks, self.trail.counted_ms
+        if edge_ms <= counted_ms or not blocks or not self.entity.startswith("identity:"):
+            return False
+        if edge_ms // DAY_MS > counted_ms // DAY_MS or self.last[0] < edge_ms:
+            return True
+        return len(blocks) > 1 and blocks[1].first_ms < edge_ms
+
+    def teach(self, edge_ms: int, ways: Ways, codes: Codes) -> None:
+        """Count what is final by *edge_ms*."""
+        owner, blocks, counted_ms = owner_of(self.entity), self.blocks, self.trail.counted_ms
+        ends = [*(block.first_ms for block in blocks[1:]), FOREVER]
+        untold = [
+            b for b, end_ms in zip(blocks, ends, strict=True) if b.first_ms < edge_ms and end_ms >= counted_ms
+        ]
+        events = (e for b in untold for e in pack.load_events(b.packed, b.count, codes, owner))
+        self.trail = ways.count(self.trail, events, edge_ms, codes)
 
     def forget(self, edge_ms: int, marks: Completeness, codes: Codes, program: Program) -> None:
         """Move the base to *edge_ms*. Nobody can tell whether and when this was done."""

@@ -126,6 +126,13 @@ class Live(msgspec.Struct, frozen=True, array_like=True, gc=False):
     passed: tuple[Passed, ...] = ()  # by area
     zone: ZoneState | None = None  # zone entities only
 
+    @property
+    def is_worthless(self) -> bool:
+        """Nothing that a later event could see: an address or a stray card must not be kept for ever."""
+        if self.zone is not None and self.zone.occupants:
+            return False
+        return self == Live() or (self.person is None and self.door is None and not self.badge_places)
+
     def events(self) -> list[Event]:
         """Events that are remembered whole."""
         lasts = (e for e in (self.last_badge, self.last_login) if e is not None)

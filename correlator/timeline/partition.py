@@ -29,6 +29,7 @@ from correlator.timeline.refused import Refused
 from correlator.timeline.telling import Arrived, Told
 from correlator.timeline.timelines import Timelines
 from correlator.timeline.wakes import CLOCK, IDLE, Key, Wakes
+from correlator.timeline.ways import Ways
 
 Learnt = tuple[Event, str, dict[str, float]]  # event, type of identity, features
 _NOTHING: list[Change] = []  # to tell: never added to
@@ -53,6 +54,7 @@ class Partition:
         self.bindings: list[Binding] = []  # likewise
         self.counters: dict[tuple[str, ...], int] = {}
         self.wakes = Wakes()
+        self.ways = Ways()
         self._before_ms = NEVER  # now of the frame before
         self._told_ms = NEVER  # now, when it was last told how far everything is told
         self._told: Arrived = ()
@@ -74,11 +76,11 @@ class Partition:
         inbox: dict[str, list[Event]] = {
             e: [] for e, key, at_ms in self._woken() if self._is_awaited(e, key, at_ms)
         }
-        woken = set(inbox)
+        woken, known = set(inbox), self.codes.known
         changes: list[Change] = []
         self.refused.begin()
         news = self._news(frame, inbox) if frame.bindings or frame.facts else {}
-        for entity, event in self.marks.clocks.dated(frame.rows, self.codes.known):
+        for entity, event in self.ways.known(self.marks.clocks.dated(frame.rows, known), known):
             if event.time_ms >= final_ms:  # a frame may span hours: its own marks are held against later ones
                 inbox.setdefault(entity, []).append(event)
             elif event.kind == "person":  # what is known of a person holds from now on, however late it comes
@@ -92,6 +94,7 @@ class Partition:
                 is_woken = entity in woken
                 changes += self._visit(entity, events, is_woken, final_ms, edge_ms, news.get(entity, ()))
         self._before_ms = self.now_ms
+        self.ways.turn(self.now_ms, self.program.settings)
         self.bound.forget(self.now_ms)
         self.refused.forget(self.now_ms - self.program.settings.any_age_ms)
         self.timelines.rest()
@@ -355,7 +358,7 @@ class Partition:
         """
         edge_ms, live = timeline.tally.edge_ms, timeline.touch(self.codes)
         newest_ms = max([timeline.newest_ms, *(w.due_ms for w in live.waiting if w.due_ms >= edge_ms)])
-        if newest_ms == NEVER < edge_ms and _is_worthless(live) and _leaves_something(timeline, live):
+        if newest_ms == NEVER < edge_ms and live.is_worthless and _leaves_something(timeline, live):
             return edge_ms + self.program.settings.horizon_ms
         return newest_ms
 
@@ -378,6 +381,7 @@ class Partition:
             and (len(blocks) == 1 or blocks[1].first_ms >= edge_ms)
             and timeline.count <= self.program.settings.events_max
             and look_ms <= timeline.last[0] + self.program.settings.horizon_ms + 1
+            and not timeline.is_to_teach(edge_ms)
         )
 
     def _tidy(self, timeline: Timeline, was_published: bool, edge_ms: int) -> None:
@@ -385,6 +389,8 @@ class Partition:
         settings, entity = self.program.settings, timeline.entity
         blocks = timeline.blocks
         rested_ms = 0 if blocks else edge_ms - timeline.tally.edge_ms
+        if timeline.is_to_teach(edge_ms):
+            timeline.teach(edge_ms, self.ways, self.codes)
         if edge_ms > NEVER and (was_published or (len(blocks) > 1 and blocks[1].first_ms < edge_ms)):
             timeline.forget(edge_ms, self.marks, self.codes, self.program)
         if timeline.count > settings.events_max and len(blocks) > 1:
@@ -399,7 +405,7 @@ class Partition:
     def _is_spent(self, timeline: Timeline, rested_ms: int) -> bool:
         """Can nothing that is still to come tell whether the timeline, empty for *rested_ms*, was kept?"""
         live = timeline.touch(self.codes)
-        if not _is_worthless(live) or any(w.due_ms >= timeline.tally.edge_ms for w in live.waiting):
+        if not live.is_worthless or any(w.due_ms >= timeline.tally.edge_ms for w in live.waiting):
             return False
         return rested_ms > self.program.settings.horizon_ms or not _leaves_something(timeline, live)
 
@@ -459,10 +465,9 @@ class Partition:
 
     def freeze(self) -> None:
         """Cut here, between two frames. `changed` gives the cut."""
-        marks, scorer = self.marks.dump(), self.scorer.encode()
-        bound = self.bound.dump()
-        rest = state.dump_rest(self.number, self.codes, self.refused.told, marks, scorer, bound)
-        self.changed.freeze(rest)
+        parts = self.marks.dump(), self.ways.dump(), self.scorer.encode()
+        told, bound = self.refused.told, self.bound.dump()
+        self.changed.freeze(state.dump_rest(self.number, self.codes, told, parts, bound))
 
     @classmethod
     def restore(
@@ -479,6 +484,7 @@ class Partition:
         partition.timelines = Timelines(partition.codes)
         partition.changed = Changed(partition.timelines.record)
         partition.marks = Marks.load(program.settings, known.marks)
+        partition.ways = Ways.load(known.ways)
         partition.marks.is_telling = bool(program.zones)
         partition.refused.told = dict(sorted(known.any_age, key=lambda told: told[1]))
         partition.bound = Bound(known.bound)
@@ -498,13 +504,6 @@ class Partition:
 
 def _order(event: Event) -> Order:
     return event.order
-
-
-def _is_worthless(live: Live) -> bool:
-    """Nothing that a later event could see: an address or a stray card must not be kept for ever."""
-    if live.zone is not None and live.zone.occupants:
-        return False
-    return live == Live() or (live.person is None and live.door is None and not live.badge_places)
 
 
 def _leaves_something(timeline: Timeline, live: Live) -> bool:

@@ -17,6 +17,7 @@ from correlator.timeline.alert import Alert
 from correlator.timeline.decide import Tally
 from correlator.timeline.entity import NOTHING, Block, Timeline
 from correlator.timeline.moving import dump_moved, load_moved
+from correlator.timeline.ways import Trail
 
 FORMAT = 5  # of both records; part of the manifest
 
@@ -33,6 +34,7 @@ class _Timeline(msgspec.Struct, array_like=True):
     open: list[Alert]
     threads: list[tuple[str, str]]
     is_saturated: bool
+    trail: Trail
     moved: bytes = b""  # `moving.load_moved`
 
 
@@ -51,6 +53,7 @@ class Rest(msgspec.Struct, array_like=True):
     shapes: bytes  # `codec.load_shapes`
     any_age: list[tuple[str, int]]
     marks: bytes
+    ways: bytes
     scorer: bytes
     bound: list[tuple[int, Binding]] = []  # `moving.Bound`
 
@@ -70,6 +73,7 @@ def dump_timeline(timeline: Timeline, codes: Codes) -> bytes:
         [timeline.open[uid] for uid in sorted(timeline.open)],
         sorted(timeline.threads.items()),
         timeline.is_saturated,
+        timeline.trail,
         dump_moved(timeline.moved, codes, owner_of(timeline.entity)),
     )
     return _encode(_Record(FORMAT, compress(_encode(body))))
@@ -93,21 +97,21 @@ def load_timeline(entity: str, raw: bytes, codes: Codes) -> Timeline:
     timeline.tally = packed.tally
     timeline.open = {alert.uid: alert for alert in packed.open} or NOTHING
     timeline.threads = dict(packed.threads) or NOTHING
-    timeline.is_saturated = packed.is_saturated
+    timeline.is_saturated, timeline.trail = packed.is_saturated, packed.trail
     timeline.moved = load_moved(packed.moved, codes, owner_of(entity))
     return timeline
 
 
-def dump_rest(  # noqa: PLR0917
+def dump_rest(
     number: int,
     codes: Codes,
     any_age: dict[str, int],
-    marks: bytes,
-    scorer: bytes,
+    parts: tuple[bytes, bytes, bytes],
     bound: list[tuple[int, Binding]],
 ) -> bytes:
+    """*parts*: marks, ways and scorer."""
     shapes = dump_shapes(codes.shapes)
-    return _encode(Rest(FORMAT, number, shapes, sorted(any_age.items()), marks, scorer, bound))
+    return _encode(Rest(FORMAT, number, shapes, sorted(any_age.items()), *parts, bound))
 
 
 def load_rest(raw: bytes) -> Rest:

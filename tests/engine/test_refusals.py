@@ -131,7 +131,7 @@ def a_newer_version_wrote_a_frame(embedded: Embedded) -> None:
 CASES: dict[Callable[[Embedded], None], str] = {
     the_bundle_is_gone: r"bundles: bundle \w+ is not there, but .* name it. Restore the topic from a backup",
     the_bundle_is_damaged: r"bundles: bundle \w+ cannot be read: .*`correlator deploy` stores it again",
-    another_version_stored_the_bundle: r"deployed by another version; this one refuses it.*Run that version",
+    another_version_stored_the_bundle: r"cannot be used here: .*If another version deployed it, run",
     what_is_active_is_damaged: r"bundles: the record 'active' cannot be read: .*Restore it from a backup",
     a_partition_was_added: "has 5 partitions, but this state was made when it had 4.*with the old number",
     the_committed_offset_is_gone: r"no committed offset.*Set the offset of group correlator.correlate .*\d+",

@@ -125,9 +125,9 @@ def image(partition: Partition) -> dict[str, bytes | None]:
 
 
 def rest_of(partition: Partition) -> bytes:
-    marks, scorer = partition.marks.dump(), partition.scorer.encode()
-    bound = partition.bound.dump()
-    return state.dump_rest(partition.number, partition.codes, partition.refused.told, marks, scorer, bound)
+    parts = partition.marks.dump(), partition.ways.dump(), partition.scorer.encode()
+    told, bound = partition.refused.told, partition.bound.dump()
+    return state.dump_rest(partition.number, partition.codes, told, parts, bound)
 
 
 def some_row(random: Random, now_ms: int, horizon_ms: int, number: int) -> tuple[str, Event]:
