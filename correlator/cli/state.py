@@ -59,7 +59,7 @@ def export_command(
     """
     with _connected(directory) as (connection, topics, log):
         numbers = _track(_numbers(None, connection), "reading checkpoints", is_quiet=as_json)
-        head = Head(FORMAT, topics.keyed, connection.partitions)
+        head = Head(FORMAT.number, topics.keyed, connection.partitions)
         try:
             end = write_file(file, head, (line for n in numbers for line in anew.export(log, topics, n)))
         except OSError as error:

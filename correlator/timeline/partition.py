@@ -371,8 +371,11 @@ class Partition:
         partition.refused.told = dict(sorted(known.any_age, key=lambda told: told[1]))
         partition._before_ms = partition.now_ms
         for entity, raw in entities:
-            partition.timelines.put(entity, raw)
-            partition._ask_again(state.load_timeline(entity, raw))
+            record = state.current(raw)
+            if record is not raw:
+                partition.changed.add([entity])  # the next checkpoint is of one format
+            partition.timelines.put(entity, record)
+            partition._ask_again(state.load_timeline(entity, record))
         return partition
 
     def _ask_again(self, timeline: Timeline) -> None:

@@ -12,11 +12,13 @@ from lz4.block import LZ4BlockError, compress, decompress
 
 from correlator.codec import Codes, dump_shapes
 from correlator.event import Order
+from correlator.formats import Format, FormatError
 from correlator.timeline.alert import Alert
 from correlator.timeline.decide import Tally
 from correlator.timeline.entity import NOTHING, Block, Timeline
 
-FORMAT = 4  # of both records; part of the manifest
+FORMAT = 4  # of both records, which change together
+TIMELINE, REST = Format("state", FORMAT), Format("state", FORMAT)
 
 
 class StateError(Exception):
@@ -79,7 +81,7 @@ def uncompressed(raw: bytes) -> bytes:
 
 
 def load_timeline(entity: str, raw: bytes) -> Timeline:
-    """The timeline in a record of this format, see `check`."""
+    """The timeline in a record of this format, see `current`."""
     packed = _timeline(uncompressed(raw))
     timeline = Timeline(entity)
     timeline.packed = packed.live
@@ -97,24 +99,17 @@ def dump_rest(number: int, codes: Codes, any_age: dict[str, int], marks: bytes, 
 
 
 def load_rest(raw: bytes) -> Rest:
-    """Raises `StateError` for bytes of another format."""
-    check(raw)
-    return _rest(raw)
+    """Raises `StateError` for bytes that this version cannot read."""
+    return _rest(_current(raw, REST))
 
 
-class _Head(msgspec.Struct, array_like=True):
-    format: int
+def current(raw: bytes) -> bytes:
+    """The record of an entity in the format that this version writes. Raises `StateError`."""
+    return _current(raw, TIMELINE)
 
 
-_head = msgspec.msgpack.Decoder(_Head).decode
-
-
-def check(raw: bytes) -> None:
-    """Raises `StateError` for bytes of another format."""
+def _current(raw: bytes, form: Format) -> bytes:
     try:
-        found = _head(raw).format
-    except msgspec.DecodeError as error:
-        raise StateError(f"not a state of correlator: {error}") from error
-    if found != FORMAT:
-        what = "a newer correlator wrote it: upgrade" if found > FORMAT else "no migration is known"
-        raise StateError(f"state format {found}, this version reads {FORMAT}: {what}")
+        return form.current(raw)
+    except FormatError as error:
+        raise StateError(str(error)) from error.__cause__
