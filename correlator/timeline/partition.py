@@ -247,10 +247,10 @@ class Partition:
 
         Late events may add to what has no person, but left windows or an episode: for a horizon more.
         """
-        edge_ms, live = timeline.tally.edge_ms, timeline.touch(self.codes)
-        newest_ms = max([timeline.newest_ms, *(w.due_ms for w in live.waiting if w.due_ms >= edge_ms)])
-        if newest_ms == NEVER < edge_ms and _is_worthless(live) and _leaves_something(timeline, live):
-            return edge_ms + self.program.settings.horizon_ms
+        edge_ms, waiting = timeline.tally.edge_ms, timeline.waiting(self.codes)
+        newest_ms = max([timeline.newest_ms, *(w.due_ms for w in waiting if w.due_ms >= edge_ms)])
+        if newest_ms == NEVER < edge_ms and _is_worthless(live := timeline.touch(self.codes)):
+            return edge_ms + self.program.settings.horizon_ms if _leaves_something(timeline, live) else NEVER
         return newest_ms
 
     def _ask_idle(self, timeline: Timeline) -> None:
@@ -372,8 +372,9 @@ class Partition:
         partition._before_ms = partition.now_ms
         for entity, raw in entities:
             record = state.current(raw)
-            if record is not raw:
-                partition.changed.add([entity])  # the next checkpoint is of one format
+            partition.changed.add(
+                [entity] if record is not raw else ()
+            )  # the next checkpoint is of one format
             partition.timelines.put(entity, record)
             partition._ask_again(state.load_timeline(entity, record))
         return partition
