@@ -371,19 +371,15 @@ class Partition:
         partition.refused.told = dict(sorted(known.any_age, key=lambda told: told[1]))
         partition._before_ms = partition.now_ms
         for entity, raw in entities:
-            record = state.current(raw)
-            partition.changed.add(
-                [entity] if record is not raw else ()
-            )  # the next checkpoint is of one format
-            partition.timelines.put(entity, record)
+            record = partition.timelines.put(entity, raw)
+            partition.changed.add([entity] if record is not raw else ())  # to be written in this format
             partition._ask_again(state.load_timeline(entity, record))
         return partition
 
     def _ask_again(self, timeline: Timeline) -> None:
         """Wakes follow from the timelines: ask as `_visit` and `_tidy` have asked."""
-        for match in timeline.matches(self.codes, self.program):
-            if not self._is_complete(match):
-                self._wait(timeline.entity, match)
+        for match in (m for m in timeline.matches(self.codes, self.program) if not self._is_complete(m)):
+            self._wait(timeline.entity, match)
         self._ask_idle(timeline)
 
 
