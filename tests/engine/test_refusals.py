@@ -135,7 +135,7 @@ CASES: dict[Callable[[Embedded], None], str] = {
     a_partition_was_added: "has 5 partitions, but this state was made when it had 4.*with the old number",
     the_committed_offset_is_gone: r"no committed offset.*Set the offset of group correlator.correlate .*\d+",
     the_committed_offset_was_reset: r"the group only at 1: its offset was reset. Set the offset of group",
-    keyed_does_not_reach_back: "no longer reaches back.*Restore the topic.*state import DIR FILE",
+    keyed_does_not_reach_back: r"it begins at offset \d+, the state needs it from 0.*state import DIR FILE",
     keyed_was_created_anew: r"the log ends at offset 1, but was read up to \d+: the topic was created anew",
     keyed_lost_records: r"the log ends at offset 1, but was read up to \d+: the topic was created anew",
     records_of_the_checkpoint_were_deleted: r"it holds 0 entities of \d+.*`correlator topics check`",

@@ -86,7 +86,38 @@ correlator: {{risk: 5}}
 """
 CASE = "correlator:\n  tests:\n    - {{name: a, expect: match, events: [{}]}}\n"
 GOOD = "s: {device.id: x}\ncondition: s"
+ORDERED = """title: Steps
+id: {id}
+name: steps
+level: low
+correlation:
+  type: temporal_ordered
+  rules: [{names}]
+  group-by: [identity.id]
+  timespan: 10m
+"""
+BASE = "title: Base\nname: base_{0}\nlogsource: {{product: x}}\ndetection:\n  s: {{device.id: x{0}}}\n  condition: s\n---\n"
+STEPS = "".join(BASE.format(at) for at in range(21)) + ORDERED.format(
+    id=ID.format(9), names=", ".join(f"base_{at}" for at in range(21))
+)
+ABSENT = counting(
+    "type: temporal_ordered\nrules: [base, other]\ngroup-by: [identity.id]\ntimespan: 10m\ncondition: base and not other",
+    SETTLE.replace("place.site", "place.site"),
+).replace(
+    "title: Counting",
+    "title: Other\nname: other\nlogsource: {product: x}\ndetection:\n  s: {event.kind: access}\n  condition: s\n---\ntitle: Counting",
+)
+SETTLING = counting(EVENTS).replace(
+    "  condition: s\n---",
+    f"  condition: s\nlevel: low\nid: {ID.format(8)}\n{SETTLE}---".replace(
+        "event.kind: access", "event.kind: login"
+    ),
+    1,
+)
 RULES = {
+    STEPS: "are more than 20, nested ones included",
+    ABSENT: "is not for correlations: the verdict is taken where the window closes",
+    SETTLING: "settles: a correlation cannot count what is decided later",
     f"{rule(GOOD)}---\n{FILTER.replace('risk: 5', 'expires: {on: 2027-01-31}')}": "reason is missing: expires: {on:",
     rule(GOOD, CASE.format("3")): "must be an event: {offset: 0s, event.kind: login",
     rule(GOOD, CASE.format("{offset: 0s}")): "event.kind is missing, one of:",
