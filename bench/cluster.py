@@ -106,7 +106,6 @@ class Seen(NamedTuple):
 class Process:
     def __init__(self, directory: Path, instance: str, stage: str = "") -> None:
         self.stage, self.name = stage, instance
-        self.entities = 0  # that it held when somebody looked
         options = ["--config", str(directory), "--instance", instance]
         options += ["--stage", stage] if stage else []
         self._path = directory / f"{instance}.log"

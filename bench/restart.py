@@ -7,8 +7,9 @@ joins, and the first one is killed while both work: the other has to notice, and
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from resource import RUSAGE_CHILDREN, getrusage
 from tempfile import TemporaryDirectory
@@ -24,6 +25,8 @@ from correlator.event import MINUTE_MS
 IDENTITIES = 100_000
 EVENTS = 100_000  # after everybody came in
 UNCHECKED = 20_000  # events that follow a checkpoint, and are replayed
+STEADY_S = 3.0  # for which it has to stay ready: a partition may begin to restore between two looks
+OWNED = 'correlator_partitions_assigned{stage="correlate"'
 SESSION_S = 15.0  # the default session timeout: until then nobody knows that a process is dead
 
 
@@ -52,27 +55,21 @@ def _measure(cluster: Cluster) -> list[list[Cell]]:
     rows: list[list[Cell]] = []
     with cluster.process("a") as first:
         _write(cluster, maker, EVENTS, [first])
-        rows.append(_row("asked to leave, until it has ended", *_leave(first), first))
+        rows.append(["asked to leave, until it has ended", *_leave(first)])
     with cluster.process("a") as again:
-        rows.append(_row("started again", *_come_back(again), again))
+        rows.append(["started again", *_ready(again, KEYED_PARTITIONS)])
         _write(cluster, maker, UNCHECKED, [again])
         again.kill()
     with cluster.process("a") as revived:
-        rows.append(_row("started again after kill -9", *_come_back(revived), revived))
+        rows.append(["started again after kill -9", *_ready(revived, KEYED_PARTITIONS)])
         with cluster.process("b") as other:
-            _until(lambda: other.is_ready() and _partitions(other) > 0)
+            _ready(other, 1)
             _write(cluster, maker, UNCHECKED, [revived, other])
-            cpu_s, began_s = other.cpu_s(), time.monotonic()
+            spent_s = other.cpu_s()
             revived.kill()
-            _until(lambda: _partitions(other) == KEYED_PARTITIONS and other.is_ready())
-            rows.append(
-                _row("taken over by another", time.monotonic() - began_s, other.cpu_s() - cpu_s, other)
-            )
+            wall_s, cpu_s = _ready(other, KEYED_PARTITIONS)
+            rows.append(["taken over by another", wall_s, cpu_s - spent_s])
     return rows
-
-
-def _row(what: str, wall_s: float, cpu_s: float, process: Process) -> list[Cell]:
-    return [what, wall_s, cpu_s, process.entities]
 
 
 def _write(cluster: Cluster, maker: Maker, count: int, processes: Sequence[Process]) -> None:
@@ -80,8 +77,6 @@ def _write(cluster: Cluster, maker: Maker, count: int, processes: Sequence[Proce
     cluster.publish(maker.any_event(now_ms()) for _ in range(count))
     written_ms = now_ms()
     watch(processes, lambda seen: now_of(seen) > written_ms)
-    for process in processes:
-        process.entities = round(process.metric("correlator_state_entries"))
 
 
 def _leave(process: Process) -> tuple[float, float]:
@@ -94,21 +89,17 @@ def _leave(process: Process) -> tuple[float, float]:
     return time.monotonic() - began_s, whole_s - spent_s
 
 
-def _come_back(process: Process) -> tuple[float, float]:
-    began_s = time.monotonic()
-    process.wait_until_ready()
-    wall_s, cpu_s = time.monotonic() - began_s, process.cpu_s()
-    process.entities = round(process.metric("correlator_state_entries"))
-    return wall_s, cpu_s
-
-
-def _partitions(process: Process) -> float:
-    return process.metric('correlator_partitions_assigned{stage="correlate"')
-
-
-def _until(is_so: Callable[[], bool]) -> None:
-    end_s = time.monotonic() + PATIENCE_S
-    while not is_so():
-        if time.monotonic() > end_s:
-            raise SystemExit("it does not come")
+def _ready(process: Process, partitions: int) -> tuple[float, float]:
+    """Seconds from now until it was ready with so many partitions, and stayed so for `STEADY_S`; of processor
+    until then, since it was started.
+    """
+    began_s, ready_s, cpu_s = time.monotonic(), math.nan, 0.0
+    while math.isnan(ready_s) or time.monotonic() - ready_s < STEADY_S:
+        if time.monotonic() > began_s + PATIENCE_S:
+            raise SystemExit(f"{process.name} does not come back")
+        if not process.is_ready() or process.metric(OWNED) < partitions:
+            ready_s = math.nan
+        elif math.isnan(ready_s):
+            ready_s, cpu_s = time.monotonic(), process.cpu_s()
         time.sleep(TICK_S / 4)
+    return ready_s - began_s, cpu_s
