@@ -26,7 +26,7 @@ from correlator.timeline import pack
 from correlator.timeline.alert import Alert, Change
 from correlator.timeline.decide import Completeness, Tally, decide, difference
 from correlator.timeline.fold import fold, prune, step, verdicts
-from correlator.timeline.live import Live, Match
+from correlator.timeline.live import Live, Match, Waiting
 from correlator.timeline.moving import Moved
 from correlator.timeline.occupancy import Passage, passages
 from correlator.timeline.program import Program
@@ -106,6 +106,12 @@ class Timeline:
         if self.live is None:
             self.live = pack.load_live(self.packed, codes, owner_of(self.entity)) if self.packed else NO_LIVE
         return self.live
+
+    def waiting(self, codes: Codes) -> tuple[Waiting, ...]:
+        """Those of the live state, which may stay packed."""
+        if self.live is not None or not self.packed:
+            return self.touch(codes).waiting
+        return pack.load_waiting(self.packed, codes, owner_of(self.entity))
 
     def at_rest(self, codes: Codes) -> bytes:
         """The live state, packed."""
@@ -316,10 +322,9 @@ class Timeline:
 
         Verdicts still to be taken are taken as if no event came any more.
         """
-        live = self.touch(codes)
         taken = [match for block in self.blocks for match in block.matches]
-        if live.waiting:
-            taken += verdicts(self.entity, live, live.waiting, program)
+        if waiting := self.waiting(codes):
+            taken += verdicts(self.entity, self.touch(codes), waiting, program)
         edge_ms, told = self.tally.edge_ms, program.rules
         return [match for match in taken if match.decided_ms >= edge_ms and match.rule in told]
 

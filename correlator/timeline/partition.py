@@ -356,10 +356,10 @@ class Partition:
 
         Late events may add to what has no person, but left windows or an episode: for a horizon more.
         """
-        edge_ms, live = timeline.tally.edge_ms, timeline.touch(self.codes)
-        newest_ms = max([timeline.newest_ms, *(w.due_ms for w in live.waiting if w.due_ms >= edge_ms)])
-        if newest_ms == NEVER < edge_ms and live.is_worthless and _leaves_something(timeline, live):
-            return edge_ms + self.program.settings.horizon_ms
+        edge_ms, waiting = timeline.tally.edge_ms, timeline.waiting(self.codes)
+        newest_ms = max([timeline.newest_ms, *(w.due_ms for w in waiting if w.due_ms >= edge_ms)])
+        if newest_ms == NEVER < edge_ms and (live := timeline.touch(self.codes)).is_worthless:
+            return edge_ms + self.program.settings.horizon_ms if _leaves_something(timeline, live) else NEVER
         return newest_ms
 
     def _ask_idle(self, timeline: Timeline) -> None:
@@ -465,7 +465,7 @@ class Partition:
 
     def freeze(self) -> None:
         """Cut here, between two frames. `changed` gives the cut."""
-        parts = self.marks.dump(), self.ways.dump(), self.scorer.encode()
+        parts = self.marks.dump(), self.scorer.encode(), self.ways.dump()
         told, bound = self.refused.told, self.bound.dump()
         self.changed.freeze(state.dump_rest(self.number, self.codes, told, parts, bound))
 
@@ -490,15 +490,15 @@ class Partition:
         partition.bound = Bound(known.bound)
         partition._before_ms = partition.now_ms
         for entity, raw in entities:
-            partition.timelines.put(entity, raw)
-            partition._ask_again(state.load_timeline(entity, raw, partition.codes))
+            record = partition.timelines.put(entity, raw)
+            partition.changed.add([entity] if record is not raw else ())  # to be written in this format
+            partition._ask_again(state.load_timeline(entity, record, partition.codes))
         return partition
 
     def _ask_again(self, timeline: Timeline) -> None:
         """Wakes follow from the timelines: ask as `_visit` and `_tidy` have asked."""
-        for match in timeline.matches(self.codes, self.program):
-            if not self._is_complete(match):
-                self._wait(timeline.entity, match)
+        for match in (m for m in timeline.matches(self.codes, self.program) if not self._is_complete(m)):
+            self._wait(timeline.entity, match)
         self._ask_idle(timeline)
 
 

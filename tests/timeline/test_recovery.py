@@ -125,7 +125,7 @@ def image(partition: Partition) -> dict[str, bytes | None]:
 
 
 def rest_of(partition: Partition) -> bytes:
-    parts = partition.marks.dump(), partition.ways.dump(), partition.scorer.encode()
+    parts = partition.marks.dump(), partition.scorer.encode(), partition.ways.dump()
     told, bound = partition.refused.told, partition.bound.dump()
     return state.dump_rest(partition.number, partition.codes, told, parts, bound)
 
