@@ -293,13 +293,16 @@ class Timeline:
         return changes
 
     def _as_told(self, alert: Alert) -> Alert:
-        """What completeness rested on when the alert was first told stays what it was."""
+        """What completeness rested on when the alert was first told, and the storm it joined, stay."""
         told = self.open.get(alert.uid)
-        return (
-            alert
-            if told is None or told.assumed == alert.assumed
-            else msgspec.structs.replace(alert, assumed=told.assumed)
-        )
+        if told is None or (told.assumed, told.storm) == (alert.assumed, alert.storm):
+            return alert
+        return msgspec.structs.replace(alert, assumed=told.assumed, storm=told.storm)
+
+    def join(self, storms: Mapping[str, str]) -> None:
+        """Open alerts that are not told: uid -> uid of the storm that is."""
+        joined = {uid: msgspec.structs.replace(self.open[uid], storm=of) for uid, of in storms.items()}
+        self.open = {**self.open, **joined}
 
     def forget(self, edge_ms: int, marks: Completeness, codes: Codes, program: Program) -> None:
         """Move the base to *edge_ms*. Nobody can tell whether and when this was done."""
@@ -329,6 +332,16 @@ class Timeline:
         half = len(self.blocks) // 2
         self.is_saturated = True
         self.forget(self.blocks[half].first_ms, marks, codes, program)
+
+
+def is_worthless(live: Live) -> bool:
+    """Nothing that a later event could see: an address or a stray card must not be kept for ever."""
+    return live == Live() or (live.person is None and live.door is None and not live.badge_places)
+
+
+def leaves_something(timeline: Timeline, live: Live) -> bool:
+    """Windows or an episode that a late event may add to."""
+    return bool(live.windows or timeline.tally.episodes)
 
 
 def _mesh(packed_id: int | str) -> int:

@@ -17,12 +17,13 @@ from correlator.frame import Frame
 from correlator.timeline import state
 from correlator.timeline.alert import Change
 from correlator.timeline.changed import Changed
-from correlator.timeline.entity import Timeline
+from correlator.timeline.entity import Timeline, is_worthless, leaves_something
 from correlator.timeline.habits import as_of
-from correlator.timeline.live import Live, Match
+from correlator.timeline.live import Match
 from correlator.timeline.marks import Marks
 from correlator.timeline.program import Program, Scorer
 from correlator.timeline.refused import Refused
+from correlator.timeline.storms import STORM, Storms
 from correlator.timeline.timelines import Timelines
 from correlator.timeline.wakes import CLOCK, IDLE, Key, Wakes
 
@@ -42,6 +43,7 @@ class Partition:
         self.timelines = Timelines(self.codes)
         self.changed = Changed(self.timelines.record)
         self.refused = Refused()
+        self.storms = Storms(number)
         self.counters: dict[tuple[str, ...], int] = {}
         self.wakes = Wakes()
         self._before_ms = NEVER  # now of the frame before
@@ -81,7 +83,7 @@ class Partition:
         self._before_ms = self.now_ms
         self.refused.forget(self.now_ms - self.program.settings.any_age_ms)
         self.timelines.rest()
-        return changes
+        return changes + self.storms.tell()
 
     def activate(self, program: Program, since_ms: int) -> list[Change]:
         """From here on *program* is in force. What happened since *since_ms* and is here already is folded
@@ -104,7 +106,7 @@ class Partition:
             timeline.refold(since_ms, self.codes, program)
             self._tell(timeline, True, [], (final_ms, edge_ms), (), changes)
         self.timelines.rest()
-        return changes
+        return changes + self.storms.tell()
 
     def _has_told(self, timeline: Timeline) -> bool:
         """Is there anything that rules made of it, or may?"""
@@ -193,7 +195,8 @@ class Partition:
         matches: list[Match] = []
         if moved:
             matches = timeline.matches(self.codes, self.program)
-            changes += timeline.publish(matches, self.marks, self.program, final_ms, late)
+            published = timeline.publish(matches, self.marks, self.program, final_ms, late)
+            changes += self.storms.divert(published, self.program, self.now_ms, self.events, timeline.join)
             self._follow(timeline.entity, matches)
         if learnt:
             self._learn(learnt, matches)
@@ -249,7 +252,7 @@ class Partition:
         """
         edge_ms, live = timeline.tally.edge_ms, timeline.touch(self.codes)
         newest_ms = max([timeline.newest_ms, *(w.due_ms for w in live.waiting if w.due_ms >= edge_ms)])
-        if newest_ms == NEVER < edge_ms and _is_worthless(live) and _leaves_something(timeline, live):
+        if newest_ms == NEVER < edge_ms and is_worthless(live) and leaves_something(timeline, live):
             return edge_ms + self.program.settings.horizon_ms
         return newest_ms
 
@@ -293,9 +296,9 @@ class Partition:
     def _is_spent(self, timeline: Timeline, rested_ms: int) -> bool:
         """Can nothing that is still to come tell whether the timeline, empty for *rested_ms*, was kept?"""
         live = timeline.touch(self.codes)
-        if not _is_worthless(live) or any(w.due_ms >= timeline.tally.edge_ms for w in live.waiting):
+        if not is_worthless(live) or any(w.due_ms >= timeline.tally.edge_ms for w in live.waiting):
             return False
-        return rested_ms > self.program.settings.horizon_ms or not _leaves_something(timeline, live)
+        return rested_ms > self.program.settings.horizon_ms or not leaves_something(timeline, live)
 
     # ------------------------------------------------------------ scores, any age
 
@@ -318,12 +321,15 @@ class Partition:
 
     def _refuse(self, entity: str, event: Event, reason: str) -> list[Change]:
         self._add("correlator_events_refused_total", reason)
-        return self.refused.refuse(entity, event, self.person(entity), self.program, self.now_ms)
+        found = self.refused.refuse(entity, event, self.person(entity), self.program, self.now_ms)
+        return self.storms.divert(found, self.program, self.now_ms, self.events)
 
     # ----------------------------------------------------------------- asking
 
     def events(self, entity: str, ids: Sequence[str]) -> list[Event]:
         """Those of *ids* that the entity still holds, in order of time: the evidence of an alert."""
+        if entity.startswith(f"{STORM}:"):
+            return self.storms.evidence(ids, self.events)
         timeline = self.timelines.get(entity)
         wanted = set(ids)
         held = {i: found for i in wanted if (found := self.refused.event(entity, i)) is not None}
@@ -351,7 +357,8 @@ class Partition:
     def freeze(self) -> None:
         """Cut here, between two frames. `changed` gives the cut."""
         marks, scorer = self.marks.dump(), self.scorer.encode()
-        self.changed.freeze(state.dump_rest(self.number, self.codes, self.refused.told, marks, scorer))
+        storms, told = self.storms.dump(self.now_ms, self.program.settings.horizon_ms), self.refused.told
+        self.changed.freeze(state.dump_rest(self.number, self.codes, told, marks, scorer, storms))
 
     @classmethod
     def restore(
@@ -368,6 +375,7 @@ class Partition:
         partition.timelines = Timelines(partition.codes)
         partition.changed = Changed(partition.timelines.record)
         partition.marks = Marks.load(program.settings, known.marks)
+        partition.storms.load(known.storms)
         partition.refused.told = dict(sorted(known.any_age, key=lambda told: told[1]))
         partition._before_ms = partition.now_ms
         for entity, raw in entities:
@@ -385,13 +393,3 @@ class Partition:
 
 def _order(event: Event) -> Order:
     return event.order
-
-
-def _is_worthless(live: Live) -> bool:
-    """Nothing that a later event could see: an address or a stray card must not be kept for ever."""
-    return live == Live() or (live.person is None and live.door is None and not live.badge_places)
-
-
-def _leaves_something(timeline: Timeline, live: Live) -> bool:
-    """Windows or an episode that a late event may add to."""
-    return bool(live.windows or timeline.tally.episodes)

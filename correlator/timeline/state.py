@@ -15,8 +15,9 @@ from correlator.event import Order
 from correlator.timeline.alert import Alert
 from correlator.timeline.decide import Tally
 from correlator.timeline.entity import NOTHING, Block, Timeline
+from correlator.timeline.storms import Line
 
-FORMAT = 4  # of both records; part of the manifest
+FORMAT = 5  # of both records; part of the manifest
 
 
 class StateError(Exception):
@@ -49,6 +50,7 @@ class Rest(msgspec.Struct, array_like=True):
     any_age: list[tuple[str, int]]
     marks: bytes
     scorer: bytes
+    storms: list[Line]
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -92,8 +94,11 @@ def load_timeline(entity: str, raw: bytes) -> Timeline:
     return timeline
 
 
-def dump_rest(number: int, codes: Codes, any_age: dict[str, int], marks: bytes, scorer: bytes) -> bytes:
-    return _encode(Rest(FORMAT, number, dump_shapes(codes.shapes), sorted(any_age.items()), marks, scorer))
+def dump_rest(  # noqa: PLR0917
+    number: int, codes: Codes, any_age: dict[str, int], marks: bytes, scorer: bytes, storms: list[Line]
+) -> bytes:
+    told = sorted(any_age.items())
+    return _encode(Rest(FORMAT, number, dump_shapes(codes.shapes), told, marks, scorer, storms))
 
 
 def load_rest(raw: bytes) -> Rest:

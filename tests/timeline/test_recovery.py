@@ -126,7 +126,8 @@ def image(partition: Partition) -> dict[str, bytes | None]:
 
 def rest_of(partition: Partition) -> bytes:
     marks, scorer = partition.marks.dump(), partition.scorer.encode()
-    return state.dump_rest(partition.number, partition.codes, partition.refused.told, marks, scorer)
+    storms = partition.storms.dump(partition.now_ms, partition.program.settings.horizon_ms)
+    return state.dump_rest(partition.number, partition.codes, partition.refused.told, marks, scorer, storms)
 
 
 def some_row(random: Random, now_ms: int, horizon_ms: int, number: int) -> tuple[str, Event]:
