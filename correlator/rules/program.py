@@ -357,6 +357,7 @@ def _facts(rule: Rule, settings: Settings) -> RuleFacts:
         rule.is_shadow,
         rule.budget,
         rule.risk,
+        rule.entities_max,
         tuple(inert_at(rule.requires, settings).items()) if rule.requires is not None else (),
     )
 

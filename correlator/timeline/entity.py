@@ -359,13 +359,16 @@ class Timeline:
         return changes
 
     def _as_told(self, alert: Alert) -> Alert:
-        """What completeness rested on when the alert was first told stays what it was."""
+        """What completeness rested on when the alert was first told, and the storm it joined, stay."""
         told = self.open.get(alert.uid)
-        return (
-            alert
-            if told is None or told.assumed == alert.assumed
-            else msgspec.structs.replace(alert, assumed=told.assumed)
-        )
+        if told is None or (told.assumed, told.storm) == (alert.assumed, alert.storm):
+            return alert
+        return msgspec.structs.replace(alert, assumed=told.assumed, storm=told.storm)
+
+    def join(self, storms: Mapping[str, str]) -> None:
+        """Open alerts that are not told: uid -> uid of the storm that is."""
+        joined = {uid: msgspec.structs.replace(self.open[uid], storm=of) for uid, of in storms.items()}
+        self.open = {**self.open, **joined}
 
     def is_to_teach(self, edge_ms: int) -> bool:
         """Are there final events not counted yet (`ways`) that are about to go, or of a day that is over?"""
@@ -440,6 +443,11 @@ def _fold(
         matches += found
         ways += _passages(before, live, event, program)
     return live, matches, tuple(ways)
+
+
+def leaves_something(timeline: Timeline, live: Live) -> bool:
+    """Windows or an episode that a late event may add to."""
+    return bool(live.windows or timeline.tally.episodes)
 
 
 def _mesh(packed_id: int | str) -> int:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import msgspec
 from lz4.block import LZ4BlockError, compress, decompress
 
-from correlator.codec import Codes, dump_shapes, owner_of
+from correlator.codec import Codes, owner_of
 from correlator.event import Order
 from correlator.formats import Format, FormatError, as_it_was
 from correlator.frame import Binding
@@ -18,6 +18,7 @@ from correlator.timeline.alert import Alert
 from correlator.timeline.decide import Tally
 from correlator.timeline.entity import NOTHING, Block, Timeline
 from correlator.timeline.moving import dump_moved, load_moved
+from correlator.timeline.storms import Line
 from correlator.timeline.ways import NO_TRAIL, Trail
 
 FORMAT = 5  # of both records, which change together
@@ -58,6 +59,7 @@ class Rest(msgspec.Struct, array_like=True):
     scorer: bytes
     ways: bytes = b""
     bound: list[tuple[int, Binding]] = []  # `moving.Bound`
+    storms: list[Line] = []
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -104,16 +106,8 @@ def load_timeline(entity: str, raw: bytes, codes: Codes) -> Timeline:
     return timeline
 
 
-def dump_rest(
-    number: int,
-    codes: Codes,
-    any_age: dict[str, int],
-    parts: tuple[bytes, bytes, bytes],
-    bound: list[tuple[int, Binding]],
-) -> bytes:
-    """*parts*: marks, scorer and ways."""
-    shapes = dump_shapes(codes.shapes)
-    return _encode(Rest(FORMAT, number, shapes, sorted(any_age.items()), *parts, bound))
+def dump_rest(rest: Rest) -> bytes:
+    return _encode(rest)
 
 
 def load_rest(raw: bytes) -> Rest:
