@@ -66,6 +66,7 @@ class Timeline:
         "last",
         "live",
         "open",
+        "owner",
         "packed",
         "sieve",
         "tally",
@@ -74,6 +75,7 @@ class Timeline:
 
     def __init__(self, entity: str) -> None:
         self.entity = entity
+        self.owner = owner_of(entity)
         self.live: Live | None = None
         self.packed = b""
         self.blocks: list[Block] = []
@@ -93,14 +95,14 @@ class Timeline:
     def touch(self, codes: Codes) -> Live:
         """The live state, decoded; stays so until `rest`."""
         if self.live is None:
-            self.live = pack.load_live(self.packed, codes, owner_of(self.entity)) if self.packed else NO_LIVE
+            self.live = pack.load_live(self.packed, codes, self.owner) if self.packed else NO_LIVE
         return self.live
 
     def at_rest(self, codes: Codes) -> bytes:
         """The live state, packed."""
         if self.live is None:
             return self.packed
-        return pack.dump_live(self.live, codes, owner_of(self.entity))
+        return pack.dump_live(self.live, codes, self.owner)
 
     def rest(self, codes: Codes) -> None:
         self.packed, self.live = self.at_rest(codes), None
@@ -116,7 +118,7 @@ class Timeline:
         return newest_ms
 
     def events(self, codes: Codes) -> list[Event]:
-        owner = owner_of(self.entity)
+        owner = self.owner
         return [
             event
             for block in self.blocks
@@ -169,9 +171,10 @@ class Timeline:
         self, event: Event, codes: Codes, program: Program, packed_id: int | str | None = None
     ) -> bool:
         """Fold *event*, later than all there is. Returns whether alerts may differ now."""
-        entity, before = self.entity, self.live or self.touch(codes)
-        after, matches = step(entity, before, event, program)
-        self.live, owner = after, owner_of(entity)
+        before, owner = self.live or self.touch(codes), self.owner
+        packed_id = pack_id(event.id) if packed_id is None else packed_id
+        after, matches = step(self.entity, before, event, program)
+        self.live = after
         packed = pack.dump_event(event, codes, owner, packed_id)
         blocks = self.blocks
         if blocks and (block := blocks[-1]).count < program.settings.block_size:
@@ -190,7 +193,7 @@ class Timeline:
 
     def _merge(self, late: list[Event], codes: Codes, program: Program) -> None:
         """Fold late events into the blocks they belong to, and what follows until it makes no difference."""
-        owner = owner_of(self.entity)
+        owner = self.owner
         self.count += len(late)
         for event in late:
             self._know(event.id)
@@ -226,7 +229,7 @@ class Timeline:
         self, live: Live, events: Sequence[Event], codes: Codes, program: Program
     ) -> tuple[list[Block], Live]:
         """*events* folded over *live*: one block, or several when one would be too long."""
-        most, owner = program.settings.block_size, owner_of(self.entity)
+        most, owner = program.settings.block_size, self.owner
         size = len(events) if len(events) <= 2 * most else most
         blocks: list[Block] = []
         for start in range(0, len(events), size):
@@ -242,7 +245,7 @@ class Timeline:
         """Fold everything from *since_ms* on anew, for it is evaluated by other rules now. Was there any?"""
         if self.last[0] < since_ms:
             return False
-        at, owner = self._find((since_ms, "")), owner_of(self.entity)
+        at, owner = self._find((since_ms, "")), self.owner
         after = self.blocks[at:]
         events = [e for block in after for e in pack.load_events(block.packed, block.count, codes, owner)]
         entry = pack.load_live(after[0].entry, codes, owner)

@@ -127,7 +127,7 @@ def _telling(starts: Starts, event: Event, settings: Settings) -> tuple[Event | 
     An event from the address or network of an earlier one is where that was, and was judged with it.
     """
     found, most_ms = None, 0
-    if clocks.is_quarantined(event.shape, settings):
+    if not starts or (event.shape.skew_s and clocks.is_quarantined(event.shape, settings)):
         return None, 0
     for start in reversed(starts):
         here, there = start.shape.place, event.shape.place
@@ -150,7 +150,10 @@ def _telling(starts: Starts, event: Event, settings: Settings) -> tuple[Event | 
 
 def margin_ms(start: Event, event: Event, settings: Settings) -> int:
     """All that is granted for clocks that differ, before a journey is called impossible."""
-    return settings.travel_margin_ms + clocks.margin_ms(start.shape) + clocks.margin_ms(event.shape)
+    one, other = start.shape, event.shape
+    if not one.skew_s and not other.skew_s:
+        return settings.travel_margin_ms
+    return settings.travel_margin_ms + clocks.margin_ms(one) + clocks.margin_ms(other)
 
 
 def with_place(starts: Starts, event: Event, settings: Settings) -> Starts:
@@ -158,7 +161,7 @@ def with_place(starts: Starts, event: Event, settings: Settings) -> Starts:
 
     By an event of a source in quarantine nothing is held against anybody: it is not taken.
     """
-    if clocks.is_quarantined(event.shape, settings):
+    if event.shape.skew_s and clocks.is_quarantined(event.shape, settings):
         return starts
     if not starts:
         return (event,)
@@ -175,9 +178,9 @@ def _is_needless(start: Event, newer: Event, settings: Settings) -> bool:
     here, there = start.shape.place, newer.shape.place
     if here is None or there is None:
         return False
-    # a clock that may be off by more than the other's is granted more, later as well
     elapsed_ms = newer.time_ms - start.time_ms
-    elapsed_ms -= max(0, clocks.margin_ms(newer.shape) - clocks.margin_ms(start.shape))
+    if newer.shape.skew_s:  # a clock that may be off by more than the other's is granted more, later as well
+        elapsed_ms -= max(0, clocks.margin_ms(newer.shape) - clocks.margin_ms(start.shape))
     if here is there or here == there:
         return elapsed_ms >= 0
     if _has_own_ways(here, there, settings):
