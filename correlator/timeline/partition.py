@@ -416,8 +416,10 @@ class Partition:
 
     def _score(self, timeline: Timeline, event: Event, learnt: list[Learnt]) -> Event:
         """*event* with its score, taken once, on arrival."""
+        if entity_kind(timeline.entity) != "identity":
+            return event
         live = timeline.touch(self.codes)
-        if not self.scorer.wants(event, live) or entity_kind(timeline.entity) != "identity":
+        if not self.scorer.wants(event, live):
             return event
         identity_type = live.person.identity_type if live.person is not None else ""
         score, features = self.scorer.score(event, identity_type, as_of(live.habits, live.today, event))
