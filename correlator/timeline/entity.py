@@ -57,6 +57,7 @@ class Timeline:
 
     __slots__ = (
         "blocks",
+        "closed",
         "count",
         "entity",
         "is_open",
@@ -76,6 +77,9 @@ class Timeline:
         self.entity = entity
         self.live: Live | None = None
         self.packed = b""
+        self.closed: tuple[Live, Program, list[Match]] | None = (
+            None  # verdicts on *live*, which never changes
+        )
         self.blocks: list[Block] = []
         self.count = 0  # events in the blocks
         self.last: Order = NO_EVENT
@@ -103,7 +107,7 @@ class Timeline:
         return pack.dump_live(self.live, codes, owner_of(self.entity))
 
     def rest(self, codes: Codes) -> None:
-        self.packed, self.live = self.at_rest(codes), None
+        self.packed, self.live, self.closed = self.at_rest(codes), None, None
 
     # ----------------------------------------------------------------- events
 
@@ -262,9 +266,15 @@ class Timeline:
         live = self.touch(codes)
         taken = [match for block in self.blocks for match in block.matches]
         if live.waiting:
-            taken += verdicts(self.entity, live, live.waiting, program)
+            taken += self._verdicts(live, program)
         edge_ms, told = self.tally.edge_ms, program.rules
         return [match for match in taken if match.decided_ms >= edge_ms and match.rule in told]
+
+    def _verdicts(self, live: Live, program: Program) -> list[Match]:
+        """Taken once for a state: a wake, what is told and a base that moves ask for the same."""
+        if self.closed is None or self.closed[0] is not live or self.closed[1] is not program:
+            self.closed = (live, program, verdicts(self.entity, live, live.waiting, program))
+        return self.closed[2]
 
     def publish(
         self,
