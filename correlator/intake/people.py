@@ -2,7 +2,8 @@
 
 Records are those of the compacted topic `correlator.identities` (`schemas/identity.avsc`, as JSON): the key
 is the identity id, a newer record of an identity replaces the older one, an empty value removes it. Every
-accepted record becomes one `person` event for the identity's timeline (decision 9).
+accepted record becomes one `person` event for the identity's timeline (decision 9). Who held a badge or an
+account may change by it for what happened already: the timelines concerned are told by bindings.
 
 Dates hold in the zone of the home site, from their start; a termination holds from the end of its day. Names
 of accounts compare without regard to case and are kept in lower case.
@@ -15,6 +16,7 @@ from __future__ import annotations
 from bisect import bisect_right, insort
 from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from itertools import pairwise
 from typing import Literal
 from zoneinfo import ZoneInfo
@@ -34,6 +36,7 @@ from correlator.event import (
     event_id,
     make_event,
 )
+from correlator.frame import Binding
 from correlator.intake.places import Site, Sites
 from correlator.record import Reject
 
@@ -84,7 +87,12 @@ class _Identity(msgspec.Struct):
 
 
 _decode = msgspec.json.Decoder(_Identity).decode
+_Changed = tuple[Person, Person | None]  # as it is, as it was
 _Holding = tuple[int, int, str]  # from, to, identity: of one credential, by time, never overlapping
+_Key = tuple[Namespace, str]  # of a credential
+_Rebound = tuple[
+    dict[_Key, tuple[_Holding, ...]], int, bool
+]  # who held what, version, is it somebody's first
 
 
 def namespace(credential_class: str) -> Namespace:
@@ -105,6 +113,8 @@ class People:
         self._persons: dict[str, Person] = {}
         self._waiting: dict[str, Person] = {}  # refused for a credential that somebody else holds
         self._holders: dict[Namespace, dict[str, list[_Holding]]] = {"badge": {}, "account": {}}
+        self._rebound: list[_Rebound] = []  # of the record that was learnt last
+        self._bindings: list[Binding] = []  # that nobody has taken yet
 
     def __len__(self) -> int:
         return len(self._persons)
@@ -148,6 +158,16 @@ class People:
         kept, and accepted as soon as nobody does: whoever publishes need not care who comes first. A record
         that is older than what is known changes nothing and returns nothing.
         """
+        changed = self.learn(offset, key, value)
+        if isinstance(changed, Reject):
+            return changed
+        for was, version, is_first in self._rebound:
+            self._bind(was, version, arrival_ms - horizon_ms, is_first=is_first)
+        return [_told(person, before, arrival_ms, horizon_ms) for person, before in changed]
+
+    def learn(self, offset: int, key: str, value: bytes | None) -> list[_Changed] | Reject:
+        """`apply` without its events: who changed, from what."""
+        self._rebound.clear()
         before = self._persons.get(key)
         if before is not None and offset <= before.version:
             return []
@@ -160,33 +180,44 @@ class People:
             if clash is not None:
                 self._waiting[key] = person
                 return clash
-            told = [self._accept(person, arrival_ms, horizon_ms)]
+            changed = [self._accept(person, offset)]
         else:
-            told = self._remove(offset, key, arrival_ms, horizon_ms)
+            changed = self._remove(offset, key)
         for person in sorted(self._waiting.values(), key=_version):
             if self._clash(person) is None:
                 del self._waiting[person.identity_id]
-                told.append(self._accept(person, arrival_ms, horizon_ms))
-        return told
+                changed.append(self._accept(person, offset))
+        return changed
 
-    def _accept(self, person: Person, arrival_ms: int, horizon_ms: int) -> tuple[str, Event]:
+    def take_bindings(self) -> list[Binding]:
+        """Credentials whose holders `apply` has changed since this was last asked, for each timeline that may
+        hold an event of theirs: of those who held them, of those who do, and the unresolved one.
+        """
+        taken, self._bindings = self._bindings, []
+        return taken
+
+    def _accept(self, person: Person, offset: int) -> _Changed:
         before = self._persons.get(person.identity_id)
+        was = self._holdings(before, person)
         self._let_go(before)
         self._persons[person.identity_id] = person
         for credential in person.credentials:
             space = namespace(credential.credential_class)
             holdings = self._holders[space].setdefault(credential.id, [])
             insort(holdings, (credential.from_ms, credential.to_ms, person.identity_id))
-        return _told(person, before, arrival_ms, horizon_ms)
+        self._rebound.append((was, offset, before is None))
+        return person, before
 
-    def _remove(self, offset: int, key: str, arrival_ms: int, horizon_ms: int) -> list[tuple[str, Event]]:
+    def _remove(self, offset: int, key: str) -> list[_Changed]:
         """A removed identity resolves no more, not even late events; its timeline learns of it."""
         before = self._persons.pop(key, None)
         if before is None:
             return []
+        was = self._holdings(before)
         self._let_go(before)
+        self._rebound.append((was, offset, False))
         gone = msgspec.structs.replace(before, version=offset, department="", credentials=())
-        return [_told(gone, before, arrival_ms, horizon_ms)]
+        return [(gone, before)]
 
     def _let_go(self, before: Person | None) -> None:
         if before is None:
@@ -198,6 +229,31 @@ class People:
                 held[credential.id] = rest
             else:
                 held.pop(credential.id, None)
+
+    def _holdings(self, *persons: Person | None) -> dict[_Key, tuple[_Holding, ...]]:
+        """Who holds what any of *persons* has."""
+        keys = [
+            (namespace(held.credential_class), held.id)
+            for person in persons
+            if person is not None
+            for held in person.credentials
+        ]
+        return {(space, held): tuple(self._holders[space].get(held, ())) for space, held in keys}
+
+    def _bind(
+        self, was: dict[_Key, tuple[_Holding, ...]], version: int, since_ms: int, *, is_first: bool = False
+    ) -> None:
+        """Note credentials of which something else is known now, of the time since *since_ms*. *is_first*: of
+        somebody whose timeline was told nothing before.
+        """
+        for (space, held), old in sorted(was.items()):
+            new = tuple(self._holders[space].get(held, ()))
+            if _since(old, since_ms) == _since(new, since_ms):
+                continue
+            holders = {identity for _, _, identity in (*old, *new)} if old or not is_first else set()
+            entities = [entity_key("identity", identity) for identity in sorted(holders)]
+            for entity in (*entities, f"unresolved:{space}:{held}"):
+                self._bindings.append(Binding(entity, f"{space}:{held}", version, new))
 
     def _clash(self, person: Person) -> Reject | None:
         """Why *person* cannot hold what the record says, if somebody else does."""
@@ -239,6 +295,10 @@ class _Unfit(Exception):
 
 def _from(holding: _Holding) -> int:
     return holding[0]
+
+
+def _since(holdings: Iterable[_Holding], since_ms: int) -> list[_Holding]:
+    return [(max(from_ms, since_ms), to_ms, who) for from_ms, to_ms, who in holdings if to_ms > since_ms]
 
 
 def _version(person: Person) -> int:
@@ -307,16 +367,24 @@ def _interval(since: str | None, until: str | None, zone: ZoneInfo | None, what:
 def _instant(text: str, zone: ZoneInfo | None, what: str) -> int:
     """A date or an instant with offset, in ms since the epoch. The date of *what* `terminated` is its end."""
     try:
+        return _instant_ms(text, zone, is_end=what == "terminated")
+    except _Unfit as error:
+        raise _Unfit(f"{what}: {error}") from None
+
+
+@lru_cache(4_096)  # everybody was hired on one of few days
+def _instant_ms(text: str, zone: ZoneInfo | None, *, is_end: bool) -> int:
+    try:
         if len(text) == 10:
-            day = date.fromisoformat(text) + timedelta(days=what == "terminated")
+            day = date.fromisoformat(text) + timedelta(days=is_end)
             moment = datetime(day.year, day.month, day.day, tzinfo=zone or UTC)
         else:
             moment = datetime.fromisoformat(text)
         if moment.tzinfo is None:
-            raise _Unfit(f"{what}: {text!r} has no offset: write 2026-01-09T08:30:00Z")
+            raise _Unfit(f"{text!r} has no offset: write 2026-01-09T08:30:00Z")
         return round(moment.timestamp() * SECOND_MS)
     except (ValueError, OverflowError):
-        message = f"{what}: {text!r} is no date such as 2026-01-09 or instant such as 2026-01-09T08:30:00Z"
+        message = f"{text!r} is no date such as 2026-01-09 or instant such as 2026-01-09T08:30:00Z"
         raise _Unfit(message) from None
 
 

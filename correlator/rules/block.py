@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import date
+from typing import get_args
 
 import msgspec
 
@@ -88,7 +89,7 @@ def read_block(found: object, lines: Lines) -> tuple[Block, list[Problem]]:
 
 def _entity(reader: Reader, block: Block, found: object, path: Path) -> None:
     entity = reader.choice(found, path, ENTITIES)
-    block.entity = "door" if entity == "door" else "identity" if entity == "identity" else None
+    block.entity = next((kind for kind in get_args(EntityKind) if kind == entity), None)
 
 
 def _mode(reader: Reader, block: Block, found: object, path: Path) -> None:

@@ -12,7 +12,7 @@ from typing import get_args
 
 import msgspec
 
-from correlator.event import EntityKind
+from correlator.event import ALWAYS, EntityKind
 from correlator.problem import Lines, Path, Problem
 from correlator.rules.logic import names_in
 from correlator.rules.reading import Reader, nearest
@@ -22,7 +22,13 @@ KEYS = ("type", "rules", "group-by", "timespan", "condition", "aliases", "genera
 TEMPORAL = ("temporal", "temporal_ordered")
 VALUED = ("value_count", "value_sum", "value_avg")
 OPEN = ("value_percentile", "value_median")  # not settled in the standard
-ENTITY_FIELDS: dict[str, EntityKind] = {"identity.id": "identity", "place.door": "door"}
+ENTITY_FIELDS: dict[str, EntityKind] = {
+    "identity.id": "identity",
+    "place.door": "door",
+    "place.zone": "zone",
+    "source.ip": "source",
+    "device.id": "host",
+}
 
 ORDER = {"lt": lt, "lte": le, "gt": gt, "gte": ge, "eq": eq, "neq": ne}
 _OPERATORS: tuple[Operator, ...] = get_args(Operator)
@@ -81,8 +87,9 @@ def _needs_all(thresholds: tuple[tuple[Operator, int | float], ...], count: int)
 def entity_of(section: Section, said: EntityKind | None) -> tuple[EntityKind | None, str]:
     """The one entity kind that the rule is evaluated on, or what is wrong."""
     routable = [ENTITY_FIELDS[name] for name in section.group_by if name in ENTITY_FIELDS]
+    routable.sort(key=lambda kind: kind not in ALWAYS)  # what a person does is counted with the person
     if not routable:
-        return None, "must name identity.id or place.door: events are counted per identity or per door"
+        return None, f"must name one of {', '.join(ENTITY_FIELDS)}: events are counted per identity, door, …"
     if said is None:
         return routable[0], ""
     if said not in routable:

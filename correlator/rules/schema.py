@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import NamedTuple, get_args
 
-from correlator.event import KINDS
+from correlator.event import KINDS, EntityKind
 from correlator.rules.rule import Severity
 
-ENTITIES = ("identity", "door")
+ENTITIES = get_args(EntityKind)
 FEEDS = KINDS[:3]
 LEVELS: tuple[Severity, ...] = get_args(Severity)
 STATUSES = ("stable", "test", "experimental", "deprecated", "unsupported")

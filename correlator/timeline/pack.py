@@ -11,7 +11,7 @@ from correlator import codec
 from correlator.codec import Codes, PackedEvent
 from correlator.event import Event, Order, Person
 from correlator.timeline.habits import NO_HABITS, Day, Habits
-from correlator.timeline.live import DoorState, Live, Passed, Scalar, Stay, Waiting, Window
+from correlator.timeline.live import DoorState, Live, Passed, Scalar, Stay, Waiting, Window, ZoneState
 
 
 class _Waiting(msgspec.Struct, array_like=True, gc=False):
@@ -50,6 +50,22 @@ class _Live(msgspec.Struct, array_like=True, gc=False):
     habits: Habits = NO_HABITS
     today: _Day | None = None
     passed: tuple[Passed, ...] = ()
+    zone: ZoneState | None = None
+
+
+class _Ahead(msgspec.Struct, array_like=True, gc=False):
+    """A `_Live` of which only one part is of interest."""
+
+    last_badge: msgspec.Raw
+    last_login: msgspec.Raw
+    badge_places: msgspec.Raw
+    card_places: msgspec.Raw
+    login_places: msgspec.Raw
+    stays: msgspec.Raw
+    person: msgspec.Raw
+    door: msgspec.Raw
+    windows: msgspec.Raw
+    waiting: tuple[_Waiting, ...]
 
 
 class _Head(msgspec.Struct, array_like=True, gc=False):
@@ -61,6 +77,7 @@ class _Head(msgspec.Struct, array_like=True, gc=False):
 
 _encode = msgspec.msgpack.Encoder().encode
 _live = msgspec.msgpack.Decoder(_Live).decode
+_ahead = msgspec.msgpack.Decoder(_Ahead).decode
 _events = msgspec.msgpack.Decoder(list[PackedEvent]).decode
 _heads = msgspec.msgpack.Decoder(list[_Head]).decode
 
@@ -116,6 +133,7 @@ def dump_live(live: Live, codes: Codes, owner: str) -> bytes:
             live.habits,
             None if live.today is None else _pack_day(live.today),
             live.passed,
+            live.zone,
         )
     )
 
@@ -145,11 +163,22 @@ def load_live(raw: bytes, codes: Codes, owner: str) -> Live:
         packed.person,
         packed.door,
         packed.windows,
-        tuple([Waiting(w.due_ms, w.rule, unpack(w.event), w.seen) for w in packed.waiting]),
+        _unpack_waiting(packed.waiting, codes, owner),
         packed.habits,
         None if packed.today is None else _unpack_day(packed.today),
         packed.passed,
+        packed.zone,
     )
+
+
+def load_waiting(raw: bytes, codes: Codes, owner: str) -> tuple[Waiting, ...]:
+    """`load_live(...).waiting`, without the rest."""
+    return _unpack_waiting(_ahead(raw).waiting, codes, owner)
+
+
+def _unpack_waiting(waiting: tuple[_Waiting, ...], codes: Codes, owner: str) -> tuple[Waiting, ...]:
+    shapes = codes.shapes
+    return tuple([Waiting(w.due_ms, w.rule, codec.unpack(w.event, shapes, owner), w.seen) for w in waiting])
 
 
 def _pack_day(day: Day) -> _Day:

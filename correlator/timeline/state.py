@@ -10,14 +10,19 @@ from __future__ import annotations
 import msgspec
 from lz4.block import LZ4BlockError, compress, decompress
 
-from correlator.codec import Codes, dump_shapes
+from correlator.codec import Codes, owner_of
 from correlator.event import Order
+from correlator.formats import Format, FormatError, as_it_was
+from correlator.frame import Binding
 from correlator.timeline.alert import Alert
 from correlator.timeline.decide import Tally
 from correlator.timeline.entity import NOTHING, Block, Timeline
+from correlator.timeline.moving import dump_moved, load_moved
 from correlator.timeline.storms import Line
+from correlator.timeline.ways import NO_TRAIL, Trail
 
-FORMAT = 5  # of both records; part of the manifest
+FORMAT = 5  # of both records, which change together
+TIMELINE, REST = (Format("state", FORMAT, {4: as_it_was}) for _ in range(2))
 
 
 class StateError(Exception):
@@ -32,6 +37,8 @@ class _Timeline(msgspec.Struct, array_like=True):
     open: list[Alert]
     threads: list[tuple[str, str]]
     is_saturated: bool
+    trail: Trail = NO_TRAIL
+    moved: bytes = b""  # `moving.load_moved`
 
 
 class _Record(msgspec.Struct, array_like=True):
@@ -50,7 +57,9 @@ class Rest(msgspec.Struct, array_like=True):
     any_age: list[tuple[str, int]]
     marks: bytes
     scorer: bytes
-    storms: list[Line]
+    ways: bytes = b""
+    bound: list[tuple[int, Binding]] = []  # `moving.Bound`
+    storms: list[Line] = []
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -68,6 +77,8 @@ def dump_timeline(timeline: Timeline, codes: Codes) -> bytes:
         [timeline.open[uid] for uid in sorted(timeline.open)],
         sorted(timeline.threads.items()),
         timeline.is_saturated,
+        timeline.trail,
+        dump_moved(timeline.moved, codes, owner_of(timeline.entity)),
     )
     return _encode(_Record(FORMAT, compress(_encode(body))))
 
@@ -80,8 +91,8 @@ def uncompressed(raw: bytes) -> bytes:
         raise StateError(f"a record cannot be decompressed: {error}") from error
 
 
-def load_timeline(entity: str, raw: bytes) -> Timeline:
-    """The timeline in a record of this format, see `check`."""
+def load_timeline(entity: str, raw: bytes, codes: Codes) -> Timeline:
+    """The timeline in a record of this format, see `current`; of a partition with *codes*."""
     packed = _timeline(uncompressed(raw))
     timeline = Timeline(entity)
     timeline.packed = packed.live
@@ -90,36 +101,27 @@ def load_timeline(entity: str, raw: bytes) -> Timeline:
     timeline.tally = packed.tally
     timeline.open = {alert.uid: alert for alert in packed.open} or NOTHING
     timeline.threads = dict(packed.threads) or NOTHING
-    timeline.is_saturated = packed.is_saturated
+    timeline.is_saturated, timeline.trail = packed.is_saturated, packed.trail
+    timeline.moved = load_moved(packed.moved, codes, owner_of(entity))
     return timeline
 
 
-def dump_rest(  # noqa: PLR0917
-    number: int, codes: Codes, any_age: dict[str, int], marks: bytes, scorer: bytes, storms: list[Line]
-) -> bytes:
-    told = sorted(any_age.items())
-    return _encode(Rest(FORMAT, number, dump_shapes(codes.shapes), told, marks, scorer, storms))
+def dump_rest(rest: Rest) -> bytes:
+    return _encode(rest)
 
 
 def load_rest(raw: bytes) -> Rest:
-    """Raises `StateError` for bytes of another format."""
-    check(raw)
-    return _rest(raw)
+    """Raises `StateError` for bytes that this version cannot read."""
+    return _rest(_current(raw, REST))
 
 
-class _Head(msgspec.Struct, array_like=True):
-    format: int
+def current(raw: bytes) -> bytes:
+    """The record of an entity in the format that this version writes. Raises `StateError`."""
+    return _current(raw, TIMELINE)
 
 
-_head = msgspec.msgpack.Decoder(_Head).decode
-
-
-def check(raw: bytes) -> None:
-    """Raises `StateError` for bytes of another format."""
+def _current(raw: bytes, form: Format) -> bytes:
     try:
-        found = _head(raw).format
-    except msgspec.DecodeError as error:
-        raise StateError(f"not a state of correlator: {error}") from error
-    if found != FORMAT:
-        what = "a newer correlator wrote it: upgrade" if found > FORMAT else "no migration is known"
-        raise StateError(f"state format {found}, this version reads {FORMAT}: {what}")
+        return form.current(raw)
+    except FormatError as error:
+        raise StateError(str(error)) from error.__cause__
