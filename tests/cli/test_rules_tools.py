@@ -121,3 +121,11 @@ def test_the_schema_knows_every_field_and_what_it_means() -> None:
     assert {name: one["description"] for name, one in searches.items()} == {
         field.name: field.doc for field in FIELDS.values()
     }
+
+
+def test_a_whole_detection_is_written_in_shadow_with_its_tests(tmp_path: Path) -> None:
+    assert "Badge used while its holder is on leave" in call("new", "--list")[1]
+    assert call("new", "-t", "d22_badge_on_leave", "--to", tmp_path)[0] == 0
+    told = json.loads(call("check", tmp_path, "--json")[1])
+    assert [(rule["name"], rule["mode"]) for rule in told["rules"]] == [("d22_badge_on_leave", "shadow")]
+    assert call("test", tmp_path)[0] == 0
