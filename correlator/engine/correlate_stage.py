@@ -7,7 +7,7 @@ anything that reaches an alert; the clock here paces checkpoints and measures.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from correlator.engine.bundles import Bundles
 from correlator.engine.checkpoint import Cut
@@ -24,7 +24,7 @@ from correlator.engine.restore import Stamp
 from correlator.engine.tasks import Task, Tasks
 from correlator.engine.topics import Topics
 from correlator.frame import Frame, activation_in, encode_frame
-from correlator.pipeline import Correlated, alert_partition, correlate_step
+from correlator.pipeline import Correlated, InForce, alert_partition, correlate_step
 from correlator.record import Record, Reject
 from correlator.timeline.telling import Told, frames
 
@@ -130,7 +130,7 @@ class CorrelateStage:
         self._fetch_bundles(records)
         sends = self._differences()
         touched: dict[TopicPartition, Task] = {}
-        told: dict[TopicPartition, list[Told]] = {}
+        told: list[tuple[int, Told]] = []
         started_ms, steady = self._ports.steady.now_ms(), self._ports.steady
         for record in records:
             tp = _where(record)
@@ -142,8 +142,8 @@ class CorrelateStage:
             else:
                 correlated = self._fold_one(frame, task)
                 sends += self._alerts(correlated)
-                told.setdefault(tp, []).append(correlated.folded.told)
-        sends += self._frames(told)
+                told.append((tp.partition, correlated.folded.told))
+        sends += self._frames(told, next(reversed(touched.values())).force)
         sends += self._feed_notices.due([task.partition for task in self.tasks.live.values()])
         spent_ms = steady.now_ms() - started_ms
         for tp, task in touched.items():
@@ -179,17 +179,13 @@ class CorrelateStage:
             sends.append(Send(topic, where, record.key, record.value, record.headers))
         return sends
 
-    def _frames(self, told: Mapping[TopicPartition, Sequence[Told]]) -> list[Send]:
+    def _frames(self, told: Iterable[tuple[int, Told]], force: InForce) -> list[Send]:
         """What entities tell others goes through the log, as everything that a partition knows."""
-        sends = []
-        for tp, some in told.items():
-            versions = self.tasks.live[tp].force.versions
-            bundle = versions[-1][1] if versions else None
-            if bundle is None:  # then nothing has happened yet
-                continue
-            for number, frame in frames(some, tp.partition, bundle.intake.partitions, bundle.hash):
-                sends.append(Send(self._topics.keyed, number, None, encode_frame(frame)))
-        return sends
+        if not force.versions:  # then nothing has happened yet
+            return []
+        bundle = force.versions[-1][1]
+        made = frames(told, bundle.intake.partitions, bundle.hash)
+        return [Send(self._topics.keyed, number, None, encode_frame(frame)) for number, frame in made]
 
     def _refuse(self, record: Record, reject: Reject) -> Send:
         self._ports.meter.add("correlator_dead_letters_total", 1, stage=self.name, reason=reject.reason)

@@ -142,7 +142,7 @@ def _with_facts(partition: Partition, frames: Iterable[Frame]) -> Iterator[Frame
     left = deque(frames)
     while left:
         yield left.popleft()
-        told = telling([partition.take_told()], 0, 1, "")
+        told = telling([(0, partition.take_told())], 1, "")
         left.extendleft(reversed([frame for _, frame in told if frame.facts or frame.told]))
 
 

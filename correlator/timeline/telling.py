@@ -27,25 +27,25 @@ class Told(msgspec.Struct, frozen=True):
     arrived: Arrived | None = None
 
 
-def frames(told: Iterable[Told], number: int, partitions: int, bundle: str) -> Iterator[tuple[int, Frame]]:
-    """(partition of *keyed*, frame), of what partition *number* of *partitions* tells, oldest first."""
+def frames(told: Iterable[tuple[int, Told]], partitions: int, bundle: str) -> Iterator[tuple[int, Frame]]:
+    """(partition of *keyed*, frame), of what some of the *partitions* tell: (number, told), oldest first."""
     facts: dict[int, list[Fact]] = {}
     bindings: dict[int, list[Binding]] = {}
-    arrived: Arrived | None = None
-    for each in told:
+    marks: dict[int, FactMark] = {}
+    for number, each in told:
         for fact in each.facts:
             facts.setdefault(partition_of(fact.entity, partitions), []).append(fact)
         for binding in each.bindings:
             bindings.setdefault(partition_of(binding.entity, partitions), []).append(binding)
-        arrived = each.arrived if each.arrived is not None else arrived
-    marks = () if arrived is None else (FactMark(number, partitions, arrived),)
+        if each.arrived is not None:
+            marks[number] = FactMark(number, partitions, each.arrived)
     for partition in range(partitions) if marks else sorted(facts.keys() | bindings):
         some = facts.get(partition, [])
         chunks = [tuple(some[at : at + EVENTS_MAX]) for at in range(0, max(len(some), 1), EVENTS_MAX)]
         for chunk in chunks[:-1]:
             yield partition, Frame(bundle, facts=chunk)
         passed_on = tuple(bindings.get(partition, ()))
-        yield partition, Frame(bundle, bindings=passed_on, facts=chunks[-1], told=marks)
+        yield partition, Frame(bundle, bindings=passed_on, facts=chunks[-1], told=tuple(marks.values()))
 
 
 # ------------------------------------------------------------------- how far it has got

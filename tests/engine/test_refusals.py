@@ -117,8 +117,9 @@ def a_newer_version_wrote_the_state(embedded: Embedded) -> None:
 
 def a_newer_version_wrote_the_models(embedded: Embedded) -> None:
     def newer(rest: bytes) -> bytes:
-        *others, models = msgspec.msgpack.decode(rest)
-        return _encode([*others, _encode([STATE_FORMAT + 1, *msgspec.msgpack.decode(models)[1:]])])
+        *others, models, bound = msgspec.msgpack.decode(rest)
+        newer = _encode([STATE_FORMAT + 1, *msgspec.msgpack.decode(models)[1:]])
+        return _encode([*others, newer, bound])
 
     _rewrite(embedded, newer)
 

@@ -19,7 +19,7 @@ START_MS = ms("2026-01-09T08:30")
 PEOPLE = ("e1", "e2", "e3", "e4", "e5")
 FRESH = "fresh"  # nobody hears of this one before the end
 Holding = tuple[str, str | None, str | None]  # of a badge: who, from, to
-READERS = ("lis-main-in", "lis-main-out", "bos-main-in")
+READERS = ("lis-main-in", "lis-main-out", "bos-main-in", "4711")
 
 
 class Company:
@@ -110,5 +110,5 @@ class Company:
 
 
 def _read(time_ms: int, number: str, who: str, reader: str, outcome: str) -> Mapped:
-    source = "lis-1" if reader.startswith("lis") else "bos-1"
+    source = "bos-1" if reader.startswith("bos") else "lis-1"
     return Mapped(time_ms, number, "access", source, "badge", who, "card", reader=reader, outcome=outcome)

@@ -7,16 +7,18 @@ from collections.abc import Iterable
 
 from correlator.adapters.memory.clients import MemoryLogReader
 from correlator.cli.embedded import CORRELATE_GROUP, INTAKE_GROUP
+from correlator.codec import owner_of
 from correlator.engine.bundles import Bundles
 from correlator.engine.checkpoint import MANIFEST_KEY, decode_manifest
 from correlator.engine.ports import Committed, TopicPartition
-from correlator.event import FOREVER, event_id, partition_of
+from correlator.event import FOREVER, entity_kind, event_id, partition_of
 from correlator.frame import decode_frame
 from correlator.intake.people import People
 from correlator.record import Record
 from correlator.timeline import telling
 from correlator.timeline.entity import Timeline
 from correlator.timeline.moving import credential_of
+from correlator.timeline.occupancy import as_fact
 from correlator.timeline.partition import Partition
 from tests.findings import read_finding
 from tests.intake.company import sites
@@ -94,6 +96,11 @@ def _waiting(world: World) -> list[object]:
 # ---------------------------------------------------------------------------- promises
 
 
+def is_no_person(entity: str) -> bool:
+    """Is it told what persons do besides, as doors and zones are?"""
+    return entity_kind(entity) != "identity"
+
+
 def _check_intake(world: World) -> None:
     """Every raw record is in *keyed* exactly once, or in the dead letters."""
     sent = [value for _, value in world.company.sent]
@@ -103,7 +110,7 @@ def _check_intake(world: World) -> None:
     found: Counter[str] = Counter()
     for record in world.log.committed(TOPICS.keyed):
         rows = decode_frame(record.value or b"").rows  # facts are not rows
-        found.update(event.id for entity, event in rows if not entity.startswith("door:"))
+        found.update(event.id for entity, event in rows if not is_no_person(entity))
     _expect(not wanted - found, f"lost by intake: {dict(wanted - found)}")
     _expect(not found - wanted, f"twice in keyed: {dict(found - wanted)}")
     letters = sum(1 for _ in world.log.committed(TOPICS.dead_letters))
@@ -121,6 +128,7 @@ def _check_correlate(world: World) -> None:
         _check_checkpoints(world, run)
         run.advance(FOREVER)
     _check_alerts(_told(world), _by_entity(alert for run in runs for alert in run.alerts))
+
     _check_facts(world, [told for run in runs for told in run.told])
     states = [partition for process in world.processes for partition in process.worker.partitions()]
     owned = sorted(partition.number for partition in states)
@@ -128,6 +136,7 @@ def _check_correlate(world: World) -> None:
     for partition in states:
         name = f"partition {partition.number} at its end"
         _check_image(name, image(partition), image(runs[partition.number].partition))
+    _check_zones(world, states)
     _check_homes(world, {entity: p.timelines.peek(entity) for p in states for entity in p.timelines}, states)
 
 
@@ -162,19 +171,36 @@ def _check_homes(world: World, timelines: dict[str, Timeline], states: list[Part
         for entity, event in decode_frame(record.value or b"").rows:
             if times.setdefault(event.id, event.time_ms) != event.time_ms:
                 odd_times.add(event.id)
-            if event.time_ms < since_ms or entity.startswith("door:") or event.kind == "person":
+            if event.time_ms < since_ms or is_no_person(entity) or event.kind == "person":
                 continue
             space = "account" if event.kind == "login" else "card"
             who = people.resolve(space, event.credential, event.time_ms)
             name = f"identity:{who}" if who else f"unresolved:{credential_of(event)}"
             wanted.setdefault(name, set()).add(event.id)
     for entity in sorted(timelines.keys() | wanted):
-        if not entity.startswith("door:"):
+        if not is_no_person(entity):
             timeline, known = timelines.get(entity), codes[partition_of(entity, KEYED)]
             held = timeline.events(known) if timeline is not None else ()
             found = {event.id for event in held if event.time_ms >= since_ms and event.kind != "person"}
             odd = (found ^ wanted.get(entity, set())) - odd_times
             _expect(not odd, f"{entity} folds others than its own: {odd}")
+
+
+def _check_zones(world: World, states: list[Partition]) -> None:
+    """A zone's history is what the histories of persons say, of late: nothing lost, nothing left over."""
+    since_ms = max(partition.now_ms for partition in states) - HORIZON_MS
+    wanted, found = set[tuple[str, str]](), set[tuple[str, str]]()
+    for partition in states:
+        for entity in partition.timelines:
+            timeline = partition.timelines.peek(entity)
+            if entity_kind(entity) == "identity":
+                ways = [way for block in timeline.blocks for way in block.passages]
+                facts = [as_fact(entity, owner_of(entity), way, {}, is_held=True) for way in ways]
+                wanted |= {(f.entity, f.event.id) for f in facts if f.event.time_ms >= since_ms}
+            events = timeline.events(partition.codes)
+            found |= {(entity, e.id) for e in events if e.kind == "occupancy" and e.time_ms >= since_ms}
+    _expect(found == wanted, f"zones hold {found - wanted} too much, and lack {wanted - found}")
+    world.happened["passages"] += len(found)
 
 
 def _check_activations(world: World) -> None:

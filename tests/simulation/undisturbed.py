@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from correlator.engine.bundles import Bundles
-from correlator.frame import decode_frame
+from correlator.engine.frames import frame_of
 from correlator.models.scorer import Scorer
 from correlator.pipeline import InForce, correlate_step
-from correlator.record import Record
+from correlator.record import Record, Reject
 from correlator.timeline.partition import Partition
 from correlator.timeline.telling import Told
 from tests.simulation.process import TOPICS
@@ -49,7 +49,10 @@ class Undisturbed:
     def advance(self, offset: int) -> None:
         """Fold everything before *offset*."""
         while self._next is not None and self._next.offset < offset:
-            frame = decode_frame(self._next.value or b"", self.partition.codes)
+            frame = frame_of(self._next, self.partition.codes)
+            self._next = next(self._frames, None)
+            if isinstance(frame, Reject):
+                continue
             self._force = self._bundles.after(self._force, frame.activate, self.partition.now_ms)
             correlated = correlate_step(frame, self.partition, self._force, crc=self.crc)
             self.crc = correlated.folded.stamp(self.crc)
@@ -57,4 +60,3 @@ class Undisturbed:
             for change, alert in zip(correlated.folded.changes, correlated.alerts, strict=True):
                 topic = TOPICS.shadow if change.alert.is_shadow else TOPICS.alerts
                 self.alerts.append((f"{change.alert.entity} in {topic}", alert.value))
-            self._next = next(self._frames, None)
