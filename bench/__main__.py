@@ -17,7 +17,7 @@ from bench.report import Report, show
 from bench.workload import Shape
 
 BENCHES = ("stages", "embedded", "memory", "kafka", "latency", "rules", "authoring")
-LONG = ("false-alarms", "late")
+LONG = ("false-alarms", "late", "restart", "checkpoints", "stalls")
 
 
 def main() -> None:

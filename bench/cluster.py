@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import re
 import signal
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -28,6 +30,7 @@ from tests.broker.broker import Broker
 
 PATIENCE_S = 600.0
 TICK_S = 0.1
+_BUCKET = re.compile(r'correlator_transaction_seconds_bucket\{le="([^"]+)",stage="(\w+)"\} (\S+)')
 CLOCK_HZ = os.sysconf("SC_CLK_TCK")
 
 
@@ -74,29 +77,38 @@ class Cluster:
     @contextlib.contextmanager
     def processes(self, stages: Sequence[str]) -> Iterator[list[Process]]:
         """`correlator run`, one process a stage; "" for both stages in one."""
-        running = [Process(self.directory, stage) for stage in stages]
+        with contextlib.ExitStack() as stack:
+            names = [f"{stage or BOTH}-{number}" for number, stage in enumerate(stages)]
+            yield [stack.enter_context(self.process(*named)) for named in zip(names, stages, strict=True)]
+
+    @contextlib.contextmanager
+    def process(self, instance: str, stage: str = "") -> Iterator[Process]:
+        """One of them, stopped in the end where it still runs."""
+        running = Process(self.directory, instance, stage)
         try:
             yield running
         finally:
-            for process in running:
-                process.stop()
+            running.stop()
+
+
+BOTH = "both"
 
 
 class Seen(NamedTuple):
-    """One look at a process. *now_ms*: log time of its slowest partition, NEVER without one."""
+    """One look at a process. *now_ms*: log time of each partition of *keyed* that it owns, or owned once."""
 
     at_s: float
     cpu_s: float
     taken: int  # raw records
-    now_ms: int
+    now_ms: dict[str, int]
 
 
 class Process:
-    def __init__(self, directory: Path, stage: str) -> None:
-        self.name = stage or "both stages"
-        options = ["--config", str(directory), "--instance", stage or "both"]
+    def __init__(self, directory: Path, instance: str, stage: str = "") -> None:
+        self.stage, self.name = stage, instance
+        options = ["--config", str(directory), "--instance", instance]
         options += ["--stage", stage] if stage else []
-        self._path = directory / f"{stage or 'both'}.log"
+        self._path = directory / f"{instance}.log"
         with self._path.open("w") as log:
             self._process = subprocess.Popen(  # noqa: S603 - ourselves
                 [sys.executable, "-m", "correlator.cli.main", "run", *options],
@@ -107,31 +119,61 @@ class Process:
 
     def look(self) -> Seen:
         """Also as a check that it still runs. Raises SystemExit with what it said if it does not."""
-        taken, times = 0, list[int]()
-        for line in self._metrics().splitlines():
+        taken, times = 0, dict[str, int]()
+        for line in self.metrics().splitlines():
             name, _, value = line.rpartition(" ")
             if name.startswith("correlator_records_consumed_total") and 'stage="intake"' in name:
                 taken += round(float(value))
             elif name.startswith("correlator_now_timestamp_seconds{"):
-                times.append(round(float(value) * 1_000))
-        slowest_ms = min(times) if len(times) == KEYED_PARTITIONS else NEVER
-        return Seen(time.monotonic(), self.cpu_s(), taken, slowest_ms)
+                times[name] = round(float(value) * 1_000)
+        return Seen(time.monotonic(), self.cpu_s(), taken, times)
 
     def cpu_s(self) -> float:
         """That all its threads took so far."""
         fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / CLOCK_HZ
 
-    def _metrics(self) -> str:
+    def memory_bytes(self) -> int:
+        """Resident."""
+        return int(Path(f"/proc/{self._process.pid}/statm").read_text().split()[1]) * os.sysconf(
+            "SC_PAGESIZE"
+        )
+
+    def metrics(self) -> str:
+        with urllib.request.urlopen(f"{self._address()}/metrics", timeout=60) as answer:  # noqa: S310 - our own
+            return str(answer.read().decode())
+
+    def metric(self, name: str) -> float:
+        """The sum of *name* over its labels. With some of them, `name{label="value"`, over the rest."""
+        lines = (line.rpartition(" ") for line in self.metrics().splitlines())
+        return sum(float(value) for found, _, value in lines if found.startswith(name))
+
+    def is_ready(self) -> bool:
+        """False while it is being started, too."""
+        if not re.search(r"http://[\d.:]+/metrics", self._path.read_text()):
+            return False
+        try:
+            with urllib.request.urlopen(f"{self._address()}/readyz", timeout=60):  # noqa: S310 - our own
+                return True
+        except urllib.error.HTTPError:
+            return False
+
+    def wait_until_ready(self) -> None:
+        end_s = time.monotonic() + PATIENCE_S
+        while not self.is_ready():
+            if time.monotonic() > end_s or self._process.poll() is not None:
+                raise SystemExit(f"{self.name} is not ready:\n{self._path.read_text()}")
+            time.sleep(TICK_S / 4)
+
+    def _address(self) -> str:
         while not self._url:
             text = self._path.read_text()
             found = re.search(r"(http://[\d.:]+)/metrics", text)
             self._url = found[1] if found else ""
             if self._process.poll() is not None:
                 raise SystemExit(f"correlator ended:\n{text}")
-            time.sleep(TICK_S)
-        with urllib.request.urlopen(f"{self._url}/metrics", timeout=60) as answer:  # noqa: S310 - our own
-            return str(answer.read().decode())
+            time.sleep(TICK_S / 4)
+        return self._url
 
     @contextlib.contextmanager
     def suspended(self) -> Iterator[None]:
@@ -142,12 +184,31 @@ class Process:
         finally:
             self._process.send_signal(signal.SIGCONT)
 
-    def stop(self) -> None:
+    def ask(self) -> None:
+        """To finish, checkpoint and leave."""
         self._process.terminate()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(30)
+
+    def wait(self) -> None:
+        self._process.wait(PATIENCE_S)
+
+    def kill(self) -> None:
         self._process.kill()
         self._process.wait()
+
+    def stop(self) -> None:
+        self.ask()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(30)
+        self.kill()
+
+
+def now_of(looks: Sequence[Seen]) -> int:
+    """Log time of the slowest partition, whoever owns it; NEVER while one has none."""
+    newest: dict[str, int] = {}
+    for look in looks:
+        for name, at_ms in look.now_ms.items():
+            newest[name] = max(at_ms, newest.get(name, NEVER))
+    return min(newest.values()) if len(newest) == KEYED_PARTITIONS else NEVER
 
 
 def now_ms() -> int:
@@ -164,3 +225,21 @@ def watch(processes: Sequence[Process], is_done: Callable[[Sequence[Seen]], bool
         time.sleep(TICK_S)
         looks.append([process.look() for process in processes])
     return looks
+
+
+def transaction_ms(processes: Sequence[Process], stage: str) -> float:
+    """The median transaction of *stage* since they began, from the buckets of its histogram."""
+    below: dict[float, float] = {}
+    for process in processes:
+        for line in process.metrics().splitlines():
+            found = re.match(
+                r'correlator_transaction_seconds_bucket\{le="([^"]+)",stage="(\w+)"\} (\S+)', line
+            )
+            if found is not None and found[2] == stage:
+                below[float(found[1])] = below.get(float(found[1]), 0.0) + float(found[3])
+    half, low_s, low = below.get(math.inf, 0.0) / 2, 0.0, 0.0
+    for bound_s, count in sorted(below.items()):
+        if count >= half > 0:
+            return (low_s + (bound_s - low_s) * (half - low) / (count - low)) * 1_000
+        low_s, low = bound_s, count
+    return math.nan

@@ -173,7 +173,7 @@ class _Live:
         self.running.clock.set(now_ms)
         while self._appended < elapsed_s * RATE:
             self._appended += 1
-            person = self.maker._random.randrange(self.staying)  # noqa: SLF001
+            person = self.maker._random.randrange(self.staying)
             self.running.embedded.append(self.maker.event(person, now_ms - TRAVEL_MS, now_ms))
         if process_time() - self.sentinel_s >= SENTINEL_S and self._next >= self.shape.identities * 0.98:
             self.sentinel_s = self._waiting[f"identity:e{self._next}"] = process_time()

@@ -1,24 +1,26 @@
 """How long an alert takes on Kafka: from the append of the raw record to a reader of committed alerts.
 
-Events of W are written live, at half of the rate that the run before them reached; one in a hundred is the
-first read of a badge whose holder has left, and completes an alert.
+Events of W are written live, at a steady rate; one in a hundred is the first read of a badge whose holder has
+left, and completes an alert. Half load is half of the rate that the run before it reached.
 """
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from statistics import median, quantiles
 from tempfile import TemporaryDirectory
 from threading import Event as Signal
 from threading import Thread
+from typing import NamedTuple
 
 import msgspec
 from kafka import KafkaConsumer
 
-from bench.cluster import Cluster, bootstrap, now_ms, watch
+from bench.cluster import Cluster, bootstrap, now_ms, now_of, transaction_ms, watch
+from bench.measure import load_average
 from bench.report import Cell, Report
 from bench.workload import DIFFERS, TRAVEL_MS, Maker, Shape, identity_row, topic_of
 from correlator.adapters.kafka.client import consumer_settings, to_kafka
@@ -33,22 +35,47 @@ LIVE_S = 30.0
 SLICE_S = 0.02
 FILLING = 20_000  # events as fast as possible, which say what full load is
 ALERT_EVERY = 100
+HALF = 0  # a rate: half of what the processes can
+CASES: Sequence[tuple[str, Sequence[str], int]] = (
+    ("one process", [""], 200),
+    ("one process", [""], HALF),
+    ("one a stage", ["intake", "correlate"], 200),
+    ("one a stage", ["intake", "correlate"], HALF),
+    ("one a stage", ["intake", "correlate"], 10_000),
+)
+
+
+class Measured(NamedTuple):
+    """*rate*: events/s that were written. *after_s*: from the last of them until it was folded."""
+
+    rate: float
+    after_s: float
+    latencies_ms: list[int]
+    commits_ms: list[float]  # median transaction: intake, correlate
 
 
 def run(shape: Shape) -> list[Report]:
-    with bootstrap() as servers, TemporaryDirectory() as name:
-        dated = msgspec.structs.replace(shape, end_ms=now_ms())
-        cluster = Cluster(servers, Path(name), dated, "LogAppendTime")
-        rate, latencies = _measure(cluster)
-    cuts = quantiles(latencies, n=100)
-    rows: list[list[Cell]] = [["p50", median(latencies)], ["p99", cuts[98]], ["largest", max(latencies)]]
-    rows.append(["alerts", len(latencies)])
-    where = f"both stages in one process, {rate:,.0f} events/s, half of what it can"
-    note = f"ms from the append of the raw record to the read_committed reader; {where}. {DIFFERS}."
-    return [Report("latency", "Latency of alerts at half load", ["what", "value"], rows, [note])]
+    rows: list[list[Cell]] = []
+    before = load_average()
+    with bootstrap() as servers:
+        for layout, stages, rate in CASES:
+            with TemporaryDirectory() as name:
+                dated = msgspec.structs.replace(shape, end_ms=now_ms())
+                found = _measure(Cluster(servers, Path(name), dated, "LogAppendTime"), stages, rate)
+            cuts = quantiles(found.latencies_ms, n=100)
+            row = [found.rate, median(found.latencies_ms), cuts[98], max(found.latencies_ms)]
+            rows.append([layout, *row, len(found.latencies_ms), *found.commits_ms, found.after_s])
+    columns = ["layout", "events/s", "p50 ms", "p99 ms", "largest", "alerts"]
+    columns += ["commit p50: intake", "correlate", "behind s"]
+    notes = [
+        f"From the append of the raw record to the read_committed reader, {LIVE_S:.0f} s each.",
+        "Behind: until all was folded, after the last event. Of each layout the second line is half load.",
+        f"{DIFFERS}. The broker and the writer share the machine. Before: {before}, after: {load_average()}.",
+    ]
+    return [Report("latency", "Latency of alerts", columns, rows, notes)]
 
 
-def _measure(cluster: Cluster) -> tuple[float, list[float]]:
+def _measure(cluster: Cluster, stages: Sequence[str], rate: float) -> Measured:
     shape, maker = cluster.shape, Maker(cluster.shape)
     first_ms = shape.end_ms - DAY_MS
     everybody = [identity_row(person, first_ms, shape) for person in range(shape.identities)]
@@ -56,20 +83,22 @@ def _measure(cluster: Cluster) -> tuple[float, list[float]]:
     calm = [maker.access(p % staying, shape.end_ms - MINUTE_MS, shape.end_ms) for p in range(FILLING)]
     cluster.publish([], everybody)
     alerts = _Alerts(cluster)
-    with cluster.processes([""]) as processes:
-        watch(processes, lambda seen: seen[0].taken >= len(everybody))
+    with cluster.processes(stages) as processes:
+        watch(processes, lambda seen: sum(look.taken for look in seen) >= len(everybody))
         began_s = time.monotonic()
         cluster.publish(calm)
         filled_ms = now_ms()
-        looks = watch(processes, lambda seen: seen[0].now_ms > filled_ms)
-        rate = FILLING / (looks[-1][0].at_s - began_s) / 2
+        looks = watch(processes, lambda seen: now_of(seen) > filled_ms)
+        rate = rate or FILLING / (looks[-1][0].at_s - began_s) / 2
         alerts.start()
         _live(cluster, maker, rate)
-        sent_ms = now_ms()
-        watch(processes, lambda seen: seen[0].now_ms > sent_ms)
+        sent_ms, sent_s = now_ms(), time.monotonic()
+        looks = watch(processes, lambda seen: now_of(seen) > sent_ms)
         heard = alerts.stop()
+        commits_ms = [transaction_ms(processes, stage) for stage in ("intake", "correlate")]
     appended = dict(_appended(cluster))
-    return rate, [heard[i] - appended[i] for i in heard.keys() & appended.keys()]
+    latencies_ms = [heard[i] - appended[i] for i in heard.keys() & appended.keys()]
+    return Measured(rate, looks[-1][0].at_s - sent_s, latencies_ms, commits_ms)
 
 
 def _live(cluster: Cluster, maker: Maker, rate: float) -> None:

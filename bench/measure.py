@@ -6,6 +6,7 @@ import gc
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from statistics import median
 from time import process_time
 
@@ -37,3 +38,14 @@ def own_collector() -> Iterator[None]:
     finally:
         gc.enable()
         gc.unfreeze()
+
+
+def load_average() -> str:
+    """Of the machine, with that of 5 minutes: whether somebody else was at work."""
+    one, five, _ = Path("/proc/loadavg").read_text().split()[:3]
+    return f"load average {one} (5 min: {five})"
+
+
+def spread(values: Sequence[float]) -> str:
+    """The median, with the smallest and the largest."""
+    return f"{median(values):,.3g} ({min(values):,.3g}-{max(values):,.3g})"

@@ -167,8 +167,8 @@ class _PackedShape(msgspec.Struct, frozen=True, array_like=True, gc=False):
     occurrence: int
     skew_s: int
     site_skew_s: int
-    ways: tuple[tuple[int, int], ...]
-    unread: int
+    ways: tuple[tuple[int, int], ...] = ()
+    unread: int = 0
 
 
 _encode = msgspec.msgpack.Encoder().encode

@@ -13,8 +13,9 @@ import msgspec
 
 from correlator.codec import Codes, PackedEvent, owner_of, pack, unpack
 from correlator.event import Event, Shape
+from correlator.formats import Format, FormatError, as_it_was
 
-FORMAT = 3
+FORMAT = Format("frame", 3, {2: as_it_was})
 EVENTS_MAX = 1_000
 
 
@@ -115,8 +116,8 @@ class _Wire(msgspec.Struct, array_like=True):
     sources: tuple[SourceMark, ...]
     facts: list[_Fact]
     activate: Activation | None
-    bindings: tuple[Binding, ...]
-    told: tuple[FactMark, ...]
+    bindings: tuple[Binding, ...] = ()
+    told: tuple[FactMark, ...] = ()
 
 
 class _Sparse(msgspec.Struct, array_like=True):
@@ -132,14 +133,9 @@ class _Sparse(msgspec.Struct, array_like=True):
     activate: Activation | None
 
 
-class _Head(msgspec.Struct, array_like=True):
-    format: int
-
-
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(_Wire).decode
 _decode_sparse = msgspec.msgpack.Decoder(_Sparse).decode
-_head = msgspec.msgpack.Decoder(_Head).decode
 
 
 def encode_frame(frame: Frame) -> bytes:
@@ -150,7 +146,7 @@ def encode_frame(frame: Frame) -> bytes:
     ]
     return _encode(
         _Wire(
-            FORMAT,
+            FORMAT.number,
             frame.bundle,
             rows,
             codes.shapes,
@@ -167,8 +163,8 @@ def encode_frame(frame: Frame) -> bytes:
 def activation_in(raw: bytes) -> Activation | None:
     """What a frame puts into force, without reading the rest of it. None also where it is no frame."""
     try:
-        return _decode_sparse(raw).activate
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return _decode_sparse(FORMAT.current(raw)).activate
+    except (FormatError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
 
 
@@ -178,9 +174,9 @@ def decode_frame(raw: bytes, codes: Codes | None = None) -> Frame:
     With *codes* its events have their shapes: those who fold it do not compare shapes again.
     """
     try:
-        if (found := _head(raw).format) != FORMAT:
-            raise FrameError(f"frame format {found}, this version reads {FORMAT}: upgrade correlator")
-        wire = _decode(raw)
+        wire = _decode(FORMAT.current(raw))
+    except FormatError as error:
+        raise FrameError(str(error)) from error.__cause__
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise FrameError(f"not a frame: {error}") from error
     shapes = wire.shapes if codes is None else [codes.known(shape) for shape in wire.shapes]

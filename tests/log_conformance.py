@@ -201,7 +201,7 @@ def a_transaction_is_invisible_until_it_is_committed(log: Log) -> None:
     writer.send(sink, 0, b"k", b"1")
     until(lambda: reader.high_watermark(tp) == 1, watcher)
     assert watcher.values == []
-    assert watcher.reader.end_offset(tp) == 0
+    assert watcher.reader.end_offsets([tp])[tp] == 0
     writer.commit({TopicPartition(source, 0): Committed(0)}, member.reader.membership())
     until(lambda: watcher.values == [b"1"], watcher)
 
@@ -279,7 +279,7 @@ def a_position_passes_the_markers_of_transactions(log: Log) -> None:
         writer.send(sink, 0, b"k", value)
         writer.commit({TopicPartition(source, 0): Committed(1)}, member.reader.membership())
     until(lambda: watcher.values == [b"1", b"2"] and watcher.reader.position(tp) == 4, watcher)
-    assert watcher.reader.end_offset(tp) == 4
+    assert watcher.reader.end_offsets([tp])[tp] == 4
     assert log.log_reader().high_watermark(tp) == 4
 
 

@@ -23,6 +23,7 @@ from correlator.alerts.phrases import (
     weekday,
     when,
 )
+from correlator.alerts.storm import is_storm, storm_opening
 from correlator.alerts.story import Story
 from correlator.event import MINUTE_MS, SECOND_MS, Event
 from correlator.timeline.live import Scalar
@@ -37,7 +38,8 @@ _SAID = (  # by the sentence about the event, or by one of those below
 
 def explain(told: Story) -> str:
     """The paragraph. Never empty: an alert without known events names its entity and rule."""
-    return " ".join(sentence for tell in _SENTENCES if (sentence := tell(told)))
+    sentences = _OF_STORMS if is_storm(told) else _SENTENCES
+    return " ".join(sentence for tell in sentences if (sentence := tell(told)))
 
 
 # ------------------------------------------------------------------ who and what
@@ -398,3 +400,4 @@ _SENTENCES: tuple[Callable[[Story], str], ...] = (
     _others,
     _repeats, _completeness, _rule, _ending,
 )  # fmt: skip
+_OF_STORMS: tuple[Callable[[Story], str], ...] = (storm_opening, _rule, _ending)

@@ -46,7 +46,7 @@ def _read(path: Path, lines: Iterable[bytes]) -> File:
     end, number = None, 0
     for number, raw in enumerate(lines, 1):
         try:
-            line = decode_line(raw)
+            line = decode_line(raw) if head is None else decode_line(raw, head.format)
         except LineError as error:
             raise _wrong(path, number, str(error)) from error
         if (number == 1) != isinstance(line, Head) or end is not None:

@@ -59,7 +59,7 @@ def export_command(
     """
     with _connected(directory) as (connection, topics, log):
         numbers = _track(_numbers(None, connection), "reading checkpoints", is_quiet=as_json)
-        head = Head(FORMAT, topics.keyed, connection.partitions)
+        head = Head(FORMAT.number, topics.keyed, connection.partitions)
         try:
             end = write_file(file, head, (line for n in numbers for line in anew.export(log, topics, n)))
         except OSError as error:
@@ -92,7 +92,7 @@ def import_command(
     Exit codes: 0 done, 2 refused: the configuration or FILE is wrong, there is a state, or a process runs,
     3 Kafka cannot be reached.
     """
-    with _connected(directory) as (connection, topics, log):
+    with _connected(directory, partitions) as (connection, topics, log):
         bundle, found = load_bundle(directory), read_file(file)
         check_topics(connection, bundle)
         keyed = [TopicPartition(topics.keyed, n) for n in range(connection.partitions)]
@@ -129,7 +129,7 @@ def forget(
     """
     if is_all == bool(partitions):
         raise typer.BadParameter("give partitions, or --all")
-    with _connected(directory) as (connection, topics, log):
+    with _connected(directory, partitions) as (connection, topics, log):
         numbers = _numbers(partitions, connection)
         keyed = [TopicPartition(topics.keyed, n) for n in range(connection.partitions)]
         with _alone(connection, keyed) as owner:
@@ -167,11 +167,14 @@ def _alone(connection: Connection, keyed: list[TopicPartition]) -> Iterator[Sole
 
 
 @contextmanager
-def _connected(directory: Path) -> Iterator[tuple[Connection, Topics, LogReader]]:
-    """Ends the program with what is wrong where Kafka does not answer, or refuses."""
+def _connected(
+    directory: Path, partitions: list[int] | None = None
+) -> Iterator[tuple[Connection, Topics, LogReader]]:
+    """Ends the program with what is wrong where Kafka does not answer, or refuses. *partitions*: given."""
     quiet_client_logs()
     with refusing():
         connection = load_connection(directory)
+        _numbers(partitions, connection)
         try:
             log = KafkaLogReader(connection.kafka)
             try:

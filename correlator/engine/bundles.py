@@ -18,11 +18,12 @@ import msgspec
 
 from correlator.engine.ports import LogReader, TopicPartition
 from correlator.engine.topics import EngineRefusal
+from correlator.formats import Format, FormatError
 from correlator.frame import Activation
 from correlator.pipeline import Bundle, InForce, in_force, only
 from correlator.problem import BadConfiguration, Problem
 
-FORMAT = 1
+FORMAT = Format("bundle", 1)
 ACTIVE_KEY = b"active"
 HISTORY_MAX = 100
 
@@ -95,7 +96,7 @@ class Bundles:
             )
         try:
             return _unpacked(raw)
-        except (msgspec.DecodeError, ValueError, zlib.error) as error:
+        except (FormatError, msgspec.DecodeError, ValueError, zlib.error) as error:
             raise EngineRefusal(
                 f"{name} cannot be read: {error}. `correlator deploy` stores it again."
             ) from error
@@ -149,7 +150,7 @@ class Bundles:
 def packed(texts: Texts) -> bytes:
     """The record of a bundle. Equal texts give equal bytes."""
     files = msgspec.msgpack.encode(dict(sorted(texts.items())))
-    return msgspec.msgpack.encode(_Stored(FORMAT, zlib.compress(files, 9)))
+    return msgspec.msgpack.encode(_Stored(FORMAT.number, zlib.compress(files, 9)))
 
 
 def history_record(history: Iterable[Activated]) -> bytes:
@@ -157,7 +158,5 @@ def history_record(history: Iterable[Activated]) -> bytes:
 
 
 def _unpacked(raw: bytes) -> Texts:
-    stored = msgspec.msgpack.decode(raw, type=_Stored)
-    if stored.format != FORMAT:
-        raise ValueError(f"it has format {stored.format}, this version reads {FORMAT}: upgrade correlator")
+    stored = msgspec.msgpack.decode(FORMAT.current(raw), type=_Stored)
     return msgspec.msgpack.decode(zlib.decompress(stored.files), type=dict[str, str])

@@ -5,7 +5,7 @@ batches. Entities, and the manifest with everything else, go out together with t
 fenced like a commit; so a reader sees all of a checkpoint or nothing of it. Each entity is a record, and
 the checkpoint topic is compacted.
 
-Format 2 of the manifest, msgpack array: see `Manifest`. Fields at its end may be missing.
+The manifest is a msgpack array: see `Manifest`. Fields at its end may be missing.
 """
 
 from __future__ import annotations
@@ -17,12 +17,13 @@ import msgspec
 from correlator.engine.commit import Send
 from correlator.engine.ports import LogReader, TopicPartition
 from correlator.engine.topics import EngineRefusal, Topics
+from correlator.formats import Format, FormatError
 from correlator.models.state import StateFormatError
 from correlator.pipeline import InForce
 from correlator.timeline.partition import Partition
 from correlator.timeline.state import StateError
 
-FORMAT = 2
+FORMAT = Format("checkpoint", 2)
 MANIFEST_KEY = b"manifest"  # entity keys have a colon
 REBUILD = (
     "Stop the processes and forget the checkpoint (`correlator state forget DIR PARTITION`): the state is "
@@ -47,26 +48,25 @@ class Manifest(msgspec.Struct, frozen=True, array_like=True):
     entities: int = -1  # how many there are; -1: written before this was counted
 
 
-class _Head(msgspec.Struct, array_like=True):
-    format: int
-
-
 _encode = msgspec.msgpack.Encoder().encode
 _manifest = msgspec.msgpack.Decoder(Manifest).decode
-_head = msgspec.msgpack.Decoder(_Head).decode
 
 
 def decode_manifest(raw: bytes, where: TopicPartition) -> Manifest:
     """Raises `EngineRefusal` for a manifest that this version cannot read."""
     name = f"{where.topic}/{where.partition}"
     try:
-        found = _head(raw).format
-        if found == FORMAT:
-            return _manifest(raw)
+        return _manifest(FORMAT.current(raw))
+    except FormatError as error:
+        if error.__cause__ is None:
+            raise EngineRefusal(f"{name}: {error}.") from error
+        raise _damaged(name, error) from error
     except UNREADABLE as error:
-        raise EngineRefusal(f"{name}: the checkpoint is damaged: no manifest ({error}). {REBUILD}") from error
-    what = "Upgrade correlator." if found > FORMAT else "No migration from it is known."
-    raise EngineRefusal(f"{name}: the checkpoint has format {found}, this version reads {FORMAT}. {what}")
+        raise _damaged(name, error) from error
+
+
+def _damaged(name: str, error: Exception) -> EngineRefusal:
+    return EngineRefusal(f"{name}: the checkpoint is damaged: no manifest ({error}). {REBUILD}")
 
 
 def read_newest(log: LogReader, where: TopicPartition) -> Iterator[tuple[int, Mapping[bytes, bytes]]]:
@@ -118,7 +118,9 @@ class Cut:
         """The records of the checkpoint, the manifest last."""
         number = self._partition.number
         rest = self._partition.changed.rest()
-        manifest = Manifest(FORMAT, self.offset, self.crc, self._versions, partitions, rest, self._count)
+        manifest = Manifest(
+            FORMAT.number, self.offset, self.crc, self._versions, partitions, rest, self._count
+        )
         sends = [Send(topics.checkpoints, number, key.encode(), raw) for key, raw in self._entities]
         sends.append(Send(topics.checkpoints, number, MANIFEST_KEY, _encode(manifest)))
         return sends

@@ -93,7 +93,7 @@ class CorrelateStage:
             tasks.is_assigned
             and not tasks.is_restoring
             and self._committer.outbox is None
-            and all(reader.position(tp) >= reader.end_offset(tp) for tp in tasks.live)
+            and all(reader.position(tp) >= end for tp, end in reader.end_offsets(tasks.live).items())
         )
 
     def waiting(self) -> tuple[str, ...]:

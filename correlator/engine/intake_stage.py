@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import msgspec
+
 from correlator.engine.bundles import Bundles
 from correlator.engine.commit import Committer, Outbox, Send
 from correlator.engine.dead_letters import dead_letter
@@ -27,7 +29,7 @@ from correlator.engine.ports import (
     TopicPartition,
 )
 from correlator.engine.topics import Topics
-from correlator.event import FOREVER, NEVER
+from correlator.event import NEVER
 from correlator.frame import encode_frame
 from correlator.intake.intake import Intake, Taken
 from correlator.intake.people import People
@@ -35,7 +37,14 @@ from correlator.pipeline import Bundle, intake_step
 from correlator.record import Record
 
 CLOSED = " closed"  # in an offset's metadata: a bounded read has stated its end
-LEARN_RECORDS = 2_000
+
+
+class _Known(msgspec.Struct):
+    """What records of the identities below offset *end* say, as *bundle* reads them."""
+
+    people: People
+    bundle: str
+    end: int
 
 
 class IntakeStage:
@@ -54,7 +63,7 @@ class IntakeStage:
         self._people = TopicPartition(topics.identities, 0)
         self._owned: set[TopicPartition] | None = None  # None before the first assignment
         self._intake: Intake | None = None  # None: to be built from what is committed
-        self._learnt_to = 0  # of the identities, where somebody else owns them
+        self._known: _Known | None = None
         self._paced_ms = self._ticked_ms = self._looked_ms = 0
         self._notices: list[Send] = []
         self._is_closing = False
@@ -187,12 +196,13 @@ class IntakeStage:
     def _build(self, owned: set[TopicPartition], bundle: Bundle) -> Intake:
         """Learn the people, then take every owned input up where its committed offset says."""
         committed = {tp: self._ports.reader.committed(tp) for tp in sorted(owned)}
-        people, is_replay = People(bundle.intake.sites), self._options.is_bounded
-        intake = Intake(bundle.intake, people, is_replay=is_replay)
-        mine = committed.get(self._people)
-        is_mine = self._people in owned
-        end = self._ports.log.high_watermark(self._people)
-        self._learn_to(intake, (mine.offset if mine else 0) if is_mine else end, start=0)
+        if self._people in owned:
+            mine = committed.get(self._people)
+            end = mine.offset if mine else 0
+        else:
+            end = self._ports.log.high_watermark(self._people)
+        people = self._people_of(bundle, end)
+        intake = Intake(bundle.intake, people, is_replay=self._options.is_bounded)
         inputs = Inputs()
         for tp, found in committed.items():
             inputs.by_key[tp.topic, tp.partition] = self._open(tp, found)
@@ -211,7 +221,7 @@ class IntakeStage:
 
     def _open(self, tp: TopicPartition, committed: Committed | None) -> Input:
         reader = self._ports.reader
-        begin, end = reader.begin_offset(tp), reader.end_offset(tp)
+        begin, end = reader.begin_offset(tp), reader.end_offsets([tp])[tp]
         start = committed.offset if committed else begin
         if not begin <= start <= end:
             self._notices.append(records_lost(self._topics.notices, tp, start, begin, end))
@@ -220,17 +230,24 @@ class IntakeStage:
         metadata = committed.metadata if committed else ""
         return Input(tp, committed, start, end, self._ports.steady.now_ms(), metadata=metadata)
 
-    def _learn_to(self, intake: Intake, end: int, start: int) -> None:
-        """Read identities without telling anybody: they were told, or their owner tells them."""
-        start = max(start, self._ports.log.begin_offset(self._people))
-        batch: list[Record] = []
+    def _people_of(self, bundle: Bundle, end: int) -> People:
+        """Those known as of offset *end* of the identities. Nobody is told: they were, or their owner tells.
+
+        What is known already is kept over a rebalance, unless it is newer: somebody would not be told then.
+        """
+        known = self._known
+        if known is None or known.bundle != bundle.hash or known.end > end:
+            known = _Known(People(bundle.intake.sites), bundle.hash, 0)
+        self._learn(known, end)
+        return known.people
+
+    def _learn(self, known: _Known, end: int) -> None:
+        self._known = None  # half of it, if reading fails
+        start = max(known.end, self._ports.log.begin_offset(self._people))
         for record in self._ports.log.read(self._people, start, end):
-            batch.append(record)
-            if len(batch) == LEARN_RECORDS:
-                intake.learn(batch, FOREVER)
-                batch = []
-        intake.learn(batch, FOREVER)
-        self._learnt_to = max(start, end)
+            known.people.learn(record.offset, (record.key or b"").decode(errors="replace"), record.value)
+        known.end = max(known.end, end)
+        self._known = known
 
     # ------------------------------------------------------------------ taking
 
@@ -239,11 +256,13 @@ class IntakeStage:
         reader, now_ms = self._ports.reader, self._ports.steady.now_ms()
         paused: list[TopicPartition] = []
         resumed: list[TopicPartition] = []
-        for found in self.inputs.by_key.values():
+        inputs = self.inputs.by_key.values()
+        for found in inputs:
             found.position = reader.position(found.where)
-            is_old = now_ms - found.end_at_ms >= self._options.look_ms
-            if not found.buffer and not self._options.is_bounded and (is_old or self._is_tick_due(now_ms)):
-                found.end, found.end_at_ms = reader.end_offset(found.where), now_ms
+        ends = reader.end_offsets([found.where for found in inputs if self._is_end_due(found, now_ms)])
+        for found in inputs:
+            if found.where in ends:
+                found.end, found.end_at_ms = ends[found.where], now_ms
             is_full = len(found.buffer) >= self._options.records_max
             is_read = self._options.is_bounded and found.position >= found.end
             (paused if is_full or is_read or found.is_stopped else resumed).append(found.where)
@@ -251,6 +270,10 @@ class IntakeStage:
         reader.resume(resumed)
         people = self.inputs.by_key.get((self._people.topic, 0))
         self._knows_people = self._knows_people or people is None or people.is_drained
+
+    def _is_end_due(self, found: Input, now_ms: int) -> bool:
+        is_old = now_ms - found.end_at_ms >= self._options.look_ms
+        return not found.buffer and not self._options.is_bounded and (is_old or self._is_tick_due(now_ms))
 
     def _is_tick_due(self, now_ms: int) -> bool:
         return now_ms - self._ticked_ms >= self._options.tick_ms
@@ -266,7 +289,7 @@ class IntakeStage:
         rest = [r for r in records if r.topic != self._people.topic]
         taken = []
         if people:
-            taken.append(intake.learn(people, clock_ms))
+            taken.append(self._tell(intake, people, clock_ms))
         if rest:
             taken.append(intake_step(rest, clock_ms, intake))
         self._judge(records, taken)
@@ -287,7 +310,13 @@ class IntakeStage:
             clock_ms = min((i.buffer[0].timestamp_ms for i in raw if i.buffer), default=clock_ms)
         records = self.inputs.take_all((self._people.topic, 0), self._options.records_max)
         self._count(records)
-        return ([intake.learn(records, clock_ms)] if records else []), len(records)
+        return ([self._tell(intake, records, clock_ms)] if records else []), len(records)
+
+    def _tell(self, intake: Intake, people: Sequence[Record], clock_ms: int) -> Taken:
+        """Learn *people*, and tell the timelines concerned."""
+        if self._known is not None:
+            self._known.end = people[-1].offset + 1
+        return intake.learn(people, clock_ms)
 
     def _marks(self, intake: Intake, clock_ms: int, now_ms: int, *, has_taken: bool) -> list[Taken]:
         keys = {key for key in self.inputs.by_key if key[0] != self._people.topic}
@@ -303,7 +332,9 @@ class IntakeStage:
         self._ticked_ms = now_ms
         self._ports.meter.set("correlator_inputs_stopped", len(stopped))
         if self._people not in (self._owned or ()):
-            self._learn_to(intake, self._ports.log.high_watermark(self._people), self._learnt_to)
+            known, end = self._known, self._ports.log.high_watermark(self._people)
+            assert known is not None, "an intake has people"
+            self._learn(known, end)
         return [intake.tick(clock_ms, drained, stopped)]
 
     def _judge(self, records: Sequence[Record], taken: Sequence[Taken]) -> None:

@@ -19,8 +19,7 @@ class Lag:
         now_ms = self._steady.now_ms()
         if now_ms - self._told_ms < EVERY_MS:
             return
-        self._told_ms = now_ms
-        for tp, position in positions:
+        self._told_ms, known = now_ms, dict(positions)
+        for tp, end in self._reader.end_offsets(known).items():
             labels = {"stage": self._stage, "topic": tp.topic, "partition": str(tp.partition)}
-            left = max(0, self._reader.end_offset(tp) - position)
-            self._meter.set("correlator_consumer_lag_records", left, **labels)
+            self._meter.set("correlator_consumer_lag_records", max(0, end - known[tp]), **labels)

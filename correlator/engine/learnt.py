@@ -15,11 +15,12 @@ import msgspec
 
 from correlator.codec import Codes, load_shapes
 from correlator.engine.checkpoint import MANIFEST_KEY, UNREADABLE, Manifest
+from correlator.formats import Format, FormatError
 from correlator.timeline import state
 from correlator.timeline.habits import NO_HABITS, Day, Habits
 from correlator.timeline.live import Stay
 
-FORMAT = 1
+FORMAT = Format("learnt", 1)
 
 
 class Head(msgspec.Struct, frozen=True, tag="head", tag_field="line"):
@@ -62,14 +63,21 @@ class LineError(Exception):
     """A line that is none of ours: says why."""
 
 
-def decode_line(raw: bytes) -> Line:
-    """Raises `LineError`."""
+def decode_line(raw: bytes, found: int = FORMAT.number) -> Line:
+    """*found*: the format that the first line says. Raises `LineError`."""
     try:
-        line: Line = _decode(raw)
+        line: Line = _decode(raw) if found == FORMAT.number else _migrated(raw, found)
+        if isinstance(line, Head):
+            FORMAT.check(line.format)
+    except FormatError as error:
+        raise LineError(str(error)) from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise LineError(f"not a line that `correlator state export` wrote: {error}") from error
-    if isinstance(line, Head) and line.format != FORMAT:
-        raise LineError(f"format {line.format}, this version reads {FORMAT}: upgrade correlator")
+    return line
+
+
+def _migrated(raw: bytes, found: int) -> Line:
+    line: Line = msgspec.convert(FORMAT.migrated(found, msgspec.json.decode(raw)), Line)
     return line
 
 
@@ -90,9 +98,8 @@ def learnt_of(
 
 def _learnt(key: bytes, raw: bytes, codes: Codes) -> Iterator[Learnt | None]:
     try:
-        state.check(raw)
         entity = key.decode()
-        live = state.load_timeline(entity, raw, codes).touch(codes)
+        live = state.load_timeline(entity, state.current(raw), codes).touch(codes)
     except (*UNREADABLE, ArithmeticError, LookupError, TypeError, ValueError):
         yield None
         return

@@ -93,8 +93,8 @@ class GroupReader(Protocol):
     def position(self, partition: TopicPartition) -> int:
         """Next offset `poll` would return from: behind trailing transaction markers, so lag can reach 0."""
 
-    def end_offset(self, partition: TopicPartition) -> int:
-        """Last stable offset: where a caught-up position is."""
+    def end_offsets(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        """Last stable offsets, asked for together: where a caught-up position is."""
 
     def begin_offset(self, partition: TopicPartition) -> int: ...
 

@@ -157,9 +157,7 @@ class Intake:
         return taken
 
     def learn(self, records: Iterable[Record], clock_ms: int) -> Taken:
-        """Take records of the identities topic. Whoever does not own it, or reads it again from its start,
-        leaves frames and dead letters alone: bindings are learnt all the same.
-        """
+        """Take records of the identities topic: who owns it tells the timelines concerned."""
         taken, rows = Taken(), _Rows(self.config.partitions)
         for record in records:
             time_ms = clock_ms if record.timestamp_ms == NO_TIMESTAMP else min(record.timestamp_ms, clock_ms)

@@ -16,6 +16,7 @@ from __future__ import annotations
 from bisect import bisect_right, insort
 from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from itertools import pairwise
 from typing import Literal
 from zoneinfo import ZoneInfo
@@ -86,8 +87,12 @@ class _Identity(msgspec.Struct):
 
 
 _decode = msgspec.json.Decoder(_Identity).decode
+_Changed = tuple[Person, Person | None]  # as it is, as it was
 _Holding = tuple[int, int, str]  # from, to, identity: of one credential, by time, never overlapping
 _Key = tuple[Namespace, str]  # of a credential
+_Rebound = tuple[
+    dict[_Key, tuple[_Holding, ...]], int, bool
+]  # who held what, version, is it somebody's first
 
 
 def namespace(credential_class: str) -> Namespace:
@@ -108,6 +113,7 @@ class People:
         self._persons: dict[str, Person] = {}
         self._waiting: dict[str, Person] = {}  # refused for a credential that somebody else holds
         self._holders: dict[Namespace, dict[str, list[_Holding]]] = {"badge": {}, "account": {}}
+        self._rebound: list[_Rebound] = []  # of the record that was learnt last
         self._bindings: list[Binding] = []  # that nobody has taken yet
 
     def __len__(self) -> int:
@@ -152,6 +158,16 @@ class People:
         kept, and accepted as soon as nobody does: whoever publishes need not care who comes first. A record
         that is older than what is known changes nothing and returns nothing.
         """
+        changed = self.learn(offset, key, value)
+        if isinstance(changed, Reject):
+            return changed
+        for was, version, is_first in self._rebound:
+            self._bind(was, version, arrival_ms - horizon_ms, is_first=is_first)
+        return [_told(person, before, arrival_ms, horizon_ms) for person, before in changed]
+
+    def learn(self, offset: int, key: str, value: bytes | None) -> list[_Changed] | Reject:
+        """`apply` without its events: who changed, from what."""
+        self._rebound.clear()
         before = self._persons.get(key)
         if before is not None and offset <= before.version:
             return []
@@ -164,14 +180,14 @@ class People:
             if clash is not None:
                 self._waiting[key] = person
                 return clash
-            told = [self._accept(person, offset, arrival_ms, horizon_ms)]
+            changed = [self._accept(person, offset)]
         else:
-            told = self._remove(offset, key, arrival_ms, horizon_ms)
+            changed = self._remove(offset, key)
         for person in sorted(self._waiting.values(), key=_version):
             if self._clash(person) is None:
                 del self._waiting[person.identity_id]
-                told.append(self._accept(person, offset, arrival_ms, horizon_ms))
-        return told
+                changed.append(self._accept(person, offset))
+        return changed
 
     def take_bindings(self) -> list[Binding]:
         """Credentials whose holders `apply` has changed since this was last asked, for each timeline that may
@@ -180,7 +196,7 @@ class People:
         taken, self._bindings = self._bindings, []
         return taken
 
-    def _accept(self, person: Person, offset: int, arrival_ms: int, horizon_ms: int) -> tuple[str, Event]:
+    def _accept(self, person: Person, offset: int) -> _Changed:
         before = self._persons.get(person.identity_id)
         was = self._holdings(before, person)
         self._let_go(before)
@@ -189,19 +205,19 @@ class People:
             space = namespace(credential.credential_class)
             holdings = self._holders[space].setdefault(credential.id, [])
             insort(holdings, (credential.from_ms, credential.to_ms, person.identity_id))
-        self._bind(was, offset, arrival_ms - horizon_ms, is_first=before is None)
-        return _told(person, before, arrival_ms, horizon_ms)
+        self._rebound.append((was, offset, before is None))
+        return person, before
 
-    def _remove(self, offset: int, key: str, arrival_ms: int, horizon_ms: int) -> list[tuple[str, Event]]:
+    def _remove(self, offset: int, key: str) -> list[_Changed]:
         """A removed identity resolves no more, not even late events; its timeline learns of it."""
         before = self._persons.pop(key, None)
         if before is None:
             return []
         was = self._holdings(before)
         self._let_go(before)
-        self._bind(was, offset, arrival_ms - horizon_ms)
+        self._rebound.append((was, offset, False))
         gone = msgspec.structs.replace(before, version=offset, department="", credentials=())
-        return [_told(gone, before, arrival_ms, horizon_ms)]
+        return [(gone, before)]
 
     def _let_go(self, before: Person | None) -> None:
         if before is None:
@@ -351,16 +367,24 @@ def _interval(since: str | None, until: str | None, zone: ZoneInfo | None, what:
 def _instant(text: str, zone: ZoneInfo | None, what: str) -> int:
     """A date or an instant with offset, in ms since the epoch. The date of *what* `terminated` is its end."""
     try:
+        return _instant_ms(text, zone, is_end=what == "terminated")
+    except _Unfit as error:
+        raise _Unfit(f"{what}: {error}") from None
+
+
+@lru_cache(4_096)  # everybody was hired on one of few days
+def _instant_ms(text: str, zone: ZoneInfo | None, *, is_end: bool) -> int:
+    try:
         if len(text) == 10:
-            day = date.fromisoformat(text) + timedelta(days=what == "terminated")
+            day = date.fromisoformat(text) + timedelta(days=is_end)
             moment = datetime(day.year, day.month, day.day, tzinfo=zone or UTC)
         else:
             moment = datetime.fromisoformat(text)
         if moment.tzinfo is None:
-            raise _Unfit(f"{what}: {text!r} has no offset: write 2026-01-09T08:30:00Z")
+            raise _Unfit(f"{text!r} has no offset: write 2026-01-09T08:30:00Z")
         return round(moment.timestamp() * SECOND_MS)
     except (ValueError, OverflowError):
-        message = f"{what}: {text!r} is no date such as 2026-01-09 or instant such as 2026-01-09T08:30:00Z"
+        message = f"{text!r} is no date such as 2026-01-09 or instant such as 2026-01-09T08:30:00Z"
         raise _Unfit(message) from None
 
 

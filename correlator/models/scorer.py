@@ -16,6 +16,7 @@ from zlib import crc32
 import msgspec
 
 from correlator.event import Event, Score
+from correlator.formats import UNREADABLE, Format, FormatError
 from correlator.models.features import AXES, FEATURES, axes, features
 from correlator.models.percentile import Percentile, PercentileState, percentile_from
 from correlator.models.state import StateFormatError
@@ -23,7 +24,7 @@ from correlator.models.trees import Trees, TreesState, trees_from
 from correlator.timeline.habits import WARM_DAYS, Habits, shows_habit
 from correlator.timeline.live import Live
 
-STATE_FORMAT = 1
+FORMAT = Format("models", 1)  # of the state of all of them
 WARM_SCORES = 256  # earlier scores of a model before its percentile says anything
 
 _PEOPLE = ("employee", "contractor", "visitor")
@@ -32,7 +33,6 @@ _NOT_WARM = Score(0.0, is_warm=False)
 _EXPLAINED = 0.95  # percentile from which a score names what pushed it
 _PUSHING_MIN = 0.3  # a feature below this did not push
 _PUSHING_MAX = 4
-_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _DIGITS = 4  # of a percentile: more would claim more than the histogram holds
 
 
@@ -105,7 +105,7 @@ class Scorer:
             _ClassState(name, model.trees.state(), model.percentile.state())
             for name, model in sorted(self._classes.items())
         ]
-        return msgspec.msgpack.encode(_State(STATE_FORMAT, self._partition, tuple(classes)))
+        return msgspec.msgpack.encode(_State(FORMAT.number, self._partition, tuple(classes)))
 
     def _class(self, identity_type: str) -> _Class:
         name = identity_type if identity_type in _PEOPLE else "other"
@@ -119,18 +119,10 @@ class Scorer:
 def decode(state: bytes) -> Scorer:
     """The scorer that *state* was encoded of. Raises StateFormatError on anything else."""
     try:
-        head = msgspec.msgpack.decode(state, type=list[msgspec.Raw])
-        state_format = msgspec.msgpack.decode(head[0], type=int) if head else 0
-    except _UNREADABLE as error:
-        raise StateFormatError(f"state of the models cannot be read: {error}") from error
-    if state_format > STATE_FORMAT:
-        raise StateFormatError(
-            f"state of the models has format {state_format}, this version reads up to {STATE_FORMAT}: "
-            "start the version that wrote it, or a newer one"
-        )
-    try:
-        decoded = msgspec.msgpack.decode(state, type=_State)
-    except _UNREADABLE as error:
+        decoded = msgspec.msgpack.decode(FORMAT.current(state), type=_State)
+    except FormatError as error:
+        raise StateFormatError(str(error)) from error.__cause__
+    except UNREADABLE as error:
         raise StateFormatError(f"state of the models cannot be read: {error}") from error
     scorer = Scorer(decoded.partition)
     for part in decoded.classes:

@@ -67,6 +67,7 @@ class Block(msgspec.Struct):
     review_by: date | None = None
     expires: Expiry | None = None
     budget: Budget | None = None
+    entities_max: int = 0
     risk: int = 0
     requires: Requires | None = None
     tests: object = None
@@ -185,9 +186,13 @@ def _expires(reader: Reader, block: Block, found: object, path: Path) -> None:
 
 
 def _budget(reader: Reader, block: Block, found: object, path: Path) -> None:
-    section = reader.mapping(found, path, ("alerts", "per"))
+    section = reader.mapping(found, path, ("alerts", "per", "entities"))
     if not isinstance(found, dict):
         return
+    if "entities" in section:
+        block.entities_max = reader.number(section["entities"], (*path, "entities"), 1, 100_000) or 0
+        if section.keys() == {"entities"}:  # for the rest of the budget is of alerts of one entity
+            return
     alerts = reader.number(section.get("alerts"), (*path, "alerts"), 1, 1_000)
     per_ms = reader.duration(section.get("per"), (*path, "per"), at_least_ms=1)
     if per_ms is not None and per_ms > DAY_MS:

@@ -14,6 +14,7 @@ import msgspec
 
 from correlator.event import ALWAYS, EntityKind
 from correlator.problem import Lines, Path, Problem
+from correlator.rules.logic import names_in
 from correlator.rules.reading import Reader, nearest
 from correlator.rules.rule import ENTRIES_MAX, CorrelationType, Operator
 
@@ -53,14 +54,18 @@ def read_correlation(document: dict[str, object], lines: Lines) -> tuple[Section
     reader, path = Reader(lines), ("correlation",)
     found = reader.mapping(document["correlation"], path, KEYS)
     kind = _type(reader, found, path)
-    for key in ("rules", "timespan", "condition", "group-by"):
-        if key not in found and not (key == "condition" and kind in TEMPORAL):
-            reader.say(path, f"{key} is missing")
-    rules = _rules(reader, found.get("rules", []), (*path, "rules"))
-    group_by = _names(reader, found.get("group-by", []), (*path, "group-by"))
-    timespan_ms = _timespan(reader, found, path)
     said = found.get("condition")
     logic = said if isinstance(said, str) and kind in TEMPORAL else ""
+    for key in ("rules", "timespan", "condition", "group-by"):
+        if (
+            key not in found
+            and not (key == "condition" and kind in TEMPORAL)
+            and not (key == "rules" and logic)
+        ):
+            reader.say(path, f"{key} is missing")
+    rules = _rules(reader, found.get("rules", []), (*path, "rules")) if "rules" in found else names_in(logic)
+    group_by = _names(reader, found.get("group-by", []), (*path, "group-by"))
+    timespan_ms = _timespan(reader, found, path)
     thresholds, fields = _condition(reader, None if logic else said, (*path, "condition"), kind)
     aliases = _aliases(reader, found.get("aliases", {}), (*path, "aliases"))
     generates = _generates(reader, document, found)
@@ -141,7 +146,7 @@ def _condition(
         reader.say(path, f"{kind} looks at values of a field: name it, field: place.door")
     if kind in {"value_sum", "value_avg"} and len(fields) > 1:
         reader.say((*path, "field"), f"{kind} takes one field")
-    if kind not in VALUED and fields:
+    if kind is not None and kind not in VALUED and fields:
         reader.say((*path, "field"), f"{kind} counts no values: leave the field out, or use value_count")
     return tuple(thresholds), fields
 

@@ -126,10 +126,14 @@ class RuleProgram:
     def on_event(self, entity: str, event: Event, live: Live) -> Found | None:
         """Evaluate every rule of the entity's kind on *event*; *live* is the state before it."""
         book = self._books[entity_kind(entity)]
-        ask = book.asks[event.shape] if event.shape in book.asks else book.ask(event.shape)
+        try:
+            ask = book.asks[event.shape]
+        except KeyError:
+            ask = book.ask(event.shape)
         if ask is None:
             return None
-        observation, odd = Observation(entity, event, live, self.settings, event.time_ms), list[int]()
+        odd: list[int] = []
+        observation = Observation(entity, event, live, self.settings, event.time_ms)
         held = ask(observation, odd)
         if odd:
             self._count_odd(book, odd)
@@ -357,6 +361,7 @@ def _facts(rule: Rule, settings: Settings) -> RuleFacts:
         rule.is_shadow,
         rule.budget,
         rule.risk,
+        rule.entities_max,
         tuple(inert_at(rule.requires, settings).items()) if rule.requires is not None else (),
     )
 

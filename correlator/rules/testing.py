@@ -194,7 +194,8 @@ def _event(case: Case, index: int) -> Event:
         named[part][attribute] = value
     values = named["event"]
     kind = values["kind"]
-    values.setdefault("id", event_id("test", f"{case.name}:{index}"))
+    # of equal times the one that is written first comes first
+    values.setdefault("id", f"{index:06}{event_id('test', f'{case.name}:{index}')[6:]}")
     values.setdefault("source", "test")
     values.setdefault("feed", kind)
     if kind != "door":

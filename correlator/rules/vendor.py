@@ -47,6 +47,9 @@ class Names(Mapping[str, Field]):
         return name.partition(".")[0] not in self._groups and not self._is_alike(name, _ALIKE)
 
     def _is_alike(self, name: str, cutoff: float) -> bool:
+        """Ours are in small letters: with capitals it is a vendor's, unless that is all the difference."""
+        if name != name.lower():
+            return name.lower() in self._fields
         return bool(get_close_matches(name, list(self._fields), n=1, cutoff=cutoff))
 
     def is_ours(self, name: str) -> bool:

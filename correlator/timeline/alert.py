@@ -33,6 +33,7 @@ class Alert(msgspec.Struct, frozen=True, array_like=True, gc=False):
     ] = ()  # what completeness rests on: "reader group 7 quiet since 19:02, taken as complete"
     is_shadow: bool = False
     is_summary: bool = False  # of all that is beyond the rule's budget
+    storm: str = ""  # uid of the alert that is told instead of it
 
 
 Activity = Literal["create", "update", "close"]

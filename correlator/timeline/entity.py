@@ -26,7 +26,7 @@ from correlator.timeline import pack
 from correlator.timeline.alert import Alert, Change
 from correlator.timeline.decide import Completeness, Tally, decide, difference
 from correlator.timeline.fold import fold, prune, step, verdicts
-from correlator.timeline.live import Live, Match
+from correlator.timeline.live import Live, Match, Waiting
 from correlator.timeline.moving import Moved
 from correlator.timeline.occupancy import Passage, passages
 from correlator.timeline.program import Program
@@ -72,6 +72,7 @@ class Timeline:
         "live",
         "moved",
         "open",
+        "owner",
         "packed",
         "said",
         "sieve",
@@ -82,6 +83,7 @@ class Timeline:
 
     def __init__(self, entity: str) -> None:
         self.entity = entity
+        self.owner = owner_of(entity)
         self.live: Live | None = None
         self.packed = b""
         self.blocks: list[Block] = []
@@ -104,14 +106,20 @@ class Timeline:
     def touch(self, codes: Codes) -> Live:
         """The live state, decoded; stays so until `rest`."""
         if self.live is None:
-            self.live = pack.load_live(self.packed, codes, owner_of(self.entity)) if self.packed else NO_LIVE
+            self.live = pack.load_live(self.packed, codes, self.owner) if self.packed else NO_LIVE
         return self.live
+
+    def waiting(self, codes: Codes) -> tuple[Waiting, ...]:
+        """Those of the live state, which may stay packed."""
+        if self.live is not None or not self.packed:
+            return self.touch(codes).waiting
+        return pack.load_waiting(self.packed, codes, self.owner)
 
     def at_rest(self, codes: Codes) -> bytes:
         """The live state, packed."""
         if self.live is None:
             return self.packed
-        return pack.dump_live(self.live, codes, owner_of(self.entity))
+        return pack.dump_live(self.live, codes, self.owner)
 
     def rest(self, codes: Codes) -> None:
         self.packed, self.live = self.at_rest(codes), None
@@ -129,7 +137,7 @@ class Timeline:
         return newest_ms
 
     def events(self, codes: Codes) -> list[Event]:
-        owner = owner_of(self.entity)
+        owner = self.owner
         return [
             event
             for block in self.blocks
@@ -182,11 +190,13 @@ class Timeline:
         self, event: Event, codes: Codes, program: Program, packed_id: int | str | None = None
     ) -> bool:
         """Fold *event*, later than all there is. Returns whether alerts may differ now."""
-        entity, before = self.entity, self.live or self.touch(codes)
-        after, matches = step(entity, before, event, program)
-        ways = _passages(before, after, event, program) if program.zones else ()
-        self.said += [(passage, True) for passage in ways]
-        self.live, owner = after, owner_of(entity)
+        before, owner = self.live or self.touch(codes), self.owner
+        packed_id = pack_id(event.id) if packed_id is None else packed_id
+        after, matches = step(self.entity, before, event, program)
+        ways: tuple[Passage, ...] = ()
+        if program.zones and (ways := _passages(before, after, event, program)):
+            self.said += [(passage, True) for passage in ways]
+        self.live = after
         packed = pack.dump_event(event, codes, owner, packed_id)
         blocks = self.blocks
         if blocks and (block := blocks[-1]).count < program.settings.block_size:
@@ -207,7 +217,7 @@ class Timeline:
 
     def _merge(self, late: list[Event], codes: Codes, program: Program) -> None:
         """Fold late events into the blocks they belong to, and what follows until it makes no difference."""
-        owner = owner_of(self.entity)
+        owner = self.owner
         self.count += len(late)
         for event in late:
             self._know(event.id)
@@ -248,7 +258,7 @@ class Timeline:
         self, live: Live, events: Sequence[Event], codes: Codes, program: Program
     ) -> tuple[list[Block], Live]:
         """*events* folded over *live*: one block, or several when one would be too long."""
-        most, owner = program.settings.block_size, owner_of(self.entity)
+        most, owner = program.settings.block_size, self.owner
         size = len(events) if 0 < len(events) <= 2 * most else most
         blocks: list[Block] = []
         for start in range(0, len(events), size):
@@ -270,7 +280,7 @@ class Timeline:
         """Fold everything from *since_ms* on anew, for it is evaluated by other rules now. Was there any?"""
         if self.last[0] < since_ms:
             return False
-        at, owner = self._find((since_ms, "")), owner_of(self.entity)
+        at, owner = self._find((since_ms, "")), self.owner
         after = self.blocks[at:]
         events = [e for block in after for e in pack.load_events(block.packed, block.count, codes, owner)]
         entry = pack.load_live(after[0].entry, codes, owner)
@@ -287,7 +297,7 @@ class Timeline:
             if any(needle in block.packed for needle in needles)
             and any(i in ids for _, i in pack.load_orders(block.packed, block.count))
         )
-        owner = owner_of(self.entity)
+        owner = self.owner
 
         def events_from(at: int) -> list[Event]:
             blocks = self.blocks[at:]
@@ -316,10 +326,9 @@ class Timeline:
 
         Verdicts still to be taken are taken as if no event came any more.
         """
-        live = self.touch(codes)
         taken = [match for block in self.blocks for match in block.matches]
-        if live.waiting:
-            taken += verdicts(self.entity, live, live.waiting, program)
+        if waiting := self.waiting(codes):
+            taken += verdicts(self.entity, self.touch(codes), waiting, program)
         edge_ms, told = self.tally.edge_ms, program.rules
         return [match for match in taken if match.decided_ms >= edge_ms and match.rule in told]
 
@@ -354,13 +363,16 @@ class Timeline:
         return changes
 
     def _as_told(self, alert: Alert) -> Alert:
-        """What completeness rested on when the alert was first told stays what it was."""
+        """What completeness rested on when the alert was first told, and the storm it joined, stay."""
         told = self.open.get(alert.uid)
-        return (
-            alert
-            if told is None or told.assumed == alert.assumed
-            else msgspec.structs.replace(alert, assumed=told.assumed)
-        )
+        if told is None or (told.assumed, told.storm) == (alert.assumed, alert.storm):
+            return alert
+        return msgspec.structs.replace(alert, assumed=told.assumed, storm=told.storm)
+
+    def join(self, storms: Mapping[str, str]) -> None:
+        """Open alerts that are not told: uid -> uid of the storm that is."""
+        joined = {uid: msgspec.structs.replace(self.open[uid], storm=of) for uid, of in storms.items()}
+        self.open = {**self.open, **joined}
 
     def is_to_teach(self, edge_ms: int) -> bool:
         """Are there final events not counted yet (`ways`) that are about to go, or of a day that is over?"""
@@ -373,7 +385,7 @@ class Timeline:
 
     def teach(self, edge_ms: int, ways: Ways, codes: Codes) -> None:
         """Count what is final by *edge_ms*."""
-        owner, blocks, counted_ms = owner_of(self.entity), self.blocks, self.trail.counted_ms
+        owner, blocks, counted_ms = self.owner, self.blocks, self.trail.counted_ms
         ends = [*(block.first_ms for block in blocks[1:]), FOREVER]
         untold = [
             b for b, end_ms in zip(blocks, ends, strict=True) if b.first_ms < edge_ms and end_ms >= counted_ms
@@ -435,6 +447,11 @@ def _fold(
         matches += found
         ways += _passages(before, live, event, program)
     return live, matches, tuple(ways)
+
+
+def leaves_something(timeline: Timeline, live: Live) -> bool:
+    """Windows or an episode that a late event may add to."""
+    return bool(live.windows or timeline.tally.episodes)
 
 
 def _mesh(packed_id: int | str) -> int:

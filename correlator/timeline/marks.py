@@ -145,8 +145,10 @@ class Marks:
         timing, where, at_ms = self._timing.get(mark.feed), self._sites.get(mark.site), mark.heard_ms
         if timing is None:
             return
-        heard_ms, quiet_ms = self._heard.get(group, at_ms), quiet.quiet_ms(timing, where, at_ms)
-        is_old, is_odd = at_ms - mark.event_max_ms > quiet_ms, not self._is_alive(group, heard_ms, at_ms)
+        age_ms, quiet_ms = at_ms - mark.event_max_ms, timing.quiet_ms
+        if age_ms > quiet_ms:  # what else is asked can only make it longer
+            quiet_ms = quiet.quiet_ms(timing, where, at_ms)
+        is_old, is_odd = age_ms > quiet_ms, not self._is_alive(group, self._heard.get(group, at_ms), at_ms)
         if is_old and (is_odd or at_ms - self.returned.get(group, NEVER) < quiet_ms):
             self.returned[group] = max(at_ms, self.returned.get(group, NEVER))
         usual = self._usual.get(group)

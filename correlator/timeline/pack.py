@@ -53,6 +53,21 @@ class _Live(msgspec.Struct, array_like=True, gc=False):
     zone: ZoneState | None = None
 
 
+class _Ahead(msgspec.Struct, array_like=True, gc=False):
+    """A `_Live` of which only one part is of interest."""
+
+    last_badge: msgspec.Raw
+    last_login: msgspec.Raw
+    badge_places: msgspec.Raw
+    card_places: msgspec.Raw
+    login_places: msgspec.Raw
+    stays: msgspec.Raw
+    person: msgspec.Raw
+    door: msgspec.Raw
+    windows: msgspec.Raw
+    waiting: tuple[_Waiting, ...]
+
+
 class _Head(msgspec.Struct, array_like=True, gc=False):
     """The head of a packed event: decoding stops there."""
 
@@ -62,6 +77,7 @@ class _Head(msgspec.Struct, array_like=True, gc=False):
 
 _encode = msgspec.msgpack.Encoder().encode
 _live = msgspec.msgpack.Decoder(_Live).decode
+_ahead = msgspec.msgpack.Decoder(_Ahead).decode
 _events = msgspec.msgpack.Decoder(list[PackedEvent]).decode
 _heads = msgspec.msgpack.Decoder(list[_Head]).decode
 
@@ -147,12 +163,22 @@ def load_live(raw: bytes, codes: Codes, owner: str) -> Live:
         packed.person,
         packed.door,
         packed.windows,
-        tuple([Waiting(w.due_ms, w.rule, unpack(w.event), w.seen) for w in packed.waiting]),
+        _unpack_waiting(packed.waiting, codes, owner),
         packed.habits,
         None if packed.today is None else _unpack_day(packed.today),
         packed.passed,
         packed.zone,
     )
+
+
+def load_waiting(raw: bytes, codes: Codes, owner: str) -> tuple[Waiting, ...]:
+    """`load_live(...).waiting`, without the rest."""
+    return _unpack_waiting(_ahead(raw).waiting, codes, owner)
+
+
+def _unpack_waiting(waiting: tuple[_Waiting, ...], codes: Codes, owner: str) -> tuple[Waiting, ...]:
+    shapes = codes.shapes
+    return tuple([Waiting(w.due_ms, w.rule, codec.unpack(w.event, shapes, owner), w.seen) for w in waiting])
 
 
 def _pack_day(day: Day) -> _Day:

@@ -12,20 +12,21 @@ from collections.abc import Set as AbstractSet
 
 from msgspec.structs import replace
 
-from correlator.codec import Codes, load_shapes, owner_of, pack_id
+from correlator.codec import Codes, dump_shapes, load_shapes, owner_of, pack_id
 from correlator.event import FOREVER, NEVER, SECOND_MS, Event, Order, Person, entity_kind
 from correlator.frame import Binding, Fact, Frame
 from correlator.timeline import state
 from correlator.timeline.alert import Change
 from correlator.timeline.changed import Changed
-from correlator.timeline.entity import Timeline
+from correlator.timeline.entity import Timeline, leaves_something
 from correlator.timeline.habits import as_of
-from correlator.timeline.live import Live, Match
+from correlator.timeline.live import Match
 from correlator.timeline.marks import Marks
 from correlator.timeline.moving import Bound, Mover
 from correlator.timeline.occupancy import as_fact
 from correlator.timeline.program import Program, Scorer
 from correlator.timeline.refused import Refused
+from correlator.timeline.storms import STORM, Storms
 from correlator.timeline.telling import Arrived, Told
 from correlator.timeline.timelines import Timelines
 from correlator.timeline.wakes import CLOCK, IDLE, Key, Wakes
@@ -49,6 +50,7 @@ class Partition:
         self.timelines = Timelines(self.codes)
         self.changed = Changed(self.timelines.record)
         self.refused = Refused()
+        self.storms = Storms(number)
         self.bound = Bound()
         self.facts: list[Fact] = []  # for other entities, that nobody has taken yet
         self.bindings: list[Binding] = []  # likewise
@@ -98,7 +100,7 @@ class Partition:
         self.bound.forget(self.now_ms)
         self.refused.forget(self.now_ms - self.program.settings.any_age_ms)
         self.timelines.rest()
-        return changes
+        return changes + self.storms.tell()
 
     def activate(self, program: Program, since_ms: int) -> list[Change]:
         """From here on *program* is in force. What happened since *since_ms* and is here already is folded
@@ -122,7 +124,7 @@ class Partition:
             timeline.refold(since_ms, self.codes, program)
             self._tell(timeline, True, [], (final_ms, edge_ms), (), changes)
         self.timelines.rest()
-        return changes
+        return changes + self.storms.tell()
 
     def take_told(self) -> Told:
         """What entities tell others since this was last asked."""
@@ -301,7 +303,8 @@ class Partition:
         matches: list[Match] = []
         if moved:
             matches = timeline.matches(self.codes, self.program)
-            changes += timeline.publish(matches, self.marks, self.program, final_ms, late, gone)
+            published = timeline.publish(matches, self.marks, self.program, final_ms, late, gone)
+            changes += self.storms.divert(published, self.program, self.now_ms, self.events, timeline.join)
             self._follow(timeline.entity, matches)
         if learnt:
             self._learn(learnt, matches)
@@ -356,10 +359,10 @@ class Partition:
 
         Late events may add to what has no person, but left windows or an episode: for a horizon more.
         """
-        edge_ms, live = timeline.tally.edge_ms, timeline.touch(self.codes)
-        newest_ms = max([timeline.newest_ms, *(w.due_ms for w in live.waiting if w.due_ms >= edge_ms)])
-        if newest_ms == NEVER < edge_ms and live.is_worthless and _leaves_something(timeline, live):
-            return edge_ms + self.program.settings.horizon_ms
+        edge_ms, waiting = timeline.tally.edge_ms, timeline.waiting(self.codes)
+        newest_ms = max([timeline.newest_ms, *(w.due_ms for w in waiting if w.due_ms >= edge_ms)])
+        if newest_ms == NEVER < edge_ms and (live := timeline.touch(self.codes)).is_worthless:
+            return edge_ms + self.program.settings.horizon_ms if leaves_something(timeline, live) else NEVER
         return newest_ms
 
     def _ask_idle(self, timeline: Timeline) -> None:
@@ -407,14 +410,16 @@ class Partition:
         live = timeline.touch(self.codes)
         if not live.is_worthless or any(w.due_ms >= timeline.tally.edge_ms for w in live.waiting):
             return False
-        return rested_ms > self.program.settings.horizon_ms or not _leaves_something(timeline, live)
+        return rested_ms > self.program.settings.horizon_ms or not leaves_something(timeline, live)
 
     # ------------------------------------------------------------ scores, any age
 
     def _score(self, timeline: Timeline, event: Event, learnt: list[Learnt]) -> Event:
         """*event* with its score, taken once, on arrival."""
+        if entity_kind(timeline.entity) != "identity":
+            return event
         live = timeline.touch(self.codes)
-        if not self.scorer.wants(event, live) or entity_kind(timeline.entity) != "identity":
+        if not self.scorer.wants(event, live):
             return event
         identity_type = live.person.identity_type if live.person is not None else ""
         score, features = self.scorer.score(event, identity_type, as_of(live.habits, live.today, event))
@@ -430,12 +435,15 @@ class Partition:
 
     def _refuse(self, entity: str, event: Event, reason: str) -> list[Change]:
         self._add("correlator_events_refused_total", reason)
-        return self.refused.refuse(entity, event, self.person(entity), self.program, self.now_ms)
+        found = self.refused.refuse(entity, event, self.person(entity), self.program, self.now_ms)
+        return self.storms.divert(found, self.program, self.now_ms, self.events)
 
     # ----------------------------------------------------------------- asking
 
     def events(self, entity: str, ids: Sequence[str]) -> list[Event]:
         """Those of *ids* that the entity still holds, in order of time: the evidence of an alert."""
+        if entity.startswith(f"{STORM}:"):
+            return self.storms.evidence(ids, self.events)
         timeline = self.timelines.get(entity)
         wanted = set(ids)
         held = {i: found for i in wanted if (found := self.refused.event(entity, i)) is not None}
@@ -465,9 +473,23 @@ class Partition:
 
     def freeze(self) -> None:
         """Cut here, between two frames. `changed` gives the cut."""
-        parts = self.marks.dump(), self.ways.dump(), self.scorer.encode()
-        told, bound = self.refused.told, self.bound.dump()
-        self.changed.freeze(state.dump_rest(self.number, self.codes, told, parts, bound))
+        self.changed.freeze(self.rest())
+
+    def rest(self) -> bytes:
+        """What is no entity's."""
+        return state.dump_rest(
+            state.Rest(
+                state.FORMAT,
+                self.number,
+                dump_shapes(self.codes.shapes),
+                sorted(self.refused.told.items()),
+                self.marks.dump(),
+                self.scorer.encode(),
+                self.ways.dump(),
+                self.bound.dump(),
+                self.storms.dump(self.now_ms, self.program.settings.horizon_ms),
+            )
+        )
 
     @classmethod
     def restore(
@@ -486,26 +508,22 @@ class Partition:
         partition.marks = Marks.load(program.settings, known.marks)
         partition.ways = Ways.load(known.ways)
         partition.marks.is_telling = bool(program.zones)
+        partition.storms.load(known.storms)
         partition.refused.told = dict(sorted(known.any_age, key=lambda told: told[1]))
         partition.bound = Bound(known.bound)
         partition._before_ms = partition.now_ms
         for entity, raw in entities:
-            partition.timelines.put(entity, raw)
-            partition._ask_again(state.load_timeline(entity, raw, partition.codes))
+            record = partition.timelines.put(entity, raw)
+            partition.changed.add([entity] if record is not raw else ())  # to be written in this format
+            partition._ask_again(state.load_timeline(entity, record, partition.codes))
         return partition
 
     def _ask_again(self, timeline: Timeline) -> None:
         """Wakes follow from the timelines: ask as `_visit` and `_tidy` have asked."""
-        for match in timeline.matches(self.codes, self.program):
-            if not self._is_complete(match):
-                self._wait(timeline.entity, match)
+        for match in (m for m in timeline.matches(self.codes, self.program) if not self._is_complete(m)):
+            self._wait(timeline.entity, match)
         self._ask_idle(timeline)
 
 
 def _order(event: Event) -> Order:
     return event.order
-
-
-def _leaves_something(timeline: Timeline, live: Live) -> bool:
-    """Windows or an episode that a late event may add to."""
-    return bool(live.windows or timeline.tally.episodes)

@@ -45,7 +45,10 @@ def belief(stay: Stay, at_ms: int, settings: Settings) -> float:
 
 
 def at_site(stays: Stays, site: str) -> Stay | None:
-    return next((stay for stay in stays if stay.site == site), None)
+    for stay in stays:
+        if stay.site == site:
+            return stay
+    return None
 
 
 def here(stays: Stays, site: str, at_ms: int, settings: Settings) -> float:
@@ -67,9 +70,10 @@ def likeliest(stays: Stays, at_ms: int, settings: Settings) -> Stay | None:
 def believed(stays: Stays, at_ms: int, settings: Settings) -> Stays:
     """*stays* but for those forgotten by *at_ms*: what `prune` drops and nobody may still see."""
     forget_ms = FORGET_HALF_LIVES * settings.presence_half_life_ms
-    if all(at_ms - stay.fades_ms <= forget_ms for stay in stays):
-        return stays
-    return tuple([stay for stay in stays if at_ms - stay.fades_ms <= forget_ms])
+    for stay in stays:
+        if at_ms - stay.fades_ms > forget_ms:
+            return tuple([stay for stay in stays if at_ms - stay.fades_ms <= forget_ms])
+    return stays
 
 
 @lru_cache(SHAPES_MAX)

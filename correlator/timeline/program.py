@@ -39,6 +39,7 @@ class RuleFacts(msgspec.Struct, frozen=True):
     is_shadow: bool = False
     budget: Budget | None = None
     risk: int = 0  # points that an alert adds to those of its entity
+    entities_max: int = 0  # that are told of within an hour; 0: as many as the settings say
     inert: tuple[tuple[str, tuple[str, ...]], ...] = ()  # (site, what the rule requires and is not there)
 
 

@@ -58,6 +58,7 @@ class Settings(msgspec.Struct, frozen=True):
         MINUTE_MS  # a source whose clock is off by more contradicts nobody (timeline/clocks.py)
     )
     risk_threshold: int = 100  # points of an entity and day from which on its risk is an alert
+    storm_entities: int = 20  # of a rule, partition and hour that are told of; 0: all (timeline/storms.py)
     any_age_ms: int = 7 * DAY_MS  # how long uids of alerts on too-late events are remembered
     # presence (timeline/presence.py)
     presence_taken: float = 0.95

@@ -10,16 +10,19 @@ from __future__ import annotations
 import msgspec
 from lz4.block import LZ4BlockError, compress, decompress
 
-from correlator.codec import Codes, dump_shapes, owner_of
+from correlator.codec import Codes, owner_of
 from correlator.event import Order
+from correlator.formats import Format, FormatError, as_it_was
 from correlator.frame import Binding
 from correlator.timeline.alert import Alert
 from correlator.timeline.decide import Tally
 from correlator.timeline.entity import NOTHING, Block, Timeline
 from correlator.timeline.moving import dump_moved, load_moved
-from correlator.timeline.ways import Trail
+from correlator.timeline.storms import Line
+from correlator.timeline.ways import NO_TRAIL, Trail
 
-FORMAT = 5  # of both records; part of the manifest
+FORMAT = 5  # of both records, which change together
+TIMELINE, REST = (Format("state", FORMAT, {4: as_it_was}) for _ in range(2))
 
 
 class StateError(Exception):
@@ -34,7 +37,7 @@ class _Timeline(msgspec.Struct, array_like=True):
     open: list[Alert]
     threads: list[tuple[str, str]]
     is_saturated: bool
-    trail: Trail
+    trail: Trail = NO_TRAIL
     moved: bytes = b""  # `moving.load_moved`
 
 
@@ -53,9 +56,10 @@ class Rest(msgspec.Struct, array_like=True):
     shapes: bytes  # `codec.load_shapes`
     any_age: list[tuple[str, int]]
     marks: bytes
-    ways: bytes
     scorer: bytes
+    ways: bytes = b""
     bound: list[tuple[int, Binding]] = []  # `moving.Bound`
+    storms: list[Line] = []
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -88,7 +92,7 @@ def uncompressed(raw: bytes) -> bytes:
 
 
 def load_timeline(entity: str, raw: bytes, codes: Codes) -> Timeline:
-    """The timeline in a record of this format, see `check`; of a partition with *codes*."""
+    """The timeline in a record of this format, see `current`; of a partition with *codes*."""
     packed = _timeline(uncompressed(raw))
     timeline = Timeline(entity)
     timeline.packed = packed.live
@@ -102,37 +106,22 @@ def load_timeline(entity: str, raw: bytes, codes: Codes) -> Timeline:
     return timeline
 
 
-def dump_rest(
-    number: int,
-    codes: Codes,
-    any_age: dict[str, int],
-    parts: tuple[bytes, bytes, bytes],
-    bound: list[tuple[int, Binding]],
-) -> bytes:
-    """*parts*: marks, ways and scorer."""
-    shapes = dump_shapes(codes.shapes)
-    return _encode(Rest(FORMAT, number, shapes, sorted(any_age.items()), *parts, bound))
+def dump_rest(rest: Rest) -> bytes:
+    return _encode(rest)
 
 
 def load_rest(raw: bytes) -> Rest:
-    """Raises `StateError` for bytes of another format."""
-    check(raw)
-    return _rest(raw)
+    """Raises `StateError` for bytes that this version cannot read."""
+    return _rest(_current(raw, REST))
 
 
-class _Head(msgspec.Struct, array_like=True):
-    format: int
+def current(raw: bytes) -> bytes:
+    """The record of an entity in the format that this version writes. Raises `StateError`."""
+    return _current(raw, TIMELINE)
 
 
-_head = msgspec.msgpack.Decoder(_Head).decode
-
-
-def check(raw: bytes) -> None:
-    """Raises `StateError` for bytes of another format."""
+def _current(raw: bytes, form: Format) -> bytes:
     try:
-        found = _head(raw).format
-    except msgspec.DecodeError as error:
-        raise StateError(f"not a state of correlator: {error}") from error
-    if found != FORMAT:
-        what = "a newer correlator wrote it: upgrade" if found > FORMAT else "no migration is known"
-        raise StateError(f"state format {found}, this version reads {FORMAT}: {what}")
+        return form.current(raw)
+    except FormatError as error:
+        raise StateError(str(error)) from error.__cause__

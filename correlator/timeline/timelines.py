@@ -55,10 +55,10 @@ class Timelines(Mapping[str, Timeline]):
             self._held[entity] = Timeline(entity)
         return self[entity]
 
-    def put(self, entity: str, record: bytes) -> None:
-        """A timeline at rest. Raises `StateError` for a record of another format."""
-        state.check(record)
-        self._held[entity] = record
+    def put(self, entity: str, record: bytes) -> bytes:
+        """A timeline at rest: *record* as `state.current` has it, which is returned. Raises `StateError`."""
+        self._held[entity] = record = state.current(record)
+        return record
 
     def drop(self, entity: str) -> None:
         del self._held[entity]

@@ -132,7 +132,7 @@ def _telling(starts: Starts, event: Event, settings: Settings) -> tuple[Event | 
     An event from the address or network of an earlier one is where that was, and was judged with it.
     """
     found, most_ms = None, 0
-    if clocks.is_quarantined(event.shape, settings):
+    if not starts or (event.shape.skew_s and clocks.is_quarantined(event.shape, settings)):
         return None, 0
     for start in reversed(starts):
         here, there = start.shape.place, event.shape.place
@@ -172,7 +172,7 @@ def with_place(starts: Starts, event: Event, settings: Settings) -> Starts:
 
     By an event of a source in quarantine nothing is held against anybody: it is not taken.
     """
-    if clocks.is_quarantined(event.shape, settings):
+    if event.shape.skew_s and clocks.is_quarantined(event.shape, settings):
         return starts
     if not starts:
         return (event,)
@@ -189,9 +189,9 @@ def _is_needless(start: Event, newer: Event, settings: Settings) -> bool:
     here, there = start.shape.place, newer.shape.place
     if here is None or there is None:
         return False
-    # a clock that may be off by more than the other's is granted more, later as well
     elapsed_ms = newer.time_ms - start.time_ms
-    elapsed_ms -= max(0, clocks.margin_ms(newer.shape) - clocks.margin_ms(start.shape))
+    if newer.shape.skew_s:  # a clock that may be off by more than the other's is granted more, later as well
+        elapsed_ms -= max(0, clocks.margin_ms(newer.shape) - clocks.margin_ms(start.shape))
     if here is there or here == there:
         return elapsed_ms >= 0
     if _has_own_ways(here, there, settings):

@@ -189,7 +189,10 @@ class Ways:
 
     @classmethod
     def load(cls, raw: bytes) -> Ways:
-        state, ways = _decode(raw), cls()
+        ways = cls()
+        if not raw:
+            return ways
+        state = _decode(raw)
         ways._day, ways.tables = state.day, state.tables
         ways._totals = {(start, end): dict(steps) for start, end, steps in state.totals}
         ways._fresh = {

@@ -37,7 +37,7 @@ def export(embedded: Embedded, path: Path) -> anew.File:
     keyed = partitions(embedded, embedded.topics.keyed)
     log = MemoryLogReader(embedded.log)
     lines = (line for tp in keyed for line in anew.export(log, embedded.topics, tp.partition))
-    write_file(path, Head(FORMAT, embedded.topics.keyed, len(keyed)), lines)
+    write_file(path, Head(FORMAT.number, embedded.topics.keyed, len(keyed)), lines)
     return read_file(path)
 
 

@@ -25,7 +25,7 @@ from correlator.engine.deploy import Edges, deploy
 from correlator.engine.ports import Committed, CommitUnknown, Membership, TopicPartition
 from correlator.engine.topics import EngineRefusal, Topics
 from correlator.engine.view import view
-from correlator.models.scorer import STATE_FORMAT
+from correlator.models import scorer
 from correlator.timeline import state
 from tests.engine.company import run, system, worker
 from tests.engine.states import begin, export, forget
@@ -108,7 +108,7 @@ def the_manifest_is_damaged(embedded: Embedded) -> None:
 
 
 def a_newer_version_wrote_the_checkpoint(embedded: Embedded) -> None:
-    embedded.log.append(_checkpoints(embedded), MANIFEST_KEY, _encode([checkpoint.FORMAT + 1, "new"]))
+    embedded.log.append(_checkpoints(embedded), MANIFEST_KEY, _encode([checkpoint.FORMAT.number + 1, "new"]))
 
 
 def a_newer_version_wrote_the_state(embedded: Embedded) -> None:
@@ -117,15 +117,15 @@ def a_newer_version_wrote_the_state(embedded: Embedded) -> None:
 
 def a_newer_version_wrote_the_models(embedded: Embedded) -> None:
     def newer(rest: bytes) -> bytes:
-        *others, models, bound = msgspec.msgpack.decode(rest)
-        newer = _encode([STATE_FORMAT + 1, *msgspec.msgpack.decode(models)[1:]])
-        return _encode([*others, newer, bound])
+        *others, models, ways, bound = msgspec.msgpack.decode(rest)
+        newer = _encode([scorer.FORMAT.number + 1, *msgspec.msgpack.decode(models)[1:]])
+        return _encode([*others, newer, ways, bound])
 
     _rewrite(embedded, newer)
 
 
 def a_newer_version_wrote_a_frame(embedded: Embedded) -> None:
-    embedded.log.append(_keyed(embedded), None, _encode([frame.FORMAT + 1, "new"]))
+    embedded.log.append(_keyed(embedded), None, _encode([frame.FORMAT.number + 1, "new"]))
 
 
 CASES: dict[Callable[[Embedded], None], str] = {
@@ -136,15 +136,15 @@ CASES: dict[Callable[[Embedded], None], str] = {
     a_partition_was_added: "has 5 partitions, but this state was made when it had 4.*with the old number",
     the_committed_offset_is_gone: r"no committed offset.*Set the offset of group correlator.correlate .*\d+",
     the_committed_offset_was_reset: r"the group only at 1: its offset was reset. Set the offset of group",
-    keyed_does_not_reach_back: "no longer reaches back.*Restore the topic.*state import DIR FILE",
+    keyed_does_not_reach_back: r"it begins at offset \d+, the state needs it from 0.*state import DIR FILE",
     keyed_was_created_anew: r"the log ends at offset 1, but was read up to \d+: the topic was created anew",
     keyed_lost_records: r"the log ends at offset 1, but was read up to \d+: the topic was created anew",
     records_of_the_checkpoint_were_deleted: r"it holds 0 entities of \d+.*`correlator topics check`",
     an_entity_is_damaged: r"/1: the checkpoint is damaged: a record of it cannot be read.*state forget DIR",
     the_manifest_is_damaged: "/1: the checkpoint is damaged: no manifest.*state forget DIR",
-    a_newer_version_wrote_the_checkpoint: "checkpoint has format 3, this version reads 2. Upgrade",
-    a_newer_version_wrote_the_state: r"state format \d+, this version reads \d+: .*upgrade",
-    a_newer_version_wrote_the_models: r"format \d+.*newer",
+    a_newer_version_wrote_the_checkpoint: r"checkpoint format \d+, this version reads \d+: .*upgrade",
+    a_newer_version_wrote_the_state: r"state format \d+, this version reads 4 to \d+: .*upgrade",
+    a_newer_version_wrote_the_models: r"models format \d+, this version reads \d+: .*upgrade",
     a_newer_version_wrote_a_frame: r"keyed/1 offset \d+: frame format \d+, .*upgrade correlator",
 }
 reached: set[tuple[str, int]] = set()

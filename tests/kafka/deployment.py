@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -54,6 +54,7 @@ TIMEOUTS = {
 }
 RAW = {"retention.ms": "-1", "message.timestamp.type": "CreateTime"}
 KEYED = 4
+COMPANY = CompanySettings(days=4, people=30, seed=5, scenarios=40)
 PATIENCE_S = 120
 
 
@@ -85,14 +86,27 @@ class Running:
 
 
 class Deployment:
-    """*directory* becomes the configuration; *prefix* begins every topic, so that nothing is shared."""
+    """*directory* becomes the configuration; *prefix* begins every topic, so that nothing is shared.
 
-    def __init__(self, directory: Path, bootstrap: str, prefix: str, *, records_max: int) -> None:
+    *settings*: of correlator.yml. *rule*: that tells of every read which it selects, one by one.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        bootstrap: str,
+        prefix: str,
+        *,
+        records_max: int,
+        company: CompanySettings = COMPANY,
+        settings: Mapping[str, object] | None = None,
+        rule: Mapping[str, object] = EVERY_READ,
+    ) -> None:
+        self._settings, self._rule = dict(settings or {}), rule
         self.directory, self.topics = directory, Topics(f"{prefix}.")
         self.kafka = KafkaConfig.model_validate({"bootstrap_servers": bootstrap})
         self._names = {topic: f"{prefix}.{topic}" for topic in TOPICS}
-        settings = CompanySettings(days=4, people=30, seed=5, scenarios=40)
-        self.company = simulate(settings, read_schemas(shipped("schemas")))
+        self.company = simulate(company, read_schemas(shipped("schemas")))
         records = list(self.company.records())
         self.records = [
             msgspec.structs.replace(record, topic=self.named(record.topic))
@@ -202,6 +216,7 @@ class Deployment:
     def _write_general(self, bootstrap: str) -> None:
         general = {
             "partitions": KEYED,
+            "settings": self._settings,
             "topics": {"prefix": self.topics.prefix},
             "kafka": {"bootstrap_servers": bootstrap, **TIMEOUTS},
         }
@@ -221,7 +236,7 @@ class Deployment:
         (self.directory / "rules").mkdir()
         for path in shipped("rules").glob("*.yml"):
             (self.directory / "rules" / path.name).write_bytes(path.read_bytes())
-        (self.directory / "rules" / "every_read.yml").write_text(json.dumps(EVERY_READ))
+        (self.directory / "rules" / "every_read.yml").write_text(json.dumps(self._rule))
 
     def _write_records(self) -> None:
         (self.directory / "records").mkdir()

@@ -242,6 +242,11 @@ class Worker:
         return code
 
     @property
+    def pid(self) -> int:
+        assert self._process.pid is not None
+        return self._process.pid
+
+    @property
     def exit_code(self) -> int | None:
         """None while it runs."""
         with _LOCK:

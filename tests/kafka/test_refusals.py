@@ -5,7 +5,9 @@ The messages themselves are held by tests/engine/test_refusals.py, on the embedd
 
 from __future__ import annotations
 
+import json
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,8 +19,12 @@ from kafka.structs import OffsetAndMetadata
 from kafka.structs import TopicPartition as KafkaPartition
 
 from correlator.adapters.kafka.log_reader import KafkaLogReader
+from correlator.cli.candidate import read_candidate
+from correlator.cli.connection import load_connection
+from correlator.cli.deploy import bring
 from correlator.engine.checkpoint import MANIFEST_KEY
 from correlator.engine.ports import TopicPartition
+from correlator.engine.topics import EngineRefusal
 from tests.kafka.deployment import KEYED, Deployment
 from tests.kafka.fleet import REFUSED, Fleet
 from tests.kafka.live import LIVE, Traffic
@@ -179,3 +185,18 @@ def test_records_of_an_input_deleted_before_they_were_read_are_told_of(
     lost = {r.key: r.value or b"" for r in notices if (r.key or b"").startswith(b"records_lost:")}
     assert lost.keys() == {f"records_lost:{badges}:{n}".encode() for n in range(3)}
     assert all(b"were deleted before they were read. Reading goes on at" in value for value in lost.values())
+
+
+def test_commands_say_what_is_not_there_yet(deployment: Deployment) -> None:
+    """Topics are there, and nothing is deployed."""
+    status = deployment.call("rules", "status", ...)
+    assert (status.exit_code, "nothing is deployed: `correlator deploy" in status.output) == (2, True)
+    shutil.rmtree(deployment.directory / "records")
+    tried = deployment.call("rules", "backtest", "--config", ...)
+    assert "no bundle is active: give --against FILES" in " ".join(tried.output.replace("│", " ").split())
+    rule = deployment.directory / "rules" / "every_read.yml"
+    text = json.loads(rule.read_text())
+    text["correlator"]["tests"] = [{"name": "no", "expect": "match", "events": [{"event.kind": "login"}]}]
+    rule.write_text(json.dumps(text))
+    with pytest.raises(EngineRefusal, match="tests fail: it was not activated"):
+        bring(load_connection(deployment.directory), read_candidate(deployment.directory), is_first=True)

@@ -10,7 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 from correlator.event import DAY_MS, HOUR_MS, Event, Person, Place, Score
-from correlator.models.scorer import STATE_FORMAT, Scorer, decode
+from correlator.models.scorer import FORMAT, Scorer, decode
 from correlator.models.state import StateFormatError
 from correlator.timeline.habits import NO_HABITS
 from correlator.timeline.live import Live
@@ -188,19 +188,19 @@ def test_classes_that_nobody_named_share_one_model(company: Company) -> None:
 
 def test_a_state_of_a_newer_version_is_refused(company: Company) -> None:
     state = msgspec.msgpack.decode(company.scorer.encode())
-    newer = msgspec.msgpack.encode([STATE_FORMAT + 1, *state[1:], "something new"])
-    with pytest.raises(StateFormatError, match=f"format {STATE_FORMAT + 1}.*newer"):
+    newer = msgspec.msgpack.encode([FORMAT.number + 1, *state[1:], "something new"])
+    with pytest.raises(StateFormatError, match=f"format {FORMAT.number + 1}.*newer"):
         decode(newer)
 
 
 @pytest.mark.parametrize("state", [b"", b"\xff", b"\x90", b"\x91\x01", b"\x93\x01\x00\x91\x01", b"\x91\xa1x"])
 def test_bytes_that_are_no_state_are_refused(state: bytes) -> None:
-    with pytest.raises(StateFormatError, match="state of the models"):
+    with pytest.raises(StateFormatError, match="models"):
         decode(state)
 
 
 def test_a_state_with_trees_cut_short_is_refused(company: Company) -> None:
     state = msgspec.msgpack.decode(company.scorer.encode())
     state[2][0][1][5] = state[2][0][1][5][:-1]
-    with pytest.raises(StateFormatError, match="trees"):
+    with pytest.raises(StateFormatError, match=r"state of \d+ trees of height \d+ expected, found"):
         decode(msgspec.msgpack.encode(state))

@@ -86,9 +86,11 @@ class SimulatedGroupReader(MemoryGroupReader):
         self._net.ask("position")
         return super().position(partition)
 
-    def end_offset(self, partition: TopicPartition) -> int:
-        self._net.ask("end_offset")
-        return super().end_offset(partition)
+    def end_offsets(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        asked = list(partitions)
+        if asked:
+            self._net.ask("end_offsets")
+        return super().end_offsets(asked)
 
     def begin_offset(self, partition: TopicPartition) -> int:
         self._net.ask("begin_offset")

@@ -22,7 +22,7 @@ POINTS = (
     "correlate-folded",
     "during-checkpoint",
     "end",
-    "end_offset",
+    "end_offsets",
     "ended",
     "high_watermark",
     "position",

@@ -7,7 +7,7 @@ it when its metadata is 5 minutes old. Hence such an answer makes it look at onc
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -56,8 +56,16 @@ def make_consumer(settings: dict[str, Any]) -> Any:
 
 def ask_offset(ask: Callable[..., Any], partition: TopicPartition) -> int:
     """*ask* is `beginning_offsets` or `end_offsets` of a consumer."""
-    with asking(f"offsets of {partition}"):
-        return int(ask([to_kafka(partition)], timeout_ms=TIMEOUT_MS)[to_kafka(partition)])
+    return ask_offsets(ask, [partition])[partition]
+
+
+def ask_offsets(ask: Callable[..., Any], partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
+    """Of several: one request to each of their leaders."""
+    if not partitions:
+        return {}
+    with asking(f"offsets of {', '.join(f'{tp.topic}/{tp.partition}' for tp in partitions)}"):
+        found = ask([to_kafka(tp) for tp in partitions], timeout_ms=TIMEOUT_MS)
+        return {tp: int(found[to_kafka(tp)]) for tp in partitions}
 
 
 def to_kafka(partition: TopicPartition) -> KafkaPartition:

@@ -31,6 +31,7 @@ from kafka.util import Timer
 from correlator.adapters.kafka.client import (
     TIMEOUT_MS,
     ask_offset,
+    ask_offsets,
     asking,
     consumer_settings,
     from_kafka,
@@ -122,8 +123,8 @@ class KafkaGroupReader:
             raise LogUnavailable(f"no position in {partition} yet")
         return int(offset)
 
-    def end_offset(self, partition: TopicPartition) -> int:
-        return ask_offset(self._joined().end_offsets, partition)
+    def end_offsets(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        return ask_offsets(self._joined().end_offsets, list(partitions))
 
     def begin_offset(self, partition: TopicPartition) -> int:
         return ask_offset(self._joined().beginning_offsets, partition)

@@ -68,8 +68,8 @@ class MemoryGroupReader:
     def position(self, partition: TopicPartition) -> int:
         return self._positions[partition]
 
-    def end_offset(self, partition: TopicPartition) -> int:
-        return self._log.partition(partition).stable_offset
+    def end_offsets(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        return {tp: self._log.partition(tp).stable_offset for tp in partitions}
 
     def begin_offset(self, partition: TopicPartition) -> int:
         return self._log.partition(partition).begin_offset
