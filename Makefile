@@ -4,10 +4,11 @@ ARGS ?=
 PYTEST_ARGS ?=
 TEST_JOBS ?= 2
 SEEDS ?= 1000
+MINUTES ?= 20
 FROM ?= 0
 JOBS ?= 2
 
-.PHONY: run test sim matrix bench lint fmt lock clean
+.PHONY: run test sim matrix soak bench lint fmt lock clean
 .SILENT:
 
 run: ## the main job on the embedded log, fed by a simulated company
@@ -31,6 +32,10 @@ lint:
 matrix: ## kill -9 and all the rest at every point, on a real broker; some minutes
 	scripts/setup test
 	$(BIN)/pytest -m matrix --durations=10 $(PYTEST_ARGS)
+
+soak: ## processes killed at random under load, on a real broker: make soak MINUTES=20 [ARGS="--seed 2"]
+	scripts/setup test
+	$(BIN)/python -m tests.soak --minutes $(MINUTES) $(ARGS)
 
 bench: ## speed and memory; reports, never asserts
 	scripts/setup test
