@@ -6,9 +6,10 @@ TEST_JOBS ?= 2
 SEEDS ?= 1000
 MINUTES ?= 20
 FROM ?= 0
+PROMISE = tests/promise tests/timeline/test_promise.py
 JOBS ?= 2
 
-.PHONY: run test sim matrix soak bench lint fmt lock clean
+.PHONY: run test nightly sim matrix soak bench lint fmt lock clean
 .SILENT:
 
 run: ## the main job on the embedded log, fed by a simulated company
@@ -17,6 +18,10 @@ run: ## the main job on the embedded log, fed by a simulated company
 
 test: lint ## everything that continuous integration checks; the last line is pytest's summary
 	$(BIN)/pytest -n $(TEST_JOBS) --dist loadfile $(PYTEST_ARGS)
+
+nightly: ## the promise about order, 10,000 cases a test: make nightly [PYTEST_ARGS="-k shipped"]; hours
+	scripts/setup test
+	CORRELATOR_TEST_PROFILE=nightly $(BIN)/pytest -n $(TEST_JOBS) --dist load --durations=0 $(PROMISE) $(PYTEST_ARGS)
 
 sim: ## workers under simulated faults: make sim SEEDS=100000 [FROM=0] [JOBS=2]; what fails says how to replay it
 	scripts/setup test

@@ -1,6 +1,6 @@
 """`python -m bench [NAME ...]`: speed, memory and false alarms, reported, never asserted.
 
-Without names: all of them, but for those that take long (false-alarms).
+Without names: all of them, but for those that take long (false-alarms, late).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from bench.report import Report, show
 from bench.workload import Shape
 
 BENCHES = ("stages", "embedded", "memory", "kafka", "latency", "rules", "authoring")
-LONG = ("false-alarms", "restart", "checkpoints", "stalls")
+LONG = ("false-alarms", "late", "restart", "checkpoints", "stalls")
 
 
 def main() -> None:

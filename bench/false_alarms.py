@@ -134,6 +134,15 @@ _FORGETFUL: dict[str, float] = {
 }
 
 
+_CREDULOUS: dict[str, float] = {
+    "presence_full_ms": 30 * DAY_MS,
+    "presence_exit_full_ms": 30 * DAY_MS,
+    "presence_linger_ms": 30 * DAY_MS,
+    "presence_doubtful": 1.0,
+}
+NEVER_ENOUGH = 1_000_000_000
+
+
 def _set(**numbers: float) -> Callable[[Settings], Settings]:
     return lambda settings: msgspec.structs.replace(settings, **numbers)
 
@@ -147,6 +156,11 @@ ROWS = (
     Without("HR never tells of the badges", hr_late_ms=90 * DAY_MS),
     Without("HR tells of them in time", hr_late_ms=0),
     Without("no margin for clocks, no quarantine", settings=_set(travel_margin_ms=0, skew_max_ms=DAY_MS)),
+    Without("no times learned between doors", settings=_set(travel_trips_min=NEVER_ENOUGH)),
+    Without("no share of unread learned", settings=_set(presence_arrivals_min=NEVER_ENOUGH)),
+    Without("belief in presence never fades", settings=_set(**_CREDULOUS)),
+    Without("next morning the stay of yesterday counts as absent", settings=_set(presence_doubtful=0.15)),
+    Without("next morning it counts as any other", settings=_set(presence_doubtful=1.0)),
     Without("presence for two hours after a read", settings=_set(**_FORGETFUL)),
     Without("no logins as evidence of presence", settings=_set(presence_desk=0.0, presence_network=0.0)),
     Without("no accuracy radii", documents=_without_radii),

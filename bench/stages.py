@@ -172,9 +172,9 @@ def collect() -> None:
 def run(shape: Shape) -> list[Report]:
     small = msgspec.structs.replace(shape, events=min(shape.events, EVENTS_MAX))
     made, times = make_workload(small), Times()
-    plain_us = _path_us(load(small), made, small)
+    plain_us = path_us(load(small), made, small)
     with wrapped(times):
-        _path_us(load(small), made, small, times)
+        path_us(load(small), made, small, times)
     count = len(made.events)
     costs = {stage: spent / count for stage, spent in times.cost_us().items()}
     yard_us, total_us = json_us(made.events), sum(costs.values())
@@ -196,7 +196,7 @@ def run(shape: Shape) -> list[Report]:
     return [Report("stages", "Cost of each stage", columns, rows, notes)]
 
 
-def _path_us(bundle: Bundle, made: Workload, shape: Shape, times: Times | None = None) -> float:
+def path_us(bundle: Bundle, made: Workload, shape: Shape, times: Times | None = None) -> float:
     """CPU µs an event of the pipeline's two functions and the frames between them."""
     intake = intake_of(bundle, shape)
     partitions = [Partition(bundle.program, Scorer(number), number) for number in range(KEYED_PARTITIONS)]

@@ -35,7 +35,6 @@ FEEDS = ("badge", "login")
 HISTORY_DAYS = 12
 WARM_SHARE = 0.26  # of the identities: of their events what they did and were let do is scored, 80 %
 LEFT_SHARE = 0.02  # of the identities: their reads, half of their events, alert
-LATE_SHARE = 0.01
 TRAVEL_MS = 400  # from a source to the log
 
 _DENIED, _NETWORK, _FAILED = 0.04, 0.30, 0.05  # shares of reads and logins that are not scored
@@ -49,6 +48,7 @@ class Shape(msgspec.Struct, frozen=True):
     span_ms: int = 6 * HOUR_MS
     end_ms: int = END_MS
     prefix: str = ""  # of the raw topics
+    late_share: float = 0.01  # of the events: they come an hour late
 
 
 class Workload(msgspec.Struct, frozen=True):
@@ -73,7 +73,7 @@ class Maker:
     def any_event(self, arrival_ms: int) -> Record:
         random = self._random
         person = random.randrange(self._shape.identities)
-        late_ms = HOUR_MS if random.random() < LATE_SHARE else 0
+        late_ms = HOUR_MS if random.random() < self._shape.late_share else 0
         return self.event(person, arrival_ms - TRAVEL_MS - late_ms, arrival_ms)
 
     def event(self, person: int, time_ms: int, arrival_ms: int) -> Record:

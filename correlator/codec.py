@@ -167,6 +167,8 @@ class _PackedShape(msgspec.Struct, frozen=True, array_like=True, gc=False):
     occurrence: int
     skew_s: int
     site_skew_s: int
+    ways: tuple[tuple[int, int], ...] = ()
+    unread: int = 0
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -199,6 +201,8 @@ def dump_shapes(shapes: list[Shape]) -> bytes:
             word[s.occurrence],
             s.skew_s,
             s.site_skew_s,
+            tuple([(word[door], least_s) for door, least_s in s.ways]),
+            s.unread,
         )
         for s in shapes
     ]
@@ -232,6 +236,8 @@ def load_shapes(raw: bytes) -> list[Shape]:
             cast("Occurrence", words[s.occurrence]),
             s.skew_s,
             s.site_skew_s,
+            tuple([(words[door], least_s) for door, least_s in s.ways]),
+            s.unread,
         )
         for s in table.shapes
     ]

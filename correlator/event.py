@@ -10,8 +10,10 @@ is equal to its first copy.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from hashlib import blake2b
-from typing import Any, Literal, TypedDict, Unpack
+from typing import Any, Literal, TypedDict, Unpack, get_args
 from zlib import crc32
 
 import msgspec
@@ -23,8 +25,8 @@ DAY_MS = 24 * HOUR_MS
 NEVER = -(1 << 62)
 FOREVER = 1 << 62
 
-Kind = Literal["access", "door", "login", "person"]
-KINDS: tuple[Kind, ...] = ("access", "door", "login", "person")
+Kind = Literal["access", "door", "login", "person", "occupancy"]
+KINDS: tuple[Kind, ...] = get_args(Kind)  # occupancy: what a person's timeline tells that of a zone
 
 SHAPES_MAX = 65_536  # of which something is remembered: more than a company has
 
@@ -114,7 +116,9 @@ class Shape(msgspec.Struct, frozen=True, array_like=True, gc=False, cache_hash=T
     taken: str = "unknown"  # taken | not_taken | unknown
     direction: str = "unknown"  # in | out | unknown
     duress: bool = False
-    activity: str = ""  # door: forced | held | opened | closed | rex | tamper; login: logon
+    activity: str = (
+        ""  # door: forced | held | opened | closed | rex | tamper; login: logon; occupancy: entered | left
+    )
     network: Network | None = None
     logon_type: str = (
         ""  # console | network | unlock | remote_interactive | cached | vpn | web | service | batch
@@ -130,6 +134,9 @@ class Shape(msgspec.Struct, frozen=True, array_like=True, gc=False, cache_hash=T
         0  # of the source's clock, positive if ahead, as known when the event came: `timeline.clocks`
     )
     site_skew_s: int = 0  # the most of the site's sources, either way
+    # What reads had taught by the day before (`timeline.ways`).
+    ways: tuple[tuple[str, int], ...] = ()  # (door of the site, least seconds from there to this one)
+    unread: int = 0  # of 100 who come in by this door, or at this site, are so many not read at the perimeter
 
 
 class Event(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -271,6 +278,8 @@ class Fields(TypedDict, total=False):
     occurrence: Occurrence
     skew_s: int
     site_skew_s: int
+    ways: tuple[tuple[str, int], ...]
+    unread: int
     sequence: int | None
     time_claimed_ms: int | None
     person: Person | None
@@ -295,7 +304,12 @@ def event_id(source: str, native: str) -> str:
     return blake2b(f"{source}\0{native}".encode(), digest_size=8).hexdigest()
 
 
-EntityKind = Literal["identity", "door"]
+EntityKind = Literal["identity", "door", "zone", "source", "host"]
+_KINDS_OF_KEYS: dict[str, EntityKind] = {f"{kind}:": kind for kind in ("door", "zone", "source", "host")}
+
+
+ALWAYS: tuple[EntityKind, ...] = ("identity", "door")  # have timelines whether a rule needs them or not
+Routes = Mapping[EntityKind, AbstractSet[str]]  # of the others, kinds of events that they are to see
 
 
 def entity_key(kind: str, value: str) -> str:
@@ -303,9 +317,31 @@ def entity_key(kind: str, value: str) -> str:
     return f"{kind}:{value}"
 
 
+SHARED = frozenset({"corporate", "vpn", "relay", "proxy", "mobile", "satellite"})  # addresses of many people
+
+
+def others_of(event: Event, routes: Routes) -> tuple[str, ...]:
+    """Keys of the entities that *event* concerns besides its person and its door."""
+    kind, found = event.shape.kind, list[str]()
+    for entity, kinds in routes.items():
+        if kind in kinds and (name := _name_of(entity, event)):
+            found.append(entity_key(entity, name))
+    return tuple(found)
+
+
+def _name_of(entity: EntityKind, event: Event) -> str:
+    shape = event.shape
+    if entity == "zone":
+        return shape.place.zone if shape.place is not None else ""
+    if entity == "host":
+        return event.device
+    network = shape.network
+    return "" if network is not None and network.network_class in SHARED else event.ip
+
+
 def entity_kind(key: str) -> EntityKind:
     """Kind of the entity that *key* names. An unresolved credential has the timeline of an identity."""
-    return "door" if key.startswith("door:") else "identity"
+    return _KINDS_OF_KEYS.get(key[: key.find(":") + 1], "identity")
 
 
 def partition_of(key: str, partitions: int) -> int:

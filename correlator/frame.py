@@ -1,10 +1,10 @@
 """The record of *keyed*: what one step of the correlating stage folds.
 
 A frame holds at most `EVENTS_MAX` events for one partition, each with the entity it is routed to, and what
-is known about time. What many events share travels once per frame, in its own table (`codec`).
+is known about time. What many events share travels once per frame, in its own table (`codec`). The
+correlating stage writes frames too: what one entity tells another, and how far it has got with that.
 
-Format 2, msgpack array: format, bundle, rows, shapes, arrivals, sources, facts, activate.
-`facts` (asserts and retracts between entities) are reserved.
+Format 3, msgpack array: format, bundle, rows, shapes, arrivals, sources, facts, activate, bindings, told.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ import msgspec
 
 from correlator.codec import Codes, PackedEvent, owner_of, pack, unpack
 from correlator.event import Event, Shape
-from correlator.formats import Format, FormatError
+from correlator.formats import Format, FormatError, as_it_was
 
-FORMAT = Format("frame", 2)
+FORMAT = Format("frame", 3, {2: as_it_was})
 EVENTS_MAX = 1_000
 
 
@@ -50,6 +50,39 @@ class Activation(msgspec.Struct, frozen=True, array_like=True):
     since_ms: int
 
 
+class Fact(msgspec.Struct, frozen=True, array_like=True):
+    """*home* tells *entity* that *event* belongs into its timeline; with *is_held* false, that it does not
+    any more.
+    """
+
+    entity: str
+    home: str
+    event: Event
+    is_held: bool = True
+
+
+class Binding(msgspec.Struct, frozen=True, array_like=True):
+    """Who held *credential* when, as the identities feed knew it at *version*; told to *entity*.
+
+    *holders* is whole: [from, to) in ms and identity id, by time, never overlapping.
+    """
+
+    entity: str
+    credential: str  # `badge:4711`, `account:ada`
+    version: int  # offset in the identities topic
+    holders: tuple[tuple[int, int, str], ...]
+
+
+class FactMark(msgspec.Struct, frozen=True, array_like=True):
+    """Keyed partition *number* of *partitions* has told everything that follows from what arrived before
+    *arrived* (topic, ms).
+    """
+
+    number: int
+    partitions: int
+    arrived: tuple[tuple[str, int], ...]
+
+
 class Frame(msgspec.Struct, frozen=True, array_like=True):
     """Rows are (entity key, event), in the order in which intake read them."""
 
@@ -58,10 +91,20 @@ class Frame(msgspec.Struct, frozen=True, array_like=True):
     arrivals: tuple[Arrival, ...] = ()
     sources: tuple[SourceMark, ...] = ()
     activate: Activation | None = None
+    bindings: tuple[Binding, ...] = ()
+    facts: tuple[Fact, ...] = ()
+    told: tuple[FactMark, ...] = ()
 
 
 class FrameError(Exception):
     """Bytes that are no frame of a known format; says what they are instead."""
+
+
+class _Fact(msgspec.Struct, array_like=True):
+    entity: str
+    home: str
+    event: PackedEvent
+    is_held: bool
 
 
 class _Wire(msgspec.Struct, array_like=True):
@@ -71,8 +114,10 @@ class _Wire(msgspec.Struct, array_like=True):
     shapes: list[Shape]
     arrivals: tuple[Arrival, ...]
     sources: tuple[SourceMark, ...]
-    facts: list[msgspec.Raw] = []
-    activate: Activation | None = None
+    facts: list[_Fact]
+    activate: Activation | None
+    bindings: tuple[Binding, ...] = ()
+    told: tuple[FactMark, ...] = ()
 
 
 class _Sparse(msgspec.Struct, array_like=True):
@@ -96,10 +141,23 @@ _decode_sparse = msgspec.msgpack.Decoder(_Sparse).decode
 def encode_frame(frame: Frame) -> bytes:
     codes = Codes()
     rows = [(key, pack(event, codes, owner_of(key))) for key, event in frame.rows]
-    wire = _Wire(
-        FORMAT.number, frame.bundle, rows, codes.shapes, frame.arrivals, frame.sources, [], frame.activate
+    facts = [
+        _Fact(f.entity, f.home, pack(f.event, codes, owner_of(f.entity)), f.is_held) for f in frame.facts
+    ]
+    return _encode(
+        _Wire(
+            FORMAT.number,
+            frame.bundle,
+            rows,
+            codes.shapes,
+            frame.arrivals,
+            frame.sources,
+            facts,
+            frame.activate,
+            frame.bindings,
+            frame.told,
+        )
     )
-    return _encode(wire)
 
 
 def activation_in(raw: bytes) -> Activation | None:
@@ -124,6 +182,11 @@ def decode_frame(raw: bytes, codes: Codes | None = None) -> Frame:
     shapes = wire.shapes if codes is None else [codes.known(shape) for shape in wire.shapes]
     try:
         rows = tuple((key, unpack(packed, shapes, owner_of(key))) for key, packed in wire.rows)
+        facts = tuple(
+            Fact(f.entity, f.home, unpack(f.event, shapes, owner_of(f.entity)), f.is_held) for f in wire.facts
+        )
     except IndexError as error:
         raise FrameError("a row names a shape that the frame's table does not have") from error
-    return Frame(wire.bundle, rows, wire.arrivals, wire.sources, wire.activate)
+    return Frame(
+        wire.bundle, rows, wire.arrivals, wire.sources, wire.activate, wire.bindings, facts, wire.told
+    )

@@ -21,10 +21,11 @@ from correlator.intake.intake import Intake, IntakeConfig, Taken
 from correlator.record import Record
 from correlator.rules.program import RuleProgram
 from correlator.rules.versions import Version, Versions
-from correlator.timeline.alert import Change
+from correlator.timeline.alert import Change, stamp, stamp_facts
 from correlator.timeline.partition import Partition
 from correlator.timeline.program import Program
 from correlator.timeline.settings import Settings
+from correlator.timeline.telling import Told
 
 ALERT_PARTITIONS = 6  # fixed: all changes of an entity go through one partition, in order
 
@@ -89,10 +90,23 @@ def only(bundle: Bundle) -> InForce:
     return in_force([(NEVER, bundle)])
 
 
-class Correlated(msgspec.Struct, frozen=True):
-    """What one frame changed, in the order in which it was folded; *alerts* are the same as records."""
+class Folded(msgspec.Struct, frozen=True):
+    """What one frame changed, in the order in which it was folded: for readers of the alerts, and *told* for
+    other entities.
+    """
 
     changes: Sequence[Change]
+    told: Told
+
+    def stamp(self, crc: int) -> int:
+        """The running stamp of what was published, *crc*, with this."""
+        return stamp_facts(stamp(crc, self.changes), self.told.facts, self.told.bindings)
+
+
+class Correlated(msgspec.Struct, frozen=True):
+    """*alerts* are the changes of *folded*, as records."""
+
+    folded: Folded
     alerts: Sequence[AlertRecord]
 
 
@@ -101,12 +115,13 @@ def intake_step(records: Sequence[Record], clock_ms: int, intake: Intake) -> Tak
     return intake.intake_step(records, clock_ms)
 
 
-def fold_step(frame: Frame, partition: Partition, force: InForce) -> list[Change]:
+def fold_step(frame: Frame, partition: Partition, force: InForce) -> Folded:
     """Insert the frame's events and fold each entity once. *force* is what is in force with it."""
     changes: list[Change] = []
     if force.program is not partition.program:
         changes += partition.activate(force.program, force.versions[-1][0])
-    return changes + partition.step(frame)
+    changes += partition.step(frame)
+    return Folded(changes, partition.take_told())
 
 
 def correlate_step(frame: Frame, partition: Partition, force: InForce, *, crc: int) -> Correlated:
@@ -115,10 +130,10 @@ def correlate_step(frame: Frame, partition: Partition, force: InForce, *, crc: i
     *crc* is the running stamp of what the partition has published: by it a change that is made once more
     differs from one that is delivered once more.
     """
-    changes = fold_step(frame, partition, force)
+    folded = fold_step(frame, partition, force)
     skew_max_s = partition.program.settings.skew_max_ms // SECOND_MS
     source = Source(force.hash, partition.now_ms, crc, skew_max_s)
-    return Correlated(changes, [_alert(change, partition, force, source) for change in changes])
+    return Correlated(folded, [_alert(change, partition, force, source) for change in folded.changes])
 
 
 def alert_partition(entity: str) -> int:

@@ -4,7 +4,7 @@
 
 Only sites.yml is needed. Without a folder of feeds, rules or schemas the shipped ones are used. The
 parts that can change an alert become one immutable `Bundle`, known by the hash of what the files mean,
-not of how they are laid out.
+not of how they are laid out. Databases that networks.yml names are part of it by their digests.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from typing import TypeVar
 import msgspec
 
 from correlator.adapters.documents import LISTS, read_text, shipped
+from correlator.adapters.mmdb import Meant, databases_of
 from correlator.adapters.schema_store import read_schemas
 from correlator.adapters.yaml_lines import load_yaml, load_yaml_all
 from correlator.alerts.text import RuleText, rule_text
@@ -29,6 +30,7 @@ from correlator.intake.general import FEEDS, General, parse_general
 from correlator.intake.intake import IntakeConfig
 from correlator.intake.networks import Networks, parse_networks
 from correlator.intake.places import Sites, parse_sites
+from correlator.intake.providers import lookup_in, parse_providers
 from correlator.pipeline import Bundle
 from correlator.problem import BadConfiguration, Lines, Problem
 from correlator.rules.lists import read_lists
@@ -38,6 +40,8 @@ from correlator.rules.rule import Rule
 from correlator.timeline.risk import RISK
 
 GENERAL, SITES, NETWORKS = "correlator.yml", "sites.yml", "networks.yml"
+PROVIDERS = "providers.yml"
+DATABASES = "databases.json"  # no file, but among the texts: the digest of each database
 T = TypeVar("T")
 
 _PARTS = ("settings", "partitions", "mode")  # of correlator.yml: what can change an alert
@@ -52,9 +56,13 @@ def load_bundle(directory: Path) -> Bundle:
 def load_texts(directory: Path) -> tuple[Bundle, Mapping[str, str], list[Problem]]:
     """The same with what `read_texts` says beside it; of the problems only warnings are left."""
     bundle, texts, problems = read_texts(directory)
+    return _good(bundle, problems), texts, problems
+
+
+def _good(bundle: Bundle | None, problems: list[Problem]) -> Bundle:
     if bundle is None:
         raise BadConfiguration([problem for problem in problems if problem.severity == "error"])
-    return bundle, texts, problems
+    return bundle
 
 
 def read_bundle(directory: Path) -> tuple[Bundle | None, list[Problem]]:
@@ -68,24 +76,32 @@ def read_texts(directory: Path) -> tuple[Bundle | None, dict[str, str], list[Pro
 
     Of correlator.yml only what can change an alert: nobody is to find a password in a topic.
     """
-    reading = _Reading(directory)
+    return _read_texts(_Reading(directory))
+
+
+def _read_texts(reading: _Reading) -> tuple[Bundle | None, dict[str, str], list[Problem]]:
     general = reading.part(GENERAL, parse_general, is_needed=False) or General()
     schemas = reading.schemas()
     feeds = reading.feeds(general, schemas)
     names = None if reading.has_errors else [feed.name for feed in feeds]
     sites = reading.part(SITES, lambda found, lines: parse_sites(found, lines, names))
-    networks = reading.part(
-        NETWORKS, lambda found, lines: parse_networks(found, lines, sites), is_needed=False
-    )
+    networks = reading.networks(sites)
     rules = reading.rules(general.settings().horizon_ms, None if names is None else feeds)
     if reading.has_errors or sites is None:
         return None, {}, sorted(reading.problems)
-    bundle = _bundle(reading.hash(), general, feeds, (sites, networks or Networks()), rules)
+    bundle = _bundle(reading.hash(), general, feeds, (sites, networks), rules)
     return bundle, reading.texts, sorted(reading.problems)
 
 
-def bundle_of(texts: Mapping[str, str], prefix: str) -> Bundle:
-    """The bundle that `read_texts` gave as texts. *prefix*: of our topics. Raises `BadConfiguration`."""
+def bundle_of(
+    texts: Mapping[str, str], prefix: str, beside: Path = Path(), *, is_looked_up: bool = False
+) -> Bundle:
+    """The bundle that `read_texts` gave as texts. *prefix*: of our topics. Raises `BadConfiguration`.
+
+    *beside*: the directory that databases lie in. *is_looked_up*: they are needed, and opened.
+    """
+    texts = dict(texts)
+    digests = json.loads(texts.pop(DATABASES, "{}"))
     with TemporaryDirectory() as name:
         directory = Path(name)
         general = json.loads(texts.get(GENERAL, "{}")) | {"topics": {"prefix": prefix}}
@@ -98,7 +114,8 @@ def bundle_of(texts: Mapping[str, str], prefix: str) -> Bundle:
         for kind in ("feeds", "rules", "schemas"):  # shipped ones are among the texts, or were not wanted
             (directory / kind).mkdir(exist_ok=True)
         try:
-            return load_bundle(directory)
+            bundle, _, problems = _read_texts(_Reading(directory, Meant(beside, digests, is_looked_up)))
+            return _good(bundle, problems)
         except BadConfiguration as error:
             raise BadConfiguration([_without(name, problem) for problem in error.problems]) from error
 
@@ -142,6 +159,11 @@ def _bundle(
         sites=sites.timing(),
         travel_minutes=sites.travel_minutes,
     )
+    zones = sites.critical(settings.occupancy_criticality)
+    settings = msgspec.structs.replace(settings, zones=zones)
+    if general.is_shadow:
+        rules = [msgspec.structs.replace(rule, is_shadow=True) for rule in rules]
+    program = RuleProgram(rules, settings)
     intake = IntakeConfig(
         {feed.topic: feed for feed in feeds},
         sites,
@@ -151,10 +173,8 @@ def _bundle(
         settings.horizon_ms,
         settings.ahead_ms,
         f"{general.prefix}identities",
+        program.routes,
     )
-    if general.is_shadow:
-        rules = [msgspec.structs.replace(rule, is_shadow=True) for rule in rules]
-    program = RuleProgram(rules, settings)
     texts = {rule.id: rule_text(rule) for rule in rules if rule.id in program.rules}
     if RISK in program.rules:
         texts[RISK] = RuleText(RISK, "risk", program.rules[RISK].title, level="high")
@@ -164,11 +184,12 @@ def _bundle(
 class _Reading:
     """Reads the files of one directory and keeps what they said and what was wrong with them."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, meant: Meant | None = None) -> None:
         self.problems: list[Problem] = []
-        self._directory = directory
+        self._directory, self._meant = directory, meant
         self.texts: dict[str, str] = {}  # path -> text, of what a bundle is made of
-        self._said: dict[str, list[object]] = {}  # kind of file -> documents
+        # kind of file -> documents; from a topic there always is a correlator.yml, if an empty one
+        self._said: dict[str, list[object]] = {GENERAL: [{}]}
         if not directory.is_dir():
             self._wrong(directory, "there is no such directory")
 
@@ -180,12 +201,14 @@ class _Reading:
         if self.has_errors:
             raise BadConfiguration(self.problems)
 
-    def document(self, name: str, *, is_needed: bool) -> tuple[object, Lines]:
-        """The file *name*; None and no problem where it is not needed and not there."""
+    def document(self, name: str, *, is_needed: bool, otherwise: Path | None = None) -> tuple[object, Lines]:
+        """The file *name*, or *otherwise*; None and no problem where it is not needed and not there."""
         path = self._directory / name
         if not path.exists() and not is_needed:
-            return None, Lines(str(path))
-        text = self._text(path)
+            if otherwise is None:
+                return None, Lines(str(path))
+            path = otherwise
+        text = self._text(path, name)
         if text is None:
             return None, Lines(str(path))
         document, lines, problems = load_yaml(text, str(path))
@@ -198,8 +221,9 @@ class _Reading:
         parse: Callable[[object, Lines], tuple[T | None, list[Problem]]],
         *,
         is_needed: bool = True,
+        otherwise: Path | None = None,
     ) -> T | None:
-        document, lines = self.document(name, is_needed=is_needed)
+        document, lines = self.document(name, is_needed=is_needed, otherwise=otherwise)
         if document is None:
             return None
         found, problems = parse(document, lines)
@@ -208,6 +232,20 @@ class _Reading:
             document = {key: document[key] for key in _PARTS if key in document}
             self.texts[GENERAL] = _canonical(document)
         self._said[name] = [document]
+        return found
+
+    def networks(self, sites: Sites | None) -> Networks:
+        """The address ranges, with the databases that their file names."""
+        found = self.part(NETWORKS, lambda found, lines: parse_networks(found, lines, sites), is_needed=False)
+        if found is None or not found.named:
+            return found or Networks()
+        usual = shipped("networks") / PROVIDERS
+        classes = self.part(PROVIDERS, parse_providers, is_needed=False, otherwise=usual) or {}
+        databases, problems = databases_of(found.named, self._meant or Meant(self._directory))
+        self.problems += problems
+        digests = {kind: database.digest for kind, database in databases.items()}
+        self._said[DATABASES], self.texts[DATABASES] = [digests], _canonical(digests)
+        found.beyond = lookup_in({k: d.get for k, d in databases.items()}, {**classes, **found.classes})
         return found
 
     def schemas(self) -> Schemas:
@@ -279,11 +317,10 @@ class _Reading:
         own = self._directory / kind
         return own if own.is_dir() else shipped(kind)
 
-    def _text(self, path: Path) -> str | None:
+    def _text(self, path: Path, name: str = "") -> str | None:
         text, problems = read_text(path)
         self.problems += problems
-        is_own = path.parent == self._directory
-        self.texts[path.name if is_own else f"{path.parent.name}/{path.name}"] = text
+        self.texts[name or f"{path.parent.name}/{path.name}"] = text
         return None if problems else text
 
     def _wrong(self, path: Path, message: str) -> None:

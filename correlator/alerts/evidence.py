@@ -6,7 +6,7 @@ from typing import Any
 
 from correlator.alerts.phrases import iso
 from correlator.alerts.story import Story
-from correlator.event import Event, Person, Place
+from correlator.event import Event, Person, Place, Shape
 
 Json = dict[str, Any]
 
@@ -68,6 +68,12 @@ def _coordinates(at: Place, lat: str, lon: str) -> Json:
     return {} if at.lat is None or at.lon is None else {lat: at.lat, lon: at.lon}
 
 
+def _learnt(shape: Shape) -> Json:
+    """What reads had taught of the doors."""
+    ways: Json = {"ways": dict(shape.ways)} if shape.ways else {}
+    return ways | ({"unread": shape.unread} if shape.unread else {})
+
+
 def _data(event: Event) -> Json:
     said: Json = {"event_id": event.id, "kind": event.kind, "time": iso(event.time_ms, event.offset_min)}
     said |= {name: value for name in _WORDS if (value := getattr(event, name))}
@@ -90,6 +96,7 @@ def _data(event: Event) -> Json:
         said["time_claimed"] = iso(event.time_claimed_ms, event.offset_min)
     if event.skew_s or event.shape.site_skew_s:
         said["skew_s"], said["site_skew_s"] = event.skew_s, event.shape.site_skew_s
+    said |= _learnt(event.shape)
     if event.score is not None:
         score = event.score
         said["score"] = {

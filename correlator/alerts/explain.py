@@ -23,6 +23,7 @@ from correlator.alerts.phrases import (
     weekday,
     when,
 )
+from correlator.alerts.storm import is_storm, storm_opening
 from correlator.alerts.story import Story
 from correlator.event import MINUTE_MS, SECOND_MS, Event
 from correlator.timeline.live import Scalar
@@ -37,7 +38,8 @@ _SAID = (  # by the sentence about the event, or by one of those below
 
 def explain(told: Story) -> str:
     """The paragraph. Never empty: an alert without known events names its entity and rule."""
-    return " ".join(sentence for tell in _SENTENCES if (sentence := tell(told)))
+    sentences = _OF_STORMS if is_storm(told) else _SENTENCES
+    return " ".join(sentence for tell in sentences if (sentence := tell(told)))
 
 
 # ------------------------------------------------------------------ who and what
@@ -104,10 +106,14 @@ def _way(told: Story, leg: QuotedLeg, elapsed: str) -> str:
     parts = []
     if distance is not None:
         parts.append(f"the two places are {number(distance)} km apart, less what their positions may be off")
+    is_learnt = told.word(f"{leg.prefix}.way") == "learnt"
     if leg.minimum_ms is not None:
-        parts.append(f"the way takes at least {duration(leg.minimum_ms)}, and {elapsed} passed")
+        takes = "of a hundred people who go this way 99 take" if is_learnt else "the way takes at least"
+        more = " or more" if is_learnt else ""
+        parts.append(f"{takes} {duration(leg.minimum_ms)}{more}, and {elapsed} passed")
     if margin_s:
-        parts.append(f"{duration(margin_s * SECOND_MS)} are granted for clocks that differ")
+        haste = " and for haste" if is_learnt else ""
+        parts.append(f"{duration(margin_s * SECOND_MS)} are granted for clocks that differ{haste}")
     if leg.speed_kmh is not None:
         parts.append(f"it would have taken {number(leg.speed_kmh)} km/h")
     verdict = "cannot" if leg.is_impossible else "can hardly"
@@ -359,6 +365,8 @@ def _ending(told: Story) -> str:
     because = _because(told)
     if change.reason == "superseded":
         return f"Closed as superseded by alert {change.superseded_by}{because and f', because {because}'}."
+    if change.reason == "moved":
+        return f"Closed as moved: {_moved(told)}."
     if change.reason == "retracted":
         return f"Closed as retracted: {because or 'what is known by now no longer satisfies the rule'}."
     return f"Closed: {change.reason.replace('_', ' ') or 'no reason given'}."
@@ -376,8 +384,20 @@ def _because(told: Story) -> str:
     return f"it became known late that {several(said, 3)}"
 
 
+def _moved(told: Story) -> str:
+    """Events that turned out to be somebody else's; their alerts, if any, are on that person's timeline."""
+    known = [told.by_id[i] for i in told.change.because if i in told.by_id]
+    said = [
+        f"{happened(e)} at {when(e.time_ms, e.offset_min)} was "
+        + (f"by {e.identity_id}" if e.identity_id else "by somebody whom it does not know")
+        for e in sorted(known, key=lambda e: e.order)
+    ]
+    return f"the identities feed says now that {several(said, 3) or 'its events were somebody else’s'}"
+
+
 _SENTENCES: tuple[Callable[[Story], str], ...] = (
     _opening, _travel, _presence, _window, _credential, _status, _anomaly, customs, _setting, _door, _risk,
     _others,
     _repeats, _completeness, _rule, _ending,
 )  # fmt: skip
+_OF_STORMS: tuple[Callable[[Story], str], ...] = (storm_opening, _rule, _ending)

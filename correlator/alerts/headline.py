@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from correlator.alerts.leg import telling_leg
 from correlator.alerts.phrases import duration, number, place_short
+from correlator.alerts.storm import is_storm, storm_headline
 from correlator.alerts.story import Story
 from correlator.event import Event
 
@@ -14,6 +15,8 @@ def headline(told: Story) -> str:
     """`web login in FR 23 min after a badge read at lis-1-07: 1,452 km`, at most some 100 characters."""
     if told.change.activity == "close":
         return _closed(told)
+    if is_storm(told):
+        return storm_headline(told)
     event = told.last
     if event is None:
         return told.rule.title

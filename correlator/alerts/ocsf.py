@@ -16,6 +16,7 @@ from correlator.alerts.evidence import evidence_of, observables_of, resources_of
 from correlator.alerts.explain import explain
 from correlator.alerts.headline import headline
 from correlator.alerts.phrases import iso
+from correlator.alerts.storm import is_storm
 from correlator.alerts.story import Story, story
 from correlator.alerts.text import RuleText
 from correlator.event import Event, Person
@@ -268,6 +269,8 @@ def _ours(told: Story, source: Source) -> Json:
     }
     if alert.is_summary:
         said["is_summary"] = True
+    if is_storm(told):
+        said["is_storm"] = True
     if change.supersedes:
         said["supersedes"] = change.supersedes
     if change.superseded_by:

@@ -18,7 +18,7 @@ Json = dict[str, Any]
 _PLAIN = (  # of an event's data, under the same name in `Event`
     "kind", "source", "feed", "credential", "outcome", "reason", "reason_native", "activity", "logon_type",
     "mfa", "application", "session", "taken", "direction", "duress", "is_interactive", "is_business_hours",
-    "sequence", "skew_s", "site_skew_s",
+    "sequence", "skew_s", "site_skew_s", "unread",
 )  # fmt: skip
 
 
@@ -50,6 +50,8 @@ class _Data(msgspec.Struct):
     time_claimed: datetime | None = None
     skew_s: int = 0
     site_skew_s: int = 0
+    ways: dict[str, int] = {}
+    unread: int = 0
     score: Json | None = None
 
 
@@ -144,6 +146,7 @@ def _event(evidence: _Evidence) -> Event:
         offset_min=round(offset.total_seconds() * SECOND_MS / MINUTE_MS) if offset is not None else 0,
         time_claimed_ms=_ms(data.time_claimed) if data.time_claimed is not None else None,
         score=msgspec.convert(list(data.score.values()), Score) if data.score is not None else None,
+        ways=tuple(sorted(data.ways.items())),
         **{name: getattr(data, name) for name in _PLAIN},
     )
 

@@ -111,7 +111,7 @@ def _begin(connection: Connection, candidate: Candidate, from_ms: int) -> int:
     Raises `EngineRefusal` where something was read already, but by a backfill that was broken off.
     """
     texts = in_shadow(candidate.texts)
-    tried = bundle_of(texts, connection.prefix)
+    tried = bundle_of(texts, connection.prefix, connection.directory)
     people = TopicPartition(connection.topics.identities, 0)
     try:
         with closing(KafkaLogReader(connection.kafka)) as log:

@@ -66,9 +66,9 @@ class Compared(msgspec.Struct, frozen=True):
     lost: tuple[Alert, ...]
 
 
-def with_rules(base: Texts, rules: Path, prefix: str) -> Bundle:
+def with_rules(base: Texts, rules: Path, prefix: str, beside: Path) -> Bundle:
     """*base* with other rules: those of a directory, of a whole configuration with its sites and feeds, or
-    with one file instead of the file of that name, or besides.
+    with one file instead of the file of that name, or besides. *beside*: see `bundle_of`.
 
     Raises `BadConfiguration`.
     """
@@ -79,7 +79,7 @@ def with_rules(base: Texts, rules: Path, prefix: str) -> Bundle:
         raise BadConfiguration([Problem(str(rules), 0, 0, "", "there are no rule files in it")])
     own = {f"rules/{file.stem}.yml": _text(file) for file in files}
     kept = {path: text for path, text in base.items() if not (rules.is_dir() and path.startswith("rules/"))}
-    return bundle_of(kept | own, prefix)
+    return bundle_of(kept | own, prefix, beside, is_looked_up=True)
 
 
 def _text(file: Path) -> str:

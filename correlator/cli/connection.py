@@ -13,11 +13,14 @@ from correlator.problem import BadConfiguration, Problem
 
 
 class Connection(msgspec.Struct, frozen=True):
-    """*prefix* begins the name of each of our topics; *partitions* are those of `keyed`, fixed for life."""
+    """*prefix* begins the name of each of our topics; *partitions* are those of `keyed`, fixed for life.
+    *directory*: where it stands, and what no topic can hold.
+    """
 
     kafka: KafkaConfig
     prefix: str
     partitions: int
+    directory: Path
 
     @property
     def topics(self) -> Topics:
@@ -37,4 +40,4 @@ def load_connection(directory: Path) -> Connection:
         problems = [*problems, *error.problems]
     if kafka is None or general is None or problems:
         raise BadConfiguration(problems)
-    return Connection(kafka, general.prefix, general.partitions)
+    return Connection(kafka, general.prefix, general.partitions, directory)

@@ -28,8 +28,12 @@ def default_instance() -> str:
     return socket.gethostname()
 
 
-def bundles_on(connection: Connection, log: LogReader) -> Bundles:
-    return Bundles(log, connection.topics.bundles, partial(bundle_of, prefix=connection.prefix))
+def bundles_on(connection: Connection, log: LogReader, *, is_looked_up: bool = False) -> Bundles:
+    """*is_looked_up*: by who looks addresses up, and needs the databases that a bundle names."""
+    compiled = partial(
+        bundle_of, prefix=connection.prefix, beside=connection.directory, is_looked_up=is_looked_up
+    )
+    return Bundles(log, connection.topics.bundles, compiled)
 
 
 def check_topics(connection: Connection, bundle: Bundle) -> None:
@@ -79,12 +83,12 @@ def kafka_worker(
             freeze_heap,
         )
 
-    def bundles() -> Bundles:
-        return bundles_on(connection, KafkaLogReader(connection.kafka))
+    def bundles(*, is_looked_up: bool = False) -> Bundles:
+        return bundles_on(connection, KafkaLogReader(connection.kafka), is_looked_up=is_looked_up)
 
     intake = correlate = None
     if stage in (None, "intake"):
-        known = bundles()
+        known = bundles(is_looked_up=True)
         known.look()
         active = known.active
         feeds = known.get(active.bundle).intake.feeds if active is not None else ()

@@ -98,11 +98,11 @@ def backtest_command(
     with refusing():
         _, texts, _ = load_texts(config)
         prefix = load_general(config).prefix
-        ours = with_rules(texts, rules or config, prefix)
+        ours = with_rules(texts, rules or config, prefix, config)
         if records is not None:
             if against == ACTIVE:
                 raise typer.BadParameter("there is no active bundle without Kafka: give --against FILES")
-            theirs = with_rules(texts, Path(against) if against else config, prefix)
+            theirs = with_rules(texts, Path(against) if against else config, prefix, config)
             with console.status("reading records"):
                 source = _from_files(records, ours, from_, to)
         else:
@@ -142,14 +142,14 @@ def _on_kafka(
     connection, now_ms = load_connection(config), SystemClock().now_ms()
     servers = connection.kafka.bootstrap_servers
     with reaching(servers), closing(KafkaLogReader(connection.kafka)) as log:
-        bundles = bundles_on(connection, log)
+        bundles = bundles_on(connection, log, is_looked_up=True)
         bundles.look()
         if against in ("", ACTIVE) and bundles.active is not None:
             theirs = bundles.get(bundles.active.bundle)
         elif against in ("", ACTIVE):
             raise typer.BadParameter("no bundle is active: give --against FILES")
         else:
-            theirs = with_rules(texts, Path(against), connection.prefix)
+            theirs = with_rules(texts, Path(against), connection.prefix, connection.directory)
         topics = sorted({*ours.intake.feeds, *theirs.intake.feeds})
         begin_ms = instant_ms(from_, now_ms) - duration_ms(warm_up) if from_ else 0
         end_ms = instant_ms(to, now_ms) if to else now_ms

@@ -15,7 +15,7 @@ from correlator.cli.rule_settings import settings_of
 from correlator.cli.screen import wide_console
 from correlator.rules.program import RuleProgram
 from correlator.rules.rule import Rule
-from correlator.rules.testing import alone, frames_of, play
+from correlator.rules.testing import alone, frames_of, play, zoned
 from correlator.rules.watched import Watched
 from correlator.timeline.observation import Observation
 from correlator.timeline.settings import Settings
@@ -69,7 +69,7 @@ def samples(rules: Sequence[Rule], settings: Settings) -> list[Observation]:
     found: list[Observation] = []
     for rule in rules:
         for case in rule.cases:
-            program = Watched(*alone(rule, settings))
+            program = Watched(*alone(rule, zoned(settings, case)))
             play(program, frames_of(rule, case, program.settings))
             found += [seen.observation for seen in program.seen.values()]
     return found[:SAMPLES_MAX]

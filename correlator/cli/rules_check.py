@@ -123,6 +123,7 @@ def _rule(rule: Rule) -> dict[str, object]:
         "controls": rule.controls,
         "owner": rule.owner,
         "budget": rule.budget,
+        "entities_max": rule.entities_max,
         "risk": rule.risk,
         "requires": rule.requires,
         "fingerprint": rule.fingerprint,

@@ -21,7 +21,7 @@ from correlator.rules.explain import Explanation, NoSuchEvent, Which, explain
 from correlator.rules.reading import Reader, nearest
 from correlator.rules.recollect import Recollection, explain_alert
 from correlator.rules.rule import Case, CasePerson, Rule
-from correlator.rules.testing import frames_of, offset_text
+from correlator.rules.testing import frames_of, offset_text, zoned
 from correlator.rules.vendor import Names
 from correlator.timeline.fields import FIELDS
 from correlator.timeline.settings import Settings
@@ -164,6 +164,7 @@ def _of_case(rule: Rule, rules: list[Rule], case: Case, settings: Settings, whic
     def when(time_ms: int) -> str:
         return offset_text(time_ms - case.start_ms)
 
+    settings = zoned(settings, case)
     try:
         explanation = explain(rule, rules, lambda s: frames_of(rule, case, s), settings, when, which=which)
     except NoSuchEvent as error:

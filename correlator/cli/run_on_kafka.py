@@ -128,5 +128,6 @@ def _watching(
 
 def _modified(directory: Path) -> dict[Path, int]:
     """When each file was changed last; records and identities aside, which are no part of a bundle."""
-    files = [*directory.glob("*.yml"), *directory.glob("*/*.yml"), *directory.glob("schemas/*")]
+    globs = ("*.yml", "*.mmdb", "*/*.yml", "schemas/*")
+    files = [file for glob in globs for file in directory.glob(glob)]
     return {file: file.stat().st_mtime_ns for file in files if file.exists()}

@@ -110,8 +110,8 @@ class Bundles:
             except BadConfiguration as error:
                 first = error.problems[0]
                 raise EngineRefusal(
-                    f"{self._where.topic}: bundle {bundle} was deployed by another version; this "
-                    f"one refuses it: {first} (and {len(error.problems) - 1} more). Run that version."
+                    f"{self._where.topic}: bundle {bundle} cannot be used here: {first} (and "
+                    f"{len(error.problems) - 1} more). If another version deployed it, run that version."
                 ) from error
             if found.hash != bundle:
                 raise EngineRefusal(

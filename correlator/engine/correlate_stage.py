@@ -7,7 +7,7 @@ anything that reaches an alert; the clock here paces checkpoints and measures.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from correlator.engine.bundles import Bundles
 from correlator.engine.checkpoint import Cut
@@ -23,10 +23,10 @@ from correlator.engine.ports import Committed, LogUnavailable, Membership, Topic
 from correlator.engine.restore import Stamp
 from correlator.engine.tasks import Task, Tasks
 from correlator.engine.topics import Topics
-from correlator.frame import Frame, activation_in
-from correlator.pipeline import alert_partition, correlate_step
+from correlator.frame import Frame, activation_in, encode_frame
+from correlator.pipeline import Correlated, InForce, alert_partition, correlate_step
 from correlator.record import Record, Reject
-from correlator.timeline.alert import stamp
+from correlator.timeline.telling import Told, frames
 
 IDLE_TIMES = 10  # as long between two checkpoints of a partition that took no events
 
@@ -130,6 +130,7 @@ class CorrelateStage:
         self._fetch_bundles(records)
         sends = self._differences()
         touched: dict[TopicPartition, Task] = {}
+        told: list[tuple[int, Told]] = []
         started_ms, steady = self._ports.steady.now_ms(), self._ports.steady
         for record in records:
             tp = _where(record)
@@ -139,7 +140,10 @@ class CorrelateStage:
             if isinstance(frame, Reject):
                 sends.append(self._refuse(record, frame))
             else:
-                sends += self._fold_one(frame, task)
+                correlated = self._fold_one(frame, task)
+                sends += self._alerts(correlated)
+                told.append((tp.partition, correlated.folded.told))
+        sends += self._frames(told, next(reversed(touched.values())).force)
         sends += self._feed_notices.due([task.partition for task in self.tasks.live.values()])
         spent_ms = steady.now_ms() - started_ms
         for tp, task in touched.items():
@@ -158,20 +162,30 @@ class CorrelateStage:
             if activation is not None:
                 self._bundles.get(activation.bundle)
 
-    def _fold_one(self, frame: Frame, task: Task) -> list[Send]:
-        """The alerts of one frame."""
+    def _fold_one(self, frame: Frame, task: Task) -> Correlated:
         task.force = self._bundles.after(task.force, frame.activate, task.partition.now_ms)
         correlated = correlate_step(frame, task.partition, task.force, crc=task.crc)
-        task.crc = stamp(task.crc, correlated.changes)
-        task.folded_events += len(frame.rows)
+        task.crc = correlated.folded.stamp(task.crc)
+        task.folded_events += len(frame.rows) + len(frame.facts)
         task.folded_frames += 1
-        self._gauges.folded(frame, correlated.changes)
+        self._gauges.folded(frame, correlated.folded.changes)
+        return correlated
+
+    def _alerts(self, correlated: Correlated) -> list[Send]:
         sends = []
-        for change, record in zip(correlated.changes, correlated.alerts, strict=True):
+        for change, record in zip(correlated.folded.changes, correlated.alerts, strict=True):
             topic = self._topics.shadow if change.alert.is_shadow else self._topics.alerts
             where = alert_partition(change.alert.entity)
             sends.append(Send(topic, where, record.key, record.value, record.headers))
         return sends
+
+    def _frames(self, told: Iterable[tuple[int, Told]], force: InForce) -> list[Send]:
+        """What entities tell others goes through the log, as everything that a partition knows."""
+        if not force.versions:  # then nothing has happened yet
+            return []
+        bundle = force.versions[-1][1]
+        made = frames(told, bundle.intake.partitions, bundle.hash)
+        return [Send(self._topics.keyed, number, None, encode_frame(frame)) for number, frame in made]
 
     def _refuse(self, record: Record, reject: Reject) -> Send:
         self._ports.meter.add("correlator_dead_letters_total", 1, stage=self.name, reason=reject.reason)

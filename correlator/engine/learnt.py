@@ -99,7 +99,7 @@ def learnt_of(
 def _learnt(key: bytes, raw: bytes, codes: Codes) -> Iterator[Learnt | None]:
     try:
         entity = key.decode()
-        live = state.load_timeline(entity, state.current(raw)).touch(codes)
+        live = state.load_timeline(entity, state.current(raw), codes).touch(codes)
     except (*UNREADABLE, ArithmeticError, LookupError, TypeError, ValueError):
         yield None
         return

@@ -74,6 +74,8 @@ _TABLE: tuple[Metric, ...] = (
     ),
     _counter("records_late_total", "Events that came out of order, within the horizon."),
     _counter("marks_went_back_total", "Statements of arrival that went back and were ignored."),
+    _counter("events_moved_total", "Events that turned out to belong to somebody else's timeline."),
+    _counter("facts_total", "What entities told each other: asserted, retracted.", "operation"),
     _counter("duplicates_total", "Events whose id the timeline already held.", "feed"),
     _counter("identities_unresolved_total", "Events whose badge or account belongs to nobody known.", "feed"),
     _counter("dead_letters_total", "Records refused; original bytes in the dead letters.", "stage", "reason"),

@@ -30,7 +30,6 @@ from correlator.models.scorer import Scorer
 from correlator.models.scorer import decode as decode_scorer
 from correlator.models.state import StateFormatError
 from correlator.pipeline import InForce, fold_step
-from correlator.timeline.alert import stamp
 from correlator.timeline.partition import Partition
 from correlator.timeline.state import StateError
 
@@ -130,8 +129,8 @@ class Restore:
             frame = frame_of(record, partition.codes)
             if isinstance(frame, Frame):
                 force = self._bundles.after(force, frame.activate, partition.now_ms)
-                crc = stamp(crc, fold_step(frame, partition, force))
-                events += len(frame.rows)
+                crc = fold_step(frame, partition, force).stamp(crc)
+                events += len(frame.rows) + len(frame.facts)
             replayed += 1
             self.remaining = end - record.offset - 1
             if replayed % FRAMES_PER_SLICE == 0:

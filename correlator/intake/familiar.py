@@ -221,9 +221,15 @@ def _make_take(plan: Plan) -> _Take:
     where the source does not say. Raises `Unfit` for what is its own. Generated: it is asked of every record.
     """
     rows = [(CANONICAL[row.name].attribute, row) for row in plan.fields]
-    names: dict[str, object] = {"time": required(plan.time), "id": make_id(plan.id)}
-    lines = ["def take(decoded, record):", "    get = decoded.get"]
-    own = ["time(decoded)", "id(decoded, record)"]
+    names: dict[str, object] = {"time": plan.time.take, "dated": required(plan.time), "id": make_id(plan.id)}
+    lines = ["def take(decoded, record):", "    get = decoded.get", "    at = time(decoded)"]
+    lines += ["    if at is None:", "        at = dated(decoded)"]
+    own = ["at", "id(decoded, record)"]
+    if plan.id is not None and len(plan.id) == 1:
+        native = plan.id[0]
+        own[1] = "i"
+        names |= {"ik": native.key, "it": required(native)}
+        lines += _own_lines("i", native)
     for number, attribute in enumerate(_OWN):
         row = next((row for name, row in rows if name == attribute), None)
         if row is not None:

@@ -32,8 +32,17 @@ PARTITIONS_MAX = 1_000
 FEED_NAME = re.compile(r"[a-z][a-z0-9-]{0,39}\Z")
 FEED_NAME_SAID = "lower-case letters, digits and hyphens, at most 40"
 
-_ELSEWHERE = {"feeds", "sites", "travel_minutes", "travel_ms"}  # come from other files
-_SHARES = {"presence_taken", "presence_granted", "presence_undated"}
+_ELSEWHERE = {
+    "feeds",
+    "sites",
+    "zones",
+    "zones_by_name",
+    "travel_minutes",
+    "travel_ms",
+}  # come from other files
+_SHARES = {f"presence_{name}" for name in ("taken", "granted", "undated", "desk", "network", "doubtful")} | {
+    "travel_haste"
+}
 _SHORTEST_MS = {"horizon": 10 * MINUTE_MS, "presence_half_life": MINUTE_MS}
 _DEFAULTS = {f.name: f.default for f in msgspec.structs.fields(Settings) if f.name not in _ELSEWHERE}
 _DURATIONS = {name.removesuffix("_ms"): name for name in _DEFAULTS if name.endswith("_ms")}

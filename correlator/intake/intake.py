@@ -26,8 +26,8 @@ from typing import Protocol
 
 import msgspec
 
-from correlator.event import DAY_MS, FOREVER, MINUTE_MS, NEVER, SECOND_MS, Event, Kind, partition_of
-from correlator.frame import EVENTS_MAX, Arrival, Frame, SourceMark
+from correlator.event import DAY_MS, FOREVER, MINUTE_MS, NEVER, SECOND_MS, Event, Kind, Routes, partition_of
+from correlator.frame import EVENTS_MAX, Arrival, Binding, Frame, SourceMark
 from correlator.intake.arrival import (
     NO_TIMESTAMP,
     Input,
@@ -77,6 +77,7 @@ class IntakeConfig(msgspec.Struct, frozen=True):
     horizon_ms: int = DAY_MS
     ahead_ms: int = 5 * MINUTE_MS
     identities: str = "correlator.identities"  # topic
+    routes: Routes = {}
 
 
 class Taken(msgspec.Struct):
@@ -170,6 +171,7 @@ class Intake:
                 for entity, event in told:
                     rows.add(time_ms, entity, event)
                     taken.count("correlator_events_total", event.kind)
+        rows.bind(self.people.take_bindings())
         self._write(rows, [], (), taken)
         return taken
 
@@ -268,7 +270,7 @@ class Intake:
         )
 
     def _accept(self, event: Event, state: _State, rows: _Rows, taken: Taken) -> None:
-        entities = route(event)
+        entities = route(event, self.config.routes)
         for entity in entities:
             rows.add(state.stated_ms, entity, event)
         rows.kinds.append(event.shape.kind)
@@ -309,14 +311,18 @@ class Intake:
         for partition, chunks in rows.frames(to_all=to_all or bool(sources)):
             for chunk in chunks[:-1]:
                 taken.frames.append((partition, Frame(self.config.bundle, chunk)))
-            taken.frames.append((partition, Frame(self.config.bundle, chunks[-1], arrivals, sources)))
+            bindings = tuple(rows.bindings.get(partition, ()))
+            taken.frames.append(
+                (partition, Frame(self.config.bundle, chunks[-1], arrivals, sources, bindings=bindings))
+            )
 
 
 class _Rows:
-    """Events by keyed partition."""
+    """Events and bindings by keyed partition."""
 
     def __init__(self, partitions: int) -> None:
         self.kinds: list[Kind] = []  # of every event, once
+        self.bindings: dict[int, list[Binding]] = {}
         self._partitions = partitions
         self._rows: dict[int, list[_Row]] = {}
 
@@ -328,9 +334,13 @@ class _Rows:
         else:
             rows.append((arrival_ms, entity, event))
 
+    def bind(self, bindings: Iterable[Binding]) -> None:
+        for binding in bindings:
+            self.bindings.setdefault(partition_of(binding.entity, self._partitions), []).append(binding)
+
     def frames(self, *, to_all: bool) -> Iterable[tuple[int, list[tuple[tuple[str, Event], ...]]]]:
         """(partition, rows of each of its frames) in order of arrival; of every partition with *to_all*."""
-        for partition in range(self._partitions) if to_all else sorted(self._rows):
+        for partition in range(self._partitions) if to_all else sorted(self._rows.keys() | self.bindings):
             rows = self._rows.get(partition, [])
             rows.sort(key=itemgetter(0))
             pairs = [(entity, event) for _, entity, event in rows]

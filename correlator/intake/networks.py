@@ -5,8 +5,9 @@
       - {cidr: [198.18.0.0/24, "2001:db8::/32"], name: isp-lisbon, class: isp,
          lat: 38.74, lon: -9.16, radius_km: 40, country: PT}
 
-Ranges may lie within each other: the longest prefix counts. A VPN, relay, hosting or mobile address is never
-a place, whatever the file says of it: only its class is kept.
+Ranges may lie within each other: the longest prefix counts. A VPN, relay, proxy, hosting, mobile or satellite
+address is never a place, whatever the file says of it: only its class is kept. What no range has is looked up
+in `databases`, if the file names any (`providers`).
 
 May not know: files, feeds.
 """
@@ -16,32 +17,47 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
-from typing import cast, get_args
+from typing import cast
 
 from correlator.event import Network, NetworkClass, Place
 from correlator.intake.document import Fields, Report, nearest
 from correlator.intake.places import Sites, country_of
+from correlator.intake.providers import (
+    ASN_MAX,
+    CLASSES,
+    KINDS,
+    NOWHERE,
+    UNKNOWN,
+    Classes,
+    Found,
+    Lookup,
+    Named,
+    located_km,
+    read_classes,
+    read_named,
+)
 from correlator.problem import Lines, Path, Problem
-
-CLASSES: tuple[str, ...] = tuple(name for name in get_args(NetworkClass) if name)
-NOWHERE = frozenset(
-    {"vpn", "relay", "hosting", "mobile"}
-)  # where such an address is says nothing of the person
-RADIUS_KM = 50.0  # of a geolocation that does not say how exact it is
 
 _CACHE_MAX = 65_536  # addresses remembered; all are forgotten when there are more
 _KEYS = ("cidr", "name", "class", "asn", "site", "lat", "lon", "radius_km", "country")
 
-Found = tuple[Network | None, Place | None]
 _Range = tuple[IPv4Network | IPv6Network, Network, Place | None]
-_UNKNOWN: Found = (None, None)
 
 
 class Networks:
-    """Longest-prefix lookup over ranges that were flattened into disjoint pieces."""
+    """Longest-prefix lookup over ranges that were flattened into disjoint pieces; what none of them has is
+    asked of *beyond*. *named* and *classes* are what the file says of databases.
+    """
 
-    def __init__(self, ranges: Iterable[_Range] = ()) -> None:
+    def __init__(
+        self,
+        ranges: Iterable[_Range] = (),
+        named: tuple[Named, ...] = (),
+        classes: Classes | None = None,
+        beyond: Lookup | None = None,
+    ) -> None:
         rows = list(ranges)
+        self.named, self.classes, self.beyond = named, classes or {}, beyond
         self._starts: dict[int, list[int]] = {}  # version of IP -> where pieces begin
         self._found: dict[int, list[Found]] = {}
         for version in (4, 6):
@@ -63,11 +79,12 @@ class Networks:
         try:
             address: IPv4Address | IPv6Address = ip_address(ip)
         except ValueError:
-            return _UNKNOWN
+            return UNKNOWN
         if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
             address = address.ipv4_mapped
         at = bisect_right(self._starts[address.version], int(address)) - 1
-        return self._found[address.version][at] if at >= 0 else _UNKNOWN
+        found = self._found[address.version][at] if at >= 0 else UNKNOWN
+        return found if found[0] is not None or self.beyond is None else self.beyond(str(address))
 
 
 def _flatten(rows: list[_Range]) -> list[tuple[int, Found]]:
@@ -88,7 +105,7 @@ def _flatten(rows: list[_Range]) -> list[tuple[int, Found]]:
 def _leave(within: list[tuple[int, Found]], pieces: list[tuple[int, Found]], start: int) -> None:
     while within and within[-1][0] <= start:
         beyond, _ = within.pop()
-        pieces.append((beyond, within[-1][1] if within else _UNKNOWN))
+        pieces.append((beyond, within[-1][1] if within else UNKNOWN))
 
 
 def parse_networks(
@@ -101,12 +118,15 @@ def parse_networks(
     report = Report(lines)
     ranges: list[_Range] = []
     first: dict[IPv4Network | IPv6Network, Path] = {}
-    for row in Fields(document, (), report, ("ranges",)).rows("ranges", _KEYS):
+    top = Fields(document, (), report, ("ranges", "databases", "classes"))
+    named = read_named(top.part("databases", KINDS), lines)
+    classes = read_classes(top.part("classes", CLASSES))
+    for row in top.rows("ranges", _KEYS):
         network_class = row.choice("class", CLASSES)
         network = Network(
             row.text("name", required=True),
             cast("NetworkClass", network_class),
-            row.whole("asn", 0, (1 << 32) - 1, 0),
+            row.whole("asn", 0, ASN_MAX, 0),
         )
         place = _place(row, sites)
         for path, cidr in _cidrs(row):
@@ -114,7 +134,7 @@ def parse_networks(
                 report.problem(path, f"{cidr} is here twice, first in line {report.line(first[cidr])}")
             first[cidr] = path
             ranges.append((cidr, network, None if network_class in NOWHERE else place))
-    return (None if report.has_errors else Networks(ranges)), report.problems
+    return (None if report.has_errors else Networks(ranges, named, classes)), report.problems
 
 
 def _cidrs(row: Fields) -> list[tuple[Path, IPv4Network | IPv6Network]]:
@@ -151,10 +171,3 @@ def _place(row: Fields, sites: Sites | None) -> Place | None:
     if lat is None and not country:
         return None
     return Place(lat=lat, lon=lon, radius_km=located_km(lat, radius_km), country=country)
-
-
-def located_km(lat: float | None, radius_km: float | None) -> float:
-    """Radius of a geolocation: `RADIUS_KM` where it says nothing, 0 where there are no coordinates."""
-    if lat is None:
-        return 0.0
-    return RADIUS_KM if radius_km is None else radius_km

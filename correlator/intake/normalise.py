@@ -19,9 +19,10 @@ from correlator.event import DAY_MS, HOUR_MS, SECOND_MS, Event, Network, Occurre
 from correlator.intake.arrival import Timeliness
 from correlator.intake.instants import Unfit
 from correlator.intake.mapped import Mapped
-from correlator.intake.networks import NOWHERE, Networks, located_km
+from correlator.intake.networks import Networks
 from correlator.intake.people import Namespace, People, canonical, namespace
 from correlator.intake.places import Sites
+from correlator.intake.providers import NOWHERE, located_km
 from correlator.intake.turns import Turns
 from correlator.record import Reject
 

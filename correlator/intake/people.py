@@ -2,7 +2,8 @@
 
 Records are those of the compacted topic `correlator.identities` (`schemas/identity.avsc`, as JSON): the key
 is the identity id, a newer record of an identity replaces the older one, an empty value removes it. Every
-accepted record becomes one `person` event for the identity's timeline (decision 9).
+accepted record becomes one `person` event for the identity's timeline (decision 9). Who held a badge or an
+account may change by it for what happened already: the timelines concerned are told by bindings.
 
 Dates hold in the zone of the home site, from their start; a termination holds from the end of its day. Names
 of accounts compare without regard to case and are kept in lower case.
@@ -35,6 +36,7 @@ from correlator.event import (
     event_id,
     make_event,
 )
+from correlator.frame import Binding
 from correlator.intake.places import Site, Sites
 from correlator.record import Reject
 
@@ -87,6 +89,10 @@ class _Identity(msgspec.Struct):
 _decode = msgspec.json.Decoder(_Identity).decode
 _Changed = tuple[Person, Person | None]  # as it is, as it was
 _Holding = tuple[int, int, str]  # from, to, identity: of one credential, by time, never overlapping
+_Key = tuple[Namespace, str]  # of a credential
+_Rebound = tuple[
+    dict[_Key, tuple[_Holding, ...]], int, bool
+]  # who held what, version, is it somebody's first
 
 
 def namespace(credential_class: str) -> Namespace:
@@ -107,6 +113,8 @@ class People:
         self._persons: dict[str, Person] = {}
         self._waiting: dict[str, Person] = {}  # refused for a credential that somebody else holds
         self._holders: dict[Namespace, dict[str, list[_Holding]]] = {"badge": {}, "account": {}}
+        self._rebound: list[_Rebound] = []  # of the record that was learnt last
+        self._bindings: list[Binding] = []  # that nobody has taken yet
 
     def __len__(self) -> int:
         return len(self._persons)
@@ -153,10 +161,13 @@ class People:
         changed = self.learn(offset, key, value)
         if isinstance(changed, Reject):
             return changed
+        for was, version, is_first in self._rebound:
+            self._bind(was, version, arrival_ms - horizon_ms, is_first=is_first)
         return [_told(person, before, arrival_ms, horizon_ms) for person, before in changed]
 
     def learn(self, offset: int, key: str, value: bytes | None) -> list[_Changed] | Reject:
         """`apply` without its events: who changed, from what."""
+        self._rebound.clear()
         before = self._persons.get(key)
         if before is not None and offset <= before.version:
             return []
@@ -169,23 +180,32 @@ class People:
             if clash is not None:
                 self._waiting[key] = person
                 return clash
-            changed = [self._accept(person)]
+            changed = [self._accept(person, offset)]
         else:
             changed = self._remove(offset, key)
         for person in sorted(self._waiting.values(), key=_version):
             if self._clash(person) is None:
                 del self._waiting[person.identity_id]
-                changed.append(self._accept(person))
+                changed.append(self._accept(person, offset))
         return changed
 
-    def _accept(self, person: Person) -> _Changed:
+    def take_bindings(self) -> list[Binding]:
+        """Credentials whose holders `apply` has changed since this was last asked, for each timeline that may
+        hold an event of theirs: of those who held them, of those who do, and the unresolved one.
+        """
+        taken, self._bindings = self._bindings, []
+        return taken
+
+    def _accept(self, person: Person, offset: int) -> _Changed:
         before = self._persons.get(person.identity_id)
+        was = self._holdings(before, person)
         self._let_go(before)
         self._persons[person.identity_id] = person
         for credential in person.credentials:
             space = namespace(credential.credential_class)
             holdings = self._holders[space].setdefault(credential.id, [])
             insort(holdings, (credential.from_ms, credential.to_ms, person.identity_id))
+        self._rebound.append((was, offset, before is None))
         return person, before
 
     def _remove(self, offset: int, key: str) -> list[_Changed]:
@@ -193,7 +213,9 @@ class People:
         before = self._persons.pop(key, None)
         if before is None:
             return []
+        was = self._holdings(before)
         self._let_go(before)
+        self._rebound.append((was, offset, False))
         gone = msgspec.structs.replace(before, version=offset, department="", credentials=())
         return [(gone, before)]
 
@@ -207,6 +229,31 @@ class People:
                 held[credential.id] = rest
             else:
                 held.pop(credential.id, None)
+
+    def _holdings(self, *persons: Person | None) -> dict[_Key, tuple[_Holding, ...]]:
+        """Who holds what any of *persons* has."""
+        keys = [
+            (namespace(held.credential_class), held.id)
+            for person in persons
+            if person is not None
+            for held in person.credentials
+        ]
+        return {(space, held): tuple(self._holders[space].get(held, ())) for space, held in keys}
+
+    def _bind(
+        self, was: dict[_Key, tuple[_Holding, ...]], version: int, since_ms: int, *, is_first: bool = False
+    ) -> None:
+        """Note credentials of which something else is known now, of the time since *since_ms*. *is_first*: of
+        somebody whose timeline was told nothing before.
+        """
+        for (space, held), old in sorted(was.items()):
+            new = tuple(self._holders[space].get(held, ()))
+            if _since(old, since_ms) == _since(new, since_ms):
+                continue
+            holders = {identity for _, _, identity in (*old, *new)} if old or not is_first else set()
+            entities = [entity_key("identity", identity) for identity in sorted(holders)]
+            for entity in (*entities, f"unresolved:{space}:{held}"):
+                self._bindings.append(Binding(entity, f"{space}:{held}", version, new))
 
     def _clash(self, person: Person) -> Reject | None:
         """Why *person* cannot hold what the record says, if somebody else does."""
@@ -248,6 +295,10 @@ class _Unfit(Exception):
 
 def _from(holding: _Holding) -> int:
     return holding[0]
+
+
+def _since(holdings: Iterable[_Holding], since_ms: int) -> list[_Holding]:
+    return [(max(from_ms, since_ms), to_ms, who) for from_ms, to_ms, who in holdings if to_ms > since_ms]
 
 
 def _version(person: Person) -> int:

@@ -141,6 +141,10 @@ class Sites:
     def site_ids(self) -> list[str]:
         return list(self._sites)
 
+    def critical(self, least: int) -> tuple[Place, ...]:
+        """Zones of a criticality of *least* or more."""
+        return tuple(place for place in self._zones.values() if place.criticality >= least)
+
     def names(self) -> list[str]:
         """Of sites and zones."""
         return [*self._sites, *self._zones]

@@ -34,7 +34,7 @@ def why_absent(observation: Observation, name: str) -> str:
 def _network(o: Observation) -> str:
     if not o.event.ip:
         return "the event has no address"
-    return _SILENT if o.event.network else "no range of the networks file covers the address"
+    return _SILENT if o.event.network else "no range of the networks file and no database has the address"
 
 
 def _place(o: Observation) -> str:

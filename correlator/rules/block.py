@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import date
+from typing import get_args
 
 import msgspec
 
@@ -66,6 +67,7 @@ class Block(msgspec.Struct):
     review_by: date | None = None
     expires: Expiry | None = None
     budget: Budget | None = None
+    entities_max: int = 0
     risk: int = 0
     requires: Requires | None = None
     tests: object = None
@@ -87,7 +89,7 @@ def read_block(found: object, lines: Lines) -> tuple[Block, list[Problem]]:
 
 def _entity(reader: Reader, block: Block, found: object, path: Path) -> None:
     entity = reader.choice(found, path, ENTITIES)
-    block.entity = "door" if entity == "door" else "identity" if entity == "identity" else None
+    block.entity = next((kind for kind in get_args(EntityKind) if kind == entity), None)
 
 
 def _mode(reader: Reader, block: Block, found: object, path: Path) -> None:
@@ -184,9 +186,13 @@ def _expires(reader: Reader, block: Block, found: object, path: Path) -> None:
 
 
 def _budget(reader: Reader, block: Block, found: object, path: Path) -> None:
-    section = reader.mapping(found, path, ("alerts", "per"))
+    section = reader.mapping(found, path, ("alerts", "per", "entities"))
     if not isinstance(found, dict):
         return
+    if "entities" in section:
+        block.entities_max = reader.number(section["entities"], (*path, "entities"), 1, 100_000) or 0
+        if section.keys() == {"entities"}:  # for the rest of the budget is of alerts of one entity
+            return
     alerts = reader.number(section.get("alerts"), (*path, "alerts"), 1, 1_000)
     per_ms = reader.duration(section.get("per"), (*path, "per"), at_least_ms=1)
     if per_ms is not None and per_ms > DAY_MS:

@@ -24,7 +24,7 @@ from correlator.event import Event, Kind, Shape
 from correlator.rules.emit import CHEAP, Emitter, equal_to
 from correlator.rules.interpret import holds, leaf_holds
 from correlator.rules.loads import GUARDED, HELPERS, NO_NETWORK, NO_PLACE, SHAPED
-from correlator.rules.rule import And, Condition, Leaf, Not, Or
+from correlator.rules.rule import And, Condition, Leaf, Not, Or, leaves
 from correlator.timeline.live import Live
 from correlator.timeline.observation import Observation
 from correlator.timeline.settings import Settings
@@ -126,6 +126,7 @@ class _Function:
         self._known: dict[Condition, tuple[bool, int]] = {}
         self._any = Observation("", Event(0, "", shape), _LIVE, _SETTINGS, 0)  # stands for all of them
         self._decided = decided
+        self._odd: set[Leaf] = set()  # decided, of a value of a type that it does not test: counted each time
 
     # ------------------------------------------------------------ before any event
 
@@ -167,10 +168,13 @@ class _Function:
             return leaf
         mismatched: list[str] = []
         result = leaf_holds(leaf, self._any, mismatched)
+        if mismatched:
+            self._odd.add(leaf)
         return leaf if mismatched else result
 
     def _is_steady(self, condition: Condition) -> bool:
-        return self._emitter.condition(condition, 0).is_steady
+        is_odd = not self._odd.isdisjoint(leaves(condition)) if self._odd else False
+        return not is_odd and self._emitter.condition(condition, 0).is_steady
 
     # --------------------------------------------------------------------- writing
 

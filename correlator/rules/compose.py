@@ -92,6 +92,8 @@ def mark_counted(drafts: list[Draft], targets: Mapping[str, Draft]) -> None:
     for draft in drafts:
         section = draft.document.get("correlation") if draft.is_correlation else None
         found = section.get("rules") if isinstance(section, dict) else None
+        if found is None and draft.section is not None:
+            found = list(draft.section.rules)  # those of its condition
         for reference in found if isinstance(found, list) else [found]:
             base = find(reference, targets) if isinstance(reference, str) else None
             if base is not None:

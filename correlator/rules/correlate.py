@@ -10,9 +10,10 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from correlator.event import EntityKind
+from correlator.rules.members import as_number
 from correlator.rules.rule import Base, Condition, Correlation, Rule, fingerprint_of
 from correlator.rules.windows import SUMS, enter, enter_steps, is_over, is_reached, meets, recent
-from correlator.timeline.fields import value
+from correlator.timeline.fields import FIELDS, value
 from correlator.timeline.live import Entry, Scalar, Waiting, Window
 from correlator.timeline.observation import Observation
 
@@ -136,9 +137,11 @@ class Evaluation:
             return None
         if None in values:
             return None
-        if plan.correlation.type in SUMS and not _is_number(values[0]):
-            self.skipped.append((plan.rule.id, "type"))
-            return None
+        if plan.correlation.type in SUMS:
+            values = (_number(base.values[0], values[0]),)
+            if values[0] is None:
+                self.skipped.append((plan.rule.id, "type"))
+                return None
         event = self._observation.event
         is_temporal = plan.correlation.type in {"temporal", "temporal_ordered"}
         return group, Entry(event.time_ms, event.id, (at,) if is_temporal else values, carried)
@@ -167,8 +170,11 @@ class Evaluation:
         return _firing(group, window.entries, before) if is_reached(window.entries, correlation) else None
 
 
-def _is_number(found: Scalar) -> bool:
-    return isinstance(found, int | float) and not isinstance(found, bool)
+def _number(name: str, found: Scalar) -> int | float | None:
+    """The value of the field *name* as a number; text counts as one in a source's own record."""
+    if found is None or (isinstance(found, str) and name in FIELDS):
+        return None
+    return as_number(found)
 
 
 def _firing(group: Group, entries: tuple[Entry, ...], before: Window | None = None) -> Firing:

@@ -12,8 +12,9 @@ from typing import get_args
 
 import msgspec
 
-from correlator.event import EntityKind
+from correlator.event import ALWAYS, EntityKind
 from correlator.problem import Lines, Path, Problem
+from correlator.rules.logic import names_in
 from correlator.rules.reading import Reader, nearest
 from correlator.rules.rule import ENTRIES_MAX, CorrelationType, Operator
 
@@ -21,7 +22,13 @@ KEYS = ("type", "rules", "group-by", "timespan", "condition", "aliases", "genera
 TEMPORAL = ("temporal", "temporal_ordered")
 VALUED = ("value_count", "value_sum", "value_avg")
 OPEN = ("value_percentile", "value_median")  # not settled in the standard
-ENTITY_FIELDS: dict[str, EntityKind] = {"identity.id": "identity", "place.door": "door"}
+ENTITY_FIELDS: dict[str, EntityKind] = {
+    "identity.id": "identity",
+    "place.door": "door",
+    "place.zone": "zone",
+    "source.ip": "source",
+    "device.id": "host",
+}
 
 ORDER = {"lt": lt, "lte": le, "gt": gt, "gte": ge, "eq": eq, "neq": ne}
 _OPERATORS: tuple[Operator, ...] = get_args(Operator)
@@ -47,14 +54,18 @@ def read_correlation(document: dict[str, object], lines: Lines) -> tuple[Section
     reader, path = Reader(lines), ("correlation",)
     found = reader.mapping(document["correlation"], path, KEYS)
     kind = _type(reader, found, path)
-    for key in ("rules", "timespan", "condition", "group-by"):
-        if key not in found and not (key == "condition" and kind in TEMPORAL):
-            reader.say(path, f"{key} is missing")
-    rules = _rules(reader, found.get("rules", []), (*path, "rules"))
-    group_by = _names(reader, found.get("group-by", []), (*path, "group-by"))
-    timespan_ms = _timespan(reader, found, path)
     said = found.get("condition")
     logic = said if isinstance(said, str) and kind in TEMPORAL else ""
+    for key in ("rules", "timespan", "condition", "group-by"):
+        if (
+            key not in found
+            and not (key == "condition" and kind in TEMPORAL)
+            and not (key == "rules" and logic)
+        ):
+            reader.say(path, f"{key} is missing")
+    rules = _rules(reader, found.get("rules", []), (*path, "rules")) if "rules" in found else names_in(logic)
+    group_by = _names(reader, found.get("group-by", []), (*path, "group-by"))
+    timespan_ms = _timespan(reader, found, path)
     thresholds, fields = _condition(reader, None if logic else said, (*path, "condition"), kind)
     aliases = _aliases(reader, found.get("aliases", {}), (*path, "aliases"))
     generates = _generates(reader, document, found)
@@ -76,8 +87,9 @@ def _needs_all(thresholds: tuple[tuple[Operator, int | float], ...], count: int)
 def entity_of(section: Section, said: EntityKind | None) -> tuple[EntityKind | None, str]:
     """The one entity kind that the rule is evaluated on, or what is wrong."""
     routable = [ENTITY_FIELDS[name] for name in section.group_by if name in ENTITY_FIELDS]
+    routable.sort(key=lambda kind: kind not in ALWAYS)  # what a person does is counted with the person
     if not routable:
-        return None, "must name identity.id or place.door: events are counted per identity or per door"
+        return None, f"must name one of {', '.join(ENTITY_FIELDS)}: events are counted per identity, door, …"
     if said is None:
         return routable[0], ""
     if said not in routable:
@@ -134,7 +146,7 @@ def _condition(
         reader.say(path, f"{kind} looks at values of a field: name it, field: place.door")
     if kind in {"value_sum", "value_avg"} and len(fields) > 1:
         reader.say((*path, "field"), f"{kind} takes one field")
-    if kind not in VALUED and fields:
+    if kind is not None and kind not in VALUED and fields:
         reader.say((*path, "field"), f"{kind} counts no values: leave the field out, or use value_count")
     return tuple(thresholds), fields
 

@@ -30,7 +30,7 @@ from correlator.rules.values import VALUES_MAX, Lists, Unsupported, plain, read_
 CONDITION_MAX = 4_000  # characters
 DEPTH_MAX = 40  # levels of lists and mappings in a detection, or of parentheses in a condition
 
-_OPERATOR = re.compile(r"(?<![\w*-])(AND|OR|NOT|OF|ALL|ANY|THEM)(?![\w*-])")
+_OPERATOR = re.compile(r"(?<![\w*-])(and|or|not|of|all|any|them)(?![\w*-])", re.IGNORECASE)
 _CONDITIONS: dict[type[ConditionItem], type[And | Or]] = {ConditionAND: And, ConditionOR: Or}
 
 

@@ -115,6 +115,11 @@ def read_draft(document: object, lines: Lines, lists: Lists) -> Draft:
     if not isinstance(document, dict):
         message = "must be a rule: a mapping with title, id, detection"
         return Draft({}, lines, problems=[lines.problem((), message)])
+    if "action" in document:
+        message = (
+            "collections of rules (action: global, repeat, reset) are not of Sigma 2: write each rule out"
+        )
+        return Draft({}, lines, problems=[lines.problem(("action",), message)])
     if "tests" in document and not _RULES & document.keys():
         return _scenarios(document, lines)
     draft = Draft(document, lines, problems=_check_meta(document, lines))

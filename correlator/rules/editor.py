@@ -88,7 +88,7 @@ def _correlation(fields: Mapping[str, Field]) -> Schema:
     named: Schema = {"anyOf": [TEXT | {"examples": list(fields)}, _TEXTS]}
     return {
         "type": "object",
-        "required": ["type", "rules", "timespan"],
+        "required": ["type", "timespan"],
         "properties": {
             "type": {"enum": list(get_args(CorrelationType))},
             "rules": _ONE_OR_MORE | {"description": "Rules that are counted, by name or id."},

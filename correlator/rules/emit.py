@@ -11,11 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache, partial
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_network
 from itertools import groupby
 from typing import Literal, NamedTuple
 
-from correlator.rules.interpret import compile_regex, holds, text_matches
+from correlator.rules.interpret import address_of, compile_regex, holds, text_matches
 from correlator.rules.keywords import KEYWORD_FIELDS
 from correlator.rules.loads import EASY, GUARDED, Holds, holds_of, sort_of
 from correlator.rules.members import is_of_records
@@ -372,11 +372,8 @@ def _or_absent(leaf: Leaf, present: str, typed: str) -> str:
 @lru_cache(maxsize=4096)
 def _address(text: str) -> int | None:
     """The address as a number; those of version 6 lie above those of version 4. None: it is none."""
-    try:
-        address = ip_address(text)
-    except ValueError:
-        return None
-    return int(address) + (_VERSION_6 if address.version == 6 else 0)
+    address = address_of(text)
+    return None if address is None else int(address) + (_VERSION_6 if address.version == 6 else 0)
 
 
 def _within(network: str, name: str) -> str:

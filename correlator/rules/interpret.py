@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from functools import lru_cache
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from operator import eq, ge, gt, le, lt
 from typing import Any
 
@@ -200,11 +200,19 @@ def compile_regex(pattern: str, flags: str) -> Any:
 def _is_within(network: str, found: Scalar) -> bool | None:
     if not isinstance(found, str):
         return None
+    address = address_of(found)
+    return None if address is None else address in _network(network)
+
+
+def address_of(text: str) -> IPv4Address | IPv6Address | None:
+    """The address that *text* is, None where it is none. One of version 4 written as of 6 is one of 4, and
+    the zone of a local one is not part of it.
+    """
     try:
-        address = ip_address(found)
+        found = ip_address(text.partition("%")[0])
     except ValueError:
         return None
-    return address in _network(network)
+    return found.ipv4_mapped or found if isinstance(found, IPv6Address) else found
 
 
 @lru_cache(maxsize=4096)

@@ -163,6 +163,7 @@ def _taken(draft: Draft) -> dict[str, Any]:
         "is_any_age": block.is_any_age,
         "is_shadow": block.mode == "shadow",
         "budget": block.budget,
+        "entities_max": block.entities_max,
         "risk": block.risk,
         "requires": block.requires,
         "evidence": block.evidence,

@@ -40,6 +40,12 @@ def clauses(text: str, index: Callable[[str], int | None]) -> tuple[tuple[int, .
     return tuple(sorted(tuple(sorted(clause, key=_rule)) for clause in kept))
 
 
+def names_in(text: str) -> tuple[str, ...]:
+    """The names in *text*, each once, as they come: the rules of a correlation that does not list them."""
+    words = (word for _, word, _ in _TOKEN.findall(text[:TEXT_MAX]))
+    return tuple(dict.fromkeys(word for word in words if word and word.lower() not in _OPERATORS))
+
+
 def _rule(step: int) -> int:
     return step if step >= 0 else ~step
 

@@ -79,13 +79,14 @@ def _as_asked(test: Test, member: Member) -> Member | None:
         case Same(bool()):
             return {"true": True, "false": False}.get(as_text(member).lower())
         case Same() | Compare():
-            return _as_number(member)
+            return as_number(member)
         case TimePart():
             return _as_time_ms(member)
     return member
 
 
-def _as_number(member: Member) -> int | float | None:
+def as_number(member: Member) -> int | float | None:
+    """*member* as the number that it is, or that it is written as; None where it is none."""
     if isinstance(member, bool):
         return None
     if isinstance(member, int | float):
@@ -109,7 +110,7 @@ def _as_time_ms(member: Member) -> int | None:
 
 def _relates(relation: str, one: Member, other: Member) -> bool:
     if relation in _ORDER:
-        left, right = _as_number(one), _as_number(other)
+        left, right = as_number(one), as_number(other)
         return left is not None and right is not None and _ORDER[relation](left, right)
     text, piece = as_text(one).lower(), as_text(other).lower()
     if relation == "starts":

@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple, get_args
 
-from correlator.event import SECOND_MS, SHAPES_MAX, EntityKind, Event, Shape, entity_kind
-from correlator.rules.check import TIME, kinds_of
+from correlator.event import ALWAYS, SECOND_MS, SHAPES_MAX, EntityKind, Event, Routes, Shape, entity_kind
+from correlator.rules.check import TIME, kinds_of, kinds_of_correlation
 from correlator.rules.compile import Ask, ByShape, interpreted
 from correlator.rules.correlate import Evaluation, Firing, Plan, closed, plan_of, plans_in, wait_for
 from correlator.rules.interpret import holds, witnesses
@@ -22,9 +22,11 @@ from correlator.rules.windows import prune_window
 from correlator.timeline.fields import FIELDS, value
 from correlator.timeline.live import Live, Match, Scalar, Waiting, Window
 from correlator.timeline.observation import Observation
+from correlator.timeline.occupancy import NOWHERE
 from correlator.timeline.program import Found, RuleFacts, Warming
 from correlator.timeline.risk import RISK
 from correlator.timeline.settings import Settings
+from correlator.timeline.telling import of_facts
 
 RISK_TITLE = "Several rules add up on one entity"
 QUOTED = (  # fields that every explanation has, where they are there
@@ -83,6 +85,8 @@ class RuleProgram:
         self.rules = {rule.id: _facts(rule, settings) for rule in alerting}
         if any(rule.risk and not rule.is_shadow for rule in alerting):
             self.rules[RISK] = RuleFacts(RISK, RISK_TITLE, "identity", 0, True, False, "high")
+        self.zones = settings.zones_by_name if any(rule.entity == "zone" for rule in alerting) else NOWHERE
+        self.routes = routes_of(alerting)
         self._inert = {rule: dict(facts.inert) for rule, facts in self.rules.items()}
         self.loaded = {rule.id: rule for rule in rules}
         self.mismatches: dict[str, int] = {}  # rule id -> tests of values of an unexpected type
@@ -122,10 +126,14 @@ class RuleProgram:
     def on_event(self, entity: str, event: Event, live: Live) -> Found | None:
         """Evaluate every rule of the entity's kind on *event*; *live* is the state before it."""
         book = self._books[entity_kind(entity)]
-        ask = book.asks[event.shape] if event.shape in book.asks else book.ask(event.shape)
+        try:
+            ask = book.asks[event.shape]
+        except KeyError:
+            ask = book.ask(event.shape)
         if ask is None:
             return None
-        observation, odd = Observation(entity, event, live, self.settings, event.time_ms), list[int]()
+        odd: list[int] = []
+        observation = Observation(entity, event, live, self.settings, event.time_ms)
         held = ask(observation, odd)
         if odd:
             self._count_odd(book, odd)
@@ -269,12 +277,31 @@ class RuleProgram:
             severity=_severity(rule, observation),
             evidence=(*dict.fromkeys(i for i in ids if i != event.id), event.id),
             values=tuple(quoted),
-            feed=settle.feed if settle is not None else "",
+            feed=_settled_on(rule, settle),
             site="" if site is None else str(site),
             max_wait_ms=settle.max_wait_ms if settle is not None else 0,
             count=firing.events if firing is not None else 1,
             is_shadow=rule.is_shadow,
         )
+
+
+def routes_of(rules: Iterable[Rule]) -> Routes:
+    """Which kinds of events the entities that only some rules need are to see."""
+    routes: dict[EntityKind, frozenset[str]] = {}
+    for rule in rules:
+        if rule.entity not in ALWAYS:
+            kinds = kinds_of(rule.condition) if rule.condition is not None else frozenset[str]()
+            if rule.correlation is not None:
+                kinds |= kinds_of_correlation(rule.correlation)
+            routes[rule.entity] = routes.get(rule.entity, frozenset()) | kinds
+    return routes
+
+
+def _settled_on(rule: Rule, settle: Settle | None) -> str:
+    """What a verdict waits for: of a zone, that what follows from the feed has been told to it."""
+    if settle is None:
+        return ""
+    return of_facts(settle.feed) if rule.entity == "zone" else settle.feed
 
 
 def _blind_ms(plan: Plan) -> int:
@@ -334,6 +361,7 @@ def _facts(rule: Rule, settings: Settings) -> RuleFacts:
         rule.is_shadow,
         rule.budget,
         rule.risk,
+        rule.entities_max,
         tuple(inert_at(rule.requires, settings).items()) if rule.requires is not None else (),
     )
 

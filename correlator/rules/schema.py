@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import NamedTuple, get_args
 
-from correlator.event import KINDS
+from correlator.event import KINDS, EntityKind
 from correlator.rules.rule import Severity
 
-ENTITIES = ("identity", "door")
+ENTITIES = get_args(EntityKind)
 FEEDS = KINDS[:3]
 LEVELS: tuple[Severity, ...] = get_args(Severity)
 STATUSES = ("stable", "test", "experimental", "deprecated", "unsupported")
@@ -118,9 +118,15 @@ TABLE: dict[str, Key] = {
         "The level by a field's value; numbers count from that value upwards. Else the rule's level.",
     ),
     "budget": Key(
-        _object(("alerts", "per"), alerts={"type": "integer", "minimum": 1, "maximum": 1000}, per=DURATION),
-        "So many alerts of an entity within that time, counted from the start of the UTC day; one more sums "
-        "up all others.",
+        _object(
+            (),
+            alerts={"type": "integer", "minimum": 1, "maximum": 1000},
+            per=DURATION,
+            entities={"type": "integer", "minimum": 1, "maximum": 100_000},
+        ),
+        "`alerts` of an entity within `per`, counted from the start of the UTC day; one more sums up all "
+        "others. `entities` that are told of within an hour of arrival, of one partition; all others join "
+        "one alert, the storm.",
     ),
     "risk": Key(
         {"type": "integer", "minimum": 0, "maximum": 100},

@@ -11,7 +11,8 @@ test must not depend on.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -29,14 +30,16 @@ from correlator.event import (
     Network,
     Person,
     Place,
+    Routes,
     Score,
     entity_key,
     event_id,
     make_event,
+    others_of,
 )
 from correlator.frame import Arrival, Frame, SourceMark
 from correlator.rules.cases import SETTABLE
-from correlator.rules.program import RuleProgram
+from correlator.rules.program import RuleProgram, routes_of
 from correlator.rules.rule import Case, CaseEvent, CaseMark, CasePerson, Rule
 from correlator.timeline.alert import Alert, Change
 from correlator.timeline.habits import Habits
@@ -44,6 +47,7 @@ from correlator.timeline.live import Live
 from correlator.timeline.partition import Partition
 from correlator.timeline.raw import ALL, pack_raw
 from correlator.timeline.settings import FeedTiming, Settings
+from correlator.timeline.telling import frames as telling
 
 FEEDS = KINDS[:3]
 NONE = "expected a match, got none"
@@ -71,7 +75,7 @@ def run_cases(rules: Sequence[Rule], settings: Settings | None = None) -> list[C
 
 def run_case(rule: Rule, case: Case, settings: Settings | None = None) -> CaseResult:
     """Fold the events of *case* with only *rule* in force, and compare its alerts with what is expected."""
-    program = RuleProgram(*alone(rule, settings or Settings()))
+    program = RuleProgram(*alone(rule, zoned(settings or Settings(), case)))
     played = play(program, frames_of(rule, case, program.settings))
     from_ms = NEVER if case.expect_from_ms is None else case.start_ms + case.expect_from_ms
     counted = (alert for alert in played.alerts.values() if alert.decided_ms >= from_ms)
@@ -94,20 +98,30 @@ def alone(rule: Rule, settings: Settings) -> tuple[list[Rule], Settings]:
     return [replace(rule, is_alerting=True)], _settings(settings)
 
 
+def zoned(settings: Settings, case: Case) -> Settings:
+    """*settings* under which it is known who is inside of every zone of *case*, however critical it is."""
+    zones = {place.zone: place for place in settings.zones}
+    for index in range(len(case.events)):
+        place = _event(case, index).place
+        if place is not None and place.zone:
+            zones.setdefault(place.zone, replace(place, door="", reader=""))
+    return replace(settings, zones=tuple(zones.values()))
+
+
 def frames_of(
     rule: Rule, case: Case, settings: Settings, events: Sequence[tuple[Event, int]] | None = None
 ) -> list[Frame]:
     """The frames in which the events of *case* arrive; with *events* and their arrivals, these instead."""
     if events is None:
         events = [(_event(case, index), case.start_ms + e.arrives_ms) for index, e in enumerate(case.events)]
-    return _frames(case, events, _tail_ms(rule, settings))
+    return _frames(case, events, _tail_ms(rule, settings), routes_of([rule]))
 
 
 def play(program: RuleProgram, frames: Sequence[Frame]) -> Played:
     """Fold *frames* in one partition."""
     presets = {e.id: e.score for frame in frames for _, e in frame.rows if e.score is not None}
     played = Played(Partition(program, _Presets(presets), 0), {}, [])
-    for frame in frames:
+    for frame in _with_facts(played.partition, frames):
         for change in played.partition.step(frame):
             if change.activity == "close":
                 played.alerts.pop(change.alert.uid, None)
@@ -121,6 +135,15 @@ def _tail_ms(rule: Rule, settings: Settings) -> int:
     """How long after the last arrival all is delivered: late enough that every window has closed."""
     waits = rule.correlation is not None and rule.correlation.denied
     return max(settings.horizon_ms // 2, rule.correlation.timespan_ms if rule.correlation and waits else 0)
+
+
+def _with_facts(partition: Partition, frames: Iterable[Frame]) -> Iterator[Frame]:
+    """*frames*, each followed by what *partition* tells itself after it."""
+    left = deque(frames)
+    while left:
+        yield left.popleft()
+        told = telling([(0, partition.take_told())], 1, "")
+        left.extendleft(reversed([frame for _, frame in told if frame.facts or frame.told]))
 
 
 class _Presets:
@@ -171,7 +194,8 @@ def _event(case: Case, index: int) -> Event:
         named[part][attribute] = value
     values = named["event"]
     kind = values["kind"]
-    values.setdefault("id", event_id("test", f"{case.name}:{index}"))
+    # of equal times the one that is written first comes first
+    values.setdefault("id", f"{index:06}{event_id('test', f'{case.name}:{index}')[6:]}")
     values.setdefault("source", "test")
     values.setdefault("feed", kind)
     if kind != "door":
@@ -223,11 +247,11 @@ def _schedule(start_ms: int, steps: Iterable[tuple[int, str]]) -> tuple[tuple[in
 # ---------------------------------------------------------------------- frames
 
 
-def _frames(case: Case, events: Sequence[tuple[Event, int]], tail_ms: int) -> list[Frame]:
+def _frames(case: Case, events: Sequence[tuple[Event, int]], tail_ms: int, routes: Routes) -> list[Frame]:
     """One frame per moment at which something arrives, oldest first; all is complete *tail_ms* later."""
     rows: dict[int, list[tuple[str, Event]]] = {}
     for event, arrival_ms in events:
-        rows.setdefault(arrival_ms, []).extend((entity, event) for entity in _entities(event))
+        rows.setdefault(arrival_ms, []).extend((entity, event) for entity in _entities(event, routes))
     marks: dict[int, list[CaseMark]] = {}
     for mark in case.marks or ():
         marks.setdefault(case.start_ms + mark.offset_ms, []).append(mark)
@@ -267,8 +291,10 @@ def _closing(case: Case, events: Sequence[tuple[Event, int]], end_ms: int) -> Fr
     return _frame(case, end_ms, (), marks)
 
 
-def _entities(event: Event) -> list[str]:
-    entities: list[str] = []
+def _entities(event: Event, routes: Routes) -> list[str]:
+    entities = list(others_of(event, routes))
+    if event.kind == "occupancy":  # of an alert that is explained
+        return entities
     if event.identity_id:
         entities.append(entity_key("identity", event.identity_id))
     elif event.kind != "door":

@@ -27,7 +27,6 @@ TACTICS = (  # of ATT&CK for Enterprise, as Sigma writes them in tags
 )  # fmt: skip
 
 _TECHNIQUE = re.compile(r"t[0-9]{4}(\.[0-9]{3})?")
-_PLACES = ({"contains", "startswith"}, {"contains", "endswith"})  # of which the first says all
 
 Oddity = tuple[Path, str]
 
@@ -113,8 +112,6 @@ def _item(key: str, values: object, path: Path) -> Iterator[Oddity]:
         yield path, "all is for several values: here is one"
     if field and listed == ["*"] and not modifiers:
         yield path, f"any text: write {field}|exists: true"
-    if any(both <= set(modifiers) for both in _PLACES):
-        yield path, "contains says all that startswith and endswith say: keep one of them"
     if "re" in modifiers and any(map(_is_wide, listed)):
         yield path, "begins or ends with .*, which asks for nothing: it is looked for anywhere"
 

@@ -11,11 +11,11 @@ import re
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from itertools import product
+from math import prod
 from typing import Literal
 
 import re2
 from sigma.conditions import ConditionAND
-from sigma.modifiers import modifier_mapping
 from sigma.rule.detection import SigmaDetectionItem
 from sigma.types import (
     SigmaBool,
@@ -35,6 +35,7 @@ from sigma.types import (
 )
 
 from correlator.rules.interpret import compile_regex
+from correlator.rules.modifiers import mistake_in
 from correlator.rules.reading import nearest
 from correlator.rules.rule import (
     DASH,
@@ -64,11 +65,10 @@ Lists = Mapping[str, Sequence[str | int | float]]  # of `|expand`, by name
 VALUES_MAX = 10_000  # of one field, lists put in
 
 _DASH = re.compile(r"\B[-/–—―]\b")
-_PLACEHOLDER = re.compile(r"(?<!\\)%(\w+)%")
+_TOKEN = re.compile(r"\\\\|\\%|%([\w-]+)%")  # an escaped backslash, an escaped percent sign, a placeholder
 _ENCODINGS = {"wide": "utf-16le", "utf16le": "utf-16le", "utf16be": "utf-16be", "utf16": "utf-16le"}
 _ORDERS: dict[str, Relation] = {"lt": "lt", "lte": "lte", "gt": "gt", "gte": "gte"}
 _PARTS: tuple[Part, ...] = ("minute", "hour", "day", "week", "month", "year")
-_OWN = ("utf16le",)  # modifiers of the standard that pySigma lacks
 _TAKES: dict[str, tuple[tuple[type, ...], str]] = {
     **dict.fromkeys(_ORDERS, ((int, float), "a number, without quotes")),
     "exists": ((bool,), "true or false"),
@@ -93,10 +93,12 @@ def read_item(key: str, values: object, lists: Lists) -> Condition:
     Raises Unsupported, SigmaError, and whatever pySigma raises of odd values.
     """
     field, *modifiers = key.split("|")
-    _check_modifiers(modifiers)
+    mistake = mistake_in(modifiers)
+    if mistake:
+        raise Unsupported(mistake)
     listed: list[Value] = list(values) if isinstance(values, list) else [values]  # type: ignore[list-item] # checked
     if "expand" in modifiers:
-        listed = [v for value in listed for v in _expanded(value, lists)]
+        listed = _put_in(listed, lists)
         modifiers = [m for m in modifiers if m != "expand"]
     order = None
     if "fieldref" in modifiers:
@@ -118,6 +120,7 @@ def _leaf(field: str, modifiers: Sequence[str], values: Sequence[Value], order: 
     _check_types(named, values)
     if "re" in named:
         _check_patterns(values)
+        values, named = _anchored(values, named)
     item = SigmaDetectionItem.from_mapping("|".join([field, *named]), list(values))
     if not item.value:
         return Leaf(field, (Null(),), is_negated=item.negated)
@@ -130,24 +133,44 @@ def _leaf(field: str, modifiers: Sequence[str], values: Sequence[Value], order: 
     return Leaf(field, tests, needs_all, item.negated)
 
 
-def _expanded(value: Value, lists: Lists) -> list[Value]:
-    """*value* with every `%name%` replaced by each value of the list of that name."""
-    names = _PLACEHOLDER.findall(value) if isinstance(value, str) else []
+def _put_in(values: list[Value], lists: Lists) -> list[Value]:
+    """*values* of `|expand`, lists put in. At least one names a list."""
+    found = [(value, _pieces(value)) for value in values]
+    if all(len(pieces) == 1 for _, pieces in found):
+        raise Unsupported("|expand: write the name of a value list between percent signs, such as %guards%")
+    return [v for value, pieces in found for v in _expanded(value, pieces, lists)]
+
+
+def _pieces(value: Value) -> list[str]:
+    """Text, name of a list, text, name, text. `\\%` is a percent sign."""
+    pieces, at = [""], 0
+    if not isinstance(value, str):
+        return pieces
+    for token in _TOKEN.finditer(value):
+        pieces[-1] += value[at : token.start()]
+        at = token.end()
+        if token[1]:
+            pieces += [token[1], ""]
+        else:
+            pieces[-1] += "%" if token[0].endswith("%") else token[0]
+    pieces[-1] += value[at:]
+    return pieces
+
+
+def _expanded(value: Value, pieces: list[str], lists: Lists) -> list[Value]:
+    """*value*, which consists of *pieces*, with each value of the lists that it names."""
+    names = pieces[1::2]
     for name in names:
         if name not in lists:
             raise Unsupported(f"there is no value list {name!r}{nearest(name, lists)}")
         if not lists[name]:
             raise Unsupported(f"the value list {name!r} is empty: it would match nothing")
-    if not names or not isinstance(value, str):
-        raise Unsupported("|expand: write the name of a value list between percent signs, such as %guards%")
-    if value == f"%{names[0]}%":
+    if not names:
+        return [pieces[0] if isinstance(value, str) else value]
+    if len(names) == 1 and not any(pieces[::2]):
         return list(lists[names[0]])
-    count = 1
-    for name in names:
-        count *= len(lists[name])
-    if count > VALUES_MAX:
+    if prod(len(lists[name]) for name in names) > VALUES_MAX:
         raise Unsupported(f"stands for more than {VALUES_MAX} values")
-    pieces = _PLACEHOLDER.split(value)  # text, name, text, name, text
     texts: list[Value] = []
     for found in product(*(lists[name] for name in names)):
         between = [str(v) for v in found] + [""]
@@ -165,8 +188,6 @@ def _encoded(values: list[Value], modifiers: list[str]) -> list[list[Value]]:
         return [values]
     before = modifiers[: modifiers.index(name)]
     encoding = next((_ENCODINGS[m] for m in before if m in _ENCODINGS), "utf-8")
-    if any(m not in _ENCODINGS for m in before):
-        raise Unsupported(f"|{name} comes first, or after wide or utf16")
     groups: list[list[Value]] = []
     for value in values:
         text = SigmaString(
@@ -188,12 +209,6 @@ def _at_offsets(raw: bytes) -> list[Value]:
     return [b64encode(b" " * i + raw)[starts[i] : ends[(len(raw) + i) % 3]].decode() for i in range(3)]
 
 
-def _check_modifiers(modifiers: Sequence[str]) -> None:
-    for modifier in modifiers:
-        if modifier not in modifier_mapping and modifier not in _OWN:
-            raise Unsupported(f"unknown modifier {modifier!r}{nearest(modifier, (*modifier_mapping, *_OWN))}")
-
-
 def _check_patterns(values: Sequence[Value]) -> None:
     """pySigma would compile them too, and RE2 would write what is wrong to stderr."""
     for value in values:
@@ -205,6 +220,16 @@ def _check_patterns(values: Sequence[Value]) -> None:
             is_beyond = "(?" in said or "escape" in said
             hint = " (RE2 has no look-around and no backreferences)" if is_beyond else ""
             raise Unsupported(f"{str(value)!r} is no regular expression: {said}{hint}") from error
+
+
+def _anchored(values: Sequence[Value], modifiers: list[str]) -> tuple[list[Value], list[str]]:
+    """Patterns are searched for anywhere; a modifier of place says where they begin or end."""
+    before = r"\A" if "startswith" in modifiers else ""
+    after = r"\z" if "endswith" in modifiers else ""
+    rest = [m for m in modifiers if m not in _PLACED]
+    if not before and not after:
+        return list(values), rest
+    return [f"{before}(?:{value}){after}" for value in values], rest
 
 
 def _check_types(modifiers: Sequence[str], values: Sequence[Value]) -> None:
@@ -238,8 +263,7 @@ def _keyword(test: Test, *, is_placed: bool) -> Test:
 
 
 def _ordered(test: Test, order: Relation) -> Test:
-    if not isinstance(test, Refers) or test.relation != "equal":
-        raise Unsupported(f"|fieldref with {order} takes no other modifier")
+    assert isinstance(test, Refers)
     return Refers(test.field, order)
 
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from difflib import get_close_matches
 from functools import partial
+from typing import get_args
 
 from correlator.event import EntityKind
 from correlator.rules.reading import nearest
 from correlator.timeline.field import Field
 from correlator.timeline.raw import ALL, joined
 
-_BOTH: tuple[EntityKind, ...] = ("identity", "door")
+_EVERY: tuple[EntityKind, ...] = get_args(EntityKind)
 _ALIKE = 0.85  # of a name to one of ours, to be a slip
 _NEAR = 0.7  # to be asked whether it is
 
@@ -32,7 +33,7 @@ class Names(Mapping[str, Field]):
             return self._fields[name]
         if not name or not self._is_kept(name):
             raise KeyError(name)
-        return Field(name, "raw", _BOTH, "", "", partial(joined, name=name))
+        return Field(name, "raw", _EVERY, "", "", partial(joined, name=name))
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._fields)
@@ -46,6 +47,9 @@ class Names(Mapping[str, Field]):
         return name.partition(".")[0] not in self._groups and not self._is_alike(name, _ALIKE)
 
     def _is_alike(self, name: str, cutoff: float) -> bool:
+        """Ours are in small letters: with capitals it is a vendor's, unless that is all the difference."""
+        if name != name.lower():
+            return name.lower() in self._fields
         return bool(get_close_matches(name, list(self._fields), n=1, cutoff=cutoff))
 
     def is_ours(self, name: str) -> bool:

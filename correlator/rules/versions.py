@@ -36,6 +36,7 @@ class Versions:
         self.versions = tuple(versions)
         self.newest = self.versions[-1].program
         self.settings, self.rules = self.newest.settings, self.newest.rules
+        self.zones = {name: at for v in self.versions for name, at in v.program.zones.items()}
         self.warm_ms = _warm_ms(self.versions)
         self._programs = [
             _Warming(version.program, warm) if warm else version.program
@@ -84,7 +85,7 @@ class _Warming:
 
     def __init__(self, program: Program, warm_ms: Mapping[str, int]) -> None:
         self._program, self._warm_ms = program, warm_ms
-        self.settings, self.rules = program.settings, program.rules
+        self.settings, self.rules, self.zones = program.settings, program.rules, program.zones
         self.facts, self.prune, self.warming = program.facts, program.prune, program.warming
         self.on_too_late = program.on_too_late
 

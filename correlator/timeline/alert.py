@@ -9,6 +9,7 @@ from zlib import crc32
 
 import msgspec
 
+from correlator.frame import Binding, Fact
 from correlator.timeline.live import Scalar
 
 
@@ -32,6 +33,7 @@ class Alert(msgspec.Struct, frozen=True, array_like=True, gc=False):
     ] = ()  # what completeness rests on: "reader group 7 quiet since 19:02, taken as complete"
     is_shadow: bool = False
     is_summary: bool = False  # of all that is beyond the rule's budget
+    storm: str = ""  # uid of the alert that is told instead of it
 
 
 Activity = Literal["create", "update", "close"]
@@ -43,7 +45,7 @@ class Change(msgspec.Struct, frozen=True, array_like=True, gc=False):
     activity: Activity
     alert: Alert
     correlation_uid: str  # stays with the story while uids come and go
-    reason: str = ""  # of a close: retracted | superseded | rule_removed
+    reason: str = ""  # of a close: retracted | superseded | moved | rule_removed
     superseded_by: str = ""  # close
     supersedes: str = ""  # create
     because: tuple[str, ...] = ()  # ids of the late events that caused it
@@ -58,4 +60,13 @@ def stamp(crc: int, changes: Iterable[Change]) -> int:
     """Running CRC of what was published: (uid, state) in order. The same log gives the same value."""
     for change in changes:
         crc = crc32(f"{change.alert.uid}\0{change.activity}\0{change.reason}".encode(), crc)
+    return crc
+
+
+def stamp_facts(crc: int, facts: Iterable[Fact], bindings: Iterable[Binding]) -> int:
+    """*crc* with what entities told each other: (fact id, operation) in order, and what was passed on."""
+    for fact in facts:
+        crc = crc32(f"{fact.entity}\0{fact.event.id}\0{fact.is_held:d}".encode(), crc)
+    for binding in bindings:
+        crc = crc32(f"{binding.entity}\0{binding.credential}\0{binding.version}".encode(), crc)
     return crc

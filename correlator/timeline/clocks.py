@@ -182,7 +182,7 @@ def _in_steps(off_ms: int) -> int:
 
 def margin_ms(shape: Shape) -> int:
     """What the clock of the event's source may be off, either way."""
-    return abs(shape.skew_s) * SECOND_MS
+    return abs(shape.skew_s) * SECOND_MS if shape.skew_s else 0
 
 
 def is_quarantined(shape: Shape, settings: Settings) -> bool:

@@ -12,7 +12,8 @@ entity is touched (`open`, `close`), packed otherwise. May not know: frames, oth
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from types import MappingProxyType
 from typing import Never
 from zlib import crc32
@@ -20,13 +21,16 @@ from zlib import crc32
 import msgspec
 
 from correlator.codec import Codes, owner_of, pack_id
-from correlator.event import FOREVER, NEVER, Event, Order
+from correlator.event import DAY_MS, FOREVER, NEVER, Event, Order
 from correlator.timeline import pack
 from correlator.timeline.alert import Alert, Change
 from correlator.timeline.decide import Completeness, Tally, decide, difference
 from correlator.timeline.fold import fold, prune, step, verdicts
 from correlator.timeline.live import Live, Match, Waiting
+from correlator.timeline.moving import Moved
+from correlator.timeline.occupancy import Passage, passages
 from correlator.timeline.program import Program
+from correlator.timeline.ways import NO_TRAIL, Ways
 
 SIEVE_BITS = 512
 KNOWN_BLOCKS = 4  # an entity with more blocks keeps a set of its event ids
@@ -46,6 +50,7 @@ class Block(msgspec.Struct, array_like=True, gc=False):
     count: int
     packed: bytes
     matches: tuple[Match, ...] = ()
+    passages: tuple[Passage, ...] = ()
 
     @property
     def first(self) -> Order:
@@ -65,27 +70,35 @@ class Timeline:
         "known",
         "last",
         "live",
+        "moved",
         "open",
+        "owner",
         "packed",
+        "said",
         "sieve",
         "tally",
         "threads",
+        "trail",
     )
 
     def __init__(self, entity: str) -> None:
         self.entity = entity
+        self.owner = owner_of(entity)
         self.live: Live | None = None
         self.packed = b""
         self.blocks: list[Block] = []
         self.count = 0  # events in the blocks
         self.last: Order = NO_EVENT
+        self.moved: Moved | None = None  # events that belong elsewhere, and those that others say belong here
         self.tally = NO_TALLY
         self.open: Mapping[str, Alert] = NOTHING
         self.threads: Mapping[str, str] = NOTHING
         self.is_saturated = False
+        self.trail = NO_TRAIL
         self.is_open = False  # its live state may be decoded (`timelines`)
         self.is_recent = True  # touched since somebody looked who may be packed
         self.known: set[str] | None = None  # ids, only for large histories; derived
+        self.said: list[tuple[Passage, bool]] = []  # since somebody asked: what is so now, or not any more
         self.sieve: int | None = None  # a bit for each id, see `_mesh`: most new ids fall through; derived
 
     # ------------------------------------------------------------- live state
@@ -93,20 +106,20 @@ class Timeline:
     def touch(self, codes: Codes) -> Live:
         """The live state, decoded; stays so until `rest`."""
         if self.live is None:
-            self.live = pack.load_live(self.packed, codes, owner_of(self.entity)) if self.packed else NO_LIVE
+            self.live = pack.load_live(self.packed, codes, self.owner) if self.packed else NO_LIVE
         return self.live
 
     def waiting(self, codes: Codes) -> tuple[Waiting, ...]:
         """Those of the live state, which may stay packed."""
         if self.live is not None or not self.packed:
             return self.touch(codes).waiting
-        return pack.load_waiting(self.packed, codes, owner_of(self.entity))
+        return pack.load_waiting(self.packed, codes, self.owner)
 
     def at_rest(self, codes: Codes) -> bytes:
         """The live state, packed."""
         if self.live is None:
             return self.packed
-        return pack.dump_live(self.live, codes, owner_of(self.entity))
+        return pack.dump_live(self.live, codes, self.owner)
 
     def rest(self, codes: Codes) -> None:
         self.packed, self.live = self.at_rest(codes), None
@@ -117,12 +130,14 @@ class Timeline:
     def newest_ms(self) -> int:
         """Of its history and its open alerts; NEVER when there is neither."""
         newest_ms = self.last[0]
+        if self.moved is not None:
+            newest_ms = max([newest_ms, *(event.time_ms for event, _ in self.moved.away.values())])
         for alert in self.open.values():
             newest_ms = max(newest_ms, alert.decided_ms)
         return newest_ms
 
     def events(self, codes: Codes) -> list[Event]:
-        owner = owner_of(self.entity)
+        owner = self.owner
         return [
             event
             for block in self.blocks
@@ -175,9 +190,13 @@ class Timeline:
         self, event: Event, codes: Codes, program: Program, packed_id: int | str | None = None
     ) -> bool:
         """Fold *event*, later than all there is. Returns whether alerts may differ now."""
-        entity, before = self.entity, self.live or self.touch(codes)
-        after, matches = step(entity, before, event, program)
-        self.live, owner = after, owner_of(entity)
+        before, owner = self.live or self.touch(codes), self.owner
+        packed_id = pack_id(event.id) if packed_id is None else packed_id
+        after, matches = step(self.entity, before, event, program)
+        ways: tuple[Passage, ...] = ()
+        if program.zones and (ways := _passages(before, after, event, program)):
+            self.said += [(passage, True) for passage in ways]
+        self.live = after
         packed = pack.dump_event(event, codes, owner, packed_id)
         blocks = self.blocks
         if blocks and (block := blocks[-1]).count < program.settings.block_size:
@@ -185,10 +204,12 @@ class Timeline:
             block.packed += packed
             if matches:
                 block.matches += tuple(matches)
+            if ways:
+                block.passages += ways
         else:  # the first block's entry is the base, which an event as old as the horizon may still see
             entry = prune(before, event.time_ms, program) if blocks else before
             raw = pack.dump_live(entry, codes, owner)
-            blocks.append(Block(raw, event.time_ms, event.id, 1, packed, tuple(matches)))
+            blocks.append(Block(raw, event.time_ms, event.id, 1, packed, tuple(matches), ways))
         self.last = (event.time_ms, event.id)
         self.count += 1
         self._know(event.id, packed_id)
@@ -196,10 +217,11 @@ class Timeline:
 
     def _merge(self, late: list[Event], codes: Codes, program: Program) -> None:
         """Fold late events into the blocks they belong to, and what follows until it makes no difference."""
-        owner = owner_of(self.entity)
+        owner = self.owner
         self.count += len(late)
         for event in late:
             self._know(event.id)
+        was, now = list[Passage](), list[Passage]()
         at, flowing = self._find(late[0].order), None  # None: what flows into block `at` is what it recorded
         while at < len(self.blocks):
             block = self.blocks[at]
@@ -210,17 +232,21 @@ class Timeline:
                 flowing = prune(flowing, block.first_ms, program)
             if not here and (flowing is None or flowing == pack.load_live(block.entry, codes, owner)):
                 if not late:
-                    return
+                    break
                 at, flowing = self._find(late[0].order), None
                 continue
             events = [*pack.load_events(block.packed, block.count, codes, owner), *here]
             events.sort(key=_order)
             entry = pack.load_live(block.entry, codes, owner) if flowing is None else flowing
             pieces, flowing = self._fold_blocks(entry, events, codes, program)
+            was += block.passages
+            now += [passage for piece in pieces for passage in piece.passages]
             self.blocks[at : at + 1] = pieces
             at += len(pieces)
-        if flowing is not None:
-            self.live = flowing
+        else:
+            if flowing is not None:
+                self.live = flowing
+        self._say(was, now)
 
     def _know(self, event_id: str, packed_id: int | str | None = None) -> None:
         if self.sieve is not None:
@@ -232,28 +258,63 @@ class Timeline:
         self, live: Live, events: Sequence[Event], codes: Codes, program: Program
     ) -> tuple[list[Block], Live]:
         """*events* folded over *live*: one block, or several when one would be too long."""
-        most, owner = program.settings.block_size, owner_of(self.entity)
-        size = len(events) if len(events) <= 2 * most else most
+        most, owner = program.settings.block_size, self.owner
+        size = len(events) if 0 < len(events) <= 2 * most else most
         blocks: list[Block] = []
         for start in range(0, len(events), size):
             piece = events[start : start + size]
             entry = prune(live, piece[0].time_ms, program) if start else live
-            live, matches = fold(self.entity, entry, piece, program)
+            live, matches, ways = _fold(self.entity, entry, piece, program)
             packed = b"".join([pack.dump_event(event, codes, owner) for event in piece])
             raw = pack.dump_live(entry, codes, owner)
-            blocks.append(Block(raw, *piece[0].order, len(piece), packed, tuple(matches)))
+            blocks.append(Block(raw, *piece[0].order, len(piece), packed, tuple(matches), ways))
         return blocks, live
+
+    def _say(self, was: Sequence[Passage], now: Sequence[Passage]) -> None:
+        """What is not so any more first."""
+        if was or now:
+            self.said += [(passage, False) for passage in sorted(set(was) - set(now))]
+            self.said += [(passage, True) for passage in sorted(set(now) - set(was))]
 
     def refold(self, since_ms: int, codes: Codes, program: Program) -> bool:
         """Fold everything from *since_ms* on anew, for it is evaluated by other rules now. Was there any?"""
         if self.last[0] < since_ms:
             return False
-        at, owner = self._find((since_ms, "")), owner_of(self.entity)
+        at, owner = self._find((since_ms, "")), self.owner
         after = self.blocks[at:]
         events = [e for block in after for e in pack.load_events(block.packed, block.count, codes, owner)]
         entry = pack.load_live(after[0].entry, codes, owner)
         self.blocks[at:], self.live = self._fold_blocks(entry, events, codes, program)
+        self._say(_ways(after), _ways(self.blocks[at:]))
         return True
+
+    def remove(self, ids: AbstractSet[str], codes: Codes, program: Program) -> None:
+        """Take events out again, as if they had never come: what follows the first of them is folded anew."""
+        needles = [pack.needle(pack_id(i)) for i in ids]
+        at = next(
+            n
+            for n, block in enumerate(self.blocks)
+            if any(needle in block.packed for needle in needles)
+            and any(i in ids for _, i in pack.load_orders(block.packed, block.count))
+        )
+        owner = self.owner
+
+        def events_from(at: int) -> list[Event]:
+            blocks = self.blocks[at:]
+            return [e for block in blocks for e in pack.load_events(block.packed, block.count, codes, owner)]
+
+        if at and all(event.id in ids for event in events_from(at)):
+            at -= 1  # what flows into a block is pruned as of its first event, which goes
+        after, events = self.blocks[at:], events_from(at)
+        kept = [event for event in events if event.id not in ids]
+        entry = pack.load_live(after[0].entry, codes, owner)
+        self.blocks[at:], self.live = self._fold_blocks(entry, kept, codes, program)
+        self._say(_ways(after), _ways(self.blocks[at:]))
+        self.count -= len(events) - len(kept)
+        self.known = self.sieve = None
+        self.last = NO_EVENT
+        if self.blocks:
+            self.last = max(pack.load_orders(self.blocks[-1].packed, self.blocks[-1].count))
 
     def _find(self, order: Order) -> int:
         return max(bisect_right(self.blocks, order, key=_first) - 1, 0)
@@ -271,22 +332,26 @@ class Timeline:
         edge_ms, told = self.tally.edge_ms, program.rules
         return [match for match in taken if match.decided_ms >= edge_ms and match.rule in told]
 
-    def publish(
+    def publish(  # noqa: PLR0917
         self,
         matches: list[Match],
         marks: Completeness,
         program: Program,
         final_ms: int,
         because: tuple[str, ...],
+        gone: AbstractSet[str] = frozenset(),
     ) -> list[Change]:
-        """What readers must be told; nothing about alerts decided before *final_ms*."""
+        """What readers must be told; nothing about alerts decided before *final_ms*.
+
+        *gone*: events that belong elsewhere, as became known.
+        """
         if not matches and not self.open:
             return []
         _, alerts = decide(self.entity, self.tally, matches, marks, program)
         new = {uid: self._as_told(alert) for uid, alert in alerts.items() if alert.decided_ms >= final_ms}
         old = {uid: alert for uid, alert in self.open.items() if alert.decided_ms >= final_ms}
         changes, threads = difference(old, new, self.threads, because)
-        changes = [_as_removed(change, program) for change in changes]
+        changes = [_as_moved(_as_removed(change, program), gone) for change in changes]
         kept = {
             c.alert.uid for c in changes if c.reason == "retracted" and not _may_retract(c.alert, program)
         }
@@ -298,18 +363,42 @@ class Timeline:
         return changes
 
     def _as_told(self, alert: Alert) -> Alert:
-        """What completeness rested on when the alert was first told stays what it was."""
+        """What completeness rested on when the alert was first told, and the storm it joined, stay."""
         told = self.open.get(alert.uid)
-        return (
-            alert
-            if told is None or told.assumed == alert.assumed
-            else msgspec.structs.replace(alert, assumed=told.assumed)
-        )
+        if told is None or (told.assumed, told.storm) == (alert.assumed, alert.storm):
+            return alert
+        return msgspec.structs.replace(alert, assumed=told.assumed, storm=told.storm)
+
+    def join(self, storms: Mapping[str, str]) -> None:
+        """Open alerts that are not told: uid -> uid of the storm that is."""
+        joined = {uid: msgspec.structs.replace(self.open[uid], storm=of) for uid, of in storms.items()}
+        self.open = {**self.open, **joined}
+
+    def is_to_teach(self, edge_ms: int) -> bool:
+        """Are there final events not counted yet (`ways`) that are about to go, or of a day that is over?"""
+        blocks, counted_ms = self.blocks, self.trail.counted_ms
+        if edge_ms <= counted_ms or not blocks or not self.entity.startswith("identity:"):
+            return False
+        if edge_ms // DAY_MS > counted_ms // DAY_MS or self.last[0] < edge_ms:
+            return True
+        return len(blocks) > 1 and blocks[1].first_ms < edge_ms
+
+    def teach(self, edge_ms: int, ways: Ways, codes: Codes) -> None:
+        """Count what is final by *edge_ms*."""
+        owner, blocks, counted_ms = self.owner, self.blocks, self.trail.counted_ms
+        ends = [*(block.first_ms for block in blocks[1:]), FOREVER]
+        untold = [
+            b for b, end_ms in zip(blocks, ends, strict=True) if b.first_ms < edge_ms and end_ms >= counted_ms
+        ]
+        events = (e for b in untold for e in pack.load_events(b.packed, b.count, codes, owner))
+        self.trail = ways.count(self.trail, events, edge_ms, codes)
 
     def forget(self, edge_ms: int, marks: Completeness, codes: Codes, program: Program) -> None:
         """Move the base to *edge_ms*. Nobody can tell whether and when this was done."""
         if edge_ms <= self.tally.edge_ms:
             return
+        if self.moved is not None:
+            self.moved = self.moved.forget(edge_ms)
         old = [match for match in self.matches(codes, program) if match.decided_ms < edge_ms]
         tally = self.tally
         if old:
@@ -336,6 +425,35 @@ class Timeline:
         self.forget(self.blocks[half].first_ms, marks, codes, program)
 
 
+def _ways(blocks: Iterable[Block]) -> list[Passage]:
+    return [passage for block in blocks for passage in block.passages]
+
+
+def _passages(before: Live, after: Live, event: Event, program: Program) -> tuple[Passage, ...]:
+    then = program.at(event.time_ms)
+    return tuple(passages(before, after, event, then.zones, then.settings))
+
+
+def _fold(
+    entity: str, live: Live, events: Iterable[Event], program: Program
+) -> tuple[Live, list[Match], tuple[Passage, ...]]:
+    """`fold`, and where the person went."""
+    if not program.zones:
+        return (*fold(entity, live, events, program), ())
+    matches, ways = list[Match](), list[Passage]()
+    for event in events:
+        before = live
+        live, found = step(entity, live, event, program)
+        matches += found
+        ways += _passages(before, live, event, program)
+    return live, matches, tuple(ways)
+
+
+def leaves_something(timeline: Timeline, live: Live) -> bool:
+    """Windows or an episode that a late event may add to."""
+    return bool(live.windows or timeline.tally.episodes)
+
+
 def _mesh(packed_id: int | str) -> int:
     """Which bit of the sieve an id leaves, or falls through."""
     return (packed_id if isinstance(packed_id, int) else crc32(packed_id.encode())) % SIEVE_BITS
@@ -344,6 +462,11 @@ def _mesh(packed_id: int | str) -> int:
 def _as_removed(change: Change, program: Program) -> Change:
     is_removed = change.activity == "close" and change.alert.rule not in program.rules
     return msgspec.structs.replace(change, reason="rule_removed", superseded_by="") if is_removed else change
+
+
+def _as_moved(change: Change, gone: AbstractSet[str]) -> Change:
+    is_moved = change.reason == "retracted" and not gone.isdisjoint(change.alert.evidence)
+    return msgspec.structs.replace(change, reason="moved") if is_moved else change
 
 
 def _may_retract(alert: Alert, program: Program) -> bool:

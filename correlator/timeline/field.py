@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Literal, get_args
 
 import msgspec
 
@@ -16,7 +16,8 @@ Get = Callable[[Observation], Scalar]
 
 IDENTITY: tuple[EntityKind, ...] = ("identity",)
 DOOR: tuple[EntityKind, ...] = ("door",)
-BOTH: tuple[EntityKind, ...] = ("identity", "door")
+ZONE: tuple[EntityKind, ...] = ("zone",)
+EVERY: tuple[EntityKind, ...] = get_args(EntityKind)
 
 
 class Field(msgspec.Struct, frozen=True):

@@ -14,13 +14,14 @@ from correlator.timeline.fields_habits import HABIT
 from correlator.timeline.fields_person import CREDENTIAL, PERSON
 from correlator.timeline.fields_presence import PASSBACK, PRESENCE
 from correlator.timeline.fields_travel import TRAVEL
+from correlator.timeline.fields_zone import ZONES
 from correlator.timeline.live import Scalar
 from correlator.timeline.observation import Observation
 from correlator.timeline.raw import joined
 
 FIELDS: dict[str, Field] = {
     field.name: field
-    for table in (EVENT, CREDENTIAL, PERSON, PRESENCE, PASSBACK, TRAVEL, HABIT, ANOMALY)
+    for table in (EVENT, ZONES, CREDENTIAL, PERSON, PRESENCE, PASSBACK, TRAVEL, HABIT, ANOMALY)
     for field in table
 }
 

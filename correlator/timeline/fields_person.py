@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from correlator.event import DAY_MS, SECOND_MS, Credential
-from correlator.timeline.field import BOTH, IDENTITY, Field
+from correlator.timeline.field import EVERY, IDENTITY, Field
 from correlator.timeline.live import Scalar
 from correlator.timeline.observation import Observation
 
@@ -81,7 +81,7 @@ def _temporary(o: Observation) -> Scalar:
 
 
 PERSON: list[Field] = [
-    Field("identity.id", "str", BOTH, "", "Immutable id of the person; absent while the credential is unresolved.",
+    Field("identity.id", "str", EVERY, "", "Immutable id of the person; absent while the credential is unresolved.",
           lambda o: o.event.identity_id or None),
     Field("identity.type", "str", IDENTITY, "", "employee, contractor, visitor, service or shared.",
           lambda o: o.live.person.identity_type if o.live.person else None),

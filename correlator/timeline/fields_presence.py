@@ -27,8 +27,12 @@ def _confidence(o: Observation) -> Scalar:
 
 
 def _here(o: Observation) -> Scalar:
+    """Whoever was not read may be one of those who come in unread."""
     place = o.event.place
-    return presence.here(o.live.stays, place.site, o.as_of_ms, o.settings) if place and place.site else None
+    if place is None or not place.site:
+        return None
+    read = presence.here(o.live.stays, place.site, o.as_of_ms, o.settings)
+    return read + (1.0 - read) * o.event.shape.unread / 100
 
 
 def _left_s(o: Observation) -> Scalar:
@@ -50,8 +54,11 @@ def _passed(read: Callable[[Observation, Passed], Scalar]) -> Get:
 PRESENCE: list[Field] = [
     Field("presence.confidence", "float", IDENTITY, "access", "Belief, 0 to 1, that the person is at presence.site.",
           _confidence),
-    Field("presence.here", "float", IDENTITY, "access", "Belief, 0 to 1, that the person is at the event's own site.",
+    Field("presence.here", "float", IDENTITY, "access", "Belief, 0 to 1, that the person is at the event's own site: by reads, or as one of those who come in unread.",
           _here),
+    Field("presence.unread", "float", IDENTITY, "",
+          "Share, 0 to 1, of those who come in at the event's site, or by its door, without a read; learned, in steps.",
+          lambda o: o.event.shape.unread / 100),
     Field("presence.site", "str", IDENTITY, "access", "Site where the person most likely is, or was read leaving last.",
           _likeliest(lambda o, s: s.site)),
     Field("presence.zone", "str", IDENTITY, "access", "Zone entered last there.", _likeliest(lambda o, s: s.zone or None)),

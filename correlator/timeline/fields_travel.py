@@ -77,8 +77,8 @@ def _travel_fields(
         field("elapsed_s", "float", f"Seconds since {what}.", lambda g: g.elapsed_ms / SECOND_MS),
         field("minimum_s", "float", "Least seconds for the way, see way.", lambda g: g.minimum_ms / SECOND_MS),
         field("way", "str", "What the minimum rests on: a time configured for two of reader, door, zone or site; "
-              "floors; line, at the travel speed; or none.", lambda g: g.way),
-        field("margin_s", "float", "Clock skew granted before a journey is called impossible.",
+              "learnt, from how long others take; floors; line, at the travel speed; or none.", lambda g: g.way),
+        field("margin_s", "float", "Granted before a journey is called impossible: for clocks that differ, and for haste.",
               lambda g: g.margin_ms / SECOND_MS),
         field("speed_kmh", "float", "Least speed that explains the way: distance over elapsed time plus margin.",
               lambda g: g.speed_kmh),

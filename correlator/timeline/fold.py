@@ -13,8 +13,8 @@ from collections.abc import Iterable
 
 from msgspec.structs import replace
 
-from correlator.event import DAY_MS, Event, entity_kind
-from correlator.timeline import passback, presence, travel
+from correlator.event import DAY_MS, Event
+from correlator.timeline import occupancy, passback, presence, travel
 from correlator.timeline.habits import (
     UNBADGED,
     VPN_ON_SITE,
@@ -31,6 +31,7 @@ from correlator.timeline.program import Found, Program
 
 ON_SITE_MIN = 0.5  # belief in a presence for which a VPN is used on site
 FORCED_MAX = 6  # newest forced reports of a door that are remembered
+NO_DOOR = DoorState()
 
 
 def step(entity: str, live: Live, event: Event, program: Program) -> tuple[Live, list[Match]]:
@@ -49,9 +50,9 @@ def step(entity: str, live: Live, event: Event, program: Program) -> tuple[Live,
         if found.waiting:
             waiting = _merge(waiting, found.waiting)
     after = remember(entity, live, event, program)
-    if event.identity_id and shows_habit(event.shape):
+    if event.identity_id and not entity.startswith("door:") and shows_habit(event.shape):
         is_alerted = found is not None and _is_held_against(found)
-        after = _with_habit(entity, live, after, event, program, is_alerted=is_alerted)
+        after = _with_habit(live, after, event, program, is_alerted=is_alerted)
     if windows is not live.windows or waiting is not live.waiting:
         after = replace(after, windows=windows, waiting=waiting)
     return after, matches
@@ -90,10 +91,14 @@ def fold(entity: str, live: Live, events: Iterable[Event], program: Program) -> 
 
 def remember(entity: str, live: Live, event: Event, program: Program) -> Live:
     """*live* with what later events may look back on. Windows and waiting rules are the caller's."""
-    if entity_kind(entity) == "door":
-        door = _door(live.door or DoorState(), event)
+    if entity.startswith("door:"):
+        door = _door(live.door or NO_DOOR, event)
         return live if door is live.door else replace(live, door=door)
     kind = event.shape.kind
+    if kind == "occupancy":
+        return replace(live, zone=occupancy.after(live.zone, event, program.settings))
+    if entity.startswith(("zone:", "source:", "host:")):
+        return live
     if kind == "access":
         return _access(live, event, program)
     if kind == "login":
@@ -108,15 +113,17 @@ def remember(entity: str, live: Live, event: Event, program: Program) -> Live:
 def _access(live: Live, event: Event, program: Program) -> Live:
     settings = program.settings
     passed = passback.after(live.passed, event, settings)
-    cards = live.card_places
+    cards = before = live.card_places
     if travel.is_card_place(event.shape):
         cards = travel.with_place(cards, event, settings)
     if not presence.is_entry(event.shape):
         return replace(live, last_badge=event, card_places=cards, passed=passed)
+    badges = live.badge_places  # mostly the same as those of the card: every entry shows where that is
+    badges = cards if badges is before else travel.with_place(badges, event, settings)
     return replace(
         live,
         last_badge=event,
-        badge_places=travel.with_place(live.badge_places, event, settings),
+        badge_places=badges,
         card_places=cards,
         stays=presence.after_entry(live.stays, event, live.habits, settings),
         passed=passed,
@@ -134,12 +141,8 @@ def _login(live: Live, event: Event, program: Program) -> Live:
     return replace(live, last_login=event, login_places=places, stays=stays)
 
 
-def _with_habit(
-    entity: str, before: Live, after: Live, event: Event, program: Program, *, is_alerted: bool
-) -> Live:
+def _with_habit(before: Live, after: Live, event: Event, program: Program, *, is_alerted: bool) -> Live:
     """*after* with what a person did, as habit unless a rule holds it against them."""
-    if entity_kind(entity) != "identity":
-        return after
     circumstances, is_on_site = _circumstances(before, event, program)
     habits, today = learn(
         before.habits,
@@ -197,6 +200,7 @@ def prune(live: Live, time_ms: int, program: Program) -> Live:
         "windows": program.prune(live.windows, asked_ms) if live.windows else live.windows,
         "stays": presence.believed(live.stays, asked_ms, settings),
         "door": _recent(live.door, time_ms),
+        "zone": occupancy.believed(live.zone, asked_ms) if live.zone is not None else None,
         "passed": passback.prune(live.passed, asked_ms, settings),
         "badge_places": travel.prune(live.badge_places, left_ms, settings),
         "card_places": travel.prune(live.card_places, left_ms, settings),

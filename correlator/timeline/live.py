@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
-from correlator.event import Event, Order, Person
+from correlator.event import NEVER, Event, Order, Person
 from correlator.timeline.habits import NO_HABITS, Day, Habits
 
 Scalar = str | int | float | bool | None
@@ -93,6 +93,21 @@ class DoorState(msgspec.Struct, frozen=True, array_like=True, gc=False):
     held: Order | None = None
 
 
+class Occupant(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A person inside a zone since *since_ms*, believed until *until_ms*, as the fact *event_id* says."""
+
+    identity_id: str
+    since_ms: int
+    until_ms: int
+    event_id: str
+
+
+class ZoneState(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    occupants: tuple[Occupant, ...] = ()  # who entered last is last
+    left_ms: int | None = None  # when somebody left last, or was not believed to be inside any more
+    last: Order = (NEVER, "")  # newest event of kind occupancy
+
+
 class Live(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Places are events that show where somebody was, the newest last, as `travel` keeps them."""
 
@@ -109,6 +124,14 @@ class Live(msgspec.Struct, frozen=True, array_like=True, gc=False):
     habits: Habits = NO_HABITS  # of the days before `today`
     today: Day | None = None  # the newest local day of the person
     passed: tuple[Passed, ...] = ()  # by area
+    zone: ZoneState | None = None  # zone entities only
+
+    @property
+    def is_worthless(self) -> bool:
+        """Nothing that a later event could see: an address or a stray card must not be kept for ever."""
+        if self.zone is not None and self.zone.occupants:
+            return False
+        return self == Live() or (self.person is None and self.door is None and not self.badge_places)
 
     def events(self) -> list[Event]:
         """Events that are remembered whole."""

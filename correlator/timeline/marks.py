@@ -18,12 +18,13 @@ from operator import itemgetter
 import msgspec
 
 from correlator.event import NEVER
-from correlator.frame import Arrival, SourceMark
+from correlator.frame import Arrival, FactMark, SourceMark
 from correlator.timeline import quiet
 from correlator.timeline.clocks import Clock, Clocks, SourceName
 from correlator.timeline.quiet import Belief, SourceState, Standing
 from correlator.timeline.settings import FeedTiming, Settings, SiteTiming
 from correlator.timeline.silences import HOURS, Sums, Usual, is_missed, longest_ms
+from correlator.timeline.telling import Arrived, Telling, feed_of, is_of_facts
 
 ASSUMED_MAX = 5  # sources that an alert names as taken to be quiet
 NOTHING: Sums = (0,) * (HOURS + 1)  # is known to be usual
@@ -44,6 +45,8 @@ class Marks:
         self.returned: dict[tuple[str, str], int] = {}  # feed and site -> arrival of its newest old record
         self.went_back = 0
         self.clocks = Clocks(settings)
+        self.is_telling = False  # somebody rests on facts
+        self.telling = Telling()
         self._heard: dict[tuple[str, str], int] = {}  # newest arrival by feed and site
         self._groups: dict[tuple[str, str], list[SourceState]] = {}  # sources by feed and site
         self._counts: dict[tuple[str, str], int] = {}  # records of all of them
@@ -62,7 +65,9 @@ class Marks:
 
     # ------------------------------------------------------------------- folding
 
-    def fold(self, arrivals: Iterable[Arrival], sources: Iterable[SourceMark]) -> int:
+    def fold(
+        self, arrivals: Iterable[Arrival], sources: Iterable[SourceMark], told: Iterable[FactMark] = ()
+    ) -> int:
         """How many statements went back, and were ignored."""
         is_news, before = False, self.went_back
         for arrival in arrivals:
@@ -72,6 +77,7 @@ class Marks:
             is_news = True
         if is_news:
             self._advance()
+        self.telling.fold(told)
         return self.went_back - before
 
     def _arrive(self, arrival: Arrival) -> bool:
@@ -139,8 +145,10 @@ class Marks:
         timing, where, at_ms = self._timing.get(mark.feed), self._sites.get(mark.site), mark.heard_ms
         if timing is None:
             return
-        heard_ms, quiet_ms = self._heard.get(group, at_ms), quiet.quiet_ms(timing, where, at_ms)
-        is_old, is_odd = at_ms - mark.event_max_ms > quiet_ms, not self._is_alive(group, heard_ms, at_ms)
+        age_ms, quiet_ms = at_ms - mark.event_max_ms, timing.quiet_ms
+        if age_ms > quiet_ms:  # what else is asked can only make it longer
+            quiet_ms = quiet.quiet_ms(timing, where, at_ms)
+        is_old, is_odd = age_ms > quiet_ms, not self._is_alive(group, self._heard.get(group, at_ms), at_ms)
         if is_old and (is_odd or at_ms - self.returned.get(group, NEVER) < quiet_ms):
             self.returned[group] = max(at_ms, self.returned.get(group, NEVER))
         usual = self._usual.get(group)
@@ -175,6 +183,10 @@ class Marks:
         for key, complete_ms in lowest.items():
             if complete_ms > self.complete.get(key, NEVER):
                 self.complete[key] = complete_ms
+                if self.is_telling:
+                    self.telling.wait(key, complete_ms)
+        if self.is_telling:
+            self.telling.cut(self.arrived())
 
     def _topics(self) -> Iterable[str]:
         return {feed.topic: None for feed in self.settings.feeds} or self.arrivals
@@ -193,11 +205,19 @@ class Marks:
         known = self.arrivals.get(topic, {})
         return min(known.values()) if known and len(known) == self.partitions.get(topic) else NEVER
 
+    def arrived(self) -> Arrived:
+        """Of every topic that has arrived to anything."""
+        found = ((topic, self.arrived_to(topic)) for topic in sorted(self.arrivals))
+        return tuple((topic, at_ms) for topic, at_ms in found if at_ms > NEVER)
+
     def complete_ms(self, feed: str, site: str) -> int:
-        return self.complete.get((feed, site), NEVER)
+        """Of *feed* as `telling.of_facts` names it: to what all that follows from it has been told, too."""
+        known = self.telling.complete if is_of_facts(feed) else self.complete
+        return known.get((feed, site), NEVER)
 
     def assumed(self, feed: str, site: str, to_ms: int) -> tuple[str, ...]:
         """Sources of *feed* at *site* that are taken as complete to *to_ms* only because they are quiet."""
+        feed = feed_of(feed)
         silent = [
             (source, state)
             for (name, source, where), state in sorted(self.sources.items())
@@ -219,6 +239,7 @@ class Marks:
 
     def missing(self, feed: str, site: str, to_ms: int) -> list[tuple[str, int]]:
         """(source, heard last) of the sources that keep *site* from being complete to *to_ms*."""
+        feed = feed_of(feed)
         return [
             (source, state.heard_ms)
             for (name, source, where), state in sorted(self.sources.items())
@@ -290,6 +311,7 @@ class Marks:
                 sorted(self.returned.items()),
                 self.clocks.dump(),
                 sorted(self._usual.items(), key=itemgetter(0)),
+                self.telling.dump(),
             )
         )
 
@@ -308,6 +330,7 @@ class Marks:
             marks._counts[feed, site] = marks._counts.get((feed, site), 0) + source.count
         marks.complete, marks.returned = dict(state.complete), dict(state.returned)
         marks.clocks.load(state.clocks)
+        marks.telling = Telling.load(state.telling)
         marks._usual = dict(state.usual)
         marks._sums = {group: usual.sums() for group, usual in state.usual}
         return marks
@@ -324,6 +347,7 @@ class _State(msgspec.Struct, array_like=True):
     returned: list[tuple[tuple[str, str], int]] = []
     clocks: list[tuple[SourceName, Clock]] = []
     usual: list[tuple[tuple[str, str], Usual]] = []
+    telling: bytes = b""
 
 
 _encode = msgspec.msgpack.Encoder().encode

@@ -11,7 +11,7 @@ from correlator import codec
 from correlator.codec import Codes, PackedEvent
 from correlator.event import Event, Order, Person
 from correlator.timeline.habits import NO_HABITS, Day, Habits
-from correlator.timeline.live import DoorState, Live, Passed, Scalar, Stay, Waiting, Window
+from correlator.timeline.live import DoorState, Live, Passed, Scalar, Stay, Waiting, Window, ZoneState
 
 
 class _Waiting(msgspec.Struct, array_like=True, gc=False):
@@ -50,6 +50,7 @@ class _Live(msgspec.Struct, array_like=True, gc=False):
     habits: Habits = NO_HABITS
     today: _Day | None = None
     passed: tuple[Passed, ...] = ()
+    zone: ZoneState | None = None
 
 
 class _Ahead(msgspec.Struct, array_like=True, gc=False):
@@ -132,6 +133,7 @@ def dump_live(live: Live, codes: Codes, owner: str) -> bytes:
             live.habits,
             None if live.today is None else _pack_day(live.today),
             live.passed,
+            live.zone,
         )
     )
 
@@ -165,6 +167,7 @@ def load_live(raw: bytes, codes: Codes, owner: str) -> Live:
         packed.habits,
         None if packed.today is None else _unpack_day(packed.today),
         packed.passed,
+        packed.zone,
     )
 
 

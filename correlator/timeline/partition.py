@@ -8,26 +8,33 @@ frozen cut of it between frames, for a checkpoint that is encoded while later fr
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Set as AbstractSet
 
 from msgspec.structs import replace
 
-from correlator.codec import Codes, load_shapes, pack_id
-from correlator.event import FOREVER, NEVER, Event, Order, Person
-from correlator.frame import Frame
+from correlator.codec import Codes, dump_shapes, load_shapes, owner_of, pack_id
+from correlator.event import FOREVER, NEVER, SECOND_MS, Event, Order, Person, entity_kind
+from correlator.frame import Binding, Fact, Frame
 from correlator.timeline import state
 from correlator.timeline.alert import Change
 from correlator.timeline.changed import Changed
-from correlator.timeline.entity import Timeline
+from correlator.timeline.entity import Timeline, leaves_something
 from correlator.timeline.habits import as_of
-from correlator.timeline.live import Live, Match
+from correlator.timeline.live import Match
 from correlator.timeline.marks import Marks
+from correlator.timeline.moving import Bound, Mover
+from correlator.timeline.occupancy import as_fact
 from correlator.timeline.program import Program, Scorer
 from correlator.timeline.refused import Refused
+from correlator.timeline.storms import STORM, Storms
+from correlator.timeline.telling import Arrived, Told
 from correlator.timeline.timelines import Timelines
 from correlator.timeline.wakes import CLOCK, IDLE, Key, Wakes
+from correlator.timeline.ways import Ways
 
 Learnt = tuple[Event, str, dict[str, float]]  # event, type of identity, features
 _NOTHING: list[Change] = []  # to tell: never added to
+News = dict[str, list[Binding | Fact]]  # by entity, bindings before facts
 
 
 class Partition:
@@ -38,13 +45,21 @@ class Partition:
     def __init__(self, program: Program, scorer: Scorer, number: int) -> None:
         self.program, self.scorer, self.number = program, scorer, number
         self.marks = Marks(program.settings)
+        self.marks.is_telling = bool(program.zones)
         self.codes = Codes()
         self.timelines = Timelines(self.codes)
         self.changed = Changed(self.timelines.record)
         self.refused = Refused()
+        self.storms = Storms(number)
+        self.bound = Bound()
+        self.facts: list[Fact] = []  # for other entities, that nobody has taken yet
+        self.bindings: list[Binding] = []  # likewise
         self.counters: dict[tuple[str, ...], int] = {}
         self.wakes = Wakes()
+        self.ways = Ways()
         self._before_ms = NEVER  # now of the frame before
+        self._told_ms = NEVER  # now, when it was last told how far everything is told
+        self._told: Arrived = ()
         self._idle: dict[str, int] = {}  # entity -> when to look whether it can be dropped
 
     # ------------------------------------------------------------------- folding
@@ -57,16 +72,17 @@ class Partition:
         """Fold *frame*; returns what readers of the alert topic must be told, in order of entity."""
         horizon_ms = self.program.settings.horizon_ms
         final_ms = self.now_ms - horizon_ms if self.now_ms > NEVER else NEVER  # up to the last frame's now
-        if went_back := self.marks.fold(frame.arrivals, frame.sources):
+        if went_back := self.marks.fold(frame.arrivals, frame.sources, frame.told):
             self._add("correlator_marks_went_back_total", count=went_back)
         edge_ms = self.now_ms - horizon_ms if self.now_ms > NEVER else NEVER
         inbox: dict[str, list[Event]] = {
             e: [] for e, key, at_ms in self._woken() if self._is_awaited(e, key, at_ms)
         }
-        woken = set(inbox)
+        woken, known = set(inbox), self.codes.known
         changes: list[Change] = []
         self.refused.begin()
-        for entity, event in self.marks.clocks.dated(frame.rows, self.codes.known):
+        news = self._news(frame, inbox) if frame.bindings or frame.facts else {}
+        for entity, event in self.ways.known(self.marks.clocks.dated(frame.rows, known), known):
             if event.time_ms >= final_ms:  # a frame may span hours: its own marks are held against later ones
                 inbox.setdefault(entity, []).append(event)
             elif event.kind == "person":  # what is known of a person holds from now on, however late it comes
@@ -74,14 +90,17 @@ class Partition:
             else:
                 changes += self._refuse(entity, event, "too_late")
         for entity, events in inbox.items():
-            if len(events) == 1 and entity not in woken:
+            if len(events) == 1 and entity not in woken and not news:
                 changes += self._visit_one(entity, events[0], final_ms, edge_ms)
             else:
-                changes += self._visit(entity, events, entity in woken, final_ms, edge_ms)
+                is_woken = entity in woken
+                changes += self._visit(entity, events, is_woken, final_ms, edge_ms, news.get(entity, ()))
         self._before_ms = self.now_ms
+        self.ways.turn(self.now_ms, self.program.settings)
+        self.bound.forget(self.now_ms)
         self.refused.forget(self.now_ms - self.program.settings.any_age_ms)
         self.timelines.rest()
-        return changes
+        return changes + self.storms.tell()
 
     def activate(self, program: Program, since_ms: int) -> list[Change]:
         """From here on *program* is in force. What happened since *since_ms* and is here already is folded
@@ -90,6 +109,7 @@ class Partition:
         is_told = program.rules.keys() ^ self.program.rules.keys()
         self.program = program
         self.marks.use(program.settings)
+        self.marks.is_telling = bool(program.zones)
         changes: list[Change] = []
         self.refused.begin()
         final_ms = edge_ms = (
@@ -104,7 +124,46 @@ class Partition:
             timeline.refold(since_ms, self.codes, program)
             self._tell(timeline, True, [], (final_ms, edge_ms), (), changes)
         self.timelines.rest()
-        return changes
+        return changes + self.storms.tell()
+
+    def take_told(self) -> Told:
+        """What entities tell others since this was last asked."""
+        facts, self.facts = tuple(self.facts), []
+        bindings, self.bindings = tuple(self.bindings), []
+        return Told(facts, bindings, self._progress())
+
+    def _progress(self) -> Arrived | None:
+        """How far everything is told; None where nobody needs to know again."""
+        if not self.program.zones or self.now_ms - self._told_ms < SECOND_MS:
+            return None
+        arrived = self.marks.arrived()
+        if arrived == self._told:
+            return None
+        self._told_ms, self._told = self.now_ms, arrived
+        return arrived
+
+    def _news(self, frame: Frame, inbox: dict[str, list[Event]]) -> News:
+        """What entities are told by others; those concerned are to be visited.
+
+        One that has no timeline remembers a binding all the same.
+        """
+        news: News = {}
+        for binding in frame.bindings:
+            if self.bound.hear(binding, self.now_ms) and binding.entity in self.timelines:
+                news.setdefault(binding.entity, []).append(binding)
+        for fact in frame.facts:
+            news.setdefault(fact.entity, []).append(fact)
+        for entity in news:
+            inbox.setdefault(entity, [])
+        return news
+
+    def _say(self, timeline: Timeline) -> None:
+        """Where the person went, to the zones."""
+        said, timeline.said = timeline.said, []
+        entity, zones = timeline.entity, self.program.zones
+        for passage, is_held in said:
+            self.facts.append(as_fact(entity, owner_of(entity), passage, zones, is_held=is_held))
+            self._add("correlator_facts_total", "asserted" if is_held else "retracted")
 
     def _has_told(self, timeline: Timeline) -> bool:
         """Is there anything that rules made of it, or may?"""
@@ -141,21 +200,67 @@ class Partition:
             return any(at_ms - m.decided_ms in (m.max_wait_ms, horizon_ms + 1) for m in undecided)
         return any((m.feed, m.site, m.decided_ms) == (*key, at_ms) for m in matches)
 
-    def _visit(
-        self, entity: str, events: list[Event], is_woken: bool, final_ms: int, edge_ms: int
+    def _visit(  # noqa: PLR0917
+        self,
+        entity: str,
+        events: list[Event],
+        is_woken: bool,
+        final_ms: int,
+        edge_ms: int,
+        news: Sequence[Binding | Fact] = (),
     ) -> list[Change]:
         self.changed.touch(entity)
         timeline = self.timelines.touch(entity)
         changes: list[Change] = []
-        fresh = self._fresh(timeline, events, changes)
+        fresh, gone = self._fresh(timeline, events, changes), set[str]()
+        if news or entity in self.bound or timeline.moved is not None:
+            fresh, gone = self._move(timeline, fresh, news, final_ms, changes)
+        if gone:
+            timeline.remove(gone, self.codes, self.program)
         learnt: list[Learnt] = []
         scored = [self._score(timeline, event, learnt) for event in fresh]
         scored.sort(key=_order)
         moved, late = timeline.insert(scored, self.codes, self.program) if scored else (False, ())
         if late:
             self._add("correlator_records_late_total", count=len(late))
-        self._tell(timeline, moved or is_woken, learnt, (final_ms, edge_ms), late, changes)
+        late = (*late, *sorted(gone))
+        self._tell(
+            timeline, moved or is_woken or bool(gone), learnt, (final_ms, edge_ms), late, changes, gone
+        )
         return changes
+
+    def _move(
+        self,
+        timeline: Timeline,
+        events: Iterable[Event],
+        news: Sequence[Binding | Fact],
+        final_ms: int,
+        changes: list[Change],
+    ) -> tuple[list[Event], set[str]]:
+        """Events to fold in, and ids of those to take out, by what is known of whose they are."""
+
+        def holds(event_id: str) -> bool:
+            return timeline.holds(event_id, pack_id(event_id))
+
+        floor_ms = max(final_ms, timeline.tally.edge_ms)
+        mover = Mover(timeline.entity, timeline.moved, holds, self.bound, floor_ms)
+        for told in news:
+            if isinstance(told, Binding):
+                mover.bind(told, timeline.events(self.codes))
+            elif not mover.take(told) and told.is_held:
+                changes += self._refuse(timeline.entity, told.event, "too_late")
+        for event in events:
+            if not mover.receive(event):
+                self._add("correlator_duplicates_total", event.feed)
+        outcome = mover.outcome()
+        timeline.moved = outcome.moved
+        self.facts += outcome.facts
+        for fact in outcome.facts:
+            self._add("correlator_facts_total", "asserted" if fact.is_held else "retracted")
+        self.bindings += outcome.bindings
+        if outcome.gone:
+            self._add("correlator_events_moved_total", count=len(outcome.gone))
+        return outcome.fresh, outcome.gone
 
     def _visit_one(self, entity: str, event: Event, final_ms: int, edge_ms: int) -> list[Change]:
         """`_visit` for the one event that an entity nearly always gets, in order: the short way."""
@@ -166,12 +271,14 @@ class Partition:
             (event.time_ms, event.id) <= timeline.last
             or event.time_ms < timeline.tally.edge_ms
             or timeline.holds(event.id, packed_id)
+            or timeline.moved is not None
+            or entity in self.bound
         ):
             return self._visit(entity, [event], False, final_ms, edge_ms)
         learnt: list[Learnt] = []
         event = self._score(timeline, event, learnt)
         moved = timeline.append(event, self.codes, self.program, packed_id)
-        if not moved and not learnt and self._is_tidy(timeline, edge_ms):
+        if not moved and not learnt and not timeline.said and self._is_tidy(timeline, edge_ms):
             return _NOTHING
         changes: list[Change] = []
         self._tell(timeline, moved, learnt, (final_ms, edge_ms), (), changes)
@@ -185,15 +292,19 @@ class Partition:
         edges: tuple[int, int],
         late: tuple[str, ...],
         changes: list[Change],
+        gone: AbstractSet[str] = frozenset(),
     ) -> None:
         """After a fold: *changes* that it makes, what waits then, what is learnt; tidy up. *moved*: alerts
         may differ. *edges*: what is final was decided before the first, the base moves to the second.
         """
         final_ms, edge_ms = edges
+        if timeline.said:
+            self._say(timeline)
         matches: list[Match] = []
         if moved:
             matches = timeline.matches(self.codes, self.program)
-            changes += timeline.publish(matches, self.marks, self.program, final_ms, late)
+            published = timeline.publish(matches, self.marks, self.program, final_ms, late, gone)
+            changes += self.storms.divert(published, self.program, self.now_ms, self.events, timeline.join)
             self._follow(timeline.entity, matches)
         if learnt:
             self._learn(learnt, matches)
@@ -215,7 +326,8 @@ class Partition:
         fresh: dict[str, Event] = {}
         edge_ms = timeline.tally.edge_ms
         for event in events:
-            if event.id in fresh or timeline.holds(event.id, pack_id(event.id)):
+            is_held = event.id in fresh or timeline.holds(event.id, pack_id(event.id))
+            if is_held and not (timeline.moved is not None and event.id in timeline.moved.given):
                 self._add("correlator_duplicates_total", event.feed)
             elif event.time_ms < edge_ms and event.kind == "person":
                 fresh[event.id] = replace(event, time_ms=edge_ms)
@@ -249,8 +361,8 @@ class Partition:
         """
         edge_ms, waiting = timeline.tally.edge_ms, timeline.waiting(self.codes)
         newest_ms = max([timeline.newest_ms, *(w.due_ms for w in waiting if w.due_ms >= edge_ms)])
-        if newest_ms == NEVER < edge_ms and _is_worthless(live := timeline.touch(self.codes)):
-            return edge_ms + self.program.settings.horizon_ms if _leaves_something(timeline, live) else NEVER
+        if newest_ms == NEVER < edge_ms and (live := timeline.touch(self.codes)).is_worthless:
+            return edge_ms + self.program.settings.horizon_ms if leaves_something(timeline, live) else NEVER
         return newest_ms
 
     def _ask_idle(self, timeline: Timeline) -> None:
@@ -272,6 +384,7 @@ class Partition:
             and (len(blocks) == 1 or blocks[1].first_ms >= edge_ms)
             and timeline.count <= self.program.settings.events_max
             and look_ms <= timeline.last[0] + self.program.settings.horizon_ms + 1
+            and not timeline.is_to_teach(edge_ms)
         )
 
     def _tidy(self, timeline: Timeline, was_published: bool, edge_ms: int) -> None:
@@ -279,6 +392,8 @@ class Partition:
         settings, entity = self.program.settings, timeline.entity
         blocks = timeline.blocks
         rested_ms = 0 if blocks else edge_ms - timeline.tally.edge_ms
+        if timeline.is_to_teach(edge_ms):
+            timeline.teach(edge_ms, self.ways, self.codes)
         if edge_ms > NEVER and (was_published or (len(blocks) > 1 and blocks[1].first_ms < edge_ms)):
             timeline.forget(edge_ms, self.marks, self.codes, self.program)
         if timeline.count > settings.events_max and len(blocks) > 1:
@@ -293,16 +408,18 @@ class Partition:
     def _is_spent(self, timeline: Timeline, rested_ms: int) -> bool:
         """Can nothing that is still to come tell whether the timeline, empty for *rested_ms*, was kept?"""
         live = timeline.touch(self.codes)
-        if not _is_worthless(live) or any(w.due_ms >= timeline.tally.edge_ms for w in live.waiting):
+        if not live.is_worthless or any(w.due_ms >= timeline.tally.edge_ms for w in live.waiting):
             return False
-        return rested_ms > self.program.settings.horizon_ms or not _leaves_something(timeline, live)
+        return rested_ms > self.program.settings.horizon_ms or not leaves_something(timeline, live)
 
     # ------------------------------------------------------------ scores, any age
 
     def _score(self, timeline: Timeline, event: Event, learnt: list[Learnt]) -> Event:
         """*event* with its score, taken once, on arrival."""
+        if entity_kind(timeline.entity) != "identity":
+            return event
         live = timeline.touch(self.codes)
-        if not self.scorer.wants(event, live) or timeline.entity.startswith("door:"):
+        if not self.scorer.wants(event, live):
             return event
         identity_type = live.person.identity_type if live.person is not None else ""
         score, features = self.scorer.score(event, identity_type, as_of(live.habits, live.today, event))
@@ -318,18 +435,24 @@ class Partition:
 
     def _refuse(self, entity: str, event: Event, reason: str) -> list[Change]:
         self._add("correlator_events_refused_total", reason)
-        return self.refused.refuse(entity, event, self.person(entity), self.program, self.now_ms)
+        found = self.refused.refuse(entity, event, self.person(entity), self.program, self.now_ms)
+        return self.storms.divert(found, self.program, self.now_ms, self.events)
 
     # ----------------------------------------------------------------- asking
 
     def events(self, entity: str, ids: Sequence[str]) -> list[Event]:
         """Those of *ids* that the entity still holds, in order of time: the evidence of an alert."""
+        if entity.startswith(f"{STORM}:"):
+            return self.storms.evidence(ids, self.events)
         timeline = self.timelines.get(entity)
         wanted = set(ids)
         held = {i: found for i in wanted if (found := self.refused.event(entity, i)) is not None}
         if timeline is None or not wanted - held.keys():
             return sorted(held.values(), key=lambda event: event.order)
         held |= {event.id: event for event in timeline.events(self.codes) if event.id in wanted}
+        if timeline.moved is not None:  # events that are told of because they are not here any more
+            away = ((e, to) for i, (e, to) in timeline.moved.away.items() if i in wanted)
+            held |= {event.id: replace(event, identity_id=owner_of(to)) for event, to in away}
         for event in timeline.touch(self.codes).events():
             if event.id in wanted:
                 held.setdefault(event.id, event)
@@ -350,8 +473,23 @@ class Partition:
 
     def freeze(self) -> None:
         """Cut here, between two frames. `changed` gives the cut."""
-        marks, scorer = self.marks.dump(), self.scorer.encode()
-        self.changed.freeze(state.dump_rest(self.number, self.codes, self.refused.told, marks, scorer))
+        self.changed.freeze(self.rest())
+
+    def rest(self) -> bytes:
+        """What is no entity's."""
+        return state.dump_rest(
+            state.Rest(
+                state.FORMAT,
+                self.number,
+                dump_shapes(self.codes.shapes),
+                sorted(self.refused.told.items()),
+                self.marks.dump(),
+                self.scorer.encode(),
+                self.ways.dump(),
+                self.bound.dump(),
+                self.storms.dump(self.now_ms, self.program.settings.horizon_ms),
+            )
+        )
 
     @classmethod
     def restore(
@@ -368,12 +506,16 @@ class Partition:
         partition.timelines = Timelines(partition.codes)
         partition.changed = Changed(partition.timelines.record)
         partition.marks = Marks.load(program.settings, known.marks)
+        partition.ways = Ways.load(known.ways)
+        partition.marks.is_telling = bool(program.zones)
+        partition.storms.load(known.storms)
         partition.refused.told = dict(sorted(known.any_age, key=lambda told: told[1]))
+        partition.bound = Bound(known.bound)
         partition._before_ms = partition.now_ms
         for entity, raw in entities:
             record = partition.timelines.put(entity, raw)
             partition.changed.add([entity] if record is not raw else ())  # to be written in this format
-            partition._ask_again(state.load_timeline(entity, record))
+            partition._ask_again(state.load_timeline(entity, record, partition.codes))
         return partition
 
     def _ask_again(self, timeline: Timeline) -> None:
@@ -385,13 +527,3 @@ class Partition:
 
 def _order(event: Event) -> Order:
     return event.order
-
-
-def _is_worthless(live: Live) -> bool:
-    """Nothing that a later event could see: an address or a stray card must not be kept for ever."""
-    return live == Live() or (live.person is None and live.door is None and not live.badge_places)
-
-
-def _leaves_something(timeline: Timeline, live: Live) -> bool:
-    """Windows or an episode that a late event may add to."""
-    return bool(live.windows or timeline.tally.episodes)

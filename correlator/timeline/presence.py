@@ -30,7 +30,6 @@ Stays = tuple[Stay, ...]
 
 FORGET_HALF_LIVES = 8  # what has faded longer than this is nothing (0.4 % of what it was)
 PRESENT_MIN = 0.2  # belief below which somebody counts as absent
-DOUBTFUL = 0.3  # most that is believed next morning of a stay without newer evidence
 STAYS_MAX = 3  # sites at which somebody is believed to be at the same time
 
 
@@ -41,11 +40,15 @@ def belief(stay: Stay, at_ms: int, settings: Settings) -> float:
     if faded_ms > 0:
         half_lives = faded_ms / settings.presence_half_life_ms
         confidence = confidence * 0.5**half_lives if half_lives <= FORGET_HALF_LIVES else 0.0
-    return DOUBTFUL if confidence > DOUBTFUL and at_ms >= stay.doubt_ms else confidence
+    doubtful = settings.presence_doubtful
+    return doubtful if confidence > doubtful and at_ms >= stay.doubt_ms else confidence
 
 
 def at_site(stays: Stays, site: str) -> Stay | None:
-    return next((stay for stay in stays if stay.site == site), None)
+    for stay in stays:
+        if stay.site == site:
+            return stay
+    return None
 
 
 def here(stays: Stays, site: str, at_ms: int, settings: Settings) -> float:
@@ -67,9 +70,10 @@ def likeliest(stays: Stays, at_ms: int, settings: Settings) -> Stay | None:
 def believed(stays: Stays, at_ms: int, settings: Settings) -> Stays:
     """*stays* but for those forgotten by *at_ms*: what `prune` drops and nobody may still see."""
     forget_ms = FORGET_HALF_LIVES * settings.presence_half_life_ms
-    if all(at_ms - stay.fades_ms <= forget_ms for stay in stays):
-        return stays
-    return tuple([stay for stay in stays if at_ms - stay.fades_ms <= forget_ms])
+    for stay in stays:
+        if at_ms - stay.fades_ms > forget_ms:
+            return tuple([stay for stay in stays if at_ms - stay.fades_ms <= forget_ms])
+    return stays
 
 
 @lru_cache(SHAPES_MAX)
@@ -117,7 +121,9 @@ def after_entry(stays: Stays, event: Event, habits: Habits, settings: Settings) 
     zone = "" if is_going_out else place.zone
     since_ms, zone_ms = time_ms, time_ms
     first: tuple[str, ...] = ()
-    if before is not None and was > DOUBTFUL:  # else it has ended, and this begins another one
+    if (
+        before is not None and was > settings.presence_doubtful
+    ):  # else it has ended, and this begins another one
         since_ms, first = before.since_ms, before.evidence[:1]
         zone_ms = before.zone_ms if before.zone == zone else time_ms
     fades_ms = max(since_ms + _full_ms(place, habits, settings), time_ms + settings.presence_linger_ms)

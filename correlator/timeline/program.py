@@ -14,6 +14,7 @@ from correlator.event import EntityKind, Event, Score
 from correlator.timeline.habits import Habits
 from correlator.timeline.live import Live, Match, Waiting, Window
 from correlator.timeline.observation import Observation
+from correlator.timeline.occupancy import Zones
 from correlator.timeline.settings import Settings
 
 
@@ -38,6 +39,7 @@ class RuleFacts(msgspec.Struct, frozen=True):
     is_shadow: bool = False
     budget: Budget | None = None
     risk: int = 0  # points that an alert adds to those of its entity
+    entities_max: int = 0  # that are told of within an hour; 0: as many as the settings say
     inert: tuple[tuple[str, tuple[str, ...]], ...] = ()  # (site, what the rule requires and is not there)
 
 
@@ -68,6 +70,10 @@ class Program(Protocol):
     @property
     def rules(self) -> Mapping[str, RuleFacts]:
         """By id: those whose alerts are told."""
+
+    @property
+    def zones(self) -> Zones:
+        """Of which rules ask who is inside."""
 
     def at(self, time_ms: int) -> Program:
         """What events of *time_ms* are evaluated by."""

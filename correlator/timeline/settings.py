@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from correlator.event import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS, Kind
+from correlator.event import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS, Kind, Place
 
 HALF_ROUND_KM = 20_015.1  # half the circumference of the earth: no place is farther
 
@@ -58,6 +58,7 @@ class Settings(msgspec.Struct, frozen=True):
         MINUTE_MS  # a source whose clock is off by more contradicts nobody (timeline/clocks.py)
     )
     risk_threshold: int = 100  # points of an entity and day from which on its risk is an alert
+    storm_entities: int = 20  # of a rule, partition and hour that are told of; 0: all (timeline/storms.py)
     any_age_ms: int = 7 * DAY_MS  # how long uids of alerts on too-late events are remembered
     # presence (timeline/presence.py)
     presence_taken: float = 0.95
@@ -72,16 +73,25 @@ class Settings(msgspec.Struct, frozen=True):
     presence_linger_ms: int = 3 * HOUR_MS  # believed in full after the newest evidence at least
     presence_half_life_ms: int = 5 * HOUR_MS  # of belief after that
     presence_doubt_ms: int = 4 * HOUR_MS  # local time of day at which the day before becomes doubtful
+    presence_arrivals_min: int = 100  # at a door or site, before it is said how many of them go unread
+    presence_doubtful: float = 0.3  # most that is believed from then on without newer evidence
     passback_forget_ms: int = 16 * HOUR_MS  # how long a read into or out of an area says where the card is
     # travel (timeline/travel.py)
     travel_speed_kmh: float = 800.0
     travel_margin_ms: int = 2 * MINUTE_MS  # clock skew that is always granted
     travel_floor_ms: int = 8 * SECOND_MS  # least time for one floor up or down
+    travel_trips_min: int = 200  # between two doors of a site, before their least time is learned
+    travel_haste: float = 0.5  # share of a learned time that is granted to who hurries
+    travel_clock_ms: int = 5 * SECOND_MS  # granted beside it where one clock dated both ends
     travel_minutes: tuple[
         tuple[str, str, float], ...
     ] = ()  # (site or zone or reader, same, minimum), symmetric
     feeds: tuple[FeedTiming, ...] = ()
     sites: tuple[SiteTiming, ...] = ()
+    # occupancy (timeline/occupancy.py)
+    occupancy_criticality: int = 3  # least criticality of a zone of which it is known who is inside
+    zones: tuple[Place, ...] = ()  # these zones
+    zones_by_name: dict[str, Place] = {}  # derived from `zones`; do not give it
     travel_ms: dict[
         tuple[str, str], int
     ] = {}  # derived from `travel_minutes`, both directions; do not give it
@@ -94,5 +104,6 @@ class Settings(msgspec.Struct, frozen=True):
             table[here, there] = table[there, here] = round(minutes * MINUTE_MS)
         round_the_world_ms = round(HALF_ROUND_KM / self.travel_speed_kmh * HOUR_MS)
         msgspec.structs.force_setattr(self, "travel_ms", table)
+        msgspec.structs.force_setattr(self, "zones_by_name", {place.zone: place for place in self.zones})
         msgspec.structs.force_setattr(self, "travel_ends", frozenset(end for pair in table for end in pair))
         msgspec.structs.force_setattr(self, "travel_reach_ms", max([round_the_world_ms, *table.values()]))

@@ -10,15 +10,19 @@ from __future__ import annotations
 import msgspec
 from lz4.block import LZ4BlockError, compress, decompress
 
-from correlator.codec import Codes, dump_shapes
+from correlator.codec import Codes, owner_of
 from correlator.event import Order
-from correlator.formats import Format, FormatError
+from correlator.formats import Format, FormatError, as_it_was
+from correlator.frame import Binding
 from correlator.timeline.alert import Alert
 from correlator.timeline.decide import Tally
 from correlator.timeline.entity import NOTHING, Block, Timeline
+from correlator.timeline.moving import dump_moved, load_moved
+from correlator.timeline.storms import Line
+from correlator.timeline.ways import NO_TRAIL, Trail
 
-FORMAT = 4  # of both records, which change together
-TIMELINE, REST = Format("state", FORMAT), Format("state", FORMAT)
+FORMAT = 5  # of both records, which change together
+TIMELINE, REST = (Format("state", FORMAT, {4: as_it_was}) for _ in range(2))
 
 
 class StateError(Exception):
@@ -33,6 +37,8 @@ class _Timeline(msgspec.Struct, array_like=True):
     open: list[Alert]
     threads: list[tuple[str, str]]
     is_saturated: bool
+    trail: Trail = NO_TRAIL
+    moved: bytes = b""  # `moving.load_moved`
 
 
 class _Record(msgspec.Struct, array_like=True):
@@ -51,6 +57,9 @@ class Rest(msgspec.Struct, array_like=True):
     any_age: list[tuple[str, int]]
     marks: bytes
     scorer: bytes
+    ways: bytes = b""
+    bound: list[tuple[int, Binding]] = []  # `moving.Bound`
+    storms: list[Line] = []
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -68,6 +77,8 @@ def dump_timeline(timeline: Timeline, codes: Codes) -> bytes:
         [timeline.open[uid] for uid in sorted(timeline.open)],
         sorted(timeline.threads.items()),
         timeline.is_saturated,
+        timeline.trail,
+        dump_moved(timeline.moved, codes, owner_of(timeline.entity)),
     )
     return _encode(_Record(FORMAT, compress(_encode(body))))
 
@@ -80,8 +91,8 @@ def uncompressed(raw: bytes) -> bytes:
         raise StateError(f"a record cannot be decompressed: {error}") from error
 
 
-def load_timeline(entity: str, raw: bytes) -> Timeline:
-    """The timeline in a record of this format, see `current`."""
+def load_timeline(entity: str, raw: bytes, codes: Codes) -> Timeline:
+    """The timeline in a record of this format, see `current`; of a partition with *codes*."""
     packed = _timeline(uncompressed(raw))
     timeline = Timeline(entity)
     timeline.packed = packed.live
@@ -90,12 +101,13 @@ def load_timeline(entity: str, raw: bytes) -> Timeline:
     timeline.tally = packed.tally
     timeline.open = {alert.uid: alert for alert in packed.open} or NOTHING
     timeline.threads = dict(packed.threads) or NOTHING
-    timeline.is_saturated = packed.is_saturated
+    timeline.is_saturated, timeline.trail = packed.is_saturated, packed.trail
+    timeline.moved = load_moved(packed.moved, codes, owner_of(entity))
     return timeline
 
 
-def dump_rest(number: int, codes: Codes, any_age: dict[str, int], marks: bytes, scorer: bytes) -> bytes:
-    return _encode(Rest(FORMAT, number, dump_shapes(codes.shapes), sorted(any_age.items()), marks, scorer))
+def dump_rest(rest: Rest) -> bytes:
+    return _encode(rest)
 
 
 def load_rest(raw: bytes) -> Rest:

@@ -26,7 +26,7 @@ class Timelines(Mapping[str, Timeline]):
     def __getitem__(self, entity: str) -> Timeline:
         timeline = self._held[entity]
         if isinstance(timeline, bytes):
-            timeline = self._held[entity] = state.load_timeline(entity, timeline)
+            timeline = self._held[entity] = state.load_timeline(entity, timeline, self._codes)
         self._open[entity] = timeline
         timeline.is_open = timeline.is_recent = True
         return timeline
@@ -43,7 +43,7 @@ class Timelines(Mapping[str, Timeline]):
     def peek(self, entity: str) -> Timeline:
         """The timeline of *entity*, to look at: one at rest stays so."""
         timeline = self._held[entity]
-        return state.load_timeline(entity, timeline) if isinstance(timeline, bytes) else timeline
+        return state.load_timeline(entity, timeline, self._codes) if isinstance(timeline, bytes) else timeline
 
     def touch(self, entity: str) -> Timeline:
         """The timeline of *entity*, a new one if it has none."""

@@ -2,9 +2,10 @@
 
 Uncertainty is subtracted before anybody is accused: both accuracy radii from the distance, a margin for
 clock skew from the time; nothing is said of a way to or from a source in quarantine (`clocks`). Configured
-minimum times between readers, doors, zones and sites come before straight lines, and floors of one building
-before nothing. Two logins from one network are at one place, whatever the geolocation says. Addresses of
-VPNs, relays, mobile carriers and hosting are never a place (intake gives them none).
+minimum times between readers, doors, zones and sites come before straight lines; within a site what reads
+taught (`ways`) comes before floors of one building, and those before nothing. Two logins from one network are
+at one place, whatever the geolocation says. Addresses of VPNs, relays, mobile carriers and hosting are never
+a place (intake gives them none).
 
 The last place is not always the one that tells: one whose position is vague, or unknown, hides a journey that
 nobody can have made. So a few earlier places are kept, those that the later ones do not make needless.
@@ -19,7 +20,7 @@ from typing import Literal
 
 import msgspec
 
-from correlator.event import HOUR_MS, SHAPES_MAX, Event, Place, Shape
+from correlator.event import HOUR_MS, SECOND_MS, SHAPES_MAX, Event, Place, Shape
 from correlator.timeline import clocks
 from correlator.timeline.presence import is_entry
 from correlator.timeline.settings import Settings
@@ -31,7 +32,10 @@ EARTH_RADIUS_KM = 6371.0088  # mean radius, IUGG
 
 PLACES_MAX = 4  # earlier places that are kept
 
-Way = Literal["reader", "door", "zone", "site", "floors", "line", "none"]  # what a minimum time rests on
+Way = Literal[
+    "reader", "door", "zone", "site", "learnt", "floors", "line", "none"
+]  # what a minimum time rests on
+Minimum = tuple[int, Way]  # ms
 
 
 class Leg(msgspec.Struct, frozen=True, gc=False):
@@ -102,9 +106,10 @@ def leg(starts: Starts, event: Event, settings: Settings) -> Leg | None:
     start, _ = _telling(starts, event, settings)
     if start is None or start.shape.place is None or event.shape.place is None:
         return None
-    minimum_ms, way = _minimum(start.shape.place, event.shape.place, settings) or _NO_TIME
+    found = minimum_ms, way = _minimum(start.shape, event.shape, settings) or _NO_TIME
     elapsed_ms = abs(event.time_ms - start.time_ms)
-    return Leg(start, event.shape.place, elapsed_ms, minimum_ms, margin_ms(start, event, settings), way)
+    granted_ms = margin_ms(start, event, found, settings)
+    return Leg(start, event.shape.place, elapsed_ms, minimum_ms, granted_ms, way)
 
 
 def is_impossible(starts: Starts, event: Event, settings: Settings) -> bool | None:
@@ -127,7 +132,7 @@ def _telling(starts: Starts, event: Event, settings: Settings) -> tuple[Event | 
     An event from the address or network of an earlier one is where that was, and was judged with it.
     """
     found, most_ms = None, 0
-    if clocks.is_quarantined(event.shape, settings):
+    if not starts or (event.shape.skew_s and clocks.is_quarantined(event.shape, settings)):
         return None, 0
     for start in reversed(starts):
         here, there = start.shape.place, event.shape.place
@@ -137,20 +142,29 @@ def _telling(starts: Starts, event: Event, settings: Settings) -> tuple[Event | 
             break  # as if it were pruned
         if event.ip and event.ip == start.ip:
             break
-        minimum = _minimum(here, there, settings)
+        minimum = _minimum(start.shape, event.shape, settings)
         if minimum is None:
             continue
         if minimum[0] and _is_same_network(start, event):
             break
-        short_ms = minimum[0] - abs(event.time_ms - start.time_ms) - margin_ms(start, event, settings)
+        granted_ms = margin_ms(start, event, minimum, settings)
+        short_ms = minimum[0] - abs(event.time_ms - start.time_ms) - granted_ms
         if found is None or (short_ms > 0 and short_ms > most_ms):
             found, most_ms = start, short_ms
     return found, most_ms
 
 
-def margin_ms(start: Event, event: Event, settings: Settings) -> int:
-    """All that is granted for clocks that differ, before a journey is called impossible."""
-    return settings.travel_margin_ms + clocks.margin_ms(start.shape) + clocks.margin_ms(event.shape)
+def margin_ms(start: Event, event: Event, minimum: Minimum, settings: Settings) -> int:
+    """All that is granted before a journey is called impossible: for clocks that differ, and to who hurries
+    on a way of which is known how long others take.
+    """
+    one, other = start.shape, event.shape
+    if minimum[1] != "learnt":
+        return settings.travel_margin_ms + clocks.margin_ms(one) + clocks.margin_ms(other)
+    haste_ms = round(minimum[0] * settings.travel_haste)
+    if (one.source, one.feed) == (other.source, other.feed):  # what one clock dated, it dated alike
+        return settings.travel_clock_ms + haste_ms
+    return settings.travel_margin_ms + clocks.margin_ms(one) + clocks.margin_ms(other) + haste_ms
 
 
 def with_place(starts: Starts, event: Event, settings: Settings) -> Starts:
@@ -158,7 +172,7 @@ def with_place(starts: Starts, event: Event, settings: Settings) -> Starts:
 
     By an event of a source in quarantine nothing is held against anybody: it is not taken.
     """
-    if clocks.is_quarantined(event.shape, settings):
+    if event.shape.skew_s and clocks.is_quarantined(event.shape, settings):
         return starts
     if not starts:
         return (event,)
@@ -175,18 +189,21 @@ def _is_needless(start: Event, newer: Event, settings: Settings) -> bool:
     here, there = start.shape.place, newer.shape.place
     if here is None or there is None:
         return False
-    # a clock that may be off by more than the other's is granted more, later as well
     elapsed_ms = newer.time_ms - start.time_ms
-    elapsed_ms -= max(0, clocks.margin_ms(newer.shape) - clocks.margin_ms(start.shape))
+    if newer.shape.skew_s:  # a clock that may be off by more than the other's is granted more, later as well
+        elapsed_ms -= max(0, clocks.margin_ms(newer.shape) - clocks.margin_ms(start.shape))
     if here is there or here == there:
         return elapsed_ms >= 0
     if _has_own_ways(here, there, settings):
         return False
     if here.site and here.site == there.site:
+        learnt_ms = _learnt_ms(here, newer.shape)
+        if learnt_ms and elapsed_ms < learnt_ms:
+            return False
         if here.floor is None or not here.building:
             return elapsed_ms >= 0
         is_alike = here.building == there.building and there.floor is not None
-        return is_alike and elapsed_ms >= _within_site(here, there, settings)[0]
+        return is_alike and elapsed_ms >= (learnt_ms or _floors(here, there, settings)[0])
     if there.lat is None or here.lat is None:
         return False
     vague_ms = round(2 * there.radius_km / settings.travel_speed_kmh * HOUR_MS)
@@ -225,11 +242,13 @@ def apart_km(a: Place, b: Place) -> float | None:
     return max(0.0, 2 * EARTH_RADIUS_KM * asin(min(1.0, sqrt(h))) - a.radius_km - b.radius_km)
 
 
-def _minimum(a: Place, b: Place, settings: Settings) -> tuple[int, Way] | None:
-    """The most exact configured time, else that of floors or of the straight line, in ms, and which it is.
-    None: nothing is known about the pair.
+def _minimum(start: Shape, end: Shape, settings: Settings) -> Minimum | None:
+    """The most exact configured time, else a learned one, that of floors or of the straight line, in ms, and
+    which it is. None: nothing is known about the pair.
     """
-    table = settings.travel_ms
+    table, a, b = settings.travel_ms, start.place, end.place
+    if a is None or b is None:
+        return None
     if table:
         pairs: tuple[tuple[Way, str, str], ...] = (
             ("reader", a.reader, b.reader),
@@ -241,16 +260,22 @@ def _minimum(a: Place, b: Place, settings: Settings) -> tuple[int, Way] | None:
             if here and there and (here, there) in table:
                 return table[here, there], way
     if a.site and a.site == b.site:
-        return _within_site(a, b, settings)
+        learnt_ms = _learnt_ms(a, end) if end.ways else 0
+        return (learnt_ms, "learnt") if learnt_ms else _floors(a, b, settings)
     if a.lat is None or b.lat is None:
         return None
     return _line_ms(a, b, settings.travel_speed_kmh), "line"
 
 
-_NO_TIME: tuple[int, Way] = (0, "none")  # within a site only what is configured says anything
+_NO_TIME: Minimum = (0, "none")
 
 
-def _within_site(a: Place, b: Place, settings: Settings) -> tuple[int, Way]:
+def _learnt_ms(start: Place, end: Shape) -> int:
+    """What reads had taught of the way by the day before; 0 for nothing."""
+    return next((least_s * SECOND_MS for door, least_s in end.ways if door == start.door), 0)
+
+
+def _floors(a: Place, b: Place, settings: Settings) -> Minimum:
     if a.floor is None or b.floor is None or a.floor == b.floor or not a.building or a.building != b.building:
         return _NO_TIME
     return abs(a.floor - b.floor) * settings.travel_floor_ms, "floors"

@@ -7,7 +7,15 @@ from pathlib import Path
 import pytest
 
 from correlator.adapters.documents import shipped
-from correlator.adapters.files import kafka_settings, load_bundle, load_general, load_sites, read_bundle
+from correlator.adapters.files import (
+    bundle_of,
+    kafka_settings,
+    load_bundle,
+    load_general,
+    load_sites,
+    load_texts,
+    read_bundle,
+)
 from correlator.adapters.record_files import read_identities, read_records
 from correlator.event import HOUR_MS, MINUTE_MS
 from correlator.intake.arrival import NO_TIMESTAMP
@@ -77,6 +85,14 @@ def test_the_hash_is_of_what_the_files_mean(company: Path) -> None:
     assert load_bundle(company).hash == first
     (company / "sites.yml").write_text(SITES.replace("minutes: 540", "minutes: 541"))
     assert load_bundle(company).hash != first
+
+
+@pytest.mark.parametrize("has_general", [True, False])
+def test_a_bundle_is_the_same_when_it_comes_from_its_texts(company: Path, has_general: bool) -> None:
+    if not has_general:
+        (company / "correlator.yml").unlink()
+    bundle, texts, _ = load_texts(company)
+    assert bundle_of(texts, "acme.").hash == bundle.hash
 
 
 def test_the_hash_is_the_same_for_shipped_rules_and_a_copy_of_them(company: Path) -> None:

@@ -74,9 +74,9 @@ def test_events_one_by_one() -> None:
 def test_an_alert(alerts: Path) -> None:
     code, output = call("explain", RULE, alerts)
     assert code == 0
-    assert "alert 82a76e7aaa479c34 on identity:e1: create, medium, high confidence" in output
+    assert "alert 895e5ae6656f4638 on identity:e1: create, medium, high confidence" in output
     assert "d17_denied_burst: 5 of at least 5 events, within 10m" in output
-    assert call("explain", RULE, alerts, "--alert", "82a7")[0] == 0
+    assert call("explain", RULE, alerts, "--alert", "895e")[0] == 0
     code, output = call("explain", RULE, alerts, "--alert", "ffff")
     assert (code, "has no alert of d17_denied_burst whose uid begins with ffff" in output) == (2, True)
     assert "has no alert of d18_door_probing" in call("explain", "d18_door_probing", alerts)[1]
@@ -100,7 +100,7 @@ def test_as_json(alerts: Path) -> None:
     assert look["event"].keys() == {"id", "kind", "time_ms", "text"}
     lines = look["examined"][0]["tree"]["parts"][1]["parts"][0]["parts"]
     assert lines[0]["found"] == "authentication_unavailable"
-    assert json.loads(call("explain", RULE, alerts, "--json")[1])["alert"] == "82a76e7aaa479c34"
+    assert json.loads(call("explain", RULE, alerts, "--json")[1])["alert"] == "895e5ae6656f4638"
 
 
 @pytest.mark.parametrize(

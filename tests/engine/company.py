@@ -26,6 +26,7 @@ from correlator.simulate.configuration import documents, identities
 from correlator.simulate.wire import PARTITIONS, TOPICS, read_schemas
 from correlator.timeline.partition import Partition
 from tests.findings import Open, open_alerts, read_finding
+from tests.simulation.undisturbed import Undisturbed
 
 SETTINGS = CompanySettings(days=4, people=30, seed=5, scenarios=40)
 Told = dict[str, list[bytes]]  # entity -> what was published of it
@@ -111,20 +112,24 @@ def open_at_end(embedded: Embedded) -> Open:
 
 
 def refolded(embedded: Embedded) -> tuple[Told, State]:
-    """What one correlating stage that nobody disturbs makes of the same *keyed* topic."""
+    """What the frames of the same *keyed* topic come to."""
     return refold(embedded.bundle, committed(embedded, embedded.topics.keyed))
 
 
 def refold(bundle: Bundle, keyed: Iterable[Record]) -> tuple[Told, State]:
-    """The same of the records of any *keyed* topic, in order per partition."""
-    fresh = Embedded(bundle, SimulatedClock(FOREVER), {})
+    """What the frames of a *keyed* topic, in order per partition, come to: folded one by one, by no engine.
+
+    A record that is no frame is passed over.
+    """
+    frames: dict[int, list[Record]] = {}
     for record in keyed:
-        fresh.log.append(TopicPartition(fresh.topics.keyed, record.partition), None, record.value)
-    only = fresh.worker(
-        PrometheusMeter(has_process=False), BOUNDED, steady=SimulatedClock(1), stage="correlate"
-    )
-    run(only)
-    return told(fresh), state(only)
+        frames.setdefault(record.partition, []).append(record)
+    bundles = Embedded(bundle, SimulatedClock(FOREVER), {}).bundles()
+    runs = [Undisturbed(bundles, number, some) for number, some in frames.items()]
+    for run in runs:
+        run.advance(FOREVER)
+    alerts = (value for run in runs for where, value in run.alerts if where.endswith(" in correlator.alerts"))
+    return by_entity(alerts), {run.partition.number: image(run.partition) for run in runs}
 
 
 def state(*workers: Worker) -> State:
@@ -140,4 +145,4 @@ def image(partition: Partition) -> tuple[bytes, dict[str, bytes | None]]:
     entities: dict[str, bytes | None] = {}
     while some := partition.changed.slice(1_000):
         entities.update(some)
-    return partition.changed.rest(), entities
+    return partition.changed.rest(), {key: raw for key, raw in entities.items() if raw is not None}

@@ -117,8 +117,9 @@ def a_newer_version_wrote_the_state(embedded: Embedded) -> None:
 
 def a_newer_version_wrote_the_models(embedded: Embedded) -> None:
     def newer(rest: bytes) -> bytes:
-        *others, models = msgspec.msgpack.decode(rest)
-        return _encode([*others, _encode([scorer.FORMAT.number + 1, *msgspec.msgpack.decode(models)[1:]])])
+        *others, models, ways, bound = msgspec.msgpack.decode(rest)
+        newer = _encode([scorer.FORMAT.number + 1, *msgspec.msgpack.decode(models)[1:]])
+        return _encode([*others, newer, ways, bound])
 
     _rewrite(embedded, newer)
 
@@ -130,7 +131,7 @@ def a_newer_version_wrote_a_frame(embedded: Embedded) -> None:
 CASES: dict[Callable[[Embedded], None], str] = {
     the_bundle_is_gone: r"bundles: bundle \w+ is not there, but .* name it. Restore the topic from a backup",
     the_bundle_is_damaged: r"bundles: bundle \w+ cannot be read: .*`correlator deploy` stores it again",
-    another_version_stored_the_bundle: r"deployed by another version; this one refuses it.*Run that version",
+    another_version_stored_the_bundle: r"cannot be used here: .*If another version deployed it, run",
     what_is_active_is_damaged: r"bundles: the record 'active' cannot be read: .*Restore it from a backup",
     a_partition_was_added: "has 5 partitions, but this state was made when it had 4.*with the old number",
     the_committed_offset_is_gone: r"no committed offset.*Set the offset of group correlator.correlate .*\d+",
@@ -142,7 +143,7 @@ CASES: dict[Callable[[Embedded], None], str] = {
     an_entity_is_damaged: r"/1: the checkpoint is damaged: a record of it cannot be read.*state forget DIR",
     the_manifest_is_damaged: "/1: the checkpoint is damaged: no manifest.*state forget DIR",
     a_newer_version_wrote_the_checkpoint: r"checkpoint format \d+, this version reads \d+: .*upgrade",
-    a_newer_version_wrote_the_state: r"state format \d+, this version reads \d+: .*upgrade",
+    a_newer_version_wrote_the_state: r"state format \d+, this version reads 4 to \d+: .*upgrade",
     a_newer_version_wrote_the_models: r"models format \d+, this version reads \d+: .*upgrade",
     a_newer_version_wrote_a_frame: r"keyed/1 offset \d+: frame format \d+, .*upgrade correlator",
 }

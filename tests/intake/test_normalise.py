@@ -65,7 +65,7 @@ def test_a_read_has_person_place_direction_and_local_time() -> None:
     assert found is not None
     assert event.place is found[0]
     assert (event.offset_min, event.is_business_hours) == (0, True)
-    assert route(event) == ("identity:e1", "door:lis-main")
+    assert route(event, {}) == ("identity:e1", "door:lis-main")
 
 
 def test_the_sources_direction_wins_over_the_readers() -> None:
@@ -77,7 +77,7 @@ def test_the_most_exact_place_that_is_named_counts() -> None:
     assert place_of(change(BADGE, reader="", site="boston")).site == "boston"
     nowhere = event_of(change(BADGE, reader=""))
     assert nowhere.place is None
-    assert route(nowhere) == ("identity:e1",)
+    assert route(nowhere, {}) == ("identity:e1",)
 
 
 @pytest.mark.parametrize(
@@ -102,18 +102,18 @@ def test_a_place_that_the_sites_file_does_not_have_is_refused_by_name(
 def test_an_unknown_badge_is_kept_under_its_own_key() -> None:
     event = event_of(change(BADGE, credential="999"))
     assert event.identity_id == ""
-    assert route(event) == ("unresolved:badge:999", "door:lis-main")
-    assert route(event_of(change(LOGIN, credential="Eve"))) == ("unresolved:account:eve",)
+    assert route(event, {}) == ("unresolved:badge:999", "door:lis-main")
+    assert route(event_of(change(LOGIN, credential="Eve")), {}) == ("unresolved:account:eve",)
 
 
 def test_a_read_without_a_badge_belongs_to_its_door() -> None:
-    assert route(event_of(change(BADGE, credential=""))) == ("door:lis-main",)
+    assert route(event_of(change(BADGE, credential="")), {}) == ("door:lis-main",)
     assert reject_of(change(LOGIN, credential="")).reason == "missing_field"
 
 
 def test_a_doors_own_event_belongs_to_the_door_alone() -> None:
     event = event_of(change(BADGE, kind="door", activity="forced"))
-    assert route(event) == ("door:lis-main",)
+    assert route(event, {}) == ("door:lis-main",)
     assert event.identity_id == ""
 
 
@@ -215,7 +215,7 @@ def test_every_mapped_record_is_an_event_with_a_timeline_or_refused_with_a_reaso
     else:
         assert found == normalise(mapped, NOW, SITES, NETWORKS, PEOPLE)
         assert found.time_ms <= NOW + 5 * MINUTE_MS
-        assert all(key.partition(":")[2] for key in route(found))
+        assert all(key.partition(":")[2] for key in route(found, {}))
 
 
 def test_nobody_known_is_no_error() -> None:

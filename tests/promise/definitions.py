@@ -82,7 +82,14 @@ def state_at(steps: tuple[tuple[int, str], ...], at_ms: int) -> str:
     return ([name for since, name in steps if since <= at_ms] or ["active"])[-1]
 
 
-def of_identity(events: list[Event], person: Person) -> dict[str, list[Found]]:
+def known_at(told: list[Event], e: Event) -> Person:
+    """The newest of what was told of the person before *e*, whatever the order in which it was written."""
+    persons = [t.person for t in told if t.order < e.order and t.person is not None]
+    return max(persons, key=lambda person: person.version)
+
+
+def of_identity(events: list[Event], told: list[Event]) -> dict[str, list[Found]]:
+    """*told*: events that tell of the person, the first before everything else."""
     found: dict[str, list[Found]] = {name: [] for name in PREFIX}
     for n, e in enumerate(events):
         earlier, now = events[:n], (e.time_ms, 0, e.time_ms, e.id)
@@ -105,7 +112,8 @@ def of_identity(events: list[Event], person: Person) -> dict[str, list[Found]]:
         if card is not None and (short_s(card, e, SETTINGS) or 0) > 0:
             found["D12"].append((now, e.id, (card.id, e.id), ""))
         if e.kind == "access" and e.outcome == "denied":
-            denied(events[: n + 1], e, person, found)
+            denied(events[: n + 1], e, told, found)
+        person = known_at(told, e)
         if e.kind == "access" and state_at(person.statuses, e.time_ms) in {"terminated", "disabled"}:
             found["D21"].append((now, e.id, (e.id,), ""))
         held = [c for c in person.credentials if c.id == e.credential]
@@ -114,7 +122,7 @@ def of_identity(events: list[Event], person: Person) -> dict[str, list[Found]]:
     return found
 
 
-def denied(upto: list[Event], e: Event, person: Person, found: dict[str, list[Found]]) -> None:
+def denied(upto: list[Event], e: Event, told: list[Event], found: dict[str, list[Found]]) -> None:
     now = (e.time_ms, 0, e.time_ms, e.id)
     reads = [x for x in upto if x.kind == "access" and x.outcome == "denied"]
     if e.reason not in DEVICE and e.place is not None and e.place.door:
@@ -125,7 +133,8 @@ def denied(upto: list[Event], e: Event, person: Person, found: dict[str, list[Fo
             found["D17"].append((now, e.id, tuple(x.id for x in same), ""))
 
     def counts(x: Event) -> bool:
-        is_new = person.hired_ms is not None and x.time_ms - person.hired_ms < 14 * DAY_MS
+        hired_ms = known_at(told, x).hired_ms
+        is_new = hired_ms is not None and x.time_ms - hired_ms < 14 * DAY_MS
         return x.reason in NO_RIGHT and not is_new and x.place is not None and x.place.door != ""
 
     if counts(e):

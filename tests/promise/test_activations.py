@@ -20,6 +20,7 @@ from correlator.timeline.fold import fold, verdicts
 from correlator.timeline.live import Live
 from correlator.timeline.partition import Partition
 from correlator.timeline.program import Program
+from tests.promise.examples import promised
 from tests.timeline.streams import (
     START_MS,
     arrivals,
@@ -84,6 +85,7 @@ def saved(partition: Partition, program: Program) -> Partition:
     return Partition.restore(program, lambda _: NoScorer(), partition.changed.rest(), entities)
 
 
+@promised
 @given(streams(3), some_toys, versions, st.randoms(use_true_random=False), st.integers(1, 9))
 def test_open_alerts_are_those_of_one_fold_under_the_rules_of_each_time(
     events: list[Event],

@@ -17,6 +17,7 @@ from correlator.timeline.alert import Alert
 from correlator.timeline.partition import Partition
 from correlator.timeline.risk import RISK
 from correlator.timeline.settings import FeedTiming, Settings
+from tests.promise.examples import promised
 from tests.promise.test_correlations import saved
 from tests.rules.writing import ID, load, rule
 from tests.timeline.toy import NoScorer
@@ -98,6 +99,7 @@ def risks(alerts: Sequence[Told]) -> list[Told]:
     return found
 
 
+@promised
 @given(st.randoms(use_true_random=False), st.integers(0, 60), st.integers(1, 6))
 def test_open_alerts_are_those_of_the_definitions(random: Random, count: int, frames: int) -> None:
     minutes = sorted(random.sample(range(8 * 60), count))  # one event a minute, so that times are not equal

@@ -19,6 +19,7 @@ from correlator.timeline.alert import Alert
 from correlator.timeline.partition import Partition
 from correlator.timeline.settings import FeedTiming, Settings
 from tests.promise import counted
+from tests.promise.examples import promised
 from tests.timeline.toy import NoScorer
 
 START_MS = 20_000 * DAY_MS + 22 * HOUR_MS  # over midnight
@@ -89,6 +90,7 @@ def saved(partition: Partition, using: RuleProgram) -> Partition:
     return Partition.restore(using, lambda _: NoScorer(), partition.changed.rest(), entities)
 
 
+@promised
 @given(mails(), st.randoms(use_true_random=False), st.integers(1, 8), st.sampled_from([1, 3, 32]))
 def test_open_alerts_are_those_of_the_definitions(
     mail: list[Event], random: Random, count: int, block_size: int

@@ -11,6 +11,7 @@ from random import Random
 
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from correlator.event import (
     DAY_MS,
@@ -28,6 +29,7 @@ from correlator.frame import Arrival, Frame, SourceMark
 from correlator.timeline.alert import Alert
 from correlator.timeline.partition import Partition
 from tests.promise import definitions
+from tests.promise.examples import promised
 from tests.promise.shipped import program
 from tests.timeline.toy import NoScorer
 
@@ -38,14 +40,16 @@ WHO, DOOR = "identity:e1", "door:lis-1"
 
 
 def people() -> st.SearchStrategy[Person]:
+    """Versions of the one person, in any order."""
     return st.builds(
-        lambda hired, gone, lost: Person(
+        lambda version, hired, gone, lost: Person(
             "e1",
-            1,
+            version,
             hired_ms=START_MS - hired * DAY_MS if hired else None,
             statuses=((0, "active"), (START_MS + gone * HOUR_MS, "terminated")),
             credentials=(Credential("c1", states=((START_MS + lost * HOUR_MS, "lost"),)), Credential("c2")),
         ),
+        st.integers(2, 5),
         st.sampled_from([0, 3, 14, 400]),
         st.sampled_from([5, 100, 100]),
         st.sampled_from([3, 100, 100]),
@@ -138,12 +142,23 @@ def saved(partition: Partition) -> Partition:
     return Partition.restore(program(), lambda _: NoScorer(), partition.changed.rest(), entities)
 
 
-@given(mails(), people(), st.randoms(use_true_random=False), st.integers(1, 8))
+@st.composite
+def tellings(draw: st.DrawFn) -> list[Event]:
+    """What HR says of the person, at first and meanwhile."""
+    changes = draw(st.lists(st.tuples(st.integers(0, 10 * 60), people()), max_size=3))
+    rows = [(-60, replace(draw(people()), version=1)), *changes]
+    return [
+        make_event(START_MS + minute * MINUTE_MS, f"{number + 1:x}" * 16, "person", person=person)
+        for number, (minute, person) in enumerate(rows)
+    ]
+
+
+@promised
+@given(mails(), tellings(), st.randoms(use_true_random=False), st.integers(1, 8))
 def test_open_alerts_are_those_of_the_definitions(
-    mail: list[tuple[str, Event]], person: Person, random: Random, count: int
+    mail: list[tuple[str, Event]], told: list[Event], random: Random, count: int
 ) -> None:
-    first = make_event(START_MS - HOUR_MS, "f" * 16, "person", person=person)
-    sent = [(WHO, first), *mail, *random.sample(mail, len(mail) // 3)]
+    sent = [*((WHO, event) for event in told), *mail, *random.sample(mail, len(mail) // 3)]
     random.shuffle(sent)
     frames = [Frame("", tuple(sent[i::count]), arrivals(END_MS), marks(random, END_MS)) for i in range(count)]
     everybody = tuple(
@@ -162,7 +177,7 @@ def test_open_alerts_are_those_of_the_definitions(
             partition = saved(partition)
     identity = sorted((e for key, e in mail if key == WHO), key=lambda e: e.order)
     doors = sorted((e for key, e in mail if key == DOOR), key=lambda e: e.order)
-    wanted = definitions.episodes(WHO, definitions.of_identity(identity, person))
+    wanted = definitions.episodes(WHO, definitions.of_identity(identity, told))
     wanted |= definitions.episodes(DOOR, definitions.of_door(doors))
     got = {(a.uid, a.rule, a.entity, frozenset(a.evidence)) for a in held.values()}
     never = {r.id for r in program().rules.values() if not r.may_retract}

@@ -15,6 +15,7 @@ from correlator.cli.deploy import check_partitions
 from correlator.cli.embedded import Embedded, with_partitions
 from correlator.cli.looking import Look
 from correlator.cli.main import app
+from correlator.codec import Codes
 from correlator.engine.bundles import Activated, Bundles
 from correlator.engine.deploy import Edges, deploy
 from correlator.engine.ports import CommitAborted, Committed, LogUnavailable, Membership, TopicPartition
@@ -91,7 +92,7 @@ def test_bytes_that_are_no_frame() -> None:
 def test_a_record_of_a_state_that_is_not_compressed() -> None:
     raw = msgspec.msgpack.encode([state.FORMAT, b"not LZ4"])
     with pytest.raises(state.StateError, match="a record cannot be decompressed: "):
-        state.load_timeline("identity:e1", raw)
+        state.load_timeline("identity:e1", raw, Codes())
 
 
 def test_a_histogram_of_scores_that_cannot_be() -> None:

@@ -68,6 +68,15 @@ def test_temporal_needs_all_rules_in_any_order_unless_it_says() -> None:
     assert ids(run(program(two_of_three), events(("a", 0), ("c", 3)))) == ["001"]
 
 
+def test_a_condition_of_steps_may_name_the_rules_by_itself() -> None:
+    listed = TEMPORAL.replace("rules: [a, b]", "rules: [a, b, c]") + "\ncondition: a and (b or c)"
+    using = program(listed.replace("rules: [a, b, c]\n", ""), more="# rules: [a, b, c]")
+    assert ids(run(using, events(("c", 0), ("a", 3)))) == ["001"]
+    assert run(using, events(("b", 0), ("c", 3))) == []
+    ordered = program(ORDERED.replace("rules: [a, b]", "condition: a and b"), more="# rules: [a, b]")
+    assert ids(run(ordered, events(("b", 0), ("a", 1), ("b", 2)))) == ["002"], "in the order of the condition"
+
+
 def test_a_temporal_window_includes_both_ends() -> None:
     for using in (program(TEMPORAL), program(ORDERED)):
         assert ids(run(using, events(("a", 0), ("b", 10)))) == ["001"]

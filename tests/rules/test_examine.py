@@ -111,7 +111,7 @@ def said(detection: str, event: Event, live: Live | None = None) -> tuple[str, .
         (
             "network.class: vpn",
             login(ip="192.0.2.1"),
-            "absent, no range of the networks file covers the address",
+            "absent, no range of the networks file and no database has the address",
         ),
     ],
 )

@@ -86,10 +86,10 @@ def test_unknown_fields_name_the_nearest_known_one() -> None:
         ("event.time_ms|hour: 9.5", "is compared with whole numbers"),
         ("device.id|fieldref|gt: session.id", "lt, lte, gt and gte are for numbers"),
         ("place.lat|fieldref|gt: session.id", "session.id is text: lt, lte, gt and gte are for numbers"),
-        ("device.id|fieldref|gt|contains: session.id", "takes no other modifier"),
+        ("device.id|fieldref|gt|contains: session.id", "|gt and |contains do not go together"),
         ("'|cidr': 10.0.0.0/8", "keywords are texts or regular expressions"),
         ("'': [null]", "keywords are texts or regular expressions"),
-        ("device.id|contains|base64: x", "|base64 comes first, or after wide or utf16"),
+        ("device.id|contains|base64: x", "|base64 comes before |contains"),
         ("device.id|base64: x*", "is for text without wildcards"),
         ("device.id|base64offset|contains|all|neq: [x, y]", "write one search per value"),
         ("door.forced_24h|gte: 1", "is a field of the entity door; this rule is evaluated on identity"),
@@ -380,3 +380,10 @@ def test_every_field_of_the_reference_can_be_used() -> None:
         entity = field.entities[0]
         text = rule(f"s: {{{field.name}|exists: true}}\ncondition: s", f"correlator: {{entity: {entity}}}\n")
         assert said(text) == []
+
+
+def test_collections_of_the_first_sigma_are_refused_in_one_line() -> None:
+    text = "action: global\nlogsource: {product: x}\n---\n" + rule("s: {event.kind: login}\ncondition: s")
+    assert [p.message for p in load(text)[1]] == [
+        "collections of rules (action: global, repeat, reset) are not of Sigma 2: write each rule out"
+    ]

@@ -109,6 +109,10 @@ def test_cidr_of_both_versions() -> None:
     assert matches(one("source.ip|cidr: [10.0.0.0/8, '2001:db8::/32']"), v6)
     assert not matches(one("source.ip|cidr: '2001:db8::/32'"), v4)
     assert not matches(one("source.ip|cidr: 10.0.0.0/8"), login(ip="no address"))
+    assert matches(one("source.ip|cidr: 10.0.0.0/8"), login(ip="::ffff:10.1.2.3")), (
+        "one address, two spellings"
+    )
+    assert matches(one("source.ip|cidr: fe80::/10"), login(ip="fe80::1%eth0"))
 
 
 def test_a_value_of_another_type_matches_nothing_and_is_reported() -> None:
@@ -141,6 +145,11 @@ def test_a_mapping_means_all_and_a_list_of_mappings_any() -> None:
         ("all of them", False),
         ("1 of a*", True),
         ("ALL OF a*", True),
+        ("a And Not b", True),
+        ("a or b and b", True),
+        ("(a or b) and b", False),
+        ("not b and a", True),
+        ("not (a and b)", True),
         ("not 1 of b*", True),
         ("not not a", True),
     ],
@@ -276,6 +285,76 @@ def test_an_empty_value_list_is_an_error() -> None:
     reader = Detection(lines, LISTS)
     assert reader.read(document["detection"]) is None
     assert "is empty" in reader.problems[0].message
+
+
+def test_expand_takes_percent_signs_that_are_escaped_as_they_are() -> None:
+    def hits(line: str, event: Event) -> bool:
+        return holds(expanded(line), observe(event), [])
+
+    assert hits(r"device.id|expand: '\%mode%levels%'", access(device="%mode2"))
+    assert hits(r"device.id|expand: 'dom\\%guards%'", access(device="dom\\4711"))
+    assert hits("device.id|expand: ['%guards%', chief]", access(device="chief"))
+    assert matches(one("device.id: '%guards%'"), access(device="%guards%"))
+
+
+@pytest.mark.parametrize(
+    ("modifiers", "message"),
+    [
+        ("startswith|endswith", "|startswith and |endswith do not go together"),
+        ("contains|contains", "|contains is there twice"),
+        ("re|cased", "|re and |cased do not go together"),
+        ("contains|re", "|re comes before |contains"),
+        ("i", "|i is a flag of |re, which is missing"),
+        ("hour|minute", "|hour and |minute do not go together"),
+        ("gt|hour", "|hour comes before |gt"),
+        ("wide|utf16be|base64", "|wide and |utf16be do not go together"),
+        ("base64|base64offset", "|base64 and |base64offset do not go together"),
+        ("exists|contains", "|exists and |contains do not go together"),
+        ("windash|cidr", "|windash and |cidr do not go together"),
+    ],
+)
+def test_modifiers_that_cannot_both_be_meant(modifiers: str, message: str) -> None:
+    document, lines = documents(f"detection:\n  s: {{device.id|{modifiers}: '1'}}\n  condition: s\n")[0]
+    assert isinstance(document, dict)
+    reader = Detection(lines)
+    assert reader.read(document["detection"]) is None
+    assert [p.message for p in reader.problems] == [message]
+
+
+def test_a_regular_expression_may_say_where_it_begins_or_ends() -> None:
+    event = access(device="one\ntwo")
+    assert matches(one("device.id|re|contains: ne.t"), access(device="one two"))
+    assert matches(one("device.id|re|startswith: o|t"), event)
+    assert not matches(one("device.id|re|startswith: n|t"), event)
+    assert not matches(one("device.id|re|m|startswith: tw"), event), "of the text, not of a line"
+    assert matches(one("device.id|re|endswith: 'w.|x'"), event)
+    assert not matches(one("device.id|re|m|endswith: ne"), event)
+
+
+@pytest.mark.parametrize(
+    ("line", "device", "expected"),
+    [
+        (r"device.id: C:\Windows", "c:\\windows", True),
+        (r"device.id: 'C:\\Windows'", "c:\\windows", True),
+        (r"device.id: 'a\\*'", "a\\bc", True),
+        (r"device.id: 'a\\*'", "abc", False),
+        (r"device.id: 'a\\\*'", "a\\*", True),
+        (r"device.id: 'a\\\*'", "a\\bc", False),
+        (r"device.id: '\\\\srv'", "\\\\srv", True),
+        (r"device.id: 'a\?'", "a?", True),
+        (r"device.id: 'a\?'", "ab", False),
+        (r"device.id|endswith: '\'", "a\\", True),
+        ("device.id: 'a*b'", "a\nb", True),
+        ("device.id|contains: 'a*b'", "xaxbx", True),
+    ],
+)
+def test_backslashes_escape_wildcards_and_themselves(line: str, device: str, expected: bool) -> None:
+    assert matches(one(line), access(device=device)) is expected
+
+
+@pytest.mark.parametrize("word", ["yes", "no", "on", "off", "0x10", "08:30", "007", "2026-03-03", ".inf"])
+def test_what_yaml_might_take_for_something_else_is_text(word: str) -> None:
+    assert matches(one(f"device.id: {word}"), access(device=word))
 
 
 def test_flags_of_a_regular_expression() -> None:

@@ -156,6 +156,8 @@ def test_without_a_configuration_any_name_will_do_that_is_no_slip_of_ours() -> N
     assert "did you mean login.outcome?" in said(slip, None)[0]
     assert said(slip, {ALL}) == []
     assert any("did you mean login.outcome?" in p for p in said(slip, {ALL}, TODAY))
+    assert said(rule("s: {eventSource: s3.amazonaws.com, sourceIPAddress: 1}\ncondition: s"), None) == []
+    assert "did you mean event.kind?" in said(rule("s: {Event.Kind: login}\ncondition: s"), None)[0]
 
 
 COUNTED = """
@@ -193,6 +195,22 @@ def test_correlations_group_and_count_by_fields_of_the_record(type: str, field: 
     assert problems == []
     results = run_cases(rules)
     assert [result.message for result in results] == ["", ""]
+
+
+def test_sums_take_a_number_that_the_record_has_as_text() -> None:
+    text = BASE + COUNTED.format(type="value_sum", field="Size", least=11)
+    text = text.replace("Size: 5", "Size: '5'").replace("Size: 0", "Size: many")
+    assert [result.message for result in run_cases(load_rules(documents(text))[0])] == ["", ""]
+
+
+def test_values_are_counted_and_grouped_as_they_are_written() -> None:
+    text = BASE + COUNTED.format(type="value_count", field="Name", least=3)
+    told = text.replace("Name: y", "Name: X").replace("Name: z", "Name: 5")
+    assert [r.message for r in run_cases(load_rules(documents(told))[0])] == ["", ""], "x and X are two"
+    other = load_rules(documents(text.replace("Share: a, Name: z", "Share: A, Name: z")))[0]
+    assert [r.message for r in run_cases(other)] == ["expected a match, got none", ""], (
+        "a and A are two groups"
+    )
 
 
 EXEMPLARS = """

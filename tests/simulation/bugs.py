@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -18,10 +18,12 @@ from correlator.engine.ports import CommitAborted, CommitFenced, Committed, Memb
 from correlator.engine.topics import Topics
 from correlator.frame import Frame, decode_frame, encode_frame
 from correlator.intake.intake import Intake
-from correlator.pipeline import InForce, _alert, alert_partition, only
+from correlator.pipeline import Folded, InForce, _alert, alert_partition, fold_step, only
 from correlator.record import Record
-from correlator.timeline.alert import Change, stamp
+from correlator.timeline import state
+from correlator.timeline.alert import Change
 from correlator.timeline.changed import Changed
+from correlator.timeline.moving import Mover
 from correlator.timeline.partition import Partition
 from tests.simulation.clients import SimulatedWriter
 from tests.simulation.small import bundle
@@ -77,6 +79,8 @@ def _merge(records: Sequence[Record]) -> Record:
         rows=tuple(row for frame in frames for row in frame.rows),
         arrivals=tuple(mark for frame in frames for mark in frame.arrivals),
         sources=tuple(mark for frame in frames for mark in frame.sources),
+        bindings=tuple(binding for frame in frames for binding in frame.bindings),
+        facts=tuple(fact for frame in frames for fact in frame.facts),
     )
     return msgspec.structs.replace(records[-1], value=encode_frame(whole))
 
@@ -109,12 +113,12 @@ def an_expired_batch_counts_as_sent(patch: Patch) -> None:
 def a_replay_publishes(patch: Patch) -> None:
     """What a restore folds again is told again."""
     replayed: list[Change] = []
-    fold = CorrelateStage._fold
+    fold, fold_frame = CorrelateStage._fold, fold_step
 
-    def noted(crc: int, changes: Iterable[Change]) -> int:
-        changes = list(changes)
-        replayed.extend(changes)
-        return stamp(crc, changes)
+    def noted(frame: Frame, partition: Partition, force: InForce) -> Folded:
+        folded = fold_frame(frame, partition, force)
+        replayed.extend(folded.changes)
+        return folded
 
     def loud(
         self: CorrelateStage, records: Sequence[Record], positions: Mapping[TopicPartition, int]
@@ -124,7 +128,7 @@ def a_replay_publishes(patch: Patch) -> None:
         replayed.clear()
         return msgspec.structs.replace(outbox, sends=[*again, *outbox.sends])
 
-    patch.setattr(restore, "stamp", noted)
+    patch.setattr(restore, "fold_step", noted)
     patch.setattr(CorrelateStage, "_fold", loud)
 
 
@@ -164,8 +168,8 @@ def a_checkpoint_keeps_only_the_newest_bundle(patch: Patch) -> None:
 def a_replay_does_not_activate(patch: Patch) -> None:
     """What a restore folds again is folded under what is in force at its checkpoint."""
 
-    def held(frame: Frame, partition: Partition, force: InForce) -> list[Change]:
-        return partition.step(frame)
+    def held(frame: Frame, partition: Partition, force: InForce) -> Folded:
+        return Folded(partition.step(frame), partition.take_told())
 
     patch.setattr(restore, "fold_step", held)
 
@@ -183,6 +187,29 @@ def a_bundle_is_activated_partition_by_partition(patch: Patch) -> None:
     patch.setattr(SimulatedWriter, "send", one)
 
 
+def facts_are_told_beside_the_transaction(patch: Patch) -> None:
+    """What one entity tells another is sent at once: after an abort it is sent again."""
+    send = SimulatedWriter.send
+
+    def one(self: SimulatedWriter, topic: str, partition: int, *rest: Any) -> None:
+        send(self, topic, partition, *rest)
+        if topic == "correlator.keyed" and self._transactional_id.startswith("correlate"):
+            self.commit({}, None)
+            self.begin()
+
+    patch.setattr(SimulatedWriter, "send", one)
+
+
+def what_was_moved_is_not_kept(patch: Patch) -> None:
+    """A checkpoint forgets which events belong elsewhere."""
+    patch.setattr(state, "dump_moved", lambda moved, codes, owner: b"")
+
+
+def a_receiver_does_not_pass_on(patch: Patch) -> None:
+    """Whoever was given an event keeps to himself what he hears of its credential."""
+    patch.setattr(Mover, "_pass_on", lambda self, home, binding: None)
+
+
 BUGS: tuple[Callable[[Patch], None], ...] = (
     restore_reads_to_the_stable_offset,
     membership_is_asked_at_commit,
@@ -196,4 +223,7 @@ BUGS: tuple[Callable[[Patch], None], ...] = (
     a_checkpoint_keeps_only_the_newest_bundle,
     a_replay_does_not_activate,
     a_bundle_is_activated_partition_by_partition,
+    facts_are_told_beside_the_transaction,
+    what_was_moved_is_not_kept,
+    a_receiver_does_not_pass_on,
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from random import Random
 
 import msgspec
@@ -17,7 +18,8 @@ from tests.simulation.small import BADGES, LOGINS, RAW
 START_MS = ms("2026-01-09T08:30")
 PEOPLE = ("e1", "e2", "e3", "e4", "e5")
 FRESH = "fresh"  # nobody hears of this one before the end
-READERS = ("lis-main-in", "lis-main-out", "bos-main-in")
+Holding = tuple[str, str | None, str | None]  # of a badge: who, from, to
+READERS = ("lis-main-in", "lis-main-out", "bos-main-in", "4711")
 
 
 class Company:
@@ -25,6 +27,8 @@ class Company:
         self.sent: list[tuple[TopicPartition, Mapped | None]] = []  # raw records; None for one that is junk
         self.hired: list[tuple[str, int]] = []  # records of identities: whose, and their offset
         self._random, self._log = random, log
+        self._badges: dict[str, list[Holding]] = {}
+        self._statuses: dict[str, object] = {}
         for person in (*PEOPLE, FRESH):
             self.hire(person)
 
@@ -42,7 +46,11 @@ class Company:
                 self._send(*self._some())
         if random.random() < 0.02:
             left = {"status": "terminated", "from": "2026-01-09T08:00:00Z"}
-            self.hire(random.choice(PEOPLE), statuses=[left])
+            person = random.choice(PEOPLE)
+            self._statuses[person] = [left]
+            self.hire(person)
+        if random.random() < 0.03:
+            self._issue(random.choice(PEOPLE))
 
     def burst(self, person: str) -> None:
         """What must alert, whatever was before."""
@@ -50,8 +58,36 @@ class Company:
             time_ms = self._log.clock.now_ms() - number
             self._send(BADGES, _read(time_ms, f"{person}-{number}", person, "lis-main-in", "denied"))
 
-    def hire(self, person: str, **fields: object) -> None:
-        value = identity(person, badges=[{"id": person}], accounts=[{"name": person}], **fields)
+    def _issue(self, badge: str) -> None:
+        """It becomes known who held *badge* lately: somebody else since some time, or nobody, or as ever."""
+        random, now_ms = self._random, self._log.clock.now_ms()
+        before = {holder for holder, _, _ in self._badges[badge]}
+        at = datetime.fromtimestamp((now_ms - random.randint(0, 2 * HOUR_MS)) / 1_000, UTC).isoformat()
+        others = [badge, *random.sample(PEOPLE, 2)]
+        choices: list[list[Holding]] = [
+            [(badge, None, None)],
+            [(badge, None, at)],
+            [(others[1], None, None)],
+            [(badge, None, at), (others[1], at, None)],
+            [(others[1], None, at), (others[2], at, None)],
+        ]
+        held, self._badges[badge] = random.choice(choices), []
+        for person in sorted(before):  # first those who lose it: nobody holds it twice
+            self.hire(person)
+        self._badges[badge] = held
+        for person in sorted({holder for holder, _, _ in held}):
+            self.hire(person)
+
+    def hire(self, person: str) -> None:
+        self._badges.setdefault(person, [(person, None, None)])
+        badges = [
+            {"id": badge, "valid_from": since, "valid_to": until}
+            for badge, held in self._badges.items()
+            for holder, since, until in held
+            if holder == person
+        ]
+        statuses = self._statuses.get(person, [])
+        value = identity(person, badges=badges, accounts=[{"name": person}], statuses=statuses)
         where = TopicPartition(TOPICS.identities, 0)
         offset = self._log.append(where, person.encode(), value, (), self._log.clock.now_ms())
         self.hired.append((person, offset))
@@ -74,5 +110,5 @@ class Company:
 
 
 def _read(time_ms: int, number: str, who: str, reader: str, outcome: str) -> Mapped:
-    source = "lis-1" if reader.startswith("lis") else "bos-1"
+    source = "bos-1" if reader.startswith("bos") else "lis-1"
     return Mapped(time_ms, number, "access", source, "badge", who, "card", reader=reader, outcome=outcome)

@@ -7,17 +7,25 @@ from collections.abc import Iterable
 
 from correlator.adapters.memory.clients import MemoryLogReader
 from correlator.cli.embedded import CORRELATE_GROUP, INTAKE_GROUP
+from correlator.codec import owner_of
 from correlator.engine.bundles import Bundles
 from correlator.engine.checkpoint import MANIFEST_KEY, decode_manifest
 from correlator.engine.ports import Committed, TopicPartition
-from correlator.event import FOREVER, event_id
+from correlator.event import FOREVER, entity_kind, event_id, partition_of
 from correlator.frame import decode_frame
+from correlator.intake.people import People
 from correlator.record import Record
+from correlator.timeline import telling
+from correlator.timeline.entity import Timeline
+from correlator.timeline.moving import credential_of
+from correlator.timeline.occupancy import as_fact
+from correlator.timeline.partition import Partition
 from tests.findings import read_finding
+from tests.intake.company import sites
 from tests.simulation.company import FRESH
 from tests.simulation.faults import Violation
 from tests.simulation.process import TOPICS
-from tests.simulation.small import KEYED, RAW, bundles
+from tests.simulation.small import HORIZON_MS, KEYED, RAW, bundles
 from tests.simulation.undisturbed import Image, Undisturbed, image
 from tests.simulation.world import CALM_MS, TURNS, World
 
@@ -88,6 +96,11 @@ def _waiting(world: World) -> list[object]:
 # ---------------------------------------------------------------------------- promises
 
 
+def is_no_person(entity: str) -> bool:
+    """Is it told what persons do besides, as doors and zones are?"""
+    return entity_kind(entity) != "identity"
+
+
 def _check_intake(world: World) -> None:
     """Every raw record is in *keyed* exactly once, or in the dead letters."""
     sent = [value for _, value in world.company.sent]
@@ -96,8 +109,8 @@ def _check_intake(world: World) -> None:
         wanted[event_id("identities", f"{person}:{offset}")] += 1
     found: Counter[str] = Counter()
     for record in world.log.committed(TOPICS.keyed):
-        rows = decode_frame(record.value or b"").rows
-        found.update(event.id for entity, event in rows if not entity.startswith("door:"))
+        rows = decode_frame(record.value or b"").rows  # facts are not rows
+        found.update(event.id for entity, event in rows if not is_no_person(entity))
     _expect(not wanted - found, f"lost by intake: {dict(wanted - found)}")
     _expect(not found - wanted, f"twice in keyed: {dict(found - wanted)}")
     letters = sum(1 for _ in world.log.committed(TOPICS.dead_letters))
@@ -115,12 +128,79 @@ def _check_correlate(world: World) -> None:
         _check_checkpoints(world, run)
         run.advance(FOREVER)
     _check_alerts(_told(world), _by_entity(alert for run in runs for alert in run.alerts))
+
+    _check_facts(world, [told for run in runs for told in run.told])
     states = [partition for process in world.processes for partition in process.worker.partitions()]
     owned = sorted(partition.number for partition in states)
     _expect(owned == list(range(KEYED)), f"partitions have no owner, or two: {owned}")
     for partition in states:
         name = f"partition {partition.number} at its end"
         _check_image(name, image(partition), image(runs[partition.number].partition))
+    _check_zones(world, states)
+    _check_homes(world, {entity: p.timelines.peek(entity) for p in states for entity in p.timelines}, states)
+
+
+def _check_facts(world: World, told: list[telling.Told]) -> None:
+    """What entities told each other is in *keyed* once, in order; and so is what they passed on."""
+    wanted: dict[tuple[str, str], list[tuple[str, bool]]] = {}
+    found: dict[tuple[str, str], list[tuple[str, bool]]] = {}
+    passed_on = Counter(binding for each in told for binding in each.bindings)
+    for fact in (fact for each in told for fact in each.facts):
+        wanted.setdefault((fact.home, fact.entity), []).append((fact.event.id, fact.is_held))
+    for record in world.log.committed(TOPICS.keyed):
+        frame = decode_frame(record.value or b"")
+        passed_on.subtract(frame.bindings)
+        for fact in frame.facts:
+            found.setdefault((fact.home, fact.entity), []).append((fact.event.id, fact.is_held))
+    _expect(found == wanted, f"facts: {found}, told: {wanted}")
+    _expect(max(passed_on.values(), default=0) <= 0, f"not passed on: {+passed_on}")
+    world.happened["facts told"] += sum(map(len, found.values()))
+
+
+def _check_homes(world: World, timelines: dict[str, Timeline], states: list[Partition]) -> None:
+    """Every event of late is folded on the timeline of who held its credential, as known at the end."""
+    people, log = People(sites()), MemoryLogReader(world.log)
+    for record in log.read(where := TopicPartition(TOPICS.identities, 0), 0, log.high_watermark(where)):
+        people.apply(record.offset, (record.key or b"").decode(), record.value, FOREVER)
+    since_ms = max(partition.now_ms for partition in states) - HORIZON_MS
+    codes = {number: partition.codes for partition in states for number in [partition.number]}
+    wanted: dict[str, set[str]] = {}
+    times: dict[str, int] = {}
+    odd_times: set[str] = set()  # clamped once and not again: which time counts depends on who held it when
+    for record in world.log.committed(TOPICS.keyed):
+        for entity, event in decode_frame(record.value or b"").rows:
+            if times.setdefault(event.id, event.time_ms) != event.time_ms:
+                odd_times.add(event.id)
+            if event.time_ms < since_ms or is_no_person(entity) or event.kind == "person":
+                continue
+            space = "account" if event.kind == "login" else "card"
+            who = people.resolve(space, event.credential, event.time_ms)
+            name = f"identity:{who}" if who else f"unresolved:{credential_of(event)}"
+            wanted.setdefault(name, set()).add(event.id)
+    for entity in sorted(timelines.keys() | wanted):
+        if not is_no_person(entity):
+            timeline, known = timelines.get(entity), codes[partition_of(entity, KEYED)]
+            held = timeline.events(known) if timeline is not None else ()
+            found = {event.id for event in held if event.time_ms >= since_ms and event.kind != "person"}
+            odd = (found ^ wanted.get(entity, set())) - odd_times
+            _expect(not odd, f"{entity} folds others than its own: {odd}")
+
+
+def _check_zones(world: World, states: list[Partition]) -> None:
+    """A zone's history is what the histories of persons say, of late: nothing lost, nothing left over."""
+    since_ms = max(partition.now_ms for partition in states) - HORIZON_MS
+    wanted, found = set[tuple[str, str]](), set[tuple[str, str]]()
+    for partition in states:
+        for entity in partition.timelines:
+            timeline = partition.timelines.peek(entity)
+            if entity_kind(entity) == "identity":
+                ways = [way for block in timeline.blocks for way in block.passages]
+                facts = [as_fact(entity, owner_of(entity), way, {}, is_held=True) for way in ways]
+                wanted |= {(f.entity, f.event.id) for f in facts if f.event.time_ms >= since_ms}
+            events = timeline.events(partition.codes)
+            found |= {(entity, e.id) for e in events if e.kind == "occupancy" and e.time_ms >= since_ms}
+    _expect(found == wanted, f"zones hold {found - wanted} too much, and lack {wanted - found}")
+    world.happened["passages"] += len(found)
 
 
 def _check_activations(world: World) -> None:

@@ -41,7 +41,9 @@ class Plain:
 _mapped = msgspec.json.Decoder(Mapped).decode
 
 
-TOY = Toy(horizon_ms=HORIZON_MS, block_size=4, max_wait_ms=5 * MINUTE_MS, suppress_ms=MINUTE_MS)
+TOY = Toy(
+    horizon_ms=HORIZON_MS, block_size=4, max_wait_ms=5 * MINUTE_MS, suppress_ms=MINUTE_MS, has_zones=True
+)
 ALL = ToyProgram(TOY).rules.keys()
 
 
@@ -63,9 +65,17 @@ def bundle() -> Bundle:
 
 def _bundle(stamp: str, program: ToyProgram) -> Bundle:
     travel = (("lisbon", "boston", TOY.minutes_between),)
-    program.settings = msgspec.structs.replace(program.settings, travel_minutes=travel)
+    program.settings = msgspec.structs.replace(
+        program.settings, travel_minutes=travel, zones=sites().critical(5)
+    )
     intake = IntakeConfig(
-        {BADGES: Plain(), LOGINS: Plain()}, sites(), networks(), KEYED, bundle=stamp, horizon_ms=HORIZON_MS
+        {BADGES: Plain(), LOGINS: Plain()},
+        sites(),
+        networks(),
+        KEYED,
+        bundle=stamp,
+        horizon_ms=HORIZON_MS,
+        routes={"zone": frozenset({"login"})} if program.zones else {},
     )
     texts = {rule: RuleText(rule, rule, rule) for rule in program.rules}
     return Bundle(stamp, program, intake, program.settings, texts)

@@ -7,12 +7,12 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from correlator.engine.bundles import Bundles
-from correlator.frame import decode_frame
+from correlator.engine.frames import frame_of
 from correlator.models.scorer import Scorer
 from correlator.pipeline import InForce, correlate_step
-from correlator.record import Record
-from correlator.timeline.alert import stamp
+from correlator.record import Record, Reject
 from correlator.timeline.partition import Partition
+from correlator.timeline.telling import Told
 from tests.simulation.process import TOPICS
 
 
@@ -42,17 +42,21 @@ class Undisturbed:
         self.partition = Partition(self._force.program, Scorer(number), number)
         self.crc = 0
         self.alerts: list[tuple[str, bytes]] = []  # entity and topic, record
+        self.told: list[Told] = []
         self._bundles, self._frames = bundles, iter(frames)
         self._next = next(self._frames, None)
 
     def advance(self, offset: int) -> None:
         """Fold everything before *offset*."""
         while self._next is not None and self._next.offset < offset:
-            frame = decode_frame(self._next.value or b"", self.partition.codes)
+            frame = frame_of(self._next, self.partition.codes)
+            self._next = next(self._frames, None)
+            if isinstance(frame, Reject):
+                continue
             self._force = self._bundles.after(self._force, frame.activate, self.partition.now_ms)
             correlated = correlate_step(frame, self.partition, self._force, crc=self.crc)
-            self.crc = stamp(self.crc, correlated.changes)
-            for change, alert in zip(correlated.changes, correlated.alerts, strict=True):
+            self.crc = correlated.folded.stamp(self.crc)
+            self.told.append(correlated.folded.told)
+            for change, alert in zip(correlated.folded.changes, correlated.alerts, strict=True):
                 topic = TOPICS.shadow if change.alert.is_shadow else TOPICS.alerts
                 self.alerts.append((f"{change.alert.entity} in {topic}", alert.value))
-            self._next = next(self._frames, None)

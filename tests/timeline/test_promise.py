@@ -20,6 +20,7 @@ from correlator.timeline.alert import Alert, Change
 from correlator.timeline.decide import decide
 from correlator.timeline.live import Live
 from correlator.timeline.partition import Partition
+from tests.promise.examples import promised
 from tests.timeline import oracle
 from tests.timeline.streams import (
     ENTITIES,
@@ -133,6 +134,7 @@ def check(partition: Partition, entity: str, accepted: list[Event], toy: Toy) ->
     timeline.rest(partition.codes)
 
 
+@promised
 @given(streams(3), some_toys, st.randoms(use_true_random=False), st.integers(1, 9))
 def test_any_arrival_within_the_horizon(events: list[Event], toy: Toy, random: Random, count: int) -> None:
     """Everything arrives within one horizon, in any order: open alerts equal the oracle's."""
@@ -151,6 +153,7 @@ def test_any_arrival_within_the_horizon(events: list[Event], toy: Toy, random: R
     assert still_open == reader.held
 
 
+@promised
 @given(streams(4), some_toys, st.randoms(use_true_random=False))
 def test_the_base_moves_and_nobody_notices(events: list[Event], toy: Toy, random: Random) -> None:
     """Many horizons: everything ever published and not closed is what the oracle finds in all accepted
@@ -160,6 +163,7 @@ def test_the_base_moves_and_nobody_notices(events: list[Event], toy: Toy, random
     assert essence(reader.held) == expected(accepted, toy)
 
 
+@promised
 @given(streams(4), some_toys, st.randoms(use_true_random=False), st.booleans())
 def test_when_the_base_moves_is_nobodys_business(
     events: list[Event], toy: Toy, random: Random, is_dead: bool
@@ -183,6 +187,7 @@ def test_when_the_base_moves_is_nobodys_business(
     assert told[0] == told[1]
 
 
+@promised
 @given(streams(4), some_toys, st.randoms(use_true_random=False), st.booleans())
 def test_a_restore_at_any_frame_publishes_the_same(
     events: list[Event], toy: Toy, random: Random, is_dead: bool
@@ -203,6 +208,7 @@ def state_of(partition: Partition) -> dict[str, bytes | None]:
     return {key: partition.timelines.record(key) for key in partition.timelines}
 
 
+@promised
 @given(streams(4, 40), some_toys, st.randoms(use_true_random=False))
 def test_a_cut_is_of_one_frame_however_long_its_encoding_takes(
     events: list[Event], toy: Toy, random: Random
@@ -227,6 +233,7 @@ def test_a_cut_is_of_one_frame_however_long_its_encoding_takes(
     assert {key: raw for key, raw in taken.items() if raw is not None} == frozen
 
 
+@promised
 @given(streams(4, 40), some_toys, st.randoms(use_true_random=False))
 def test_a_feed_that_is_dead_for_longer_than_the_horizon(
     events: list[Event], toy: Toy, random: Random
@@ -247,6 +254,7 @@ def test_a_feed_that_is_dead_for_longer_than_the_horizon(
         assert old <= 2 * toy.block_size, entity
 
 
+@promised
 @given(streams(1), some_toys, st.randoms(use_true_random=False))
 def test_a_refold_that_changes_nothing_says_nothing(events: list[Event], toy: Toy, random: Random) -> None:
     now_ms = START_MS + HOUR_MS

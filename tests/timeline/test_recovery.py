@@ -18,7 +18,6 @@ from hypothesis import strategies as st
 
 from correlator.event import HOUR_MS, MINUTE_MS, Event, Person, Place, Score, make_event
 from correlator.frame import Arrival, Frame, SourceMark
-from correlator.timeline import state
 from correlator.timeline.alert import Change
 from correlator.timeline.habits import Habits
 from correlator.timeline.live import Live
@@ -125,8 +124,7 @@ def image(partition: Partition) -> dict[str, bytes | None]:
 
 
 def rest_of(partition: Partition) -> bytes:
-    marks, scorer = partition.marks.dump(), partition.scorer.encode()
-    return state.dump_rest(partition.number, partition.codes, partition.refused.told, marks, scorer)
+    return partition.rest()
 
 
 def some_row(random: Random, now_ms: int, horizon_ms: int, number: int) -> tuple[str, Event]:

@@ -2,7 +2,7 @@
 
 travel: a badge read that cannot follow from the one before. burst: *n* denied reads within a span.
 unbadged: a login at a site where the person is not believed to be, settled on the badge feed. leaver: any
-read of a terminated person.
+read of a terminated person. empty: a login in a zone with nobody inside, settled on what that is told.
 """
 
 from __future__ import annotations
@@ -16,8 +16,10 @@ from correlator.timeline.fields import value
 from correlator.timeline.habits import Habits
 from correlator.timeline.live import Entry, Live, Match, Waiting, Window
 from correlator.timeline.observation import Observation
+from correlator.timeline.occupancy import NOWHERE, Zones
 from correlator.timeline.program import Found, RuleFacts, Warming
 from correlator.timeline.settings import FeedTiming, Settings
+from correlator.timeline.telling import of_facts
 
 FEEDS = (
     FeedTiming("badge", "access", "badge-events", bound_ms=0, quiet_ms=MINUTE_MS),
@@ -40,6 +42,7 @@ class Toy(msgspec.Struct, frozen=True):
     presence_full_ms: int = 20 * MINUTE_MS
     presence_half_life_ms: int = 5 * MINUTE_MS
     events_max: int = 2_000
+    has_zones: bool = False
 
 
 class ToyProgram:
@@ -69,6 +72,14 @@ class ToyProgram:
             )
             for name in ("burst", "leaver", "travel", "unbadged")
         }
+        if toy.has_zones:
+            self.rules["empty"] = RuleFacts(
+                "empty", "empty", "zone", toy.suppress_ms, True, False, "high", toy.fires_incomplete
+            )
+
+    @property
+    def zones(self) -> Zones:
+        return self.settings.zones_by_name if "empty" in self.rules else NOWHERE
 
     def at(self, time_ms: int) -> ToyProgram:
         return self
@@ -82,6 +93,8 @@ class ToyProgram:
     def on_event(self, entity: str, event: Event, live: Live) -> Found | None:
         observation = Observation(entity, event, live, self.settings, event.time_ms)
         windows, matches, waiting = live.windows, list[Match](), list[Waiting]()
+        if entity_kind(entity) == "zone" and event.kind == "login" and event.outcome == "success":
+            return Found([], windows, [Waiting(event.time_ms + self.toy.grace_ms, "empty", event)])
         if entity_kind(entity) != "identity":
             return None
         if event.kind == "access" and event.outcome == "denied":
@@ -122,6 +135,8 @@ class ToyProgram:
 
     def verdict(self, waiting: Waiting, observation: Observation) -> Match | None:
         event = waiting.event
+        if waiting.rule == "empty":
+            return self._empty(waiting, observation)
         if not self._is_unbadged(observation) or event.place is None:
             return None
         return Match(
@@ -131,6 +146,22 @@ class ToyProgram:
             "high",
             (event.id,),
             feed="access",
+            site=event.place.site,
+            max_wait_ms=self.toy.max_wait_ms,
+        )
+
+    def _empty(self, waiting: Waiting, observation: Observation) -> Match | None:
+        event = waiting.event
+        if event.place is None or value(observation, "zone.occupants") != 0:
+            return None
+        feed = of_facts("access")
+        return Match(
+            waiting.due_ms,
+            event.id,
+            "empty",
+            "high",
+            (event.id,),
+            feed=feed,
             site=event.place.site,
             max_wait_ms=self.toy.max_wait_ms,
         )
