@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from correlator.event import HOUR_MS, MINUTE_MS, Event, Person, Place
+from correlator.event import HOUR_MS, KINDS, MINUTE_MS, Event, Person, Place
 from correlator.rules.check import kinds_of
 from correlator.rules.program import RuleProgram
 from correlator.timeline.fold import fold
