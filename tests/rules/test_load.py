@@ -218,7 +218,7 @@ def test_types_that_the_standard_leaves_open(name: str) -> None:
         ("[base]", "[bse]", "there is no rule 'bse': did you mean base?"),
         ("[base]", "[counting]", "leads back to this rule"),
         ("[base]", "[]", "must name at least one rule"),
-        ("[identity.id]", "[place.site]", "must name identity.id or place.door"),
+        ("[identity.id]", "[place.site]", "must name one of identity.id, place.door, place.zone"),
         ("[identity.id]", "[identity.id, place.sit]", "unknown field 'place.sit'"),
         ("10m", "10", "must be a duration"),
         ("10m", "0s", "is too short"),
