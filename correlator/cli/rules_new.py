@@ -18,6 +18,7 @@ from correlator.rules.reading import nearest
 
 NAME, ID, REVIEW = "my_rule", "00000000-0000-4000-8000-000000000000", "2099-12-31"  # as templates have them
 REVIEW_DAYS = 180
+TEMPLATES = "templates"  # the folder of those that are to be changed; all others are whole detections
 
 _TITLES = re.compile(r"^title: (.+)$", re.MULTILINE)  # of a detection the last: those before are counted
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,79}")
@@ -39,7 +40,9 @@ def new_command(
     Exit codes: 0 done, 2 there is no such template, the name is none, or the file is there already.
     """
     paths = (
-        path for folder in ("templates", "more") for path in sorted((shipped("rules") / folder).glob("*.yml"))
+        path
+        for folder in ("templates", "", "more")
+        for path in sorted((shipped("rules") / folder).glob("*.yml"))
     )
     templates = {path.stem: path for path in paths}
     if is_list:
@@ -48,16 +51,23 @@ def new_command(
     if template not in templates:
         refuse(f"there is no template {template!r}{nearest(template, templates)}; --list shows them")
     path = templates[template]
-    name = name or (template if path.parent.name == "more" else "")
+    name = name or (template if path.parent.name != TEMPLATES else "")
     if not _NAME.fullmatch(name):
         refuse(f"{name!r} is no name: lower-case letters, digits and underscores, such as login_on_leave")
     file = to / f"{name}.yml"
     if file.exists():
         refuse(f"{file} is there already")
+    is_first = not any(to.glob("*.yml"))
     to.mkdir(parents=True, exist_ok=True)
-    filled = _tried_out if path.parent.name == "more" else _filled
+    filled = _tried_out if path.parent.name != TEMPLATES else _filled
     file.write_text(filled(read_text(path)[0], template, name), encoding="utf-8")
     typer.echo(f"{file}: change it, then: correlator rules check {file}; correlator rules test {file}")
+    if is_first and to.name == "rules":
+        typer.echo(
+            f"{to} has no other rules: a configuration with rules of its own does without the shipped ones. "
+            "Those you want to keep are in --list, too",
+            err=True,
+        )
 
 
 def _filled(text: str, _: str, name: str) -> str:
@@ -76,7 +86,7 @@ def _print(templates: dict[str, Path]) -> None:
     table = Table("template", "for")
     for name, path in templates.items():
         text = read_text(path)[0]
-        is_whole = path.parent.name == "more"
+        is_whole = path.parent.name != TEMPLATES
         what = _TITLES.findall(text)[-1] if is_whole else text.partition("\n")[0].removeprefix("# ")
         table.add_row(name, what)
     wide_console().print(table)

@@ -67,8 +67,11 @@ def test_coverage_says_what_rules_speak_of_and_need() -> None:
     assert "d01_onsite_login_without_badge" in told["techniques"]["T1078"]
     assert "d28_door_forced" in told["needs"]["door"]
     assert "d01_onsite_login_without_badge" in told["needs"]["access"]
-    logins = ["d01_onsite_login_without_badge", "d05_badge_login_travel", "d06_console_login_empty_zone"]
-    assert told["kinds"]["login"] == logins
+    assert told["kinds"]["login"] == [
+        "d01_onsite_login_without_badge",
+        "d05_badge_login_travel",
+        "d06_console_login_empty_zone",
+    ]
     assert "rules without tests" not in told["gaps"]
     code, output = call("coverage")
     assert code == 0
@@ -93,7 +96,7 @@ def test_bench_measures_every_rule_on_the_events_of_the_tests() -> None:
     code, output = call("bench", "--ms", 1, "--json")
     told = json.loads(output)
     assert code == 0
-    assert len(told["rules"]) == 10
+    assert len(told["rules"]) == len(list(shipped("rules").glob("*.yml")))
     assert told["events"] > 100
     assert told["together_us"] > 0
 
@@ -130,3 +133,9 @@ def test_a_whole_detection_is_written_in_shadow_with_its_tests(tmp_path: Path) -
     told = json.loads(call("check", tmp_path, "--json")[1])
     assert [(rule["name"], rule["mode"]) for rule in told["rules"]] == [("d22_badge_on_leave", "shadow")]
     assert call("test", tmp_path)[0] == 0
+
+
+def test_the_first_rule_of_a_configuration_comes_with_a_warning(tmp_path: Path) -> None:
+    output = call("new", "-t", "d17_denied_burst", "--to", tmp_path / "rules")[1]
+    assert "does without the shipped ones" in output
+    assert "does without" not in call("new", "one", "--to", tmp_path / "rules")[1]
