@@ -98,7 +98,7 @@ class _Scene:
         self._processes.pop(name).kill()
 
     def _watched(self, what: str, does: Callable[[], None], whose: str = "") -> list[Cell]:
-        """Kept are partitions that have the same owner after, but for those of *whose* process it is about."""
+        """Kept are partitions that have the same owner after, without those of the process *whose* it is."""
         before, gaps = self._owners(), _Gaps(self._cluster)
         began_s = time.monotonic()
         does()
