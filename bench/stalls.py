@@ -71,7 +71,7 @@ class _Scene:
                 self._watched("nothing", lambda: time.sleep(AFTER_S)),
                 self._watched("another process joins", lambda: self._start("c")),
                 self._watched("it is asked to leave", lambda: self._leave("c")),
-                self._watched("one is restarted in turn", lambda: self._restart("b")),
+                self._watched("one is restarted in turn", lambda: self._restart("b"), "b"),
                 self._watched("another joins again", lambda: self._start("c")),
                 self._watched("it is killed", lambda: self._kill("c")),
             ]
@@ -97,8 +97,8 @@ class _Scene:
     def _kill(self, name: str) -> None:
         self._processes.pop(name).kill()
 
-    def _watched(self, what: str, does: Callable[[], None]) -> list[Cell]:
-        """Partitions are numbered as strings in metrics; those that have the same owner after are kept."""
+    def _watched(self, what: str, does: Callable[[], None], whose: str = "") -> list[Cell]:
+        """Kept are partitions that have the same owner after, without those of the process *whose* it is."""
         before, gaps = self._owners(), _Gaps(self._cluster)
         began_s = time.monotonic()
         does()
@@ -106,7 +106,11 @@ class _Scene:
         spent_s = time.monotonic() - began_s
         time.sleep(AFTER_S)
         longest_s, after = gaps.end(), self._owners()
-        kept = [p for p in range(KEYED_PARTITIONS) if before.get(str(p)) == after.get(str(p))]
+        kept = [
+            p
+            for p in range(KEYED_PARTITIONS)
+            if before.get(str(p)) == after.get(str(p)) and before.get(str(p)) != whose
+        ]
         moved = [longest_s[p] for p in range(KEYED_PARTITIONS) if p not in kept]
         return [what, spent_s, max((longest_s[p] for p in kept), default=0.0), max(moved, default=0.0)]
 
@@ -123,7 +127,8 @@ class _Scene:
         end_s = time.monotonic() + PATIENCE_S
         while not self._is_shared():
             if time.monotonic() > end_s:
-                raise SystemExit("the processes do not share all partitions")
+                said = {name: (p.is_ready(), p.metric(OWNED)) for name, p in self._processes.items()}
+                raise SystemExit(f"the processes do not share all partitions: {said}")
             time.sleep(TICK_S)
 
     def _is_shared(self) -> bool:

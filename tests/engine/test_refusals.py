@@ -117,9 +117,9 @@ def a_newer_version_wrote_the_state(embedded: Embedded) -> None:
 
 def a_newer_version_wrote_the_models(embedded: Embedded) -> None:
     def newer(rest: bytes) -> bytes:
-        *others, models, ways, bound, storms = msgspec.msgpack.decode(rest)
-        newer = _encode([scorer.FORMAT.number + 1, *msgspec.msgpack.decode(models)[1:]])
-        return _encode([*others, newer, ways, bound, storms])
+        known = state.load_rest(rest)
+        models = _encode([scorer.FORMAT.number + 1, *msgspec.msgpack.decode(known.scorer)[1:]])
+        return _encode(msgspec.structs.replace(known, scorer=models))
 
     _rewrite(embedded, newer)
 
