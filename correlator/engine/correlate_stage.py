@@ -23,6 +23,7 @@ from correlator.engine.ports import Committed, LogUnavailable, Membership, Topic
 from correlator.engine.restore import Stamp
 from correlator.engine.tasks import Task, Tasks
 from correlator.engine.topics import Topics
+from correlator.event import FOREVER
 from correlator.frame import Frame, activation_in, encode_frame
 from correlator.pipeline import Correlated, InForce, alert_partition, correlate_step
 from correlator.record import Record, Reject
@@ -103,8 +104,10 @@ class CorrelateStage:
         return self._committer.waiting() + self.tasks.waiting()
 
     def finish(self) -> None:
-        """Before leaving: commit what is folded, and write a checkpoint of every partition that changed."""
-        for tp in list(self.tasks.live):
+        """Before leaving: commit what is folded, and, where checkpoints are written, one of every partition
+        that changed.
+        """
+        for tp in list(self.tasks.live) if self._options.checkpoint_ms < FOREVER else ():
             if not self._settle():
                 return
             task = self.tasks.live.get(tp)  # gone, if the checkpoint before was fenced

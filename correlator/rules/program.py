@@ -8,7 +8,7 @@ verdicts) is received and given back, never held; what is counted here are only 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import NamedTuple, get_args
 
 from correlator.event import ALWAYS, SECOND_MS, SHAPES_MAX, EntityKind, Event, Routes, Shape, entity_kind
@@ -17,7 +17,7 @@ from correlator.rules.compile import Ask, ByShape, interpreted
 from correlator.rules.correlate import Evaluation, Firing, Plan, closed, plan_of, plans_in, wait_for
 from correlator.rules.interpret import holds, witnesses
 from correlator.rules.requires import inert_at, is_met
-from correlator.rules.rule import Condition, Rule, Settle, SeverityBy
+from correlator.rules.rule import And, Condition, Rule, Settle, SeverityBy, leaves
 from correlator.rules.windows import prune_window
 from correlator.timeline.fields import FIELDS, value
 from correlator.timeline.live import Live, Match, Scalar, Waiting, Window
@@ -42,6 +42,7 @@ class _Single(NamedTuple):
     condition: Condition
     settle: Settle | None
     later: tuple[str, ...]  # fields that a settled rule takes again when it is due
+    asked_again: Condition  # what of the condition reads them: the rest held at the event, and is as it was
 
 
 class _Book:
@@ -181,7 +182,7 @@ class RuleProgram:
             return self._closed(waiting, observation)
         if single.settle is None:
             return None
-        if not self._holds(single.rule, single.condition, observation):
+        if not self._holds(single.rule, single.asked_again, observation):
             return None
         site = value(observation, single.settle.at)
         return self._match(single.rule, observation, single.settle, site)
@@ -370,7 +371,16 @@ def _single(rule: Rule) -> _Single:
     assert rule.condition is not None
     settle = rule.settle
     later = tuple(n for n in _named(rule) if settle is not None and _feed(n) == settle.feed)
-    return _Single(rule, rule.condition, settle, later)
+    return _Single(rule, rule.condition, settle, later, _reading(rule.condition, later))
+
+
+def _reading(condition: Condition, names: Collection[str]) -> Condition:
+    """What of *condition*, all of which holds, reads any of *names*."""
+    if not isinstance(condition, And):
+        return condition
+    return And(
+        tuple(arg for arg in condition.args if any(set(leaf.reads()) & set(names) for leaf in leaves(arg)))
+    )
 
 
 def _feed(name: str) -> str:

@@ -223,7 +223,13 @@ def _event(case: Case, index: int) -> Event:
 def _person_event(case: Case, person: CasePerson, identity: str, time_ms: int) -> Event:
     start_ms = case.start_ms
     credentials = tuple(
-        Credential(c.id, c.credential_class, NEVER, FOREVER, _schedule(start_ms, c.states))
+        Credential(
+            c.id,
+            c.credential_class,
+            NEVER if c.issued_ms is None else start_ms + c.issued_ms,
+            FOREVER,
+            _schedule(start_ms, c.states),
+        )
         for c in person.credentials
     )
     version = Person(

@@ -62,6 +62,7 @@ class Timeline:
 
     __slots__ = (
         "blocks",
+        "closed",
         "count",
         "entity",
         "is_open",
@@ -86,6 +87,7 @@ class Timeline:
         self.owner = owner_of(entity)
         self.live: Live | None = None
         self.packed = b""
+        self.closed: tuple[Live, Program, list[Match]] | None = None  # the verdicts on *live*
         self.blocks: list[Block] = []
         self.count = 0  # events in the blocks
         self.last: Order = NO_EVENT
@@ -122,7 +124,7 @@ class Timeline:
         return pack.dump_live(self.live, codes, self.owner)
 
     def rest(self, codes: Codes) -> None:
-        self.packed, self.live = self.at_rest(codes), None
+        self.packed, self.live, self.closed = self.at_rest(codes), None, None
 
     # ----------------------------------------------------------------- events
 
@@ -328,9 +330,15 @@ class Timeline:
         """
         taken = [match for block in self.blocks for match in block.matches]
         if waiting := self.waiting(codes):
-            taken += verdicts(self.entity, self.touch(codes), waiting, program)
+            taken += self._verdicts(self.touch(codes), waiting, program)
         edge_ms, told = self.tally.edge_ms, program.rules
         return [match for match in taken if match.decided_ms >= edge_ms and match.rule in told]
+
+    def _verdicts(self, live: Live, waiting: Sequence[Waiting], program: Program) -> list[Match]:
+        """Taken once for a state: a wake, what is told and a base that moves ask for the same."""
+        if self.closed is None or self.closed[0] is not live or self.closed[1] is not program:
+            self.closed = (live, program, verdicts(self.entity, live, waiting, program))
+        return self.closed[2]
 
     def publish(  # noqa: PLR0917
         self,

@@ -64,7 +64,19 @@ def test_a_bundle_has_settings_feeds_places_and_rules(company: Path) -> None:
     assert bundle.intake.bundle == bundle.hash
     assert bundle.intake.sites.reader("lis-main-in") is not None
     assert bundle.intake.networks.lookup("10.1.2.3")[0] is not None
-    assert len(bundle.program.rules) == len(bundle.texts) == 9
+    assert len(bundle.program.rules) == len(bundle.texts) == 10
+
+
+def test_beliefs_and_shares_are_set_from_nothing_to_all(company: Path) -> None:
+    (company / "correlator.yml").write_text(
+        "settings: {presence_desk: 0.8, presence_network: 0, presence_doubtful: 1, travel_haste: 0.25}\n"
+    )
+    found = load_bundle(company).settings
+    assert (found.presence_desk, found.presence_network) == (0.8, 0.0)
+    assert (found.presence_doubtful, found.travel_haste) == (1.0, 0.25)
+    (company / "correlator.yml").write_text("settings: {presence_desk: 1.2}\n")
+    (problem,) = problems_of(lambda: load_bundle(company))
+    assert "1.2 is not between 0 and 1" in problem
 
 
 def test_only_the_sites_file_is_needed(tmp_path: Path) -> None:

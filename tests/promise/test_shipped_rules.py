@@ -142,10 +142,14 @@ def saved(partition: Partition) -> Partition:
     return Partition.restore(program(), lambda _: NoScorer(), partition.changed.rest(), entities)
 
 
+def _version(change: tuple[int, Person]) -> int:
+    return change[1].version
+
+
 @st.composite
 def tellings(draw: st.DrawFn) -> list[Event]:
     """What HR says of the person, at first and meanwhile."""
-    changes = draw(st.lists(st.tuples(st.integers(0, 10 * 60), people()), max_size=3))
+    changes = draw(st.lists(st.tuples(st.integers(0, 10 * 60), people()), max_size=3, unique_by=_version))
     rows = [(-60, replace(draw(people()), version=1)), *changes]
     return [
         make_event(START_MS + minute * MINUTE_MS, f"{number + 1:x}" * 16, "person", person=person)
