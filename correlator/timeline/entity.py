@@ -134,8 +134,8 @@ class Timeline:
         newest_ms = self.last[0]
         if self.moved is not None:
             newest_ms = max([newest_ms, *(event.time_ms for event, _ in self.moved.away.values())])
-        for alert in self.open.values():
-            newest_ms = max(newest_ms, alert.decided_ms)
+        if self.open:
+            newest_ms = max([newest_ms, *(alert.decided_ms for alert in self.open.values())])
         return newest_ms
 
     def events(self, codes: Codes) -> list[Event]:

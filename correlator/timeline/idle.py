@@ -50,7 +50,9 @@ def newest(timeline: Timeline, codes: Codes, horizon_ms: int) -> int:
     Late events may add to what has no person, but left windows or an episode: for a horizon more.
     """
     edge_ms, waiting = timeline.tally.edge_ms, timeline.waiting(codes)
-    newest_ms = max([timeline.newest_ms, *(w.due_ms for w in waiting if w.due_ms >= edge_ms)])
+    newest_ms = timeline.newest_ms
+    if waiting:
+        newest_ms = max([newest_ms, *(w.due_ms for w in waiting if w.due_ms >= edge_ms)])
     if newest_ms == NEVER < edge_ms and (live := timeline.touch(codes)).is_worthless:
         return edge_ms + horizon_ms if leaves_something(timeline, live) else NEVER
     return newest_ms

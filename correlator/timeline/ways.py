@@ -168,8 +168,12 @@ class Ways:
 
     def _known(self, event: Event, known: Callable[[Shape], Shape]) -> Event:
         place, day = event.shape.place, event.time_ms // DAY_MS - 1
-        table = next((table for table in reversed(self.tables) if table.day <= day), None)
-        if place is None or not place.site or table is None:
+        if place is None or not place.site:
+            return event
+        for table in reversed(self.tables):
+            if table.day <= day:
+                break
+        else:
             return event
         stamps = self._stamps.setdefault(table.day, {})
         shape = stamps.get(event.shape)
