@@ -23,10 +23,11 @@ from msgspec.structs import replace
 
 from correlator import codec
 from correlator.codec import Codes, PackedEvent, owner_of
-from correlator.event import HOUR_MS, NEVER, Event, Order, entity_key
+from correlator.event import HOUR_MS, MINUTE_MS, NEVER, Event, Order, entity_key
 from correlator.frame import Binding, Fact
 
 BOUND_MS = HOUR_MS  # how long an intake may still route by what was known before a binding
+LEAP_MS = MINUTE_MS  # most that one frame makes anything older
 
 Holder = tuple[int, int, str]  # from, to (ms), identity id
 
@@ -46,29 +47,37 @@ class Moved(msgspec.Struct):
 
 
 class Bound:
-    """What was heard of credentials lately: an intake that did not know yet may route by what was before."""
+    """What was heard of credentials lately: an intake that did not know yet may route by what was before.
 
-    __slots__ = ("_entities", "_heard")
+    Ages are times of *now*, of which one frame counts for a minute at most: after an outage *now* leaps over
+    hours, and what entities tell each other is still on its way.
+    """
 
-    def __init__(self, heard: Iterable[tuple[int, Binding]] = ()) -> None:
+    __slots__ = ("_age_ms", "_entities", "_heard", "_now_ms")
+
+    def __init__(self, heard: Iterable[tuple[int, Binding]] = (), now_ms: int = NEVER) -> None:
         self._heard: dict[tuple[str, str], tuple[int, Binding]] = {}  # oldest first
         self._entities: Counter[str] = Counter()
-        for heard_ms, binding in heard:
-            self.hear(binding, heard_ms)
+        self._now_ms, self._age_ms = now_ms, 0
+        for age_ms, binding in heard:
+            self._keep(binding, -age_ms)
 
     def __contains__(self, entity: str) -> bool:
         return entity in self._entities
 
-    def hear(self, binding: Binding, now_ms: int) -> bool:
+    def hear(self, binding: Binding) -> bool:
         """Is it news?"""
         key = (binding.entity, binding.credential)
         known = self._heard.get(key)
         if known is not None and known[1].version >= binding.version:
             return False
         self._drop(key)
-        self._heard[key] = (now_ms, binding)
-        self._entities[binding.entity] += 1
+        self._keep(binding, self._age_ms)
         return True
+
+    def _keep(self, binding: Binding, heard_ms: int) -> None:
+        self._heard[binding.entity, binding.credential] = (heard_ms, binding)
+        self._entities[binding.entity] += 1
 
     def _drop(self, key: tuple[str, str]) -> None:
         if self._heard.pop(key, None) is not None:
@@ -82,19 +91,17 @@ class Bound:
         return None if heard is None else heard[1]
 
     def forget(self, now_ms: int) -> None:
-        """What was heard too long ago. What came before anything had arrived counts as heard with that."""
-        while self._heard and now_ms > NEVER:
-            key, (heard_ms, binding) = next(iter(self._heard.items()))
-            if heard_ms > NEVER:
-                break
-            del self._heard[key]
-            self._heard[key] = (now_ms, binding)
-        old = list(takewhile(lambda key: self._heard[key][0] < now_ms - BOUND_MS, self._heard))
-        for key in old:
+        """After a frame: what was heard too long ago."""
+        if self._now_ms > NEVER:
+            self._age_ms += min(now_ms - self._now_ms, LEAP_MS)
+        self._now_ms = now_ms
+        edge_ms = self._age_ms - BOUND_MS
+        for key in list(takewhile(lambda key: self._heard[key][0] < edge_ms, self._heard)):
             self._drop(key)
 
     def dump(self) -> list[tuple[int, Binding]]:
-        return list(self._heard.values())
+        """Each with its age."""
+        return [(self._age_ms - heard_ms, binding) for heard_ms, binding in self._heard.values()]
 
 
 class Outcome(msgspec.Struct):

@@ -112,7 +112,7 @@ class Partition(Holding):
         """
         news: News = {}
         for binding in frame.bindings:
-            if self.bound.hear(binding, self.now_ms) and binding.entity in self.timelines:
+            if self.bound.hear(binding) and binding.entity in self.timelines:
                 news.setdefault(binding.entity, []).append(binding)
         for fact in frame.facts:
             news.setdefault(fact.entity, []).append(fact)
@@ -363,7 +363,7 @@ class Partition(Holding):
         partition.marks.is_telling = bool(program.zones)
         partition.storms.load(known.storms)
         partition.refused.told = dict(sorted(known.any_age, key=lambda told: told[1]))
-        partition.bound = Bound(known.bound)
+        partition.bound = Bound(known.bound, partition.now_ms)
         partition._before_ms = partition.now_ms
         for entity, raw in entities:
             record = partition.timelines.put(entity, raw)
