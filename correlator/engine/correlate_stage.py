@@ -7,6 +7,7 @@ anything that reaches an alert; the clock here paces checkpoints and measures.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from correlator.engine.bundles import Bundles
@@ -187,6 +188,11 @@ class CorrelateStage:
         if not force.versions:  # then nothing has happened yet
             return []
         bundle = force.versions[-1][1]
+        told = list(told)
+        held = Counter(fact.is_held for _, each in told for fact in each.facts)
+        for is_held, count in held.items():
+            operation = "asserted" if is_held else "retracted"
+            self._ports.meter.add("correlator_facts_total", count, operation=operation)
         made = frames(told, bundle.intake.partitions, bundle.hash)
         return [Send(self._topics.keyed, number, None, encode_frame(frame)) for number, frame in made]
 

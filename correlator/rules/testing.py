@@ -39,7 +39,8 @@ from correlator.event import (
 )
 from correlator.frame import Arrival, Frame, SourceMark
 from correlator.rules.cases import SETTABLE
-from correlator.rules.program import RuleProgram, routes_of
+from correlator.rules.program import RuleProgram
+from correlator.rules.routes import routes_of
 from correlator.rules.rule import Case, CaseEvent, CaseMark, CasePerson, Rule
 from correlator.timeline.alert import Alert, Change
 from correlator.timeline.habits import Habits

@@ -43,8 +43,8 @@ def test_kinds_that_a_condition_requires() -> None:
     assert kinds("a: {event.kind: login}\nb: {event.kind: 'd*'}\ncondition: a or b") == {"login", "door"}
     assert kinds("a: {event.kind: login}\nb: {event.kind: door}\ncondition: a and b") == set()
     assert kinds("a: {event.kind: login}\ncondition: not a") == set(KINDS)
-    assert len(kinds("a: {event.kind|neq: login}\ncondition: a")) == 5
-    assert len(kinds("a: {place.site: x}\ncondition: a")) == 4
+    assert kinds("a: {event.kind|neq: login}\ncondition: a") == set(KINDS)
+    assert kinds("a: {place.site: x}\ncondition: a") == set(KINDS)
 
 
 def test_a_rule_is_evaluated_on_its_entity_kind_only() -> None:
