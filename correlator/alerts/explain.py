@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 
 from correlator.alerts.customs import SAID, customs
 from correlator.alerts.ending import ending
+from correlator.alerts.inside import inside
 from correlator.alerts.leg import QuotedLeg, telling_leg
 from correlator.alerts.phrases import (
     FIRST_MS,
@@ -33,7 +34,7 @@ PRESENT = 0.5  # from this belief on a person is said to be somewhere
 _SAID = (  # by the sentence about the event, or by one of those below
     "access.", "anomaly.", "credential.", "device.", "door.", "event.", "identity.", "last_badge.", "login.",
     "network.", "place.", "presence.", "risk.", "session.", "source.", "time.", "travel.",
-    "last_login.event_id", *SAID,
+    "last_login.event_id", "zone.", "occupancy.", *SAID,
 )  # fmt: skip
 
 
@@ -360,8 +361,8 @@ def _rule(told: Story) -> str:
 
 
 _SENTENCES: tuple[Callable[[Story], str], ...] = (
-    _opening, _travel, _presence, _window, _credential, _status, _anomaly, customs, _setting, _door, _risk,
-    _others,
+    _opening, _travel, _presence, inside, _window, _credential, _status, _anomaly, customs, _setting, _door,
+    _risk, _others,
     _repeats, _completeness, _rule, ending,
 )  # fmt: skip
 _OF_STORMS: tuple[Callable[[Story], str], ...] = (storm_opening, _rule, ending)

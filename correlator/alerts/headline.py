@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from correlator.alerts.leg import telling_leg
-from correlator.alerts.phrases import duration, number, place_short
+from correlator.alerts.phrases import duration, happened, number, place_short
 from correlator.alerts.storm import is_storm, storm_headline
 from correlator.alerts.story import Story
 from correlator.event import Event
@@ -39,6 +39,8 @@ def _briefly(event: Event) -> str:
         said = said if event.outcome == "success" else f"failed {said}"
         word = "at" if event.place and event.place.site else "from"
         return f"{said} {word} {at or event.ip}" if at or event.ip else said
+    if event.kind == "occupancy":
+        return happened(event)
     if event.kind == "door":
         return f"door {at or '?'} {event.activity}"
     return f"badge {event.outcome}" + (f" at {at}" if at else "")

@@ -118,6 +118,9 @@ def happened(event: Event) -> str:
         return _login(event)
     if event.kind == "door":
         return f"{place(event.place) or 'a door'} reported {event.activity or 'a change'}"
+    if event.kind == "occupancy":
+        zone = event.place.zone if event.place else ""
+        return f"{event.identity_id or 'somebody'} {event.activity} zone {zone or '?'}"
     return f"the identities feed changed {event.identity_id or 'an identity'}"
 
 

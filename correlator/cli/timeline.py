@@ -22,9 +22,12 @@ from correlator.timeline.answers import Moment, moments
 from correlator.timeline.presence import PRESENT_MIN
 
 UNWRITABLE = 1
-KINDS = ("identity:", "door:", "unresolved:")
+KINDS = ("identity:", "door:", "unresolved:", "zone:", "source:", "host:")
 
-Who = Annotated[str, typer.Argument(metavar="IDENTITY", help="e1007, door:lis-main, unresolved:badge:12345.")]
+Who = Annotated[
+    str,
+    typer.Argument(metavar="IDENTITY", help="e1007, door:lis-main, zone:lis-lab, unresolved:badge:7."),
+]
 Html = Annotated[Path | None, typer.Option("--html", help="Write a page to this file.")]
 
 

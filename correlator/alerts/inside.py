@@ -1,0 +1,28 @@
+"""Who is inside a zone, in words. Pure and total: what a rule does not quote is not spoken of."""
+
+from __future__ import annotations
+
+from correlator.alerts.phrases import duration, number
+from correlator.alerts.story import Story
+from correlator.event import SECOND_MS
+
+
+def inside(told: Story) -> str:
+    """`By the zone's readers nobody was inside; the last person had left 1 h 2 min before.`"""
+    count, others = told.number("zone.occupants"), told.number("zone.others")
+    empty_s, only = told.number("zone.empty_s"), told.word("zone.occupant")
+    parts = []
+    if count is not None:
+        who = f": {only}" if only else ""
+        parts.append("nobody was inside" if count == 0 else f"{_persons(count)} inside{who}")
+    if others is not None:
+        parts.append("nobody else was inside" if others == 0 else f"{_persons(others)} inside besides")
+    if told.values.get("zone.is_inside") is not None:
+        parts.append(f"the person was {'' if told.values['zone.is_inside'] else 'not '}inside")
+    if empty_s is not None:
+        parts.append(f"the last person had left {duration(empty_s * SECOND_MS)} before")
+    return f"By the zone's readers {'; '.join(parts)}." if parts else ""
+
+
+def _persons(count: float) -> str:
+    return "1 person was" if count == 1 else f"{number(count)} persons were"
