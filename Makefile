@@ -4,11 +4,12 @@ ARGS ?=
 PYTEST_ARGS ?=
 TEST_JOBS ?= 2
 SEEDS ?= 1000
+MINUTES ?= 20
 FROM ?= 0
 PROMISE = tests/promise tests/timeline/test_promise.py
 JOBS ?= 2
 
-.PHONY: run test nightly sim matrix bench lint fmt lock clean
+.PHONY: run test nightly sim matrix soak bench lint fmt lock clean
 .SILENT:
 
 run: ## the main job on the embedded log, fed by a simulated company
@@ -36,6 +37,10 @@ lint:
 matrix: ## kill -9 and all the rest at every point, on a real broker; some minutes
 	scripts/setup test
 	$(BIN)/pytest -m matrix --durations=10 $(PYTEST_ARGS)
+
+soak: ## processes killed at random under load, on a real broker: make soak MINUTES=20 [ARGS="--seed 2"]
+	scripts/setup test
+	$(BIN)/python -m tests.soak --minutes $(MINUTES) $(ARGS)
 
 bench: ## speed and memory; reports, never asserts
 	scripts/setup test

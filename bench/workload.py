@@ -189,7 +189,8 @@ def write_directory(directory: Path, shape: Shape, general: dict[str, object] | 
     login = (shipped("feeds") / "login-json.yml").read_text()
     (feeds / "login-json.yml").write_text(login.replace("login-events-json", topic_of("login", shape.prefix)))
     (feeds / "badge-json.yml").write_text(json.dumps(_badge_feed(topic_of("badge", shape.prefix))))
-    common: dict[str, object] = {"partitions": KEYED_PARTITIONS}
+    settings = {"storm_entities": 0}  # each alert costs what it costs
+    common: dict[str, object] = {"partitions": KEYED_PARTITIONS, "settings": settings}
     (directory / "correlator.yml").write_text(json.dumps(common | (general or {})))
     (directory / "sites.yml").write_text(json.dumps(_sites()))
     (directory / "networks.yml").write_text(json.dumps({"ranges": _ranges()}))

@@ -10,6 +10,7 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
 import msgspec
+from msgspec.structs import replace
 
 from correlator.adapters.documents import read_text
 from correlator.adapters.files import bundle_of, load_bundle
@@ -22,6 +23,7 @@ from correlator.intake.arrival import NO_TIMESTAMP
 from correlator.pipeline import Bundle
 from correlator.problem import BadConfiguration, Problem
 from correlator.record import Record
+from correlator.rules.program import RuleProgram
 
 PER = 1_000  # person-days that a rate is of
 TELL_STEPS = 20  # of the worker, between two messages to the parent
@@ -130,7 +132,7 @@ def run_both(
 
 def _run(bundle: Bundle, source: Source, writer: Connection) -> None:
     """In the process of one side."""
-    replay, steps = Replay(bundle, source.records, source.identities), 0
+    replay, steps = Replay(_one_by_one(bundle), source.records, source.identities), 0
 
     def after_step() -> None:
         nonlocal steps
@@ -144,6 +146,14 @@ def _run(bundle: Bundle, source: Source, writer: Connection) -> None:
     writer.send(replay.taken())
     told = [*((value, False) for value in replay.alerts), *((value, True) for value in replay.shadow)]
     writer.send(_alerts(told, source))
+
+
+def _one_by_one(bundle: Bundle) -> Bundle:
+    """*bundle* without storms: what a rule says of each counts, also where so many would not be told."""
+    assert isinstance(bundle.program, RuleProgram)
+    rules = [replace(rule, entities_max=0) for rule in bundle.program.loaded.values()]
+    settings = replace(bundle.settings, storm_entities=0)
+    return replace(bundle, program=RuleProgram(rules, settings), settings=settings)
 
 
 def _alerts(told: Iterable[tuple[bytes, bool]], source: Source) -> list[Alert]:

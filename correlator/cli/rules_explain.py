@@ -15,6 +15,7 @@ from correlator.alerts.recall import Recalled, recall
 from correlator.cli.explained import When, show
 from correlator.cli.rule_files import AsJson, Config, as_text, good_rules, is_wrong, print_problems, refuse
 from correlator.cli.rule_settings import settings_of
+from correlator.cli.rules_explain_risk import NAMES, explain_risk
 from correlator.cli.screen import wide_console
 from correlator.rules.cases import read_stream
 from correlator.rules.explain import Explanation, NoSuchEvent, Which, explain
@@ -25,6 +26,7 @@ from correlator.rules.testing import frames_of, offset_text, zoned
 from correlator.rules.vendor import Names
 from correlator.timeline.fields import FIELDS
 from correlator.timeline.settings import Settings
+from correlator.timeline.storms import STORM
 
 INVALID = 2
 
@@ -62,12 +64,18 @@ def explain_command(
     """Say line by line why RULE matched events, or did not: what was asked, what was found, what is missing.
 
     Of a miss the event that came nearest is shown, and the lines to blame are marked. Of an alert, the rule
-    as it is now is held against what the alert itself quotes.
+    as it is now is held against what the alert itself quotes. With correlator-risk and a file of alerts:
+    which of them add up, for whom, and what is missing.
 
     Exit codes: 0 explained, whether it matches or not, 2 there is no such rule, test, event or alert.
     """
-    found, all_rules = _rule(name, rules, config)
     settings = settings_of(config)
+    if name in NAMES:
+        records = [] if source is None else _alerts(_read(source))
+        all_rules = good_rules(rules, config)
+        explain_risk(records, source, alert, all_rules, settings.risk_threshold, is_json=as_json)
+        return
+    found, all_rules = _rule(name, rules, config)
     which: Which = "all" if is_all else number if number is not None else "nearest"
     if test is not None or source is None:
         explained = _of_case(found, all_rules, _test(found, test), settings, which)
@@ -151,6 +159,14 @@ def _alerts(text: str) -> list[Recalled]:
 def _chosen(records: list[Recalled], rule: Rule, uid: str | None, source: Path) -> Recalled:
     """The newest record of the rule's alert meant, else of the rule."""
     own = [r for r in records if r.told.rule_id == rule.id and r.uid.startswith(uid or "")]
+    storms = [r for r in own if r.told.entity.startswith(f"{STORM}:")]
+    own = [r for r in own if r not in storms]
+    if storms and not own:
+        values = storms[-1].told.values
+        refuse(
+            f"alert {storms[-1].uid} is a storm: {values.get('storm.alerts')} alerts of {rule.name}, not "
+            f"told one by one; the newest are of {values.get('storm.newest')}"
+        )
     if not own:
         of = f" whose uid begins with {uid}" if uid else ""
         refuse(f"{source} has no alert of {rule.name}{of}")

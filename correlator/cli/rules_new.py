@@ -19,6 +19,7 @@ from correlator.rules.reading import nearest
 NAME, ID, REVIEW = "my_rule", "00000000-0000-4000-8000-000000000000", "2099-12-31"  # as templates have them
 REVIEW_DAYS = 180
 
+_TITLES = re.compile(r"^title: (.+)$", re.MULTILINE)  # of a detection the last: those before are counted
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,79}")
 
 Template = Annotated[str, typer.Option("--template", "-t", help="What to start from, see --list.")]
@@ -32,34 +33,50 @@ def new_command(
     to: Into = Path("rules"),
     is_list: Lists = False,
 ) -> None:
-    """Write a rule to start from: TO/NAME.yml, with an id of its own, in shadow mode, with tests that pass.
+    """Write a rule to start from: TO/NAME.yml, in shadow mode, with tests that pass. Templates are to be
+    changed, and get an id of their own; those that begin with d and a number are whole detections.
 
     Exit codes: 0 done, 2 there is no such template, the name is none, or the file is there already.
     """
-    templates = {path.stem: path for path in sorted((shipped("rules") / "templates").glob("*.yml"))}
+    paths = (
+        path for folder in ("templates", "more") for path in sorted((shipped("rules") / folder).glob("*.yml"))
+    )
+    templates = {path.stem: path for path in paths}
     if is_list:
         _print(templates)
         return
     if template not in templates:
         refuse(f"there is no template {template!r}{nearest(template, templates)}; --list shows them")
+    path = templates[template]
+    name = name or (template if path.parent.name == "more" else "")
     if not _NAME.fullmatch(name):
         refuse(f"{name!r} is no name: lower-case letters, digits and underscores, such as login_on_leave")
     file = to / f"{name}.yml"
     if file.exists():
         refuse(f"{file} is there already")
     to.mkdir(parents=True, exist_ok=True)
-    file.write_text(_filled(read_text(templates[template])[0], name), encoding="utf-8")
+    filled = _tried_out if path.parent.name == "more" else _filled
+    file.write_text(filled(read_text(path)[0], template, name), encoding="utf-8")
     typer.echo(f"{file}: change it, then: correlator rules check {file}; correlator rules test {file}")
 
 
-def _filled(text: str, name: str) -> str:
+def _filled(text: str, _: str, name: str) -> str:
     _, _, text = text.partition("\n")  # the first line says what the template is for
     review_by = datetime.now(UTC).date() + timedelta(days=REVIEW_DAYS)
     return text.replace(NAME, name).replace(ID, str(uuid4())).replace(REVIEW, review_by.isoformat())
 
 
+def _tried_out(text: str, template: str, name: str) -> str:
+    return text.replace(f"name: {template}", f"name: {name}").replace(
+        "\ncorrelator:\n", "\ncorrelator:\n    mode: shadow\n"
+    )
+
+
 def _print(templates: dict[str, Path]) -> None:
     table = Table("template", "for")
     for name, path in templates.items():
-        table.add_row(name, read_text(path)[0].partition("\n")[0].removeprefix("# "))
+        text = read_text(path)[0]
+        is_whole = path.parent.name == "more"
+        what = _TITLES.findall(text)[-1] if is_whole else text.partition("\n")[0].removeprefix("# ")
+        table.add_row(name, what)
     wide_console().print(table)

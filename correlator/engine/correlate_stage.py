@@ -7,6 +7,7 @@ anything that reaches an alert; the clock here paces checkpoints and measures.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from correlator.engine.bundles import Bundles
@@ -23,6 +24,7 @@ from correlator.engine.ports import Committed, LogUnavailable, Membership, Topic
 from correlator.engine.restore import Stamp
 from correlator.engine.tasks import Task, Tasks
 from correlator.engine.topics import Topics
+from correlator.event import FOREVER
 from correlator.frame import Frame, activation_in, encode_frame
 from correlator.pipeline import Correlated, InForce, alert_partition, correlate_step
 from correlator.record import Record, Reject
@@ -103,8 +105,10 @@ class CorrelateStage:
         return self._committer.waiting() + self.tasks.waiting()
 
     def finish(self) -> None:
-        """Before leaving: commit what is folded, and write a checkpoint of every partition that changed."""
-        for tp in list(self.tasks.live):
+        """Before leaving: commit what is folded, and, where checkpoints are written, one of every partition
+        that changed.
+        """
+        for tp in list(self.tasks.live) if self._options.checkpoint_ms < FOREVER else ():
             if not self._settle():
                 return
             task = self.tasks.live.get(tp)  # gone, if the checkpoint before was fenced
@@ -184,6 +188,11 @@ class CorrelateStage:
         if not force.versions:  # then nothing has happened yet
             return []
         bundle = force.versions[-1][1]
+        told = list(told)
+        held = Counter(fact.is_held for _, each in told for fact in each.facts)
+        for is_held, count in held.items():
+            operation = "asserted" if is_held else "retracted"
+            self._ports.meter.add("correlator_facts_total", count, operation=operation)
         made = frames(told, bundle.intake.partitions, bundle.hash)
         return [Send(self._topics.keyed, number, None, encode_frame(frame)) for number, frame in made]
 

@@ -21,12 +21,13 @@ from correlator.intake.arrival import Timeliness
 from correlator.intake.canonical import CANONICAL, TEXT_MAX
 from correlator.intake.decode import Decoded
 from correlator.intake.feeds import Feed
+from correlator.intake.identity_record import Namespace, canonical
 from correlator.intake.instants import Unfit
 from correlator.intake.mapped import Heartbeat, Mapped
 from correlator.intake.mapping import FEED_KINDS, Plan, Row, make_id, required
 from correlator.intake.networks import Networks
 from correlator.intake.normalise import Located, is_possible, normalise, settled, space_of, where_of_login
-from correlator.intake.people import Namespace, People, canonical
+from correlator.intake.people import People
 from correlator.intake.places import Sites
 from correlator.intake.turns import Turns
 from correlator.record import Record, Reject

@@ -46,6 +46,7 @@ _SHARES = {f"presence_{name}" for name in ("taken", "granted", "undated", "desk"
 _SHORTEST_MS = {"horizon": 10 * MINUTE_MS, "presence_half_life": MINUTE_MS}
 _DEFAULTS = {f.name: f.default for f in msgspec.structs.fields(Settings) if f.name not in _ELSEWHERE}
 _DURATIONS = {name.removesuffix("_ms"): name for name in _DEFAULTS if name.endswith("_ms")}
+_LEAST = {"storm_entities": 0}  # none: no limit
 _NUMBERS = [name for name in _DEFAULTS if name not in _DURATIONS.values()]
 
 
@@ -116,7 +117,7 @@ def _numbers(fields: Fields | None) -> dict[str, int | float]:
             if value is not None and value < _SHORTEST_MS.get(name, 0):
                 fields.problem(name, f"must be at least {_SHORTEST_MS[name] // MINUTE_MS}m")
         elif isinstance(_DEFAULTS.get(name), int):
-            value = fields.whole(name, 1, 1_000_000, 1)
+            value = fields.whole(name, _LEAST.get(name, 1), 1_000_000, 1)
         elif name in _DEFAULTS:
             value = fields.number(name, *((0, 1) if name in _SHARES else (1, 100_000)))
         if value is not None:

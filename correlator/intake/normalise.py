@@ -17,10 +17,11 @@ import msgspec
 
 from correlator.event import DAY_MS, HOUR_MS, SECOND_MS, Event, Network, Occurrence, Place, Shape, event_id
 from correlator.intake.arrival import Timeliness
+from correlator.intake.identity_record import Namespace, canonical, namespace
 from correlator.intake.instants import Unfit
 from correlator.intake.mapped import Mapped
 from correlator.intake.networks import Networks
-from correlator.intake.people import Namespace, People, canonical, namespace
+from correlator.intake.people import People
 from correlator.intake.places import Sites
 from correlator.intake.providers import NOWHERE, located_km
 from correlator.intake.turns import Turns

@@ -15,10 +15,7 @@ from __future__ import annotations
 
 from bisect import bisect_right, insort
 from collections.abc import Iterable
-from datetime import UTC, date, datetime, timedelta
-from functools import lru_cache
-from itertools import pairwise
-from typing import Literal
+from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -29,7 +26,6 @@ from correlator.event import (
     MINUTE_MS,
     NEVER,
     SECOND_MS,
-    Credential,
     Event,
     Person,
     entity_key,
@@ -37,72 +33,25 @@ from correlator.event import (
     make_event,
 )
 from correlator.frame import Binding
+from correlator.intake.identity_record import (
+    Namespace,
+    Unfit,
+    decode_identity,
+    namespace,
+    person_of,
+)
 from correlator.intake.places import Site, Sites
 from correlator.record import Reject
 
 SOURCE = "identities"  # of person events
 
-Namespace = Literal["badge", "account"]
-IdentityType = Literal["employee", "contractor", "visitor", "service", "shared"]
 
-
-class _Status(msgspec.Struct):
-    status: Literal["active", "leave", "notice", "disabled", "terminated"]
-    since: str = msgspec.field(name="from")
-
-
-class _State(msgspec.Struct):
-    state: Literal["active", "lost", "stolen", "disabled"]
-    since: str = msgspec.field(name="from")
-
-
-class _Badge(msgspec.Struct):
-    id: str
-    badge_class: Literal["card", "mobile", "pin", "temp", "visitor"] = msgspec.field(
-        name="class", default="card"
-    )
-    valid_from: str | None = None
-    valid_to: str | None = None
-    states: list[_State] = []
-
-
-class _Account(msgspec.Struct):
-    name: str
-    valid_from: str | None = None
-    valid_to: str | None = None
-
-
-class _Identity(msgspec.Struct):
-    """The record as JSON. Fields that are not here are ignored: HR systems send more than we need."""
-
-    identity_id: str
-    type: IdentityType = "employee"
-    department: str | None = None
-    home_site: str | None = None
-    hired: str | None = None
-    statuses: list[_Status] = []
-    badges: list[_Badge] = []
-    accounts: list[_Account] = []
-    host: str | None = None  # identity id of whoever answers for a visitor
-
-
-_decode = msgspec.json.Decoder(_Identity).decode
 _Changed = tuple[Person, Person | None]  # as it is, as it was
 _Holding = tuple[int, int, str]  # from, to, identity: of one credential, by time, never overlapping
 _Key = tuple[Namespace, str]  # of a credential
 _Rebound = tuple[
     dict[_Key, tuple[_Holding, ...]], int, bool
 ]  # who held what, version, is it somebody's first
-
-
-def namespace(credential_class: str) -> Namespace:
-    """Badges of every class share one namespace: a reader does not say which class was read."""
-    return "account" if credential_class == "account" else "badge"
-
-
-def canonical(space: Namespace, credential: str) -> str:
-    """*credential* as it is compared and kept."""
-    return credential.strip().lower() if space == "account" else credential.strip()
 
 
 class People:
@@ -271,7 +220,7 @@ class People:
 
     def _read(self, offset: int, key: str, value: bytes) -> Person | Reject:
         try:
-            found = _decode(value)
+            found = decode_identity(value)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             return _refuse("bad_identity", f"identity {key!r}: {error}")
         if found.identity_id != key or not key:
@@ -284,13 +233,9 @@ class People:
             return _refuse("unknown_site", f"identity {key!r}: home_site {home!r} is not in the sites file")
         zone = ZoneInfo(site.time_zone) if site is not None else None
         try:
-            return _person(found, offset, zone)
-        except _Unfit as error:
+            return person_of(found, offset, zone)
+        except Unfit as error:
             return _refuse("bad_identity", f"identity {key!r}: {error}")
-
-
-class _Unfit(Exception):
-    """Says which field of an identity cannot be."""
 
 
 def _from(holding: _Holding) -> int:
@@ -307,85 +252,6 @@ def _version(person: Person) -> int:
 
 def _refuse(reason: str, message: str) -> Reject:
     return Reject("resolve", reason, message)
-
-
-def _person(found: _Identity, offset: int, zone: ZoneInfo | None) -> Person:
-    credentials = [
-        Credential(
-            canonical("badge", badge.id),
-            badge.badge_class,
-            *_interval(badge.valid_from, badge.valid_to, zone, f"badge {badge.id!r}"),
-            _schedule([(state.since, state.state) for state in badge.states], zone),
-        )
-        for badge in found.badges
-    ]
-    credentials += [
-        Credential(
-            canonical("account", account.name),
-            "account",
-            *_interval(account.valid_from, account.valid_to, zone, f"account {account.name!r}"),
-        )
-        for account in found.accounts
-    ]
-    _check_holdings(credentials)
-    return Person(
-        found.identity_id,
-        offset,
-        found.type,
-        found.department or "",
-        found.home_site or "",
-        None if found.hired is None else _instant(found.hired, zone, "hired"),
-        _schedule([(status.since, status.status) for status in found.statuses], zone),
-        tuple(credentials),
-        found.host or "",
-    )
-
-
-def _check_holdings(credentials: list[Credential]) -> None:
-    """Refuse a credential without a name, and one that the person holds twice at the same time."""
-    held = sorted(credentials, key=lambda c: (namespace(c.credential_class), c.id, c.from_ms))
-    for one, other in pairwise(held):
-        is_same = one.id == other.id and namespace(one.credential_class) == namespace(other.credential_class)
-        if is_same and other.from_ms < one.to_ms:
-            raise _Unfit(f"{one.credential_class} {one.id!r} is held twice at the same time")
-    if not all(credential.id for credential in credentials):
-        raise _Unfit("a badge or account has no name")
-
-
-def _schedule(rows: Iterable[tuple[str, str]], zone: ZoneInfo | None) -> tuple[tuple[int, str], ...]:
-    return tuple(sorted((_instant(since, zone, name), name) for since, name in rows))
-
-
-def _interval(since: str | None, until: str | None, zone: ZoneInfo | None, what: str) -> tuple[int, int]:
-    from_ms = NEVER if since is None else _instant(since, zone, f"valid_from of {what}")
-    to_ms = FOREVER if until is None else _instant(until, zone, f"valid_to of {what}")
-    if to_ms <= from_ms:
-        raise _Unfit(f"{what} ends ({until}) before it begins ({since})")
-    return from_ms, to_ms
-
-
-def _instant(text: str, zone: ZoneInfo | None, what: str) -> int:
-    """A date or an instant with offset, in ms since the epoch. The date of *what* `terminated` is its end."""
-    try:
-        return _instant_ms(text, zone, is_end=what == "terminated")
-    except _Unfit as error:
-        raise _Unfit(f"{what}: {error}") from None
-
-
-@lru_cache(4_096)  # everybody was hired on one of few days
-def _instant_ms(text: str, zone: ZoneInfo | None, *, is_end: bool) -> int:
-    try:
-        if len(text) == 10:
-            day = date.fromisoformat(text) + timedelta(days=is_end)
-            moment = datetime(day.year, day.month, day.day, tzinfo=zone or UTC)
-        else:
-            moment = datetime.fromisoformat(text)
-        if moment.tzinfo is None:
-            raise _Unfit(f"{text!r} has no offset: write 2026-01-09T08:30:00Z")
-        return round(moment.timestamp() * SECOND_MS)
-    except (ValueError, OverflowError):
-        message = f"{text!r} is no date such as 2026-01-09 or instant such as 2026-01-09T08:30:00Z"
-        raise _Unfit(message) from None
 
 
 def _span(from_ms: int, to_ms: int) -> str:

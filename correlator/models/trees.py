@@ -5,6 +5,9 @@ River draws the trees, and says what a score is: `score` and `learn` give exactl
 change, so points between the same cuts take the same ways through all trees: such a *cell* is walked once,
 its score is reckoned once a window, and what is learned in it is a count until the window ends.
 
+River is loaded when trees are drawn, not before: it brings scipy, which takes seconds that a process with a
+state to restore would wait for, and every command.
+
 The state carries the trees themselves (features, thresholds, masses), not only their seed, so that a model
 restored years later scores as it did even where a newer River or Python would draw other trees.
 
@@ -17,12 +20,11 @@ Source: Tan, Ting, Liu: Fast Anomaly Detection for Streaming Data, IJCAI 2011, a
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from importlib import import_module
 from typing import Protocol, cast
 
 import msgspec
-from river.anomaly import HalfSpaceTrees
-from river.tree.padded import PaddedBranch
 
 from correlator.models.state import StateFormatError
 
@@ -138,10 +140,12 @@ class Trees:
 
     def _draw(self, x: dict[str, float]) -> None:
         """River draws its trees when it sees a first point."""
-        river = _make_river(n_trees=N_TREES, height=HEIGHT, window_size=WINDOW_SIZE, seed=self._seed)
+        make = import_module("river.anomaly").HalfSpaceTrees
+        river: _River = make(n_trees=N_TREES, height=HEIGHT, window_size=WINDOW_SIZE, seed=self._seed)
         river.learn_one(x)
         nodes = [node for tree in river._tree_nodes for node in tree]  # noqa: SLF001
-        branches = [cast("_Branch", node) for node in nodes if isinstance(node, PaddedBranch)]
+        is_branch = import_module("river.tree.padded").PaddedBranch
+        branches = [cast("_Branch", node) for node in nodes if isinstance(node, is_branch)]
         code = {name: i for i, name in enumerate(self._features)}
         self._take(bytes([code[b.feature] for b in branches]), [b.threshold for b in branches])
         self._reference, self._latest = [0] * len(nodes), [0] * len(nodes)
@@ -214,6 +218,3 @@ def trees_from(state: TreesState) -> Trees:
     trees._reference, trees._latest = list(state.reference), list(state.latest)  # noqa: SLF001
     trees._counter, trees.is_warm = state.counter, state.is_warm  # noqa: SLF001
     return trees
-
-
-_make_river = cast("Callable[..., _River]", HalfSpaceTrees)  # River's constructor is not annotated

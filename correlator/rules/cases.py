@@ -277,11 +277,14 @@ def _credentials(reader: Reader, found: object, path: Path) -> tuple[CaseCredent
         return ()
     credentials: list[CaseCredential] = []
     for at, credential in enumerate(found):
-        section = reader.mapping(credential, (*path, at), ("id", "class", "states"))
+        section = reader.mapping(credential, (*path, at), ("id", "class", "states", "issued"))
         key, kind = section.get("id"), section.get("class", "card")
         states = _schedule(reader, section.get("states", []), (*path, at, "states"), "state")
+        issued_ms = None
+        if "issued" in section:
+            issued_ms = reader.duration(section["issued"], (*path, at, "issued"), None)
         if isinstance(key, str) and isinstance(kind, str):
-            credentials.append(CaseCredential(key, kind, states))
+            credentials.append(CaseCredential(key, kind, states, issued_ms))
         else:
             reader.say((*path, at), "id and class must be text (quote a badge number)")
     return tuple(credentials)

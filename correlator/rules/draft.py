@@ -5,7 +5,7 @@ Pure: documents come parsed, with their `Lines` (adapters/yaml_lines). Any docum
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 from sigma.exceptions import SigmaError
@@ -165,6 +165,8 @@ def _check_meta(document: dict[str, object], lines: Lines) -> list[Problem]:
             meta[key] = kind()
             if key not in {"title", "logsource"}:
                 del meta[key]
+        elif key in meta and kind is list:
+            problems += _not_texts(meta, key, lines)
     meta["detection"] = {"any": {"field": "value"}, "condition": "any"}
     if "correlation" in document:
         meta["logsource"] = {"product": "correlator"}
@@ -173,6 +175,16 @@ def _check_meta(document: dict[str, object], lines: Lines) -> list[Problem]:
     except Exception as error:  # noqa: BLE001 - pySigma raises whatever a wrong type leads to
         errors = [error]
     return problems + [_of_sigma(error, document, lines) for error in errors]
+
+
+def _not_texts(meta: dict[str, object], key: str, lines: Lines) -> Iterator[Problem]:
+    """What in a list of texts is none: it would be left out of what is told, and nobody would know."""
+    listed = meta[key]
+    assert isinstance(listed, list)
+    for at, found in enumerate(listed):
+        if isinstance(found, dict | list) or found is None:
+            yield lines.problem((key, at), "must be text: put it in quotes (a colon makes a mapping of it)")
+    meta[key] = [found for found in listed if isinstance(found, str)]
 
 
 def _of_sigma(error: Exception, document: Mapping[str, object], lines: Lines) -> Problem:

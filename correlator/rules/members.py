@@ -14,6 +14,7 @@ from operator import ge, gt, le, lt
 
 from correlator.event import SECOND_MS
 from correlator.rules.rule import (
+    KEYWORDS,
     Cidr,
     Compare,
     Exists,
@@ -38,7 +39,9 @@ _ORDER = {"lt": lt, "lte": le, "gt": gt, "gte": ge}
 
 def is_of_records(leaf: Leaf) -> bool:
     """Does *leaf* ask for anything that is no field of the reference?"""
-    return any(name not in FIELDS for name in leaf.reads())
+    if leaf.field not in FIELDS:
+        return leaf.field != KEYWORDS
+    return any(isinstance(test, Refers) and test.field not in FIELDS for test in leaf.tests)
 
 
 def leaf_holds_of_records(leaf: Leaf, observation: Observation, holds: Holds) -> bool:

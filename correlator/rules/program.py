@@ -8,16 +8,18 @@ verdicts) is received and given back, never held; what is counted here are only 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import NamedTuple, get_args
 
-from correlator.event import ALWAYS, SECOND_MS, SHAPES_MAX, EntityKind, Event, Routes, Shape, entity_kind
-from correlator.rules.check import TIME, kinds_of, kinds_of_correlation
+from correlator.event import SECOND_MS, SHAPES_MAX, EntityKind, Event, Shape, entity_kind
+from correlator.rules.check import TIME, kinds_of
 from correlator.rules.compile import Ask, ByShape, interpreted
 from correlator.rules.correlate import Evaluation, Firing, Plan, closed, plan_of, plans_in, wait_for
 from correlator.rules.interpret import holds, witnesses
+from correlator.rules.levels import severity_of
 from correlator.rules.requires import inert_at, is_met
-from correlator.rules.rule import Condition, Rule, Settle, SeverityBy
+from correlator.rules.routes import routes_of
+from correlator.rules.rule import And, Condition, Rule, Settle, leaves
 from correlator.rules.windows import prune_window
 from correlator.timeline.fields import FIELDS, value
 from correlator.timeline.live import Live, Match, Scalar, Waiting, Window
@@ -42,6 +44,7 @@ class _Single(NamedTuple):
     condition: Condition
     settle: Settle | None
     later: tuple[str, ...]  # fields that a settled rule takes again when it is due
+    asked_again: Condition  # what of the condition reads them: the rest held at the event, and is as it was
 
 
 class _Book:
@@ -181,7 +184,7 @@ class RuleProgram:
             return self._closed(waiting, observation)
         if single.settle is None:
             return None
-        if not self._holds(single.rule, single.condition, observation):
+        if not self._holds(single.rule, single.asked_again, observation):
             return None
         site = value(observation, single.settle.at)
         return self._match(single.rule, observation, single.settle, site)
@@ -274,7 +277,7 @@ class RuleProgram:
             decided_ms=observation.as_of_ms,
             event_id=event.id,
             rule=rule.id,
-            severity=_severity(rule, observation),
+            severity=severity_of(rule, observation),
             evidence=(*dict.fromkeys(i for i in ids if i != event.id), event.id),
             values=tuple(quoted),
             feed=_settled_on(rule, settle),
@@ -283,18 +286,6 @@ class RuleProgram:
             count=firing.events if firing is not None else 1,
             is_shadow=rule.is_shadow,
         )
-
-
-def routes_of(rules: Iterable[Rule]) -> Routes:
-    """Which kinds of events the entities that only some rules need are to see."""
-    routes: dict[EntityKind, frozenset[str]] = {}
-    for rule in rules:
-        if rule.entity not in ALWAYS:
-            kinds = kinds_of(rule.condition) if rule.condition is not None else frozenset[str]()
-            if rule.correlation is not None:
-                kinds |= kinds_of_correlation(rule.correlation)
-            routes[rule.entity] = routes.get(rule.entity, frozenset()) | kinds
-    return routes
 
 
 def _settled_on(rule: Rule, settle: Settle | None) -> str:
@@ -326,27 +317,6 @@ def _count(counts: dict[str, int], rule: str) -> None:
     counts[rule] = counts.get(rule, 0) + 1
 
 
-def _severity(rule: Rule, observation: Observation) -> str:
-    """The rule's level, or that of the field that it goes by."""
-    if rule.severity_by is None:
-        return rule.severity
-    found = value(observation, rule.severity_by.field)
-    return _level(rule.severity_by, found) or rule.severity
-
-
-def _level(by: SeverityBy, found: Scalar) -> str:
-    if isinstance(found, str):
-        return next((level for text, level in by.levels if text == found.lower()), "")
-    if isinstance(found, bool):
-        return next((level for each, level in by.levels if each is found), "")
-    level = ""
-    if found is not None:
-        for number, name in by.levels:
-            if isinstance(number, int | float) and number <= found:
-                level = name
-    return level
-
-
 def _facts(rule: Rule, settings: Settings) -> RuleFacts:
     fires = rule.settle is not None and rule.settle.fires_incomplete
     return RuleFacts(
@@ -370,7 +340,16 @@ def _single(rule: Rule) -> _Single:
     assert rule.condition is not None
     settle = rule.settle
     later = tuple(n for n in _named(rule) if settle is not None and _feed(n) == settle.feed)
-    return _Single(rule, rule.condition, settle, later)
+    return _Single(rule, rule.condition, settle, later, _reading(rule.condition, later))
+
+
+def _reading(condition: Condition, names: Collection[str]) -> Condition:
+    """What of *condition*, all of which holds, reads any of *names*."""
+    if not isinstance(condition, And):
+        return condition
+    return And(
+        tuple(arg for arg in condition.args if any(set(leaf.reads()) & set(names) for leaf in leaves(arg)))
+    )
 
 
 def _feed(name: str) -> str:

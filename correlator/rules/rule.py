@@ -212,6 +212,7 @@ class CaseCredential(msgspec.Struct, frozen=True):
     id: str
     credential_class: str
     states: tuple[tuple[int, str], ...]  # (offset, state)
+    issued_ms: int | None = None  # None: long before
 
 
 class CasePerson(msgspec.Struct, frozen=True):

@@ -63,6 +63,7 @@ _PERSON = _object(
             ("id",),
             id=TEXT,
             states=_list(_object(("at", "state"), at=OFFSET, state=TEXT)),
+            issued=OFFSET,
             **{"class": TEXT},
         )
     ),

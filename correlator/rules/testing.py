@@ -39,7 +39,8 @@ from correlator.event import (
 )
 from correlator.frame import Arrival, Frame, SourceMark
 from correlator.rules.cases import SETTABLE
-from correlator.rules.program import RuleProgram, routes_of
+from correlator.rules.program import RuleProgram
+from correlator.rules.routes import routes_of
 from correlator.rules.rule import Case, CaseEvent, CaseMark, CasePerson, Rule
 from correlator.timeline.alert import Alert, Change
 from correlator.timeline.habits import Habits
@@ -223,7 +224,13 @@ def _event(case: Case, index: int) -> Event:
 def _person_event(case: Case, person: CasePerson, identity: str, time_ms: int) -> Event:
     start_ms = case.start_ms
     credentials = tuple(
-        Credential(c.id, c.credential_class, NEVER, FOREVER, _schedule(start_ms, c.states))
+        Credential(
+            c.id,
+            c.credential_class,
+            NEVER if c.issued_ms is None else start_ms + c.issued_ms,
+            FOREVER,
+            _schedule(start_ms, c.states),
+        )
         for c in person.credentials
     )
     version = Person(

@@ -21,16 +21,16 @@ from zlib import crc32
 import msgspec
 
 from correlator.codec import Codes, owner_of, pack_id
-from correlator.event import DAY_MS, FOREVER, NEVER, Event, Order
+from correlator.event import FOREVER, NEVER, Event, Order
 from correlator.timeline import pack
-from correlator.timeline.alert import Alert, Change
-from correlator.timeline.decide import Completeness, Tally, decide, difference
-from correlator.timeline.fold import fold, prune, step, verdicts
+from correlator.timeline.alert import Alert
+from correlator.timeline.decide import Completeness, Tally, decide
+from correlator.timeline.fold import fold_ways, prune, step, verdicts, went
 from correlator.timeline.live import Live, Match, Waiting
 from correlator.timeline.moving import Moved
-from correlator.timeline.occupancy import Passage, passages
+from correlator.timeline.occupancy import Passage
 from correlator.timeline.program import Program
-from correlator.timeline.ways import NO_TRAIL, Ways
+from correlator.timeline.ways import NO_TRAIL
 
 SIEVE_BITS = 512
 KNOWN_BLOCKS = 4  # an entity with more blocks keeps a set of its event ids
@@ -62,6 +62,7 @@ class Timeline:
 
     __slots__ = (
         "blocks",
+        "closed",
         "count",
         "entity",
         "is_open",
@@ -86,6 +87,7 @@ class Timeline:
         self.owner = owner_of(entity)
         self.live: Live | None = None
         self.packed = b""
+        self.closed: tuple[Live, Program, list[Match]] | None = None  # the verdicts on *live*
         self.blocks: list[Block] = []
         self.count = 0  # events in the blocks
         self.last: Order = NO_EVENT
@@ -122,7 +124,7 @@ class Timeline:
         return pack.dump_live(self.live, codes, self.owner)
 
     def rest(self, codes: Codes) -> None:
-        self.packed, self.live = self.at_rest(codes), None
+        self.packed, self.live, self.closed = self.at_rest(codes), None, None
 
     # ----------------------------------------------------------------- events
 
@@ -194,7 +196,7 @@ class Timeline:
         packed_id = pack_id(event.id) if packed_id is None else packed_id
         after, matches = step(self.entity, before, event, program)
         ways: tuple[Passage, ...] = ()
-        if program.zones and (ways := _passages(before, after, event, program)):
+        if program.zones and (ways := went(before, after, event, program)):
             self.said += [(passage, True) for passage in ways]
         self.live = after
         packed = pack.dump_event(event, codes, owner, packed_id)
@@ -264,7 +266,7 @@ class Timeline:
         for start in range(0, len(events), size):
             piece = events[start : start + size]
             entry = prune(live, piece[0].time_ms, program) if start else live
-            live, matches, ways = _fold(self.entity, entry, piece, program)
+            live, matches, ways = fold_ways(self.entity, entry, piece, program)
             packed = b"".join([pack.dump_event(event, codes, owner) for event in piece])
             raw = pack.dump_live(entry, codes, owner)
             blocks.append(Block(raw, *piece[0].order, len(piece), packed, tuple(matches), ways))
@@ -328,70 +330,15 @@ class Timeline:
         """
         taken = [match for block in self.blocks for match in block.matches]
         if waiting := self.waiting(codes):
-            taken += verdicts(self.entity, self.touch(codes), waiting, program)
+            taken += self._verdicts(self.touch(codes), waiting, program)
         edge_ms, told = self.tally.edge_ms, program.rules
         return [match for match in taken if match.decided_ms >= edge_ms and match.rule in told]
 
-    def publish(  # noqa: PLR0917
-        self,
-        matches: list[Match],
-        marks: Completeness,
-        program: Program,
-        final_ms: int,
-        because: tuple[str, ...],
-        gone: AbstractSet[str] = frozenset(),
-    ) -> list[Change]:
-        """What readers must be told; nothing about alerts decided before *final_ms*.
-
-        *gone*: events that belong elsewhere, as became known.
-        """
-        if not matches and not self.open:
-            return []
-        _, alerts = decide(self.entity, self.tally, matches, marks, program)
-        new = {uid: self._as_told(alert) for uid, alert in alerts.items() if alert.decided_ms >= final_ms}
-        old = {uid: alert for uid, alert in self.open.items() if alert.decided_ms >= final_ms}
-        changes, threads = difference(old, new, self.threads, because)
-        changes = [_as_moved(_as_removed(change, program), gone) for change in changes]
-        kept = {
-            c.alert.uid for c in changes if c.reason == "retracted" and not _may_retract(c.alert, program)
-        }
-        if kept:  # `retract: never`: updated and superseded, but never closed because of late evidence
-            changes = [c for c in changes if c.alert.uid not in kept]
-            new |= {uid: old[uid] for uid in kept}
-            threads |= {uid: self.threads.get(uid, uid) for uid in kept}
-        self.open, self.threads = new, threads
-        return changes
-
-    def _as_told(self, alert: Alert) -> Alert:
-        """What completeness rested on when the alert was first told, and the storm it joined, stay."""
-        told = self.open.get(alert.uid)
-        if told is None or (told.assumed, told.storm) == (alert.assumed, alert.storm):
-            return alert
-        return msgspec.structs.replace(alert, assumed=told.assumed, storm=told.storm)
-
-    def join(self, storms: Mapping[str, str]) -> None:
-        """Open alerts that are not told: uid -> uid of the storm that is."""
-        joined = {uid: msgspec.structs.replace(self.open[uid], storm=of) for uid, of in storms.items()}
-        self.open = {**self.open, **joined}
-
-    def is_to_teach(self, edge_ms: int) -> bool:
-        """Are there final events not counted yet (`ways`) that are about to go, or of a day that is over?"""
-        blocks, counted_ms = self.blocks, self.trail.counted_ms
-        if edge_ms <= counted_ms or not blocks or not self.entity.startswith("identity:"):
-            return False
-        if edge_ms // DAY_MS > counted_ms // DAY_MS or self.last[0] < edge_ms:
-            return True
-        return len(blocks) > 1 and blocks[1].first_ms < edge_ms
-
-    def teach(self, edge_ms: int, ways: Ways, codes: Codes) -> None:
-        """Count what is final by *edge_ms*."""
-        owner, blocks, counted_ms = self.owner, self.blocks, self.trail.counted_ms
-        ends = [*(block.first_ms for block in blocks[1:]), FOREVER]
-        untold = [
-            b for b, end_ms in zip(blocks, ends, strict=True) if b.first_ms < edge_ms and end_ms >= counted_ms
-        ]
-        events = (e for b in untold for e in pack.load_events(b.packed, b.count, codes, owner))
-        self.trail = ways.count(self.trail, events, edge_ms, codes)
+    def _verdicts(self, live: Live, waiting: Sequence[Waiting], program: Program) -> list[Match]:
+        """Taken once for a state: a wake, what is told and a base that moves ask for the same."""
+        if self.closed is None or self.closed[0] is not live or self.closed[1] is not program:
+            self.closed = (live, program, verdicts(self.entity, live, waiting, program))
+        return self.closed[2]
 
     def forget(self, edge_ms: int, marks: Completeness, codes: Codes, program: Program) -> None:
         """Move the base to *edge_ms*. Nobody can tell whether and when this was done."""
@@ -429,26 +376,6 @@ def _ways(blocks: Iterable[Block]) -> list[Passage]:
     return [passage for block in blocks for passage in block.passages]
 
 
-def _passages(before: Live, after: Live, event: Event, program: Program) -> tuple[Passage, ...]:
-    then = program.at(event.time_ms)
-    return tuple(passages(before, after, event, then.zones, then.settings))
-
-
-def _fold(
-    entity: str, live: Live, events: Iterable[Event], program: Program
-) -> tuple[Live, list[Match], tuple[Passage, ...]]:
-    """`fold`, and where the person went."""
-    if not program.zones:
-        return (*fold(entity, live, events, program), ())
-    matches, ways = list[Match](), list[Passage]()
-    for event in events:
-        before = live
-        live, found = step(entity, live, event, program)
-        matches += found
-        ways += _passages(before, live, event, program)
-    return live, matches, tuple(ways)
-
-
 def leaves_something(timeline: Timeline, live: Live) -> bool:
     """Windows or an episode that a late event may add to."""
     return bool(live.windows or timeline.tally.episodes)
@@ -457,21 +384,6 @@ def leaves_something(timeline: Timeline, live: Live) -> bool:
 def _mesh(packed_id: int | str) -> int:
     """Which bit of the sieve an id leaves, or falls through."""
     return (packed_id if isinstance(packed_id, int) else crc32(packed_id.encode())) % SIEVE_BITS
-
-
-def _as_removed(change: Change, program: Program) -> Change:
-    is_removed = change.activity == "close" and change.alert.rule not in program.rules
-    return msgspec.structs.replace(change, reason="rule_removed", superseded_by="") if is_removed else change
-
-
-def _as_moved(change: Change, gone: AbstractSet[str]) -> Change:
-    is_moved = change.reason == "retracted" and not gone.isdisjoint(change.alert.evidence)
-    return msgspec.structs.replace(change, reason="moved") if is_moved else change
-
-
-def _may_retract(alert: Alert, program: Program) -> bool:
-    rule = program.facts(alert.rule, alert.decided_ms)
-    return rule is None or rule.may_retract
 
 
 def _order(event: Event) -> Order:

@@ -89,6 +89,27 @@ def fold(entity: str, live: Live, events: Iterable[Event], program: Program) -> 
     return live, matches
 
 
+def went(before: Live, after: Live, event: Event, program: Program) -> tuple[occupancy.Passage, ...]:
+    """Into and out of which zones *event* led the person."""
+    then = program.at(event.time_ms)
+    return tuple(occupancy.passages(before, after, event, then.zones, then.settings))
+
+
+def fold_ways(
+    entity: str, live: Live, events: Iterable[Event], program: Program
+) -> tuple[Live, list[Match], tuple[occupancy.Passage, ...]]:
+    """`fold`, and where the person went."""
+    if not program.zones:
+        return (*fold(entity, live, events, program), ())
+    matches, ways = list[Match](), list[occupancy.Passage]()
+    for event in events:
+        before = live
+        live, found = step(entity, live, event, program)
+        matches += found
+        ways += went(before, live, event, program)
+    return live, matches, tuple(ways)
+
+
 def remember(entity: str, live: Live, event: Event, program: Program) -> Live:
     """*live* with what later events may look back on. Windows and waiting rules are the caller's."""
     if entity.startswith("door:"):

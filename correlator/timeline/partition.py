@@ -9,64 +9,39 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from collections.abc import Set as AbstractSet
+from functools import partial
 
 from msgspec.structs import replace
 
-from correlator.codec import Codes, dump_shapes, load_shapes, owner_of, pack_id
-from correlator.event import FOREVER, NEVER, SECOND_MS, Event, Order, Person, entity_kind
+from correlator.codec import Codes, load_shapes, pack_id
+from correlator.event import NEVER, Event, Order
 from correlator.frame import Binding, Fact, Frame
 from correlator.timeline import state
 from correlator.timeline.alert import Change
 from correlator.timeline.changed import Changed
-from correlator.timeline.entity import Timeline, leaves_something
-from correlator.timeline.habits import as_of
+from correlator.timeline.entity import Timeline
+from correlator.timeline.holding import Holding
+from correlator.timeline.idle import is_spent
 from correlator.timeline.live import Match
 from correlator.timeline.marks import Marks
 from correlator.timeline.moving import Bound, Mover
-from correlator.timeline.occupancy import as_fact
 from correlator.timeline.program import Program, Scorer
-from correlator.timeline.refused import Refused
-from correlator.timeline.storms import STORM, Storms
-from correlator.timeline.telling import Arrived, Told
+from correlator.timeline.publishing import join, publish
+from correlator.timeline.scoring import Learnt, learn, score
+from correlator.timeline.teaching import is_to_teach, teach
+from correlator.timeline.telling import Told
 from correlator.timeline.timelines import Timelines
-from correlator.timeline.wakes import CLOCK, IDLE, Key, Wakes
+from correlator.timeline.wakes import CLOCK, IDLE, Key
 from correlator.timeline.ways import Ways
 
-Learnt = tuple[Event, str, dict[str, float]]  # event, type of identity, features
 _NOTHING: list[Change] = []  # to tell: never added to
 News = dict[str, list[Binding | Fact]]  # by entity, bindings before facts
 
 
-class Partition:
-    """Timelines of one partition. Counters are (metric, label value …) -> count since they were last
-    taken.
-    """
-
-    def __init__(self, program: Program, scorer: Scorer, number: int) -> None:
-        self.program, self.scorer, self.number = program, scorer, number
-        self.marks = Marks(program.settings)
-        self.marks.is_telling = bool(program.zones)
-        self.codes = Codes()
-        self.timelines = Timelines(self.codes)
-        self.changed = Changed(self.timelines.record)
-        self.refused = Refused()
-        self.storms = Storms(number)
-        self.bound = Bound()
-        self.facts: list[Fact] = []  # for other entities, that nobody has taken yet
-        self.bindings: list[Binding] = []  # likewise
-        self.counters: dict[tuple[str, ...], int] = {}
-        self.wakes = Wakes()
-        self.ways = Ways()
-        self._before_ms = NEVER  # now of the frame before
-        self._told_ms = NEVER  # now, when it was last told how far everything is told
-        self._told: Arrived = ()
-        self._idle: dict[str, int] = {}  # entity -> when to look whether it can be dropped
+class Partition(Holding):
+    """Timelines of one partition, and what becomes of them by frames."""
 
     # ------------------------------------------------------------------- folding
-
-    @property
-    def now_ms(self) -> int:
-        return self.marks.now_ms
 
     def step(self, frame: Frame) -> list[Change]:
         """Fold *frame*; returns what readers of the alert topic must be told, in order of entity."""
@@ -128,19 +103,7 @@ class Partition:
 
     def take_told(self) -> Told:
         """What entities tell others since this was last asked."""
-        facts, self.facts = tuple(self.facts), []
-        bindings, self.bindings = tuple(self.bindings), []
-        return Told(facts, bindings, self._progress())
-
-    def _progress(self) -> Arrived | None:
-        """How far everything is told; None where nobody needs to know again."""
-        if not self.program.zones or self.now_ms - self._told_ms < SECOND_MS:
-            return None
-        arrived = self.marks.arrived()
-        if arrived == self._told:
-            return None
-        self._told_ms, self._told = self.now_ms, arrived
-        return arrived
+        return self.outgoing.take(self.marks, self.program.zones)
 
     def _news(self, frame: Frame, inbox: dict[str, list[Event]]) -> News:
         """What entities are told by others; those concerned are to be visited.
@@ -156,14 +119,6 @@ class Partition:
         for entity in news:
             inbox.setdefault(entity, [])
         return news
-
-    def _say(self, timeline: Timeline) -> None:
-        """Where the person went, to the zones."""
-        said, timeline.said = timeline.said, []
-        entity, zones = timeline.entity, self.program.zones
-        for passage, is_held in said:
-            self.facts.append(as_fact(entity, owner_of(entity), passage, zones, is_held=is_held))
-            self._add("correlator_facts_total", "asserted" if is_held else "retracted")
 
     def _has_told(self, timeline: Timeline) -> bool:
         """Is there anything that rules made of it, or may?"""
@@ -186,14 +141,7 @@ class Partition:
             return False
         horizon_ms = self.program.settings.horizon_ms
         if key == IDLE:
-            if self._idle.get(entity) != at_ms:  # asked by a timeline that was dropped since
-                return False
-            del self._idle[entity]
-            newest_ms = self._newest_ms(timeline)
-            is_idle = newest_ms + horizon_ms < self.now_ms
-            if not is_idle:
-                self._ask_idle(timeline)
-            return is_idle and newest_ms > NEVER
+            return self.idle.is_due(timeline, at_ms, self.now_ms, self.codes, horizon_ms)
         matches = [match for match in timeline.matches(self.codes, self.program) if match.feed]
         if key == CLOCK:
             undecided = [match for match in matches if not self._is_complete(match)]
@@ -218,7 +166,7 @@ class Partition:
         if gone:
             timeline.remove(gone, self.codes, self.program)
         learnt: list[Learnt] = []
-        scored = [self._score(timeline, event, learnt) for event in fresh]
+        scored = [score(self.scorer, timeline, event, self.codes, learnt) for event in fresh]
         scored.sort(key=_order)
         moved, late = timeline.insert(scored, self.codes, self.program) if scored else (False, ())
         if late:
@@ -254,10 +202,7 @@ class Partition:
                 self._add("correlator_duplicates_total", event.feed)
         outcome = mover.outcome()
         timeline.moved = outcome.moved
-        self.facts += outcome.facts
-        for fact in outcome.facts:
-            self._add("correlator_facts_total", "asserted" if fact.is_held else "retracted")
-        self.bindings += outcome.bindings
+        self.outgoing.add(outcome.facts, outcome.bindings)
         if outcome.gone:
             self._add("correlator_events_moved_total", count=len(outcome.gone))
         return outcome.fresh, outcome.gone
@@ -276,7 +221,7 @@ class Partition:
         ):
             return self._visit(entity, [event], False, final_ms, edge_ms)
         learnt: list[Learnt] = []
-        event = self._score(timeline, event, learnt)
+        event = score(self.scorer, timeline, event, self.codes, learnt)
         moved = timeline.append(event, self.codes, self.program, packed_id)
         if not moved and not learnt and not timeline.said and self._is_tidy(timeline, edge_ms):
             return _NOTHING
@@ -299,15 +244,18 @@ class Partition:
         """
         final_ms, edge_ms = edges
         if timeline.said:
-            self._say(timeline)
+            said, timeline.said = timeline.said, []
+            self.outgoing.went(timeline.entity, said, self.program.zones)
         matches: list[Match] = []
         if moved:
             matches = timeline.matches(self.codes, self.program)
-            published = timeline.publish(matches, self.marks, self.program, final_ms, late, gone)
-            changes += self.storms.divert(published, self.program, self.now_ms, self.events, timeline.join)
+            published = publish(timeline, matches, self.marks, self.program, final_ms, late, gone)
+            changes += self.storms.divert(
+                published, self.program, self.now_ms, self.events, partial(join, timeline)
+            )
             self._follow(timeline.entity, matches)
         if learnt:
-            self._learn(learnt, matches)
+            learn(self.scorer, learnt, matches)
         if moved or not self._is_tidy(timeline, edge_ms):
             self._tidy(timeline, moved, edge_ms)
 
@@ -354,37 +302,18 @@ class Partition:
     def _is_complete(self, match: Match) -> bool:
         return not match.feed or self.marks.complete_ms(match.feed, match.site) >= match.decided_ms
 
-    def _newest_ms(self, timeline: Timeline) -> int:
-        """Of its history, its open alerts and the verdicts that it waits for; NEVER without any.
-
-        Late events may add to what has no person, but left windows or an episode: for a horizon more.
-        """
-        edge_ms, waiting = timeline.tally.edge_ms, timeline.waiting(self.codes)
-        newest_ms = max([timeline.newest_ms, *(w.due_ms for w in waiting if w.due_ms >= edge_ms)])
-        if newest_ms == NEVER < edge_ms and (live := timeline.touch(self.codes)).is_worthless:
-            return edge_ms + self.program.settings.horizon_ms if leaves_something(timeline, live) else NEVER
-        return newest_ms
-
-    def _ask_idle(self, timeline: Timeline) -> None:
-        """Look again when all it holds is older than the horizon: one wake an entity, not one an event."""
-        newest_ms = self._newest_ms(timeline)
-        when_ms = newest_ms + self.program.settings.horizon_ms + 1
-        if newest_ms > NEVER and when_ms < self._idle.get(timeline.entity, FOREVER):
-            self._idle[timeline.entity] = when_ms
-            self.wakes.ask(IDLE, when_ms, timeline.entity)
-
     def _is_tidy(self, timeline: Timeline, edge_ms: int) -> bool:
         """Is there nothing for `_tidy` to do after a step that told nothing?
 
         Also when to look again must be known as a restore would: a later look moves the base later.
         """
-        blocks, look_ms = timeline.blocks, self._idle.get(timeline.entity, FOREVER)
+        blocks, look_ms = timeline.blocks, self.idle.look_ms(timeline.entity)
         return (
             bool(blocks)
             and (len(blocks) == 1 or blocks[1].first_ms >= edge_ms)
             and timeline.count <= self.program.settings.events_max
             and look_ms <= timeline.last[0] + self.program.settings.horizon_ms + 1
-            and not timeline.is_to_teach(edge_ms)
+            and not is_to_teach(timeline, edge_ms)
         )
 
     def _tidy(self, timeline: Timeline, was_published: bool, edge_ms: int) -> None:
@@ -392,104 +321,28 @@ class Partition:
         settings, entity = self.program.settings, timeline.entity
         blocks = timeline.blocks
         rested_ms = 0 if blocks else edge_ms - timeline.tally.edge_ms
-        if timeline.is_to_teach(edge_ms):
-            timeline.teach(edge_ms, self.ways, self.codes)
+        if is_to_teach(timeline, edge_ms):
+            teach(timeline, edge_ms, self.ways, self.codes)
         if edge_ms > NEVER and (was_published or (len(blocks) > 1 and blocks[1].first_ms < edge_ms)):
             timeline.forget(edge_ms, self.marks, self.codes, self.program)
         if timeline.count > settings.events_max and len(blocks) > 1:
             timeline.saturate(self.marks, self.codes, self.program)
             self._add("correlator_entities_saturated_total")
-        if timeline.newest_ms == NEVER and self._is_spent(timeline, rested_ms):
+        horizon_ms = settings.horizon_ms
+        if timeline.newest_ms == NEVER and is_spent(timeline, rested_ms, self.codes, horizon_ms):
             self.timelines.drop(entity)
-            self._idle.pop(entity, None)
+            self.idle.forget(entity)
         else:
-            self._ask_idle(timeline)
+            self.idle.ask(timeline, self.codes, horizon_ms)
 
-    def _is_spent(self, timeline: Timeline, rested_ms: int) -> bool:
-        """Can nothing that is still to come tell whether the timeline, empty for *rested_ms*, was kept?"""
-        live = timeline.touch(self.codes)
-        if not live.is_worthless or any(w.due_ms >= timeline.tally.edge_ms for w in live.waiting):
-            return False
-        return rested_ms > self.program.settings.horizon_ms or not leaves_something(timeline, live)
-
-    # ------------------------------------------------------------ scores, any age
-
-    def _score(self, timeline: Timeline, event: Event, learnt: list[Learnt]) -> Event:
-        """*event* with its score, taken once, on arrival."""
-        if entity_kind(timeline.entity) != "identity":
-            return event
-        live = timeline.touch(self.codes)
-        if not self.scorer.wants(event, live):
-            return event
-        identity_type = live.person.identity_type if live.person is not None else ""
-        score, features = self.scorer.score(event, identity_type, as_of(live.habits, live.today, event))
-        learnt.append((event, identity_type, features))
-        return replace(event, score=score)
-
-    def _learn(self, learnt: Iterable[Learnt], matches: Iterable[Match]) -> None:
-        """Models learn what no rule matched, told or a repeat of what was."""
-        matched = {i for match in matches if not match.is_shadow for i in match.evidence}
-        for event, identity_type, features in learnt:
-            if event.id not in matched:
-                self.scorer.learn(identity_type, features)
+    # ------------------------------------------------------------------ any age
 
     def _refuse(self, entity: str, event: Event, reason: str) -> list[Change]:
         self._add("correlator_events_refused_total", reason)
         found = self.refused.refuse(entity, event, self.person(entity), self.program, self.now_ms)
         return self.storms.divert(found, self.program, self.now_ms, self.events)
 
-    # ----------------------------------------------------------------- asking
-
-    def events(self, entity: str, ids: Sequence[str]) -> list[Event]:
-        """Those of *ids* that the entity still holds, in order of time: the evidence of an alert."""
-        if entity.startswith(f"{STORM}:"):
-            return self.storms.evidence(ids, self.events)
-        timeline = self.timelines.get(entity)
-        wanted = set(ids)
-        held = {i: found for i in wanted if (found := self.refused.event(entity, i)) is not None}
-        if timeline is None or not wanted - held.keys():
-            return sorted(held.values(), key=lambda event: event.order)
-        held |= {event.id: event for event in timeline.events(self.codes) if event.id in wanted}
-        if timeline.moved is not None:  # events that are told of because they are not here any more
-            away = ((e, to) for i, (e, to) in timeline.moved.away.items() if i in wanted)
-            held |= {event.id: replace(event, identity_id=owner_of(to)) for event, to in away}
-        for event in timeline.touch(self.codes).events():
-            if event.id in wanted:
-                held.setdefault(event.id, event)
-        return sorted(held.values(), key=lambda event: event.order)
-
-    def person(self, entity: str) -> Person | None:
-        timeline = self.timelines.get(entity)
-        return None if timeline is None else timeline.touch(self.codes).person
-
-    def take_counters(self) -> dict[tuple[str, ...], int]:
-        taken, self.counters = self.counters, {}
-        return taken
-
-    def _add(self, *name: str, count: int = 1) -> None:
-        self.counters[name] = self.counters.get(name, 0) + count
-
-    # --------------------------------------------------------------- checkpoints
-
-    def freeze(self) -> None:
-        """Cut here, between two frames. `changed` gives the cut."""
-        self.changed.freeze(self.rest())
-
-    def rest(self) -> bytes:
-        """What is no entity's."""
-        return state.dump_rest(
-            state.Rest(
-                state.FORMAT,
-                self.number,
-                dump_shapes(self.codes.shapes),
-                sorted(self.refused.told.items()),
-                self.marks.dump(),
-                self.scorer.encode(),
-                self.ways.dump(),
-                self.bound.dump(),
-                self.storms.dump(self.now_ms, self.program.settings.horizon_ms),
-            )
-        )
+    # ---------------------------------------------------------------- restoring
 
     @classmethod
     def restore(
@@ -522,7 +375,7 @@ class Partition:
         """Wakes follow from the timelines: ask as `_visit` and `_tidy` have asked."""
         for match in (m for m in timeline.matches(self.codes, self.program) if not self._is_complete(m)):
             self._wait(timeline.entity, match)
-        self._ask_idle(timeline)
+        self.idle.ask(timeline, self.codes, self.program.settings.horizon_ms)
 
 
 def _order(event: Event) -> Order:

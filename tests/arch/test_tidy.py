@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -121,3 +123,22 @@ def test_the_lock_file_names_every_dependency_and_no_host() -> None:
     project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     assert {"kafka-python", "msgspec", "pydantic", "pysigma", "river", "typer"} <= locked
     assert "kafka-python[crc32c" in project
+
+
+def test_river_is_loaded_by_the_models_alone_and_late() -> None:
+    """It takes seconds: import-linter does not see a module that is imported when it is needed."""
+    named = {
+        name(path)
+        for path in PRODUCT
+        for node in ast.walk(tree(path))
+        if (isinstance(node, ast.Constant) and str(node.value).startswith("river."))
+        or any(module.split(".")[0] == "river" for module in imported(node))
+    }
+    assert named == {"correlator/models/trees.py"}
+    loaded = subprocess.run(
+        [sys.executable, "-c", "import sys, correlator.cli.run_on_kafka; print('river' in sys.modules)"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert loaded.stdout == "False\n"

@@ -121,3 +121,58 @@ def test_what_is_not_there(arguments: list[str], message: str) -> None:
     code, output = call("explain", *arguments)
     assert code == 2
     assert message in output
+
+
+RISKY = """title: {title}
+id: 00000000-0000-4000-8000-0000000000{number}
+name: {name}
+level: low
+logsource: {{product: x}}
+detection: {{s: {{event.kind: access}}, condition: s}}
+correlator: {{risk: {points}}}
+"""
+
+
+def finding(rule: str, uid: str, minute: int, activity: str = "Create") -> bytes:
+    told = {
+        "entity": "identity:e1", "rule_id": rule, "rule_hash": "", "event_id": "e", "values": {},
+        "decided_ms": minute * 60_000,
+    }  # fmt: skip
+    said = {"finding_info": {"uid": uid}, "unmapped": {"correlator": told}, "activity_name": activity}
+    return json.dumps(said).encode() + b"\n"
+
+
+def risk_of(tmp_path: Path, *findings: bytes) -> tuple[int, str]:
+    for name, number, points in (("denied", 10, 60), ("probing", 11, 50), ("closed", 12, 90)):
+        text = RISKY.format(title=name, number=number, name=name, points=points)
+        (tmp_path / f"{name}.yml").write_text(text, encoding="utf-8")
+    (tmp_path / "alerts.jsonl").write_bytes(b"".join(findings))
+    return call("explain", "correlator-risk", tmp_path / "alerts.jsonl", "--rules", tmp_path)
+
+
+def rule_id(number: int) -> str:
+    return f"00000000-0000-4000-8000-0000000000{number}"
+
+
+def test_a_risk_says_what_adds_up_and_what_is_missing(tmp_path: Path) -> None:
+    first = [finding(rule_id(10), "a1", 1), finding(rule_id(10), "a2", 2)]
+    closed = [finding(rule_id(12), "c1", 3), finding(rule_id(12), "c1", 3, "Close")]
+    code, output = risk_of(tmp_path, *first, *closed)
+    assert code == 0
+    assert "identity:e1 on 1970-01-01 UTC" in output
+    assert "60 of at least 100 points: no alert, 40 more are missing" in output
+    assert "60  denied, alert a1 of 00:01:00 UTC" in output
+    assert "a2" not in output, "a rule adds its points once a day"
+    code, output = risk_of(
+        tmp_path, *first, finding(rule_id(11), "b1", 4), finding("correlator-risk", "r1", 4)
+    )
+    assert "110 of at least 100 points: alert r1" in output
+    assert (
+        call("explain", "correlator-risk", tmp_path / "alerts.jsonl", "--rules", tmp_path, "--alert", "zz")[0]
+        == 2
+    )
+
+
+def test_a_risk_needs_alerts(tmp_path: Path) -> None:
+    code, output = call("explain", "correlator-risk")
+    assert (code, "give a file of them" in output) == (2, True)

@@ -67,7 +67,8 @@ def test_coverage_says_what_rules_speak_of_and_need() -> None:
     assert "d01_onsite_login_without_badge" in told["techniques"]["T1078"]
     assert "d28_door_forced" in told["needs"]["door"]
     assert "d01_onsite_login_without_badge" in told["needs"]["access"]
-    assert told["kinds"]["login"] == ["d01_onsite_login_without_badge", "d05_badge_login_travel"]
+    logins = ["d01_onsite_login_without_badge", "d05_badge_login_travel", "d06_console_login_empty_zone"]
+    assert told["kinds"]["login"] == logins
     assert "rules without tests" not in told["gaps"]
     code, output = call("coverage")
     assert code == 0
@@ -92,7 +93,7 @@ def test_bench_measures_every_rule_on_the_events_of_the_tests() -> None:
     code, output = call("bench", "--ms", 1, "--json")
     told = json.loads(output)
     assert code == 0
-    assert len(told["rules"]) == 9
+    assert len(told["rules"]) == 10
     assert told["events"] > 100
     assert told["together_us"] > 0
 
@@ -121,3 +122,11 @@ def test_the_schema_knows_every_field_and_what_it_means() -> None:
     assert {name: one["description"] for name, one in searches.items()} == {
         field.name: field.doc for field in FIELDS.values()
     }
+
+
+def test_a_whole_detection_is_written_in_shadow_with_its_tests(tmp_path: Path) -> None:
+    assert "Badge used while its holder is on leave" in call("new", "--list")[1]
+    assert call("new", "-t", "d22_badge_on_leave", "--to", tmp_path)[0] == 0
+    told = json.loads(call("check", tmp_path, "--json")[1])
+    assert [(rule["name"], rule["mode"]) for rule in told["rules"]] == [("d22_badge_on_leave", "shadow")]
+    assert call("test", tmp_path)[0] == 0

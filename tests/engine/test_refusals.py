@@ -117,9 +117,9 @@ def a_newer_version_wrote_the_state(embedded: Embedded) -> None:
 
 def a_newer_version_wrote_the_models(embedded: Embedded) -> None:
     def newer(rest: bytes) -> bytes:
-        *others, models, ways, bound = msgspec.msgpack.decode(rest)
+        *others, models, ways, bound, storms = msgspec.msgpack.decode(rest)
         newer = _encode([scorer.FORMAT.number + 1, *msgspec.msgpack.decode(models)[1:]])
-        return _encode([*others, newer, ways, bound])
+        return _encode([*others, newer, ways, bound, storms])
 
     _rewrite(embedded, newer)
 

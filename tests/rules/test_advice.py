@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from correlator.event import KINDS, NetworkClass
-from correlator.intake import people
+from correlator.intake import identity_record
 from correlator.intake.canonical import CANONICAL
 from correlator.rules.impossible import impossible, odd_values
 from correlator.rules.interpret import holds
@@ -363,8 +363,11 @@ def test_words_are_those_that_intake_lets_through() -> None:
         if name in FIELDS:
             known = WORDS.get(name, ())
             assert set(canonical.words) == set(known) - ({"account"} if name == "credential.class" else set())
-    assert get_args(people.IdentityType) == WORDS["identity.type"]
-    for name, holder in {"identity.status": people._Status, "credential.state": people._State}.items():
+    assert get_args(identity_record.IdentityType) == WORDS["identity.type"]
+    for name, holder in {
+        "identity.status": identity_record._Status,
+        "credential.state": identity_record._State,
+    }.items():
         literal = get_type_hints(holder)[name.partition(".")[2]]
         assert get_args(literal) == WORDS[name]
     assert WORDS["event.kind"] == KINDS

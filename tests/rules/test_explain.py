@@ -16,7 +16,7 @@ from correlator.cli.explained import When, show
 from correlator.cli.rule_files import read_rules
 from correlator.rules.explain import Explanation, NoSuchEvent, Which, explain
 from correlator.rules.rule import Case, Rule
-from correlator.rules.testing import frames_of, offset_text, run_case
+from correlator.rules.testing import frames_of, offset_text, run_case, zoned
 from correlator.timeline.settings import Settings
 from tests.rules.writing import ID, load, rule
 
@@ -57,7 +57,8 @@ def explained(story: Story) -> tuple[Explanation, When]:
 @pytest.mark.parametrize(("shipped", "case"), CASES, ids=[f"{r.name}-{c.name}" for r, c in CASES])
 def test_it_agrees_with_the_tests_of_rules(shipped: Rule, case: Case) -> None:
     result = run_case(shipped, case)
-    found = explain(shipped, SHIPPED, lambda s: frames_of(shipped, case, s), Settings(), str)
+    settings = zoned(Settings(), case)
+    found = explain(shipped, SHIPPED, lambda s: frames_of(shipped, case, s), settings, str)
     by_event = {alert.event_id for alert in result.alerts}
     if by_event and case.expect_from_ms is None:
         assert found.state == "alert"

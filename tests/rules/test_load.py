@@ -218,7 +218,7 @@ def test_types_that_the_standard_leaves_open(name: str) -> None:
         ("[base]", "[bse]", "there is no rule 'bse': did you mean base?"),
         ("[base]", "[counting]", "leads back to this rule"),
         ("[base]", "[]", "must name at least one rule"),
-        ("[identity.id]", "[place.site]", "must name identity.id or place.door"),
+        ("[identity.id]", "[place.site]", "must name one of identity.id, place.door, place.zone"),
         ("[identity.id]", "[identity.id, place.sit]", "unknown field 'place.sit'"),
         ("10m", "10", "must be a duration"),
         ("10m", "0s", "is too short"),
@@ -387,3 +387,9 @@ def test_collections_of_the_first_sigma_are_refused_in_one_line() -> None:
     assert [p.message for p in load(text)[1]] == [
         "collections of rules (action: global, repeat, reset) are not of Sigma 2: write each rule out"
     ]
+
+
+def test_a_list_of_texts_with_a_mapping_in_it_is_an_error_where_it_stands() -> None:
+    extra = "falsepositives:\n  - a delivery\n  - two leaves of a gate: give them one door\n"
+    text = rule("s: {event.kind: login}\ncondition: s", extra)
+    assert_said(text, "11:5 falsepositives[1]: must be text: put it in quotes (a colon makes a mapping")

@@ -43,4 +43,4 @@ def test_one_that_comes_back_after_it_was_dropped_is_dropped_again() -> None:
         assert stray in p.timelines
         p.step(frame(start + 62))
         assert stray not in p.timelines
-    assert not p._idle
+    assert not p.idle.when
