@@ -94,5 +94,6 @@ class Holding:
                 self.ways.dump(),
                 self.bound.dump(),
                 self.storms.dump(self.now_ms, self.program.settings.horizon_ms),
+                self.outgoing.said(),
             )
         )

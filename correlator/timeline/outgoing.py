@@ -11,15 +11,16 @@ from correlator.timeline.marks import Marks
 from correlator.timeline.occupancy import Passage, Zones, as_fact
 from correlator.timeline.telling import Arrived, Told
 
+Said = tuple[int, Arrived]  # now, when it was last told how far everything is told; what was told then
+
 
 class Outgoing:
     __slots__ = ("_arrived", "_bindings", "_facts", "_told_ms")
 
-    def __init__(self) -> None:
+    def __init__(self, said: Said = (NEVER, ())) -> None:
         self._facts: list[Fact] = []
         self._bindings: list[Binding] = []
-        self._told_ms = NEVER  # now, when it was last told how far everything is told
-        self._arrived: Arrived = ()  # what was told then
+        self._told_ms, self._arrived = said
 
     def add(self, facts: Iterable[Fact], bindings: Iterable[Binding] = ()) -> None:
         self._facts += facts
@@ -35,6 +36,10 @@ class Outgoing:
         facts, self._facts = tuple(self._facts), []
         bindings, self._bindings = tuple(self._bindings), []
         return Told(facts, bindings, self._progress(marks) if zones else None)
+
+    def said(self) -> Said:
+        """State: whoever restores it says nothing twice."""
+        return self._told_ms, self._arrived
 
     def _progress(self, marks: Marks) -> Arrived | None:
         """None where nobody needs to know again."""

@@ -25,6 +25,7 @@ from correlator.timeline.idle import is_spent
 from correlator.timeline.live import Match
 from correlator.timeline.marks import Marks
 from correlator.timeline.moving import Bound, Mover
+from correlator.timeline.outgoing import Outgoing
 from correlator.timeline.program import Program, Scorer
 from correlator.timeline.publishing import join, publish
 from correlator.timeline.scoring import Learnt, learn, score
@@ -363,6 +364,7 @@ class Partition(Holding):
         partition.marks.is_telling = bool(program.zones)
         partition.storms.load(known.storms)
         partition.refused.told = dict(sorted(known.any_age, key=lambda told: told[1]))
+        partition.outgoing = Outgoing(known.said)
         partition.bound = Bound(known.bound, partition.now_ms)
         partition._before_ms = partition.now_ms
         for entity, raw in entities:

@@ -11,7 +11,7 @@ import msgspec
 from lz4.block import LZ4BlockError, compress, decompress
 
 from correlator.codec import Codes, owner_of
-from correlator.event import Order
+from correlator.event import NEVER, Order
 from correlator.formats import Format, FormatError, as_it_was
 from correlator.frame import Binding
 from correlator.timeline.alert import Alert
@@ -60,6 +60,7 @@ class Rest(msgspec.Struct, array_like=True):
     ways: bytes = b""
     bound: list[tuple[int, Binding]] = []  # `moving.Bound`
     storms: list[Line] = []
+    said: tuple[int, tuple[tuple[str, int], ...]] = (NEVER, ())  # `outgoing.Said`
 
 
 _encode = msgspec.msgpack.Encoder().encode

@@ -25,7 +25,7 @@ def written(tmp_path: Path) -> Path:
 def test_the_shipped_rules_are_read_where_nothing_is_named() -> None:
     code, output = call("check")
     assert code == 0
-    assert "9 rules" in output
+    assert "10 rules" in output
 
 
 def test_errors_exit_with_2_and_name_the_place(written: Path) -> None:

@@ -12,6 +12,7 @@ from correlator.timeline import fold
 from correlator.timeline.alert import stamp
 from correlator.timeline.habits import Habits
 from correlator.timeline.live import Live, Match
+from correlator.timeline.occupancy import Passage
 from correlator.timeline.partition import Partition
 from correlator.timeline.program import Program
 from correlator.timeline.state import StateError, load_rest
@@ -274,14 +275,14 @@ def test_a_late_insert_costs_its_neighbourhood(gap_ms: int, monkeypatch: pytest.
 
     def fold_counted(
         entity: str, live: Live, events: list[Event], program: Program
-    ) -> tuple[Live, list[Match]]:
+    ) -> tuple[Live, list[Match], tuple[Passage, ...]]:
         matches: list[Match] = []
         for event in events:
             live, found = counted(entity, live, event, program)
             matches += found
-        return live, matches
+        return live, matches, ()
 
-    monkeypatch.setattr(entity_module, "fold", fold_counted)
+    monkeypatch.setattr(entity_module, "fold_ways", fold_counted)
     late = make_event(START_MS + 1_500 * gap_ms + 1, "f" * 16, "access", outcome="denied", place=Place("a"))
     p.step(Frame("", ((WHO, late),), now))
     assert 0 < len(steps) <= 12 * toy.block_size
