@@ -47,8 +47,8 @@ EVERY_READ = {
     "level": "informational",
     "correlator": {"suppress": {"for": "0s"}, "evidence": ["place.door"]},
 }
+SESSION_MS = 3_000
 TIMEOUTS = {
-    "session_timeout_ms": 3_000,
     "transaction_timeout_ms": 2_000,
     "metadata_max_age_ms": 2_000,
 }
@@ -101,7 +101,9 @@ class Deployment:
         company: CompanySettings = COMPANY,
         settings: Mapping[str, object] | None = None,
         rule: Mapping[str, object] = EVERY_READ,
+        session_ms: int = SESSION_MS,
     ) -> None:
+        self._session_ms = session_ms
         self._settings, self._rule = dict(settings or {}), rule
         self.directory, self.topics = directory, Topics(f"{prefix}.")
         self.kafka = KafkaConfig.model_validate({"bootstrap_servers": bootstrap})
@@ -218,7 +220,7 @@ class Deployment:
             "partitions": KEYED,
             "settings": self._settings,
             "topics": {"prefix": self.topics.prefix},
-            "kafka": {"bootstrap_servers": bootstrap, **TIMEOUTS},
+            "kafka": {"bootstrap_servers": bootstrap, **TIMEOUTS, "session_timeout_ms": self._session_ms},
         }
         (self.directory / "correlator.yml").write_text(json.dumps(general))
 

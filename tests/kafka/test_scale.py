@@ -33,7 +33,8 @@ def test_one_three_one_processes_under_load(tmp_path: Path, bootstrap: str, uniq
 
 
 def test_restarted_one_after_the_other_nobody_rebalances(tmp_path: Path, bootstrap: str, unique: str) -> None:
-    deployment = Deployment(tmp_path, bootstrap, unique, records_max=0)
+    """Whoever is back within the session timeout, however slowly a process starts on a busy machine."""
+    deployment = Deployment(tmp_path, bootstrap, unique, records_max=0, session_ms=30_000)
     deployment.publish()
     names = ("a", "b", "c")
     with Fleet(deployment) as fleet, Traffic(deployment, per_s=100) as traffic:
