@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from correlator.event import Event, Shape
+
+# What a read says that let somebody in, and of which it is known that they went.
+GRANTED: dict[str, Any] = {"outcome": "granted", "reason": "granted", "taken": "taken", "direction": "in"}
 
 _SHAPED = set(Shape.__struct_fields__)
 

@@ -8,7 +8,7 @@ anything that reaches an alert; the clock here paces checkpoints and measures.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from correlator.engine.bundles import Bundles
 from correlator.engine.checkpoint import Cut
@@ -183,12 +183,11 @@ class CorrelateStage:
             sends.append(Send(topic, where, record.key, record.value, record.headers))
         return sends
 
-    def _frames(self, told: Iterable[tuple[int, Told]], force: InForce) -> list[Send]:
+    def _frames(self, told: Sequence[tuple[int, Told]], force: InForce) -> list[Send]:
         """What entities tell others goes through the log, as everything that a partition knows."""
         if not force.versions:  # then nothing has happened yet
             return []
         bundle = force.versions[-1][1]
-        told = list(told)
         held = Counter(fact.is_held for _, each in told for fact in each.facts)
         for is_held, count in held.items():
             operation = "asserted" if is_held else "retracted"

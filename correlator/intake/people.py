@@ -3,10 +3,8 @@
 Records are those of the compacted topic `correlator.identities` (`schemas/identity.avsc`, as JSON): the key
 is the identity id, a newer record of an identity replaces the older one, an empty value removes it. Every
 accepted record becomes one `person` event for the identity's timeline (decision 9). Who held a badge or an
-account may change by it for what happened already: the timelines concerned are told by bindings.
-
-Dates hold in the zone of the home site, from their start; a termination holds from the end of its day. Names
-of accounts compare without regard to case and are kept in lower case.
+account may change by it for what happened already: the timelines concerned are told by bindings. What a
+record says is read by `identity_record`.
 
 May not know: topics, clocks. Deterministic: the same records in the same order give the same answers.
 """

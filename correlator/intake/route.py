@@ -8,6 +8,7 @@ key decides the partition.
 from __future__ import annotations
 
 from correlator.event import Event, Routes, others_of
+from correlator.timeline.moving import unresolved
 
 
 def route(event: Event, routes: Routes) -> tuple[str, ...]:
@@ -23,7 +24,7 @@ def _always(event: Event) -> tuple[str, ...]:
     if event.identity_id:
         home = f"identity:{event.identity_id}"
     elif event.credential:
-        home = f"unresolved:{'account' if shape.kind == 'login' else 'badge'}:{event.credential}"
+        home = unresolved(event)
     else:
         return (f"door:{door}",)
     return (home, f"door:{door}") if door and shape.kind == "access" else (home,)

@@ -24,7 +24,7 @@ from correlator.rules.windows import prune_window
 from correlator.timeline.fields import FIELDS, value
 from correlator.timeline.live import Live, Match, Scalar, Waiting, Window
 from correlator.timeline.observation import Observation
-from correlator.timeline.occupancy import NOWHERE
+from correlator.timeline.occupancy import NO_ZONES
 from correlator.timeline.program import Found, RuleFacts, Warming
 from correlator.timeline.risk import RISK
 from correlator.timeline.settings import Settings
@@ -88,7 +88,7 @@ class RuleProgram:
         self.rules = {rule.id: _facts(rule, settings) for rule in alerting}
         if any(rule.risk and not rule.is_shadow for rule in alerting):
             self.rules[RISK] = RuleFacts(RISK, RISK_TITLE, "identity", 0, True, False, "high")
-        self.zones = settings.zones_by_name if any(rule.entity == "zone" for rule in alerting) else NOWHERE
+        self.zones = settings.zones_by_name if any(rule.entity == "zone" for rule in alerting) else NO_ZONES
         self.routes = routes_of(alerting)
         self._inert = {rule: dict(facts.inert) for rule, facts in self.rules.items()}
         self.loaded = {rule.id: rule for rule in rules}

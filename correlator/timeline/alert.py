@@ -56,6 +56,11 @@ def alert_uid(rule: str, entity: str, event_id: str) -> str:
     return blake2b(f"{rule}\0{entity}\0{event_id}".encode(), digest_size=8).hexdigest()
 
 
+def line_of(rule: str, *, is_shadow: bool) -> str:
+    """What is counted together: of a rule, what is told in shadow apart."""
+    return f"{rule} shadow" if is_shadow else rule
+
+
 def stamp(crc: int, changes: Iterable[Change]) -> int:
     """Running CRC of what was published: (uid, state) in order. The same log gives the same value."""
     for change in changes:

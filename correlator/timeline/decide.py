@@ -16,7 +16,7 @@ import msgspec
 from msgspec.structs import replace
 
 from correlator.event import DAY_MS, NEVER
-from correlator.timeline.alert import Activity, Alert, Change, alert_uid
+from correlator.timeline.alert import Activity, Alert, Change, alert_uid, line_of
 from correlator.timeline.live import Match
 from correlator.timeline.program import Budget, Program
 from correlator.timeline.risk import Risk, add_up
@@ -81,7 +81,7 @@ def decide(
         belief = believed(match, marks, program)
         if not belief:
             continue
-        line, at_ms = f"{match.rule} shadow" if match.is_shadow else match.rule, match.decided_ms
+        line, at_ms = line_of(match.rule, is_shadow=match.is_shadow), match.decided_ms
         episode = episodes.get(line)
         if episode is not None and _joins(match.rule, episode, at_ms, program):
             episodes[line] = replace(episode, newest_ms=max(at_ms, episode.newest_ms))

@@ -139,10 +139,14 @@ class Timeline:
         return newest_ms
 
     def events(self, codes: Codes) -> list[Event]:
+        return self._events_from(0, codes)
+
+    def _events_from(self, at: int, codes: Codes) -> list[Event]:
+        """Those of block *at* and all after it."""
         owner = self.owner
         return [
             event
-            for block in self.blocks
+            for block in self.blocks[at:]
             for event in pack.load_events(block.packed, block.count, codes, owner)
         ]
 
@@ -242,7 +246,7 @@ class Timeline:
             entry = pack.load_live(block.entry, codes, owner) if flowing is None else flowing
             pieces, flowing = self._fold_blocks(entry, events, codes, program)
             was += block.passages
-            now += [passage for piece in pieces for passage in piece.passages]
+            now += _ways(pieces)
             self.blocks[at : at + 1] = pieces
             at += len(pieces)
         else:
@@ -282,13 +286,16 @@ class Timeline:
         """Fold everything from *since_ms* on anew, for it is evaluated by other rules now. Was there any?"""
         if self.last[0] < since_ms:
             return False
-        at, owner = self._find((since_ms, "")), self.owner
-        after = self.blocks[at:]
-        events = [e for block in after for e in pack.load_events(block.packed, block.count, codes, owner)]
-        entry = pack.load_live(after[0].entry, codes, owner)
-        self.blocks[at:], self.live = self._fold_blocks(entry, events, codes, program)
-        self._say(_ways(after), _ways(self.blocks[at:]))
+        at = self._find((since_ms, ""))
+        self._fold_from(at, self._events_from(at, codes), codes, program)
         return True
+
+    def _fold_from(self, at: int, events: Sequence[Event], codes: Codes, program: Program) -> None:
+        """Fold *events* instead of what is in block *at* and all after it."""
+        replaced = self.blocks[at:]
+        entry = pack.load_live(replaced[0].entry, codes, self.owner)
+        self.blocks[at:], self.live = self._fold_blocks(entry, events, codes, program)
+        self._say(_ways(replaced), _ways(self.blocks[at:]))
 
     def remove(self, ids: AbstractSet[str], codes: Codes, program: Program) -> None:
         """Take events out again, as if they had never come: what follows the first of them is folded anew."""
@@ -299,19 +306,12 @@ class Timeline:
             if any(needle in block.packed for needle in needles)
             and any(i in ids for _, i in pack.load_orders(block.packed, block.count))
         )
-        owner = self.owner
-
-        def events_from(at: int) -> list[Event]:
-            blocks = self.blocks[at:]
-            return [e for block in blocks for e in pack.load_events(block.packed, block.count, codes, owner)]
-
-        if at and all(event.id in ids for event in events_from(at)):
+        events = self._events_from(at, codes)
+        if at and all(event.id in ids for event in events):
             at -= 1  # what flows into a block is pruned as of its first event, which goes
-        after, events = self.blocks[at:], events_from(at)
+            events = self._events_from(at, codes)
         kept = [event for event in events if event.id not in ids]
-        entry = pack.load_live(after[0].entry, codes, owner)
-        self.blocks[at:], self.live = self._fold_blocks(entry, kept, codes, program)
-        self._say(_ways(after), _ways(self.blocks[at:]))
+        self._fold_from(at, kept, codes, program)
         self.count -= len(events) - len(kept)
         self.known = self.sieve = None
         self.last = NO_EVENT

@@ -127,6 +127,11 @@ def belongs_to(event: Event, holders: Sequence[Holder]) -> str:
     for from_ms, to_ms, identity in holders:
         if from_ms <= event.time_ms < to_ms:
             return entity_key("identity", identity)
+    return unresolved(event)
+
+
+def unresolved(event: Event) -> str:
+    """The entity of events whose credential nobody is known to have held."""
     return f"unresolved:{credential_of(event)}"
 
 

@@ -26,7 +26,7 @@ from correlator.timeline.settings import Settings
 
 Activity = Literal["entered", "left"]
 Zones = Mapping[str, Place]  # those of which it is asked who is inside
-NOWHERE: Zones = {}
+NO_ZONES: Zones = {}
 
 
 class Passage(msgspec.Struct, frozen=True, array_like=True, gc=False, order=True):

@@ -66,7 +66,7 @@ class Partition(Holding):
             else:
                 changes += self._refuse(entity, event, "too_late")
         for entity, events in inbox.items():
-            if len(events) == 1 and entity not in woken and not news:
+            if len(events) == 1 and entity not in woken and entity not in news:
                 changes += self._visit_one(entity, events[0], final_ms, edge_ms)
             else:
                 is_woken = entity in woken

@@ -17,7 +17,7 @@ from ipaddress import ip_address, ip_network
 import msgspec
 
 from correlator.event import HOUR_MS, NEVER, Event
-from correlator.timeline.alert import Alert, Change, alert_uid
+from correlator.timeline.alert import Alert, Change, alert_uid, line_of
 from correlator.timeline.live import Scalar
 from correlator.timeline.program import Program
 
@@ -187,15 +187,11 @@ class Storms:
         return [self._lines[key] for key in sorted(self._lines)]
 
     def load(self, lines: Sequence[Line]) -> None:
-        self._lines = {_line_key(line.rule, is_shadow=line.is_shadow): line for line in lines}
+        self._lines = {line_of(line.rule, is_shadow=line.is_shadow): line for line in lines}
 
 
 def _key(alert: Alert) -> str:
-    return _line_key(alert.rule, is_shadow=alert.is_shadow)
-
-
-def _line_key(rule: str, *, is_shadow: bool) -> str:
-    return f"{rule} shadow" if is_shadow else rule
+    return line_of(alert.rule, is_shadow=alert.is_shadow)
 
 
 def _forget(line: Line, now_ms: int, horizon_ms: int) -> None:

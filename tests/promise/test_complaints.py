@@ -30,6 +30,7 @@ from correlator.event import (
 from correlator.frame import Arrival, Frame, SourceMark
 from correlator.timeline.alert import Change
 from correlator.timeline.partition import Partition
+from tests.events import GRANTED
 from tests.promise.shipped import program
 from tests.timeline.toy import NoScorer
 
@@ -51,12 +52,7 @@ def at(hour: float) -> int:
 
 
 def read(hour: float, place: Place, name: str = "", **said: Any) -> Event:
-    words: dict[str, Any] = {
-        "outcome": "granted",
-        "reason": "granted",
-        "taken": "taken",
-        "direction": "in",
-    } | said
+    words = GRANTED | said
     number = name or f"{round(hour * 3600):016}"
     return make_event(at(hour), number, "access", identity_id="e1", credential="c1", place=place, **words)
 

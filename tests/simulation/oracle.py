@@ -17,7 +17,7 @@ from correlator.intake.people import People
 from correlator.record import Record
 from correlator.timeline import telling
 from correlator.timeline.entity import Timeline
-from correlator.timeline.moving import credential_of
+from correlator.timeline.moving import unresolved
 from correlator.timeline.occupancy import as_fact
 from correlator.timeline.partition import Partition
 from tests.findings import read_finding
@@ -163,7 +163,7 @@ def _check_homes(world: World, timelines: dict[str, Timeline], states: list[Part
     for record in log.read(where := TopicPartition(TOPICS.identities, 0), 0, log.high_watermark(where)):
         people.apply(record.offset, (record.key or b"").decode(), record.value, FOREVER)
     since_ms = max(partition.now_ms for partition in states) - HORIZON_MS
-    codes = {number: partition.codes for partition in states for number in [partition.number]}
+    codes = {partition.number: partition.codes for partition in states}
     wanted: dict[str, set[str]] = {}
     times: dict[str, int] = {}
     odd_times: set[str] = set()  # clamped once and not again: which time counts depends on who held it when
@@ -175,7 +175,7 @@ def _check_homes(world: World, timelines: dict[str, Timeline], states: list[Part
                 continue
             space = "account" if event.kind == "login" else "card"
             who = people.resolve(space, event.credential, event.time_ms)
-            name = f"identity:{who}" if who else f"unresolved:{credential_of(event)}"
+            name = f"identity:{who}" if who else unresolved(event)
             wanted.setdefault(name, set()).add(event.id)
     for entity in sorted(timelines.keys() | wanted):
         if not is_no_person(entity):

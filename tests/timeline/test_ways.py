@@ -24,6 +24,7 @@ from correlator.timeline.alert import Change
 from correlator.timeline.partition import Partition
 from correlator.timeline.settings import FeedTiming, Settings
 from correlator.timeline.ways import NO_TRAIL, SHARES, STEPS_S, Row, Table
+from tests.events import GRANTED
 from tests.timeline.toy import NoScorer, Toy, ToyProgram
 
 START_MS = 20_003 * DAY_MS  # a Monday
@@ -41,12 +42,7 @@ Rows = list[tuple[str, Event]]
 
 
 def read(number: int, time_ms: int, place: Place, who: str = PEOPLE[0], **said: Any) -> Event:
-    words: dict[str, Any] = {
-        "outcome": "granted",
-        "reason": "granted",
-        "taken": "taken",
-        "direction": "in",
-    } | said
+    words = GRANTED | said
     return make_event(
         time_ms, f"{number:016x}", "access", words.pop("source", "c1"), "badge", identity_id=who[9:],
         credential="4711", place=place, **words,

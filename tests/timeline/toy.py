@@ -16,7 +16,7 @@ from correlator.timeline.fields import value
 from correlator.timeline.habits import Habits
 from correlator.timeline.live import Entry, Live, Match, Waiting, Window
 from correlator.timeline.observation import Observation
-from correlator.timeline.occupancy import NOWHERE, Zones
+from correlator.timeline.occupancy import NO_ZONES, Zones
 from correlator.timeline.program import Found, RuleFacts, Warming
 from correlator.timeline.settings import FeedTiming, Settings
 from correlator.timeline.telling import of_facts
@@ -79,7 +79,7 @@ class ToyProgram:
 
     @property
     def zones(self) -> Zones:
-        return self.settings.zones_by_name if "empty" in self.rules else NOWHERE
+        return self.settings.zones_by_name if "empty" in self.rules else NO_ZONES
 
     def at(self, time_ms: int) -> ToyProgram:
         return self
