@@ -63,7 +63,7 @@ def of_epoch(value: object, unit: Unit) -> int:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise Unfit("wrong_type", f"a time is a {type(value).__name__}, expected a number of {unit}")
     if isinstance(value, float):
-        if not isfinite(value):
+        if not isfinite(value * 1000):
             raise Unfit("bad_time", f"{value} is not a time")
         return int(value * 1000 // _PER_SECOND[unit])
     return value * 1000 // _PER_SECOND[unit]
