@@ -9,6 +9,9 @@ FROM ?= 0
 PROMISE = tests/promise tests/timeline/test_promise.py
 JOBS ?= 2
 
+# Tests start the program some hundred times: compiled once, a start takes a third of the time.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: run test nightly sim matrix soak bench lint fmt lock clean
 .SILENT:
 
