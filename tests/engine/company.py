@@ -15,6 +15,7 @@ from correlator.adapters.documents import shipped
 from correlator.adapters.files import load_bundle
 from correlator.adapters.prometheus import PrometheusMeter
 from correlator.cli.embedded import FAST, Embedded
+from correlator.engine.bundles import Bundles
 from correlator.engine.options import Options
 from correlator.engine.ports import TopicPartition
 from correlator.engine.worker import Worker
@@ -113,10 +114,10 @@ def open_at_end(embedded: Embedded) -> Open:
 
 def refolded(embedded: Embedded) -> tuple[Told, State]:
     """What the frames of the same *keyed* topic come to."""
-    return refold(embedded.bundle, committed(embedded, embedded.topics.keyed))
+    return refold(embedded.bundles(), committed(embedded, embedded.topics.keyed))
 
 
-def refold(bundle: Bundle, keyed: Iterable[Record]) -> tuple[Told, State]:
+def refold(bundles: Bundles, keyed: Iterable[Record]) -> tuple[Told, State]:
     """What the frames of a *keyed* topic, in order per partition, come to: folded one by one, by no engine.
 
     A record that is no frame is passed over.
@@ -124,7 +125,6 @@ def refold(bundle: Bundle, keyed: Iterable[Record]) -> tuple[Told, State]:
     frames: dict[int, list[Record]] = {}
     for record in keyed:
         frames.setdefault(record.partition, []).append(record)
-    bundles = Embedded(bundle, SimulatedClock(FOREVER), {}).bundles()
     runs = [Undisturbed(bundles, number, some) for number, some in frames.items()]
     for run in runs:
         run.advance(FOREVER)

@@ -22,8 +22,11 @@ from correlator.adapters.kafka.config import KafkaConfig
 from correlator.adapters.kafka.log_reader import KafkaLogReader
 from correlator.adapters.kafka.publisher import KafkaPublisher
 from correlator.adapters.record_files import IDENTITIES, read_identities, read_records
+from correlator.cli.connection import load_connection
 from correlator.cli.main import app
+from correlator.cli.on_kafka import bundles_on
 from correlator.cli.replay import Replay
+from correlator.engine.bundles import Bundles
 from correlator.engine.ports import TopicPartition
 from correlator.engine.topics import Topics
 from correlator.pipeline import Bundle
@@ -154,6 +157,15 @@ class Deployment:
         raw = [Topic(name, PARTITIONS, RAW) for name in self.raw]
         with kafka_topics(self.kafka) as topics:
             topics.create([*own_topics(self.topics.prefix, KEYED), *raw])
+
+    def bundles(self, reader: KafkaLogReader | None = None) -> Bundles:
+        """All that was deployed. *reader*: of who looks again later."""
+        ours = reader or KafkaLogReader(self.kafka)
+        bundles = bundles_on(load_connection(self.directory), ours)
+        bundles.look()
+        if reader is None:
+            ours.close()
+        return bundles
 
     def replayed(self) -> list[Finding]:
         """What `replay` tells of the same records."""

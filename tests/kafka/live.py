@@ -179,11 +179,11 @@ def check_live(deployment: Deployment, traffic: Traffic) -> None:
     folded = offsets(deployment, "correlate", [deployment.topics.keyed], KEYED)
     ends = {tp.partition: committed.offset for tp, committed in folded.items() if committed is not None}
     told, state = refold(
-        bundle, [r for r in keyed if r.offset < ends[r.partition]]
+        deployment.bundles(), [r for r in keyed if r.offset < ends[r.partition]]
     )  # a last tick may be left
     alerts = deployment.committed(deployment.topics.alerts)
     assert by_entity(record.value or b"" for record in alerts) == told
-    assert restored(deployment, bundle) == state
+    assert restored(deployment) == state
 
 
 def _raw_events(deployment: Deployment, bundle: Bundle) -> Counter[str]:

@@ -21,12 +21,10 @@ from correlator.adapters.files import load_bundle
 from correlator.adapters.kafka.client import consumer_settings, to_kafka
 from correlator.adapters.kafka.log_reader import KafkaLogReader
 from correlator.cli.replay import Replay
-from correlator.engine.bundles import Bundles
 from correlator.engine.intake_stage import CLOSED
 from correlator.engine.ports import Committed, TopicPartition
 from correlator.engine.restore import Restore
 from correlator.frame import decode_frame
-from correlator.pipeline import Bundle
 from correlator.record import Record
 from correlator.simulate.wire import PARTITIONS
 from tests.engine.company import State, by_entity, committed, image, refold
@@ -93,24 +91,23 @@ def offsets(
 
 def check(deployment: Deployment) -> None:
     """Everything above. To be asked when nothing is `left`, and no process lives."""
-    bundle, expected = load_bundle(deployment.directory), calm(len(deployment.records))
+    bundles, expected = deployment.bundles(), calm(len(deployment.records))
     keyed = deployment.committed(deployment.topics.keyed)
     assert rows(keyed) == expected.rows, "intake lost or doubled events"
     values = [record.value or b"" for record in deployment.committed(deployment.topics.alerts)]
-    told, state = refold(bundle, keyed)
+    told, state = refold(bundles, keyed)
     assert by_entity(values) == told, "alerts were lost, doubled or changed"
-    assert restored(deployment, bundle) == state, "checkpoints and replay give another state"
+    assert restored(deployment) == state, "checkpoints and replay give another state"
     found = [read_finding(value) for value in values]
     assert open_alerts(found) == expected.open
     assert set(Counter(f.finding_info.uid for f in found if f.activity_id == 1).values()) == {1}
 
 
-def restored(deployment: Deployment, bundle: Bundle) -> State:
+def restored(deployment: Deployment) -> State:
     """The state that the next process would begin with."""
     found: State = {}
     reader = KafkaLogReader(deployment.kafka)
-    bundles = Bundles(reader, deployment.topics.bundles, known=[bundle])
-    bundles.look()
+    bundles = deployment.bundles(reader)
     for tp, said in offsets(deployment, "correlate", [deployment.topics.keyed], KEYED).items():
         restore = Restore(reader, deployment.topics, bundles, tp.partition, said)
         while not restore.advance():

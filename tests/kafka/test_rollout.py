@@ -9,11 +9,9 @@ from typing import Any
 
 import pytest
 
-from correlator.adapters.kafka.log_reader import KafkaLogReader
 from correlator.cli.candidate import read_candidate
 from correlator.cli.connection import load_connection
 from correlator.cli.deploy import bring
-from correlator.cli.on_kafka import bundles_on
 from correlator.engine import deploy as engine_deploy
 from correlator.engine.bundles import Activated
 from correlator.engine.ports import TransactionalWriter
@@ -22,7 +20,7 @@ from correlator.simulate.wire import PARTITIONS
 from tests.findings import read_finding
 from tests.kafka.deployment import EVERY_READ, KEYED, Deployment
 from tests.kafka.fleet import KILLED, Fleet, Halt, halting
-from tests.kafka.live import LIVE, Traffic
+from tests.kafka.live import LIVE, Traffic, check_live
 from tests.kafka.points import Commits
 
 RULE = str(EVERY_READ["id"])
@@ -38,12 +36,7 @@ def _change(deployment: Deployment, **changes: Any) -> str:
 
 
 def _active(deployment: Deployment) -> tuple[Activated, ...]:
-    connection = load_connection(deployment.directory)
-    log = KafkaLogReader(connection.kafka)
-    bundles = bundles_on(connection, log)
-    bundles.look()
-    log.close()
-    return bundles.history
+    return deployment.bundles().history
 
 
 def _activations(deployment: Deployment) -> dict[int, list[str]]:
@@ -84,15 +77,44 @@ def test_a_deployment_that_is_killed_is_on_all_partitions_or_on_none(
     assert deployment.call("deploy", ...).exit_code == 0
     old = _active(deployment)[0].bundle
     new = _change(deployment, level="high")
-    process = FORKS.Process(target=_deploy_and_die, args=(str(tmp_path), point))
-    process.start()
-    process.join()
-    assert process.exitcode == KILLED
+    _killed_while_deploying(deployment, point)
     is_new = DIES_AT[point] == "new"
     assert _active(deployment)[0].bundle == (new if is_new else old)
     assert _activations(deployment) == _everywhere([old, new] if is_new else [old])
     assert deployment.call("deploy", ...).exit_code == 0
     assert _activations(deployment) == _everywhere([old, new])
+
+
+def test_deployments_that_are_killed_under_load_cost_no_alert(
+    tmp_path: Path, bootstrap: str, unique: str
+) -> None:
+    """At each point in turn, while reads come in: alerts and state are those of one undisturbed stage."""
+    deployment = Deployment(tmp_path, bootstrap, unique, records_max=0)
+    deployment.publish()
+    with Fleet(deployment) as fleet, Traffic(deployment, per_s=50) as traffic:
+        workers = [fleet.start(name, options=LIVE) for name in ("a", "b")]
+        traffic.flows()
+        names, told = [_active(deployment)[0].bundle], ["Informational"]
+        for point, severity in zip(DIES_AT, ("High", "Low", "Medium", "Critical"), strict=True):
+            names.append(_change(deployment, level=severity.lower()))
+            told.append(severity)
+            _killed_while_deploying(deployment, point)
+            traffic.flows()
+            assert deployment.call("deploy", ...).exit_code == 0
+            traffic.wait(lambda so_far=tuple(told): _severities(deployment) == [*so_far], "nobody switches")
+        traffic.ends()
+        for worker in workers:
+            worker.ask()
+            assert worker.join() == 0
+    assert _activations(deployment) == _everywhere(names)
+    check_live(deployment, traffic)
+
+
+def _killed_while_deploying(deployment: Deployment, point: str) -> None:
+    process = FORKS.Process(target=_deploy_and_die, args=(str(deployment.directory), point))
+    process.start()
+    process.join()
+    assert process.exitcode == KILLED
 
 
 def test_processes_that_start_at_once_agree_on_the_first_bundle(
