@@ -41,7 +41,7 @@ STAGES = {  # stage -> functions: module, path in it
     "frame decode": [("bench.stages", "decode_frame")],
     "marks and wakes": [
         ("correlator.timeline.partition", "Marks.fold"),
-        ("correlator.timeline.partition", "Wakes.woken"),
+        ("correlator.timeline.wakes", "Wakes.woken"),
     ],
     "open and pack timelines": [
         ("correlator.timeline.partition", "Timelines.touch"),
@@ -58,19 +58,19 @@ STAGES = {  # stage -> functions: module, path in it
         ("correlator.rules.program", "RuleProgram.on_event"),
         ("correlator.rules.program", "RuleProgram.verdict"),
     ],
-    "remember and step": [("correlator.timeline.entity", "step"), ("correlator.timeline.entity", "fold")],
-    "habits": [("correlator.timeline.fold", "learn"), ("correlator.timeline.partition", "as_of")],
+    "remember and step": [("correlator.timeline.entity", "step"), ("correlator.timeline.entity", "fold_ways")],
+    "habits": [("correlator.timeline.fold", "learn"), ("correlator.timeline.scoring", "as_of")],
     "insert and tidy": [
         ("correlator.timeline.entity", "Timeline.append"),
         ("correlator.timeline.entity", "Timeline.insert"),
         ("correlator.timeline.entity", "Timeline.forget"),
     ],
     "publish": [
-        ("correlator.timeline.entity", "Timeline.publish"),
+        ("correlator.timeline.partition", "publish"),
         ("correlator.timeline.entity", "Timeline.matches"),
     ],
-    "score": [("correlator.timeline.partition", "Partition._score")],
-    "learn": [("correlator.timeline.partition", "Partition._learn")],
+    "score": [("correlator.timeline.partition", "score")],
+    "learn": [("correlator.timeline.partition", "learn")],
     "visits": [("correlator.timeline.partition", "Partition.step")],
     "render alerts": [("bench.stages", "correlate_step")],
     "collect garbage": [("bench.stages", "collect")],
