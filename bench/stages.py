@@ -58,7 +58,10 @@ STAGES = {  # stage -> functions: module, path in it
         ("correlator.rules.program", "RuleProgram.on_event"),
         ("correlator.rules.program", "RuleProgram.verdict"),
     ],
-    "remember and step": [("correlator.timeline.entity", "step"), ("correlator.timeline.entity", "fold_ways")],
+    "remember and step": [
+        ("correlator.timeline.entity", "step"),
+        ("correlator.timeline.entity", "fold_ways"),
+    ],
     "habits": [("correlator.timeline.fold", "learn"), ("correlator.timeline.scoring", "as_of")],
     "insert and tidy": [
         ("correlator.timeline.entity", "Timeline.append"),
