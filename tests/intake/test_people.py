@@ -130,6 +130,39 @@ def test_who_was_refused_is_accepted_as_soon_as_the_other_lets_go() -> None:
     assert found.resolve("card", "17", NOW) == "e2"
 
 
+def test_two_who_swap_their_badges_are_accepted_together_whoever_comes_first() -> None:
+    """Each is refused as long as the other's old record holds the badge: both would be for ever."""
+    old, new = {"valid_to": "2026-01-05"}, {"valid_from": "2026-01-05"}
+    swapped = {
+        "e1": identity("e1", badges=[{"id": "17", **old}, {"id": "18", **new}]),
+        "e2": identity("e2", badges=[{"id": "18", **old}, {"id": "17", **new}]),
+    }
+    for first, second in (("e1", "e2"), ("e2", "e1")):
+        found = people(identity("e1", badges=[{"id": "17"}]), identity("e2", badges=[{"id": "18"}]))
+        assert isinstance(found.apply(5, first, swapped[first], NOW), Reject)
+        assert isinstance(found.apply(6, "e3", identity("e3", badges=[{"id": "17"}]), NOW), Reject)
+        found.take_bindings()
+        told = applied(found, 7, swapped[second], second)
+        assert [entity for entity, _ in told] == [f"identity:{first}", f"identity:{second}"]
+        assert [found.resolve("card", badge, NOW) for badge in ("17", "18")] == ["e2", "e1"]
+        assert [found.resolve("card", badge, ms("2026-01-04T00:00")) for badge in ("17", "18")] == [
+            "e1",
+            "e2",
+        ]
+        bound = {(b.entity, b.credential): b.holders for b in found.take_bindings()}
+        assert {(f"identity:{who}", f"badge:{n}") for who in ("e1", "e2") for n in (17, 18)} <= bound.keys()
+        assert [who for _, _, who in bound["identity:e1", "badge:17"]] == ["e1", "e2"]
+
+
+def test_who_was_refused_is_accepted_though_who_lets_go_was_refused_later() -> None:
+    found = people(identity("e1", badges=[{"id": "17"}]), identity("e2", badges=[{"id": "18"}]))
+    assert isinstance(found.apply(5, "e3", identity("e3", badges=[{"id": "18"}]), NOW), Reject)
+    assert isinstance(found.apply(6, "e2", identity("e2", badges=[{"id": "17"}]), NOW), Reject)
+    told = applied(found, 7, identity("e1"))
+    assert [entity for entity, _ in told] == ["identity:e1", "identity:e2", "identity:e3"]
+    assert [found.resolve("card", badge, NOW) for badge in ("17", "18")] == ["e2", "e3"]
+
+
 @pytest.mark.parametrize(
     ("record", "reason", "part"),
     [
