@@ -61,6 +61,17 @@ def test_dates_hold_in_the_zone_of_the_home_site_and_a_termination_at_the_end_of
     assert person.credentials[0].states == ((ms("2026-01-05T05:00"), "lost"),)
 
 
+@pytest.mark.parametrize("is_reversed", [False, True])
+def test_who_is_taken_on_again_the_day_after_is_not_terminated(is_reversed: bool) -> None:
+    """A contractor becomes an employee: one contract ends with its day, the next begins with the next one."""
+    statuses = [{"status": "terminated", "from": "2026-01-09"}, {"status": "active", "from": "2026-01-10"}]
+    found = people(identity("e1", home_site="boston", statuses=statuses[::-1] if is_reversed else statuses))
+    person = found.person("e1")
+    assert person is not None
+    midnight_ms = ms("2026-01-10T05:00")
+    assert person.statuses == ((midnight_ms, "terminated"), (midnight_ms, "active"))
+
+
 def test_the_first_version_is_told_as_early_as_the_horizon_allows() -> None:
     [(entity, event)] = applied(People(sites()), 7, identity("e1", badges=[{"id": "1"}]))
     assert entity == "identity:e1"
