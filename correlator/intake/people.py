@@ -189,14 +189,15 @@ class People:
     def _bind(
         self, was: dict[_Key, tuple[_Holding, ...]], version: int, since_ms: int, *, is_first: bool = False
     ) -> None:
-        """Note credentials of which something else is known now, of the time since *since_ms*. *is_first*: of
-        somebody whose timeline was told nothing before.
+        """Note credentials of which something else is known now, of the time since *since_ms*, for those who
+        held them since then. *is_first*: of somebody whose timeline was told nothing before.
         """
         for (space, held), old in sorted(was.items()):
             new = tuple(self._holders[space].get(held, ()))
-            if _since(old, since_ms) == _since(new, since_ms):
+            before, after = _since(old, since_ms), _since(new, since_ms)
+            if before == after:
                 continue
-            holders = {identity for _, _, identity in (*old, *new)} if old or not is_first else set()
+            holders = {identity for _, _, identity in (*before, *after)} if old or not is_first else set()
             entities = [entity_key("identity", identity) for identity in sorted(holders)]
             for entity in (*entities, f"unresolved:{space}:{held}"):
                 self._bindings.append(Binding(entity, f"{space}:{held}", version, new))

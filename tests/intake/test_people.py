@@ -174,6 +174,21 @@ def test_who_was_refused_is_accepted_though_who_lets_go_was_refused_later() -> N
     assert [found.resolve("card", badge, NOW) for badge in ("17", "18")] == ["e2", "e3"]
 
 
+def test_only_who_may_have_read_a_badge_of_late_is_told_of_its_next_holder() -> None:
+    """A visitors' badge has another holder every day: to tell all of each would be too much for a frame."""
+    day = [{"id": "17", "valid_from": date(n), "valid_to": date(n + 1)} for n in range(20)]
+    found = people(*(identity(f"v{n}", badges=[day[n]]) for n in range(18)))
+    found.take_bindings()
+    applied(found, 50, identity("v18", badges=[{**day[18], "valid_to": date(20)}]), "v18")
+    told = found.take_bindings()
+    assert {binding.entity for binding in told} == {"identity:v18", "unresolved:badge:17"}
+    assert {len(binding.holders) for binding in told} == {19}
+    applied(found, 51, identity("v18", badges=[{**day[18], "valid_to": date(19)}]), "v18")
+    applied(found, 52, identity("v19", badges=[day[19]]), "v19")
+    told = [binding.entity for binding in found.take_bindings() if binding.version == 52]
+    assert told == ["identity:v18", "identity:v19", "unresolved:badge:17"]
+
+
 @pytest.mark.parametrize(
     ("record", "reason", "part"),
     [
