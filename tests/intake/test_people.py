@@ -185,8 +185,8 @@ def test_only_who_may_have_read_a_badge_of_late_is_told_of_its_next_holder() -> 
     assert {len(binding.holders) for binding in told} == {19}
     applied(found, 51, identity("v18", badges=[{**day[18], "valid_to": date(19)}]), "v18")
     applied(found, 52, identity("v19", badges=[day[19]]), "v19")
-    told = [binding.entity for binding in found.take_bindings() if binding.version == 52]
-    assert told == ["identity:v18", "identity:v19", "unresolved:badge:17"]
+    names = [binding.entity for binding in found.take_bindings() if binding.version == 52]
+    assert names == ["identity:v18", "identity:v19", "unresolved:badge:17"]
 
 
 @pytest.mark.parametrize(

@@ -216,22 +216,15 @@ def test_what_must_not_be_retracted_stays_open() -> None:
 def test_since_when_a_zone_is_empty_is_known_after_any_silence() -> None:
     """Zones are as many as the sites file has: they need not be dropped, as people and doors."""
     p, vault = partition(Toy(horizon_ms=HOUR_MS)), Place("a", zone="vault", criticality=4)
-    for minute, way in ((0, "entered"), (5, "left")):
-        event = make_event(
-            START_MS + minute * MINUTE_MS,
-            f"{minute:016}",
-            "occupancy",
-            activity=way,
-            place=vault,
-            identity_id="u",
-        )
-        now = arrivals(START_MS + minute * MINUTE_MS)
-        p.step(Frame("", (), now, facts=(Fact("zone:vault", WHO, event),)))
+    entered, left = (
+        make_event(START_MS + n, f"{n:016}", "occupancy", activity=way, place=vault, identity_id="u")
+        for n, way in enumerate(("entered", "left"))
+    )
+    facts = tuple(Fact("zone:vault", WHO, event) for event in (entered, left))
+    p.step(Frame("", (), arrivals(START_MS), facts=facts))
     for hour in (2, 4, 8):
         p.step(frame(hour * 60))
-    assert p.timelines["zone:vault"].touch(p.codes).zone == ZoneState(
-        (), START_MS + 5 * MINUTE_MS, event.order
-    )
+    assert p.timelines["zone:vault"].touch(p.codes).zone == ZoneState((), left.time_ms, left.order)
 
 
 def test_an_unresolved_credential_is_dropped_when_it_was_quiet_for_the_horizon() -> None:
