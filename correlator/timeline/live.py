@@ -128,8 +128,8 @@ class Live(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
     @property
     def is_worthless(self) -> bool:
-        """Nothing that a later event could see: an address or a stray card must not be kept for ever. Of doors
-        and zones there are as many as the sites file has.
+        """Nothing that a later event could see: an address or a stray card must not be kept for ever. Of
+        doors and zones there are as many as the sites file has.
         """
         if self.zone is not None:
             return False
