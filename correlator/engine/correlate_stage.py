@@ -133,6 +133,7 @@ class CorrelateStage:
     def _fold(self, records: Sequence[Record], positions: Mapping[TopicPartition, int]) -> Outbox:
         self._fetch_bundles(records)
         sends = self._differences()
+        self._feed_notices.take_over([task.partition for task in self.tasks.live.values()])
         touched: dict[TopicPartition, Task] = {}
         told: list[tuple[int, Told]] = []
         started_ms, steady = self._ports.steady.now_ms(), self._ports.steady

@@ -46,26 +46,36 @@ class FeedNotices:
         self._standing: dict[Key, Document] = {}
         self._live: Live = {}
 
+    def take_over(self, partitions: Sequence[Partition]) -> None:
+        """Before anything is folded. What is wrong with partitions that were somebody's else, who told of it,
+        is ours to close; it is told again soon, should they have had no time for it.
+        """
+        numbers = frozenset(partition.number for partition in partitions)
+        if numbers == self._numbers:
+            return
+        self._numbers, self._standing, self._looked_ms = numbers, {}, NEVER
+        now_ms, wrong = self._wrong(partitions)
+        soon_ms = now_ms + WAITING_AGAIN_MS
+        self._told = {key: soon_ms - _again_ms(key, document) for key, document in wrong.items()}
+
     def due(self, partitions: Sequence[Partition]) -> list[Send]:
         """Notices to write now, given the state of all partitions that this process folds."""
-        now_ms = max((partition.now_ms for partition in partitions), default=NEVER)
-        numbers = frozenset(partition.number for partition in partitions)
-        if not self._numbers <= numbers:  # who has those that are gone tells of them
-            self._told = {}
-        if numbers != self._numbers:
-            self._numbers, self._standing, self._looked_ms = numbers, {}, NEVER
-        self._look(partitions, now_ms)
-        wrong = self._standing | _incomplete(partitions, self._live)
+        now_ms, wrong = self._wrong(partitions)
         sends = []
         for key, document in sorted(wrong.items()):
-            again_ms = WAITING_AGAIN_MS if document.get("waiting") else AGAIN_MS[key[0]]
-            if now_ms - self._told.get(key, NEVER) >= again_ms:
+            if now_ms - self._told.get(key, NEVER) >= _again_ms(key, document):
                 self._told[key] = now_ms
                 sends.append(self._send(key, {"state": "open", **document}))
         for key in sorted(self._told.keys() - wrong.keys()):
             del self._told[key]
             sends.append(self._send(key, {"state": "closed", "message": _OVER[key[0]].format(*key[1:])}))
         return sends
+
+    def _wrong(self, partitions: Sequence[Partition]) -> tuple[int, dict[Key, Document]]:
+        """*now*, and what is wrong by then."""
+        now_ms = max((partition.now_ms for partition in partitions), default=NEVER)
+        self._look(partitions, now_ms)
+        return now_ms, self._standing | _incomplete(partitions, self._live)
 
     def _look(self, partitions: Sequence[Partition], now_ms: int) -> None:
         if now_ms - self._looked_ms < LOOK_MS:
@@ -84,6 +94,10 @@ class FeedNotices:
         what = "site" if kind == "feed_incomplete" else "source"
         told = {"kind": kind, "feed": feed, what: name, **document}
         return Send(self._topic, 0, ":".join(key).encode(), _encode(told))
+
+
+def _again_ms(key: Key, document: Document) -> int:
+    return WAITING_AGAIN_MS if document.get("waiting") else AGAIN_MS[key[0]]
 
 
 _OVER = {

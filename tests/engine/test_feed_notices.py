@@ -12,6 +12,7 @@ from correlator.event import MINUTE_MS, NEVER, Event, Place, make_event
 from correlator.frame import Arrival, Frame, SourceMark
 from correlator.timeline.partition import Partition
 from correlator.timeline.settings import FeedTiming, SiteTiming
+from tests.promise.test_activations import saved
 from tests.timeline.streams import START_MS, arrivals
 from tests.timeline.toy import NoScorer, Toy, ToyProgram
 
@@ -52,6 +53,19 @@ def test_a_dead_feed_is_told_once_a_minute_and_closed_when_it_is_back() -> None:
     assert told(notices.due([partition])) == [("open", 1)]
     partition.step(frame(60, heard(59)))
     assert told(notices.due([partition])) == [("closed", None)]
+
+
+def test_a_notice_that_another_process_wrote_is_closed_by_who_takes_over() -> None:
+    """The feed is back in the first frames that the successor folds: it never told of anything itself."""
+    partition, notices = Partition(ToyProgram(Toy()), NoScorer(), 0), FeedNotices("notices")
+    for each in (frame(0, heard(-5 * 24 * 60)), frame(1, rows=login(0)), frame(30)):
+        partition.step(each)
+    assert told(notices.due([partition])) == [("open", 1)]
+    for is_back in (False, True):
+        heir, restored = FeedNotices("notices"), saved(partition, ToyProgram(Toy()))
+        heir.take_over([restored])
+        restored.step(frame(31, heard(30)) if is_back else frame(31))
+        assert told(heir.due([restored])) == [("closed", None) if is_back else ("open", 1)]
 
 
 def documents(sends: list[Send]) -> dict[str, dict[str, object]]:
@@ -105,8 +119,13 @@ def test_who_gives_a_partition_away_closes_nothing() -> None:
     for each in (partition, other):
         each.step(frame(0, heard(-5 * 24 * 60)))
     assert told(notices.due([partition, other])) == [("open", 0)]
+    notices.take_over([other])
     assert notices.due([other]) == [], "whoever has the first partition now tells of it"
-    assert told(notices.due([partition, other])) == [("open", 0)]
+    notices.take_over([partition, other])
+    assert notices.due([partition, other]) == []
+    for each in (partition, other):
+        each.step(frame(1))
+    assert told(notices.due([partition, other])) == [("open", 0)], "again, should nobody have told of it"
 
 
 def test_a_source_that_changes_topic_is_missed_and_the_notice_says_where_it_is_heard() -> None:
