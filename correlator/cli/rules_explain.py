@@ -220,7 +220,7 @@ def _alert_lines(record: Recalled, rule: Rule, when: When) -> list[str]:
     sure = f"{record.severity}, {record.confidence} confidence"
     said = [f"alert {record.uid} on {told.entity}: {state}, {sure}, as of {when(told.decided_ms)}"]
     if told.repeat_count:
-        said.append(f"{told.repeat_count} repeats joined it")
+        said.append(f"{told.repeat_count} repeat{'s' if told.repeat_count > 1 else ''} joined it")
     if told.assumed_complete:
         said.append(f"assumed: {'; '.join(told.assumed_complete)}")
     if told.because:

@@ -30,7 +30,7 @@ class Reader:
         self.problems.append(self.lines.problem(path, message, "warning"))
 
     def mapping(self, found: object, path: Path, keys: Sequence[str], example: str = "") -> dict[str, object]:
-        """*found* as a mapping with no other keys than *keys*, {} where it is none. *example*: for the message."""
+        """*found* as a mapping with no other keys than *keys*, {} where it is none; *example* is one."""
         if not isinstance(found, dict):
             such = f", such as {example}" if example else ""
             self.say(path, f"must be a mapping of: {', '.join(keys)}{such}")
