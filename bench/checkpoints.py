@@ -1,7 +1,7 @@
 """What checkpoints cost at full load: the share of time that the correlating stage spends on them.
 
 Intake fills *keyed* first. Then one correlating stage, in this process, reads it as fast as it can, with the
-product's own pace: a partition's checkpoint is due after as much folding as a restart may have to repeat.
+product's own pace: a checkpoint is due when a restart would have to repeat more folding than it may.
 Every round's checkpoint part is timed, its transaction too. Processor time is of all threads: the client's
 send meanwhile.
 """

@@ -48,7 +48,7 @@ def export_command(
     file: Annotated[Path, typer.Argument(help="Is written whole or not at all.")],
     as_json: AsJson = False,
 ) -> None:
-    """Write what was learnt to FILE: the habits of each person, and the models. Processes may run.
+    """Write what was learnt to FILE: habits of each person, what doors teach, models. Processes may run.
 
     It is read from the newest checkpoints, and names identities. Do it now and then, like any backup:
     `import` begins with it where checkpoints were lost, or topics made anew.

@@ -25,6 +25,7 @@ from correlator.pipeline import InForce
 from correlator.record import Reject
 from correlator.timeline.live import Live
 from correlator.timeline.partition import Partition
+from correlator.timeline.ways import Ways
 
 
 def export(log: LogReader, topics: Topics, number: int) -> Iterator[Part | Learnt | None]:
@@ -114,7 +115,11 @@ class Begin:
     def _write(self, number: int) -> tuple[list[Send], int]:
         """The records of a checkpoint, and the offset that goes with them."""
         start, offset = self._from_to(number)
-        partition = Partition(self._force.program, self._scorer(number), number)
+        taught = self._part(number)
+        scorer = Scorer(number) if taught is None else decode_scorer(taught.models)
+        partition = Partition(self._force.program, scorer, number)
+        if taught is not None:
+            partition.ways = Ways.load(taught.ways)
         for entity, live in self._lives[number].items():
             partition.changed.touch(entity)
             partition.timelines.touch(entity).live = live
@@ -137,12 +142,10 @@ class Begin:
             return offset, offset
         return min(max(part.cut, begin), offset), offset
 
-    def _scorer(self, number: int) -> Scorer:
+    def _part(self, number: int) -> Part | None:
         """Of another number of partitions, that of any: each has learnt from a sample of all people."""
         known = sorted(self._file.parts)
-        if not known:
-            return Scorer(number)
-        return decode_scorer(self._file.parts[known[number % len(known)]].models)
+        return self._file.parts[known[number % len(known)]] if known else None
 
 
 def persons_told(log: LogReader, topics: Topics, sites: Sites, end: int) -> dict[str, Person]:

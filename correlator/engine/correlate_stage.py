@@ -152,7 +152,7 @@ class CorrelateStage:
         spent_ms = steady.now_ms() - started_ms
         for tp, task in touched.items():
             task.offset = max(task.offset, positions[tp])
-            task.folded_ms += spent_ms // len(touched)
+            task.folded_ms += spent_ms / len(touched)
             self._count(task)
         self._ports.meter.add(
             "correlator_records_consumed_total", len(records), stage=self.name, topic=self._topics.keyed
@@ -254,7 +254,7 @@ class CorrelateStage:
         """A slice of the checkpoint under way, or the next one that is due. One partition at a time."""
         live = self.tasks.live
         if self._turn not in live:
-            self._turn = next((tp for tp, task in live.items() if self._is_due(task)), None)
+            self._turn = self._due()
         if self._turn is None:
             return
         tp, task = self._turn, live[self._turn]
@@ -263,19 +263,26 @@ class CorrelateStage:
             self._put_checkpoint(tp, task, cut)
             self._finish(membership)
 
+    def _due(self) -> TopicPartition | None:
+        """What a restart repeats is bounded over all partitions: the one with the most of it goes first."""
+        live = self.tasks.live
+        if sum(task.folded_ms for task in live.values()) >= self._options.replay_ms_max:
+            return max(live, key=lambda tp: live[tp].folded_ms)
+        return next((tp for tp, task in live.items() if self._is_due(task)), None)
+
     def _is_due(self, task: Task) -> bool:
         """Also now and then when nothing but time has passed: the log is deleted behind us."""
         options, age_ms = self._options, self._ports.steady.now_ms() - task.image_ms
         return task.folded_frames > 0 and (
             age_ms >= options.checkpoint_ms * (1 if task.folded_events else IDLE_TIMES)
-            or task.folded_ms >= options.replay_ms_max
             or task.folded_events >= options.checkpoint_events
         )
 
     def _begin_cut(self, tp: TopicPartition, task: Task) -> Cut:
         self._turn = tp
         task.cut = Cut(task.partition, task.offset, task.crc, task.force, self._ports.steady.now_ms())
-        task.folded_events = task.folded_frames = task.folded_ms = 0
+        task.folded_events = task.folded_frames = 0
+        task.folded_ms = 0.0
         return task.cut
 
     def _put_checkpoint(self, tp: TopicPartition, task: Task, cut: Cut) -> None:

@@ -1,8 +1,9 @@
 """Input partitions that an intake owns: what was read of each and not taken yet, merged by arrival.
 
 An input whose next record is unknown (its buffer is empty, its log is not at its end) holds back those that
-would run more than five minutes ahead of what it gave last (decision 5). Once it has been silent for half a
-minute it holds back nobody.
+would run ahead of what it gave last: by more than a second as long as a poll or two may take to bring that
+record, then by more than five minutes (decision 5). Once it has been silent for half a minute it holds back
+nobody.
 """
 
 from __future__ import annotations
@@ -14,11 +15,12 @@ from heapq import heapify, heappop, heappush
 import msgspec
 
 from correlator.engine.ports import Committed, TopicPartition
-from correlator.event import FOREVER, NEVER
+from correlator.event import FOREVER, NEVER, SECOND_MS
 from correlator.intake.arrival import HEAD_MS, STUCK_MS
 from correlator.record import Record, Reject
 
 Key = tuple[str, int]
+AHEAD = ((SECOND_MS // 2, SECOND_MS), (STUCK_MS, HEAD_MS))  # read in vain for less than -> ahead at most
 
 
 class Input(msgspec.Struct):
@@ -44,6 +46,11 @@ class Input(msgspec.Struct):
     @property
     def is_drained(self) -> bool:
         return not self.buffer and self.position >= self.end
+
+
+def _ahead_ms(empty_ms: int) -> int:
+    """How far others may be ahead of an input that has been read in vain for so long."""
+    return next((ahead_ms for until_ms, ahead_ms in AHEAD if empty_ms < until_ms), FOREVER)
 
 
 class Inputs:
@@ -81,8 +88,7 @@ class Inputs:
                 heap.append((min(found.buffer[0].timestamp_ms, clock_ms), key))
             elif not found.is_drained:
                 found.empty_since_ms = min(found.empty_since_ms, now_ms)
-                if now_ms - found.empty_since_ms < STUCK_MS:
-                    bound_ms = min(bound_ms, found.taken_ms + HEAD_MS)
+                bound_ms = min(bound_ms, found.taken_ms + _ahead_ms(now_ms - found.empty_since_ms))
         heapify(heap)
         if heap:
             bound_ms = min(bound_ms, heap[0][0] + span_ms)
@@ -97,7 +103,7 @@ class Inputs:
             if found.buffer:
                 heappush(heap, (min(found.buffer[0].timestamp_ms, clock_ms), key))
             elif not found.is_drained:
-                bound_ms = min(bound_ms, at_ms + HEAD_MS)
+                bound_ms = min(bound_ms, at_ms + _ahead_ms(0))
         return taken
 
     def take_all(self, key: Key, records_max: int) -> list[Record]:

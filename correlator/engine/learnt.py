@@ -1,4 +1,5 @@
-"""What was learnt, apart from everything else: habits of people, and models. It outlives a state.
+"""What was learnt, apart from everything else: habits of people, what doors teach, and models. It outlives a
+state.
 
 Lines of JSON: a `Head`; a `Part` for each partition that has a checkpoint and a `Learnt` for each entity; an
 `End` with the number of these. Written from checkpoints, whatever rules they were made under, and even where
@@ -30,11 +31,14 @@ class Head(msgspec.Struct, frozen=True, tag="head", tag_field="line"):
 
 
 class Part(msgspec.Struct, frozen=True, tag="part", tag_field="line"):
-    """*cut*: up to which offset of *keyed* was learnt. *models*: of `models.scorer`."""
+    """*cut*: up to which offset of *keyed* was learnt. *models*: of `models.scorer`, *ways*: of
+    `timeline.ways`.
+    """
 
     partition: int
     cut: int
     models: bytes
+    ways: bytes = b""
 
 
 class Learnt(msgspec.Struct, frozen=True, tag="learnt", tag_field="line"):
@@ -90,7 +94,7 @@ def learnt_of(
     """
     rest = state.load_rest(manifest.rest)
     codes = Codes(load_shapes(rest.shapes))
-    yield Part(number, manifest.offset, rest.scorer)
+    yield Part(number, manifest.offset, rest.scorer, rest.ways)
     for key, raw in newest.items():
         if key != MANIFEST_KEY:
             yield from _learnt(key, raw, codes)

@@ -30,7 +30,7 @@ class Task(msgspec.Struct):
     crc: int
     committed: Committed | None
     image_ms: int  # when the last checkpoint was written, or the task began
-    folded_ms: int = 0  # time spent folding since then: what a replay would cost
+    folded_ms: float = 0.0  # time spent folding since then: what a replay would cost
     folded_events: int = 0
     folded_frames: int = 0
     cut: Cut | None = None
@@ -40,6 +40,7 @@ class _Restoring(msgspec.Struct):
     restore: Restore
     committed: Committed | None
     started_ms: int
+    spent_ms: int = 0
 
 
 class Tasks:
@@ -97,7 +98,10 @@ class Tasks:
         until_ms = steady.now_ms() + budget_ms
         while self._restoring and steady.now_ms() <= until_ms:
             tp, state = next(iter(self._restoring.items()))
-            if self._advance(tp, state.restore):
+            began_ms = steady.now_ms()
+            is_back = self._advance(tp, state.restore)
+            state.spent_ms += steady.now_ms() - began_ms
+            if is_back:
                 del self._restoring[tp]
                 self._finish(tp, state)
             self._ports.meter.set(
@@ -129,6 +133,7 @@ class Tasks:
             restored.partition, restored.force, restored.offset, restored.crc, state.committed, now_ms
         )
         task.folded_frames, task.folded_events = restored.replayed, restored.events  # since its checkpoint
+        task.folded_ms = state.spent_ms if restored.replayed else 0  # and would be again
         self._run(tp, task)
         seconds = (now_ms - state.started_ms) / 1_000
         self._ports.meter.observe("correlator_restore_seconds", [seconds], partition=str(tp.partition))

@@ -23,11 +23,10 @@ from correlator.timeline import quiet
 from correlator.timeline.clocks import Clock, Clocks, SourceName
 from correlator.timeline.quiet import Belief, SourceState, Standing
 from correlator.timeline.settings import FeedTiming, Settings, SiteTiming
-from correlator.timeline.silences import HOURS, Sums, Usual, is_missed, longest_ms
+from correlator.timeline.silences import NOTHING, Sums, Usual, is_missed, longest_ms
 from correlator.timeline.telling import Arrived, Telling, feed_of, is_of_facts
 
 ASSUMED_MAX = 5  # sources that an alert names as taken to be quiet
-NOTHING: Sums = (0,) * (HOURS + 1)  # is known to be usual
 SourceKey = tuple[str, str, str]  # feed file, source, site: a source that serves two sites counts at each
 
 
@@ -155,7 +154,7 @@ class Marks:
         if usual is None:
             usual = self._usual[group] = Usual()
         if usual.hear(quiet.zone(where), at_ms, 0 if is_old else mark.count, is_odd=is_odd or is_old):
-            self._sums[group] = usual.sums()
+            self._sums[group] = Sums(usual)
 
     def _is_alive(self, group: tuple[str, str], heard_ms: int, arrived_ms: int) -> bool:
         """Was a feed heard of at a site recently enough to believe that there was nothing to say?"""
@@ -287,14 +286,15 @@ class Marks:
         arrived_ms = self.arrived_to(timing.topic)
         where, group = self._sites.get(site), (timing.feed, site)
         sums, count = self._sums.get(group, NOTHING), self._counts.get(group, 0)
+        sure_ms = min(timing.silence_max_ms, timing.silence_max_business_hours_ms, sums.sure_ms)
         if arrived_ms == NEVER:
-            return Belief(where, arrived_ms, timing.quiet_ms, False, sums, count)
+            return Belief(where, arrived_ms, timing.quiet_ms, False, sums, count, sure_ms)
         quiet_ms = quiet.quiet_ms(timing, where, arrived_ms)
         is_returning = arrived_ms - self.returned.get(group, NEVER) < quiet_ms
         is_alive = not is_returning and self._is_alive(group, self._heard.get(group, NEVER), arrived_ms)
         if quiet_ms > timing.quiet_ms:  # as long as it takes to notice that a feed is dead
             quiet_ms = max(timing.quiet_ms, longest_ms(sums, quiet.zone(where), arrived_ms, quiet_ms))
-        return Belief(where, arrived_ms, quiet_ms, is_alive, sums, count)
+        return Belief(where, arrived_ms, quiet_ms, is_alive, sums, count, sure_ms)
 
     # -------------------------------------------------------------------- state
 
@@ -332,7 +332,7 @@ class Marks:
         marks.clocks.load(state.clocks)
         marks.telling = Telling.load(state.telling)
         marks._usual = dict(state.usual)
-        marks._sums = {group: usual.sums() for group, usual in state.usual}
+        marks._sums = {group: Sums(usual) for group, usual in state.usual}
         return marks
 
 

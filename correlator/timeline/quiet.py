@@ -90,6 +90,7 @@ class Belief(NamedTuple):
     is_alive: bool
     sums: Sums  # what it usually says there
     records: int  # of all its sources there
+    sure_ms: int  # a silence that long at most is quiet, whenever it is
 
 
 def complete_ms(timing: FeedTiming, belief: Belief, state: SourceState) -> int:
@@ -115,6 +116,8 @@ def is_silent(timing: FeedTiming, belief: Belief, state: SourceState) -> bool:
     arrived_ms, where = belief.arrived_ms, belief.where
     if state.between_ms and arrived_ms - state.alive_ms > BEATS_MISSED * state.between_ms + belief.quiet_ms:
         return True
+    if arrived_ms - state.alive_ms <= belief.sure_ms:
+        return False
     most_ms, most_business_ms = timing.silence_max_ms, timing.silence_max_business_hours_ms
     if not is_quiet(where, state.alive_ms, arrived_ms, most_ms, most_business_ms):
         return True

@@ -12,10 +12,11 @@ May not know: settings, sources. Whole numbers only, so that every machine learn
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Sequence
 
 import msgspec
 
-from correlator.event import HOUR_MS, MINUTE_MS
+from correlator.event import FOREVER, HOUR_MS, MINUTE_MS
 from correlator.timeline import week
 
 HOURS = 168
@@ -23,8 +24,6 @@ WEEKS_MIN = 2  # that an hour of the week was seen, before it counts
 WEEKS_MAX = 4  # newer weeks count a quarter from then on
 EXPECTED_MAX = 20  # records missing in a silence by which it is no longer quiet
 _UNIT = 6_000  # of a record: hundredths, times the minutes of an hour
-
-Sums = tuple[int, ...]
 
 
 class Usual(msgspec.Struct, array_like=True):
@@ -60,17 +59,39 @@ class Usual(msgspec.Struct, array_like=True):
         seen = self.weeks[slot] = min(self.weeks[slot] + 1, WEEKS_MAX)
         self.rates[slot] += (100 * count - self.rates[slot]) // seen
 
-    def sums(self) -> Sums:
+    def sums(self) -> list[int]:
         """What is usual from the beginning of the week to that of each hour, in `_UNIT`s of a record."""
         known = [r if w >= WEEKS_MIN else 0 for r, w in zip(self.rates, self.weeks, strict=True)]
         total, found = 0, [0]
         for slot, rate in enumerate(known):
             total += 60 * min(known[slot - 1], rate, known[(slot + 1) % HOURS])
             found.append(total)
-        return tuple(found)
+        return found
 
 
-def expected(sums: Sums, time_zone: str, start_ms: int, end_ms: int) -> int:
+class Sums:
+    """The `sums` of *usual* as long as it learns nothing more; counted when they are asked for.
+
+    In a silence of *sure_ms* or less nothing is missed, whenever it is.
+    """
+
+    __slots__ = ("_found", "_usual", "sure_ms")
+
+    def __init__(self, usual: Usual) -> None:
+        most = max(usual.rates)
+        self.sure_ms = 100 * EXPECTED_MAX * HOUR_MS // most if most else FOREVER
+        self._usual, self._found = usual, list[int]()
+
+    def __call__(self) -> list[int]:
+        if not self._found:
+            self._found = self._usual.sums()
+        return self._found
+
+
+NOTHING = Sums(Usual())  # is known to be usual
+
+
+def expected(sums: Sequence[int], time_zone: str, start_ms: int, end_ms: int) -> int:
     """Hundredths of records that are usual between two times, ms, UTC."""
     if end_ms <= start_ms or not sums[HOURS]:
         return 0
@@ -86,9 +107,11 @@ def expected(sums: Sums, time_zone: str, start_ms: int, end_ms: int) -> int:
 def is_missed(
     sums: Sums, time_zone: str, start_ms: int, end_ms: int, share: tuple[int, int] = (1, 1)
 ) -> bool:
-    """Is too much missing between two times? *share*: of all that is usual, as a fraction."""
+    """Is too much missing between two times? *share*: of all that is usual, as a fraction; at most 1."""
+    if end_ms - start_ms <= sums.sure_ms:
+        return False
     part, whole = share
-    return expected(sums, time_zone, start_ms, end_ms) * part > 100 * EXPECTED_MAX * whole
+    return expected(sums(), time_zone, start_ms, end_ms) * part > 100 * EXPECTED_MAX * whole
 
 
 def longest_ms(sums: Sums, time_zone: str, at_ms: int, most_ms: int) -> int:
@@ -99,7 +122,7 @@ def longest_ms(sums: Sums, time_zone: str, at_ms: int, most_ms: int) -> int:
     return MINUTE_MS * bisect_left(starts, True, key=lambda start: is_missed(sums, time_zone, start, at_ms))
 
 
-def _at(sums: Sums, minute: int) -> int:
+def _at(sums: Sequence[int], minute: int) -> int:
     slot, minutes = divmod(minute, 60)
     return sums[slot] + (sums[slot + 1] - sums[slot]) * minutes // 60 if slot < HOURS else sums[HOURS]
 

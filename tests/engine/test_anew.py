@@ -16,6 +16,7 @@ from correlator.event import FOREVER, Person
 from correlator.problem import BadConfiguration
 from correlator.timeline.habits import Day, Habits
 from correlator.timeline.partition import Partition
+from correlator.timeline.ways import Ways
 from tests.engine.company import committed, company, refolded, run, state, system, told, worker
 from tests.engine.states import begin, export, forget, partitions
 
@@ -70,6 +71,9 @@ def test_what_was_learnt_survives_the_loss_of_everything_else(ended: Embedded, t
     assert taught(*only.partitions()) == {x.entity: (x.habits, x.today) for x in file.learnt}
     scorers = {p.number: p.scorer.encode() for p in only.partitions()}
     assert scorers == {number: part.models for number, part in file.parts.items()}
+    ways = {p.number: p.ways.dump() for p in only.partitions()}
+    assert ways == {number: part.ways for number, part in file.parts.items()}
+    assert any(Ways.load(part.ways).tables for part in file.parts.values())
     assert persons(*only.partitions()) == persons(*_run_again(ended))
 
 

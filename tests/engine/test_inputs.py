@@ -35,10 +35,20 @@ def test_everything_is_taken_in_order_of_arrival(times: dict[int, list[int]]) ->
     assert [at for _, at in got] == sorted(at for row in times.values() for at in row)
 
 
-def test_more_than_five_minutes_ahead_of_an_input_whose_next_record_is_unknown_waits() -> None:
-    made = inputs({0: [NOW], 1: [NOW + 5 * MINUTE_MS, NOW + 5 * MINUTE_MS + 1]}, unread=frozenset({0}))
-    assert taken(made) == [(0, 0), (1, 5 * MINUTE_MS)]
+def test_more_than_a_second_ahead_of_an_input_whose_next_record_is_unknown_waits_for_a_poll_or_two() -> None:
+    made = inputs({0: [NOW], 1: [NOW + SECOND_MS, NOW + SECOND_MS + 1]}, unread=frozenset({0}))
+    assert taken(made) == [(0, 0), (1, SECOND_MS)]
     assert made.by_key["raw", 1].next_offset == 1, "what waits is not committed"
+    assert taken(made, 1) == []
+    assert taken(made, 500) == []
+    assert taken(made, 501) == [(1, SECOND_MS + 1)]
+
+
+def test_more_than_five_minutes_ahead_of_it_waits_longer() -> None:
+    made = inputs({0: [NOW], 1: [NOW + 5 * MINUTE_MS, NOW + 5 * MINUTE_MS + 1]}, unread=frozenset({0}))
+    assert taken(made) == [(0, 0)]
+    assert taken(made, 1) == []
+    assert taken(made, 501) == [(1, 5 * MINUTE_MS)]
 
 
 def test_an_input_at_its_end_holds_back_nobody() -> None:

@@ -12,8 +12,9 @@ from correlator.adapters.prometheus import PrometheusMeter
 from correlator.cli.embedded import CORRELATE_GROUP, FAST, INTAKE_GROUP, Embedded, with_partitions
 from correlator.engine.checkpoint import MANIFEST_KEY, Manifest, decode_manifest
 from correlator.engine.ports import Committed, TopicPartition
-from correlator.event import NEVER
+from correlator.event import HOUR_MS, NEVER
 from tests.engine.company import (
+    BOUNDED,
     company,
     open_at_end,
     refolded,
@@ -112,6 +113,30 @@ def test_a_checkpoint_is_one_cut_behind_which_the_log_may_be_forgotten() -> None
     run(again)
     assert told(embedded) == before
     assert state(again) == held
+
+
+class Ticking(SimulatedClock):
+    """A ms passes whenever it is asked."""
+
+    def now_ms(self) -> int:
+        self.sleep_ms(1)
+        return super().now_ms()
+
+
+def test_what_a_restart_repeats_is_bounded_over_all_partitions_together() -> None:
+    embedded, most_ms = system(), 40
+    options = msgspec.structs.replace(
+        BOUNDED, checkpoint_ms=HOUR_MS, checkpoint_events=1_000_000, replay_ms_max=most_ms
+    )
+    only = embedded.worker(PrometheusMeter(has_process=False), options, instance="a", steady=Ticking())
+    repeated: list[float] = []
+    for _ in range(1_000):
+        only.step()
+        assert only._correlate is not None
+        repeated.append(sum(task.folded_ms for task in only._correlate.tasks.live.values()))
+    assert only.is_finished
+    assert most_ms - 10 < max(repeated) < most_ms + 10
+    assert all(_manifest(embedded, number).offset > 0 for number in range(4))
 
 
 def test_a_partition_that_takes_no_events_is_checkpointed_too() -> None:

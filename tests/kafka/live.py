@@ -10,6 +10,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from itertools import count
 from typing import Self
 
@@ -102,6 +103,14 @@ class Traffic:
         """No more is sent, and everything that was is told."""
         self.end_sending()
         self.wait(lambda: self.sent.keys() <= self.told.keys(), "not everything is told")
+
+    def drains(self) -> None:
+        """Everything that was sent is told, however long that takes, as long as it goes on."""
+        while self.waiting:
+            self.wait(partial(self._goes_on, len(self.told)), "nothing more is told")
+
+    def _goes_on(self, told: int) -> bool:
+        return not self.waiting or len(self.told) > told
 
     @property
     def waiting(self) -> int:

@@ -36,6 +36,7 @@ HAPPENED = (
     "the request is lost",
     "the transaction before has not ended in time",
 )
+FOUND_BY = {"membership_is_asked_at_commit": 335, "offsets_of_an_aborted_transaction_stay": 66}  # seeds
 happened: Counter[str] = Counter()
 
 
@@ -60,8 +61,8 @@ def test_a_planted_bug_is_found(plant: Callable[[pytest.MonkeyPatch], None]) -> 
 
 
 def found_by(plant: Callable[[pytest.MonkeyPatch], None]) -> tuple[int, str]:
-    """The first seed that finds the bug, and how."""
-    for seed in range(SEEDS):
+    """A seed that finds the bug, and how: the one that did lately, else the first."""
+    for seed in (FOUND_BY.get(plant.__name__, 0), *range(SEEDS)):
         with pytest.MonkeyPatch.context() as patch:
             plant(patch)
             try:

@@ -74,7 +74,7 @@ def _soak(directory: Path, bootstrap: str, soak_s: float, random: Random, rate: 
             memory = _play(troupe, traffic, soak_s)
             traffic.end_sending()
             began_s = time.monotonic()
-            traffic.wait(lambda: traffic.waiting == 0, "not everything is told")
+            traffic.drains()
             lag_s = time.monotonic() - began_s
             troupe.leave()
     say(f"{traffic.count} events sent, {len(traffic.told)} told, nothing waits after {lag_s:.1f} s")

@@ -8,10 +8,19 @@ from hypothesis import strategies as st
 
 from correlator.event import DAY_MS, HOUR_MS, MINUTE_MS, NEVER, SECOND_MS
 from correlator.frame import Arrival, SourceMark
-from correlator.timeline.marks import NOTHING, Marks
+from correlator.timeline.marks import Marks
 from correlator.timeline.quiet import BEATS_MISSED
 from correlator.timeline.settings import FeedTiming, Settings, SiteTiming
-from correlator.timeline.silences import EXPECTED_MAX, HOURS, Usual, expected, is_missed, longest_ms
+from correlator.timeline.silences import (
+    EXPECTED_MAX,
+    HOURS,
+    NOTHING,
+    Sums,
+    Usual,
+    expected,
+    is_missed,
+    longest_ms,
+)
 
 MONDAY_MS = 1_767_571_200_000  # 2026-01-05 00:00 UTC
 WEEK_MS = 7 * DAY_MS
@@ -108,11 +117,11 @@ def test_one_controller_of_a_busy_site_is_missed_by_its_share() -> None:
 def test_nothing_is_learned_from_an_outage_nor_from_what_was_kept() -> None:
     site = Site()
     end_ms = site.weeks(4, by_day=240, by_night=120)
-    before = site.marks._sums["badge", "lis"]
+    before = site.marks._sums["badge", "lis"]()
     site.read(end_ms + 3 * DAY_MS, count=5_000, event_ms=end_ms)  # back, with what it kept
     site.read(end_ms + 3 * DAY_MS + MINUTE_MS, count=5)
     site.read(end_ms + 3 * DAY_MS + 2 * HOUR_MS, count=5)
-    after = site.marks._sums["badge", "lis"]
+    after = site.marks._sums["badge", "lis"]()
     changed = [
         hour for hour in range(HOURS) if after[hour + 1] - after[hour] != before[hour + 1] - before[hour]
     ]
@@ -192,7 +201,7 @@ def test_what_is_usual_survives_a_checkpoint_anywhere(
     assert one.until(at_ms + 1) == other.until(at_ms + 1)
     assert one.marks.dump() == other.marks.dump()
     for group in one.marks._usual:
-        assert one.marks._sums.get(group, NOTHING) == other.marks._sums.get(group, NOTHING)
+        assert one.marks._sums.get(group, NOTHING)() == other.marks._sums.get(group, NOTHING)()
 
 
 rates = st.lists(st.integers(0, 400), min_size=HOURS, max_size=HOURS)
@@ -208,9 +217,18 @@ def test_expected_is_what_the_minutes_add_up_to(hours: list[int], start_min: int
     assert found == pytest.approx(wanted, abs=2)
 
 
+@given(rates, st.integers(0, HOURS * 60 * MINUTE_MS), st.integers(-1, HOURS * 30 * MINUTE_MS))
+def test_what_is_surely_quiet_is_not_missed(hours: list[int], start_ms: int, longer_ms: int) -> None:
+    """Whether one looks at the sums, which takes long, or only at the most of them."""
+    sums = Sums(Usual(weeks=[2] * HOURS, rates=[100 * rate for rate in hours]))
+    for silence_ms in (sums.sure_ms, sums.sure_ms - longer_ms, sums.sure_ms + longer_ms):
+        span = (MONDAY_MS + start_ms, MONDAY_MS + start_ms + silence_ms)
+        assert is_missed(sums, "UTC", *span) == (expected(sums(), "UTC", *span) > 100 * EXPECTED_MAX)
+
+
 @given(rates, st.integers(0, HOURS * 60), st.integers(1, 240))
 def test_longest_is_where_too_much_is_missed(hours: list[int], at_min: int, most_min: int) -> None:
-    sums = Usual(weeks=[2] * HOURS, rates=[100 * rate for rate in hours]).sums()
+    sums = Sums(Usual(weeks=[2] * HOURS, rates=[100 * rate for rate in hours]))
     at_ms, most_ms = MONDAY_MS + at_min * MINUTE_MS, most_min * MINUTE_MS
     found_ms = longest_ms(sums, "UTC", at_ms, most_ms)
     by_hand = [m * MINUTE_MS for m in range(most_min) if is_missed(sums, "UTC", at_ms - m * MINUTE_MS, at_ms)]
