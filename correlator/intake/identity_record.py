@@ -122,7 +122,9 @@ def _check_holdings(credentials: list[Credential]) -> None:
 
 
 def _schedule(rows: Iterable[tuple[str, str]], zone: ZoneInfo | None) -> tuple[tuple[int, str], ...]:
-    return tuple(sorted((_instant(since, zone, name), name) for since, name in rows))
+    """Of two that begin at one instant the second holds: never the end of what was before."""
+    found = [(_instant(since, zone, name), name) for since, name in rows]
+    return tuple(sorted(found, key=lambda row: (row[0], row[1] != "terminated", row[1])))
 
 
 def _interval(since: str | None, until: str | None, zone: ZoneInfo | None, what: str) -> tuple[int, int]:

@@ -23,7 +23,7 @@ from correlator.intake.mapped import Mapped
 from correlator.intake.networks import Networks
 from correlator.intake.people import People
 from correlator.intake.places import Sites
-from correlator.intake.providers import NOWHERE, located_km
+from correlator.intake.providers import NOWHERE, on_grid
 from correlator.intake.turns import Turns
 from correlator.record import Reject
 
@@ -214,8 +214,7 @@ def where_of_login(
     lat, lon = (said.lat, said.lon) if said.lon is not None and said.lat is not None else (None, None)
     if lat is None and not said.country:
         return None, network
-    place = Place(lat=lat, lon=lon, radius_km=located_km(lat, said.radius_km), country=said.country)
-    return place, network
+    return on_grid(lat, lon, said.radius_km, said.country), network
 
 
 def _unroutable(mapped: Mapped, credential: str, place: Place | None) -> Reject | None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from bisect import bisect_right, insort
 from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
@@ -119,22 +120,20 @@ class People:
         if before is not None and offset <= before.version:
             return []
         self._waiting.pop(key, None)
+        changed: list[_Changed] = []
         if value:
             person = self._read(offset, key, value)
             if isinstance(person, Reject):
                 return person
-            clash = self._clash(person)
-            if clash is not None:
-                self._waiting[key] = person
-                return clash
-            changed = [self._accept(person, offset)]
+            self._waiting[key] = person
         else:
             changed = self._remove(offset, key)
-        for person in sorted(self._waiting.values(), key=_version):
-            if self._clash(person) is None:
+        while fitting := self._fitting():
+            for person in fitting:
                 del self._waiting[person.identity_id]
                 changed.append(self._accept(person, offset))
-        return changed
+        clash = self._clash(self._waiting[key]) if key in self._waiting else None
+        return clash if clash is not None and not changed else changed
 
     def take_bindings(self) -> list[Binding]:
         """Credentials whose holders `apply` has changed since this was last asked, for each timeline that may
@@ -190,24 +189,45 @@ class People:
     def _bind(
         self, was: dict[_Key, tuple[_Holding, ...]], version: int, since_ms: int, *, is_first: bool = False
     ) -> None:
-        """Note credentials of which something else is known now, of the time since *since_ms*. *is_first*: of
-        somebody whose timeline was told nothing before.
+        """Note credentials of which something else is known now, of the time since *since_ms*, for those who
+        held them since then. *is_first*: of somebody whose timeline was told nothing before.
         """
         for (space, held), old in sorted(was.items()):
             new = tuple(self._holders[space].get(held, ()))
-            if _since(old, since_ms) == _since(new, since_ms):
+            before, after = _since(old, since_ms), _since(new, since_ms)
+            if before == after:
                 continue
-            holders = {identity for _, _, identity in (*old, *new)} if old or not is_first else set()
+            holders = {identity for _, _, identity in (*before, *after)} if old or not is_first else set()
             entities = [entity_key("identity", identity) for identity in sorted(holders)]
             for entity in (*entities, f"unresolved:{space}:{held}"):
                 self._bindings.append(Binding(entity, f"{space}:{held}", version, new))
 
-    def _clash(self, person: Person) -> Reject | None:
-        """Why *person* cannot hold what the record says, if somebody else does."""
+    def _fitting(self) -> list[Person]:
+        """Of those who wait, one who clashes with nobody; else those who clash only with what others of them
+        give up: two who swap their badges.
+        """
+        fit = sorted(self._waiting.values(), key=_version)
+        for person in fit:
+            if self._clash(person) is None:
+                return [person]
+        while fit:
+            giving, taken, kept = {person.identity_id for person in fit}, People(self._sites), list[Person]()
+            for person in fit:
+                if self._clash(person, giving) is None and taken._clash(person) is None:
+                    taken._accept(person, 0)
+                    kept.append(person)
+            if kept == fit:
+                break
+            fit = kept
+        return fit
+
+    def _clash(self, person: Person, giving: AbstractSet[str] = frozenset()) -> Reject | None:
+        """Why *person* cannot hold what the record says, if somebody else does who does not give it up."""
         for held in person.credentials:
             space = namespace(held.credential_class)
             for from_ms, to_ms, identity in self._holders[space].get(held.id, ()):
-                if identity == person.identity_id or held.from_ms >= to_ms or from_ms >= held.to_ms:
+                is_free = identity == person.identity_id or identity in giving
+                if is_free or held.from_ms >= to_ms or from_ms >= held.to_ms:
                     continue
                 message = (
                     f"{space} {held.id!r} of {person.identity_id!r} {_span(held.from_ms, held.to_ms)}: "

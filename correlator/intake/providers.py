@@ -17,6 +17,7 @@ May not know: files, the format of a database. Total: a database may hold anythi
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from math import ceil
 from typing import Literal, cast, get_args
 
 import msgspec
@@ -108,6 +109,16 @@ def located_km(lat: float | None, radius_km: float | None) -> float:
     return RADIUS_KM if radius_km is None else radius_km
 
 
+def on_grid(lat: float | None, lon: float | None, radius_km: float | None, country: str) -> Place:
+    """Where a geolocation puts an address; only the country where it has no coordinates."""
+    if lat is None or lon is None:
+        return Place(country=country)
+    near_km = float(ceil(located_km(lat, radius_km))) + GRID_KM
+    return Place(
+        lat=round(lat * GRID) / GRID, lon=round(lon * GRID) / GRID, radius_km=near_km, country=country
+    )
+
+
 def _network(record: object, classes: Classes) -> Network:
     number, name = _at(record, "autonomous_system_number"), _at(record, "autonomous_system_organization")
     asn = number if isinstance(number, int) and 0 < number <= ASN_MAX else 0
@@ -123,15 +134,10 @@ def _place(record: object) -> Place | None:
     code = _at(record, "country", "iso_code")
     country = code if isinstance(code, str) and len(code) == 2 and code.isascii() else ""
     lat, lon = _number(record, "latitude", 90), _number(record, "longitude", 180)
-    if lat is None or lon is None:
-        return Place(country=country) if country else None
+    if (lat is None or lon is None) and not country:
+        return None
     radius_km = _number(record, "accuracy_radius", _FAR_KM)
-    near_km = located_km(lat, None if radius_km is None or radius_km < 0 else radius_km)
-    return Place(lat=_on_grid(lat), lon=_on_grid(lon), radius_km=near_km + GRID_KM, country=country)
-
-
-def _on_grid(degrees: float) -> float:
-    return round(degrees * GRID) / GRID
+    return on_grid(lat, lon, None if radius_km is None or radius_km < 0 else radius_km, country)
 
 
 def _number(record: object, name: str, most: float) -> float | None:

@@ -22,9 +22,9 @@ def _status(o: Observation) -> Scalar:
 
 def _credential(o: Observation) -> Credential | None:
     """The identity's holding of the event's credential as of the event, else its newest holding of it."""
-    person, newest = o.live.person, None
+    person, newest, is_login = o.live.person, None, o.event.kind == "login"
     for credential in person.credentials if person else ():
-        if credential.id != o.event.credential:
+        if credential.id != o.event.credential or (credential.credential_class == "account") != is_login:
             continue
         if credential.from_ms <= o.event.time_ms < credential.to_ms:
             return credential

@@ -128,8 +128,10 @@ class Live(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
     @property
     def is_worthless(self) -> bool:
-        """Nothing that a later event could see: an address or a stray card must not be kept for ever."""
-        if self.zone is not None and self.zone.occupants:
+        """Nothing that a later event could see: an address or a stray card must not be kept for ever. Of
+        doors and zones there are as many as the sites file has.
+        """
+        if self.zone is not None:
             return False
         return self == Live() or (self.person is None and self.door is None and not self.badge_places)
 

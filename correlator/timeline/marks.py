@@ -13,6 +13,7 @@ running maximum.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
 from operator import itemgetter
 
 import msgspec
@@ -47,12 +48,13 @@ class Marks:
         self.is_telling = False  # somebody rests on facts
         self.telling = Telling()
         self._heard: dict[tuple[str, str], int] = {}  # newest arrival by feed and site
-        self._groups: dict[tuple[str, str], list[SourceState]] = {}  # sources by feed and site
+        self._groups: dict[tuple[str, str], dict[str, SourceState]] = {}  # sources by feed and site
         self._counts: dict[tuple[str, str], int] = {}  # records of all of them
         self._usual: dict[tuple[str, str], Usual] = {}
         self._sums: dict[tuple[str, str], Sums] = {}
         self._timing: dict[str, FeedTiming] = {}
         self._sites: dict[str, SiteTiming] = {}
+        self._listed: dict[tuple[str, str], set[str]] = {}  # sources of feed and site by the sites file
         self.use(settings)
 
     def use(self, settings: Settings) -> None:
@@ -61,6 +63,10 @@ class Marks:
         self.clocks.use(settings)
         self._timing = {feed.feed: feed for feed in settings.feeds}
         self._sites = {site.site: site for site in settings.sites}
+        self._listed = {}
+        for where in settings.sites:
+            for feed, source in where.sources:
+                self._listed.setdefault((feed, where.site), set()).add(source)
 
     # ------------------------------------------------------------------- folding
 
@@ -120,7 +126,7 @@ class Marks:
         state = self.sources.get(key)
         if state is None:
             state = self.sources[key] = SourceState()
-            self._groups.setdefault((key[0], key[2]), []).append(state)
+            self._groups.setdefault((key[0], key[2]), {})[key[1]] = state
         return state
 
     def _beat(self, mark: SourceMark) -> None:
@@ -175,8 +181,10 @@ class Marks:
                 continue
             belief = self._belief(timing, site)
             key = (str(timing.kind), site)
-            for state in group:
+            for source, state in group.items():
                 _count_pending(state, belief.arrived_ms)
+                if quiet.is_gone(timing, belief, source, state):
+                    continue
                 complete_ms = quiet.complete_ms(timing, belief, state)
                 lowest[key] = min(complete_ms, lowest.get(key, complete_ms))
         for key, complete_ms in lowest.items():
@@ -238,13 +246,16 @@ class Marks:
 
     def missing(self, feed: str, site: str, to_ms: int) -> list[tuple[str, int]]:
         """(source, heard last) of the sources that keep *site* from being complete to *to_ms*."""
-        feed = feed_of(feed)
-        return [
-            (source, state.heard_ms)
-            for (name, source, where), state in sorted(self.sources.items())
-            if where == site and name in self._timing and self._timing[name].kind == feed
-            if quiet.complete_ms(self._timing[name], self._belief(self._timing[name], site), state) < to_ms
-        ]
+        feed, found = feed_of(feed), list[tuple[str, int]]()
+        for (name, source, where), state in sorted(self.sources.items()):
+            timing = self._timing.get(name)
+            if where != site or timing is None or timing.kind != feed:
+                continue
+            belief = self._belief(timing, site)
+            is_gone = quiet.is_gone(timing, belief, source, state)
+            if not is_gone and quiet.complete_ms(timing, belief, state) < to_ms:
+                found.append((source, state.heard_ms))
+        return found
 
     def standings(self) -> list[Standing]:
         """Of every source that was heard or is configured, by feed, site and name."""
@@ -294,7 +305,8 @@ class Marks:
         is_alive = not is_returning and self._is_alive(group, self._heard.get(group, NEVER), arrived_ms)
         if quiet_ms > timing.quiet_ms:  # as long as it takes to notice that a feed is dead
             quiet_ms = max(timing.quiet_ms, longest_ms(sums, quiet.zone(where), arrived_ms, quiet_ms))
-        return Belief(where, arrived_ms, quiet_ms, is_alive, sums, count, sure_ms)
+        listed: AbstractSet[str] = self._listed.get(group, frozenset())
+        return Belief(where, arrived_ms, quiet_ms, is_alive, sums, count, sure_ms, listed)
 
     # -------------------------------------------------------------------- state
 
@@ -324,8 +336,8 @@ class Marks:
         marks.partitions = dict(state.partitions)
         marks.paused = set(state.paused)
         marks.sources = dict(state.sources)
-        for (feed, _, site), source in state.sources:
-            marks._groups.setdefault((feed, site), []).append(source)
+        for (feed, name, site), source in state.sources:
+            marks._groups.setdefault((feed, site), {})[name] = source
             marks._heard[feed, site] = max(source.alive_ms, marks._heard.get((feed, site), NEVER))
             marks._counts[feed, site] = marks._counts.get((feed, site), 0) + source.count
         marks.complete, marks.returned = dict(state.complete), dict(state.returned)

@@ -171,7 +171,8 @@ class Mover:
 
     def bind(self, binding: Binding, events: Iterable[Event]) -> None:
         """Who held a credential is known better now. *events*: all that are folded by now."""
-        for event in (*events, *(event for event, _ in self._moved.away.values())):
+        away = [event for _, (event, _) in sorted(self._moved.away.items())]  # as one restored has them
+        for event in (*events, *away):
             if credential_of(event) != binding.credential:
                 continue
             item = self._item(event.id)

@@ -1,7 +1,8 @@
 """Who is inside a zone: what a person's timeline tells that of the zone, and what the zone makes of it.
 
 A person is inside the zone that they entered last (`presence`), until they are read entering another one or
-leaving, or are not believed to be at the site any more. Entering and leaving are *facts* (decision 8): events
+leaving, or are not believed to be at the site any more. Read entering the same one again, they are inside for
+longer: they may have left unseen. Entering and leaving are *facts* (decision 8): events
 of kind occupancy, with an id made of the person's and of that of the read that showed it.
 
 A zone knows no more than its readers: whoever came in or went out behind somebody else is not seen.
@@ -44,10 +45,8 @@ def passages(before: Live, after: Live, event: Event, zones: Zones, settings: Se
     if event.shape.kind != "access" or before.stays == after.stays:
         return []
     was, is_now = _zone(before, event, settings), _zone(after, event, settings)
-    if was == is_now:
-        return []
     offset_min, ways = event.shape.offset_min, list[Passage]()
-    if was in zones:
+    if was in zones and was != is_now:
         ways.append(Passage(event.time_ms, event.id, "left", was, offset_min))
     if is_now in zones:
         ways.append(Passage(event.time_ms, event.id, "entered", is_now, offset_min))
@@ -82,12 +81,13 @@ def after(zone: ZoneState | None, event: Event, settings: Settings) -> ZoneState
     """What is known of a zone after *event*, of kind occupancy."""
     known = believed(zone or ZoneState(), event.time_ms)
     others = tuple([o for o in known.occupants if o.identity_id != event.identity_id])
+    since_ms = min((o.since_ms for o in known.occupants if o not in others), default=event.time_ms)
     if event.shape.activity == "left":
         return replace(known, occupants=others, left_ms=event.time_ms, last=event.order)
     place = event.shape.place
     has_exits = place is not None and place.has_exit_readers
     until_ms = event.time_ms + (settings.presence_exit_full_ms if has_exits else settings.presence_full_ms)
-    entered = Occupant(event.identity_id, event.time_ms, until_ms, event.id)
+    entered = Occupant(event.identity_id, since_ms, until_ms, event.id)
     return replace(known, occupants=(*others, entered), last=event.order)
 
 

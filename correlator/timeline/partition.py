@@ -21,7 +21,7 @@ from correlator.timeline.alert import Change
 from correlator.timeline.changed import Changed
 from correlator.timeline.entity import Timeline
 from correlator.timeline.holding import Holding
-from correlator.timeline.idle import is_spent
+from correlator.timeline.idle import Idle, is_spent
 from correlator.timeline.live import Match
 from correlator.timeline.marks import Marks
 from correlator.timeline.moving import Bound, Mover
@@ -32,7 +32,7 @@ from correlator.timeline.scoring import Learnt, learn, score
 from correlator.timeline.teaching import is_to_teach, teach
 from correlator.timeline.telling import Told
 from correlator.timeline.timelines import Timelines
-from correlator.timeline.wakes import CLOCK, IDLE, Key
+from correlator.timeline.wakes import CLOCK, IDLE, Key, Wakes
 from correlator.timeline.ways import Ways
 
 _NOTHING: list[Change] = []  # to tell: never added to
@@ -83,6 +83,7 @@ class Partition(Holding):
         again; alerts of rules that are not told of any more are closed. Returns what readers must be told.
         """
         is_told = program.rules.keys() ^ self.program.rules.keys()
+        is_other_horizon = program.settings.horizon_ms != self.program.settings.horizon_ms
         self.program = program
         self.marks.use(program.settings)
         self.marks.is_telling = bool(program.zones)
@@ -100,6 +101,8 @@ class Partition(Holding):
             timeline.refold(since_ms, self.codes, program)
             self._tell(timeline, True, [], (final_ms, edge_ms), (), changes)
         self.timelines.rest()
+        if is_other_horizon:
+            self._ask_anew()
         return changes + self.storms.tell()
 
     def take_told(self) -> Told:
@@ -125,7 +128,7 @@ class Partition(Holding):
         """Is there anything that rules made of it, or may?"""
         if timeline.open or any(block.matches for block in timeline.blocks):
             return True
-        return bool(timeline.touch(self.codes).waiting)
+        return bool(timeline.waiting(self.codes))
 
     def _woken(self) -> list[tuple[str, Key, int]]:
         woken = self.wakes.woken(lambda key: self.marks.complete_ms(*key) if key[0] else self.now_ms)
@@ -274,9 +277,9 @@ class Partition(Holding):
         """
         fresh: dict[str, Event] = {}
         edge_ms = timeline.tally.edge_ms
+        given = timeline.moved.given if timeline.moved is not None else {}  # may come directly, too
         for event in events:
-            is_held = event.id in fresh or timeline.holds(event.id, pack_id(event.id))
-            if is_held and not (timeline.moved is not None and event.id in timeline.moved.given):
+            if event.id in fresh or (event.id not in given and timeline.holds(event.id, pack_id(event.id))):
                 self._add("correlator_duplicates_total", event.feed)
             elif event.time_ms < edge_ms and event.kind == "person":
                 fresh[event.id] = replace(event, time_ms=edge_ms)
@@ -372,6 +375,14 @@ class Partition(Holding):
             partition.changed.add([entity] if record is not raw else ())  # to be written in this format
             partition._ask_again(state.load_timeline(entity, record, partition.codes))
         return partition
+
+    def _ask_anew(self) -> None:
+        """What was asked for by another horizon would come at other frames than what a restore asks for."""
+        self.wakes = Wakes()
+        self.idle = Idle(self.wakes)
+        for entity in self.timelines:
+            self._ask_again(self.timelines[entity])
+            self.timelines.rest()
 
     def _ask_again(self, timeline: Timeline) -> None:
         """Wakes follow from the timelines: ask as `_visit` and `_tidy` have asked."""

@@ -10,6 +10,7 @@ May not know: frames, how marks are folded. Times in ms, UTC.
 
 from __future__ import annotations
 
+from collections.abc import Set as AbstractSet
 from typing import NamedTuple
 
 import msgspec
@@ -91,6 +92,7 @@ class Belief(NamedTuple):
     sums: Sums  # what it usually says there
     records: int  # of all its sources there
     sure_ms: int  # a silence that long at most is quiet, whenever it is
+    listed: AbstractSet[str] = frozenset()  # of its sources that the site is known to have
 
 
 def complete_ms(timing: FeedTiming, belief: Belief, state: SourceState) -> int:
@@ -109,6 +111,13 @@ def is_source_quiet(timing: FeedTiming, belief: Belief, state: SourceState) -> b
     arrived_ms, quiet_ms = belief.arrived_ms, belief.quiet_ms
     is_back = arrived_ms - state.back_ms < quiet_ms or _is_catching_up(state, arrived_ms, quiet_ms)
     return not is_back and not is_silent(timing, belief, state)
+
+
+def is_gone(timing: FeedTiming, belief: Belief, source: str, state: SourceState) -> bool:
+    """Is it silent, and none of those that the site is known to have? Nobody waits for a controller that was
+    taken out of service.
+    """
+    return bool(belief.listed) and source not in belief.listed and is_silent(timing, belief, state)
 
 
 def is_silent(timing: FeedTiming, belief: Belief, state: SourceState) -> bool:

@@ -83,6 +83,8 @@ class Storms:
         """
         if not changes or now_ms == NEVER:
             return changes
+        for key in {_key(change.alert) for change in changes} & self._lines.keys():
+            _forget(self._lines[key], now_ms, program.settings.horizon_ms)
         closed = {c.alert.uid: c.alert.storm for c in changes if c.activity == "close"}
         told: list[Change] = []
         joined: dict[str, str] = {}
@@ -119,7 +121,6 @@ class Storms:
         rule = program.facts(alert.rule, alert.decided_ms)
         limit = (rule.entities_max if rule is not None else 0) or program.settings.storm_entities
         line = self._lines.setdefault(_key(alert), Line(alert.rule, alert.is_shadow, {}, []))
-        _forget(line, now_ms, program.settings.horizon_ms)
         if not limit or alert.entity in line.told or len(line.told) < limit:
             line.told[alert.entity] = now_ms
             return ""
@@ -158,10 +159,12 @@ class Storms:
 
     def evidence(self, ids: Sequence[str], events: Events) -> list[Event]:
         """Events of *ids* that storms name, as far as their entities still hold them, in order of time."""
-        storms = [storm for line in self._lines.values() for storm in line.storms]
-        listed = dict.fromkeys(one for storm in storms for one in storm.listed if one[1] in set(ids))
-        found = (event for entity, event_id in listed for event in events(entity, (event_id,)))
-        return sorted(found, key=lambda event: event.order)
+        wanted, found = set(ids), dict[str, Event]()
+        for _, line in sorted(self._lines.items()):  # a restored partition has them in another order
+            for entity, event_id in (one for storm in line.storms for one in storm.listed):
+                if event_id in wanted and event_id not in found:  # storms of two rules may name one event
+                    found |= {event.id: event for event in events(entity, (event_id,))}
+        return sorted(found.values(), key=lambda event: event.order)
 
     def _alert(self, line: Line, storm: Storm) -> Alert:
         return Alert(
@@ -195,9 +198,11 @@ def _key(alert: Alert) -> str:
 
 
 def _forget(line: Line, now_ms: int, horizon_ms: int) -> None:
-    """Whom the hour has passed, and storms of which nothing can change any more: all in them is final."""
+    """Whom the hour has passed, and storms of which nothing can change any more: all in them is final, also
+    what happened later than *now* was when it joined, which follows the slowest input.
+    """
     line.told = {entity: at_ms for entity, at_ms in line.told.items() if now_ms - at_ms < WINDOW_MS}
-    line.storms = [storm for storm in line.storms if now_ms - storm.newest_ms <= horizon_ms]
+    line.storms = [storm for storm in line.storms if now_ms - storm.newest_ms <= 2 * horizon_ms]
 
 
 def _add(storm: Storm, alert: Alert, now_ms: int, events: Sequence[Event]) -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from random import Random
+
 import msgspec
 import pytest
 from hypothesis import given, settings
@@ -134,10 +136,20 @@ def test_a_login_through_a_sites_network_is_at_the_site() -> None:
 
 def test_the_sources_geolocation_is_the_last_resort() -> None:
     place = place_of(change(LOGIN, ip="203.0.113.9", lat=40.4, lon=-3.7, country="ES"))
-    assert (place.lat, place.lon, place.radius_km, place.country, place.site) == (40.4, -3.7, 50.0, "ES", "")
-    assert place_of(change(LOGIN, lat=40.4, lon=-3.7, radius_km=5.0)).radius_km == 5.0
+    assert (place.lat, place.lon, place.radius_km, place.country, place.site) == (40.5, -3.75, 70.0, "ES", "")
+    assert place_of(change(LOGIN, lat=40.4, lon=-3.7, radius_km=4.1)).radius_km == 25.0
     assert place_of(change(LOGIN, lat=40.4, country="ES")).lat is None
     assert event_of(change(LOGIN, ip="203.0.113.9")).place is None
+
+
+def test_places_that_sources_say_are_few_however_many_addresses_they_locate() -> None:
+    """Each is part of a shape, which is kept for ever."""
+    random = Random(7)
+    rows = [
+        (random.uniform(42.0, 43.0), random.uniform(-2.0, -1.0), random.uniform(0, 9)) for _ in range(5_000)
+    ]
+    found = {place_of(change(LOGIN, lat=lat, lon=lon, radius_km=km)) for lat, lon, km in rows}
+    assert len(found) <= 5 * 5 * 10
 
 
 @pytest.mark.parametrize("ip", ["10.200.1.1", "198.19.1.1", "10.9.1.1"])

@@ -61,6 +61,17 @@ def test_dates_hold_in_the_zone_of_the_home_site_and_a_termination_at_the_end_of
     assert person.credentials[0].states == ((ms("2026-01-05T05:00"), "lost"),)
 
 
+@pytest.mark.parametrize("is_reversed", [False, True])
+def test_who_is_taken_on_again_the_day_after_is_not_terminated(is_reversed: bool) -> None:
+    """A contractor becomes an employee: one contract ends with its day, the next begins with the next one."""
+    statuses = [{"status": "terminated", "from": "2026-01-09"}, {"status": "active", "from": "2026-01-10"}]
+    found = people(identity("e1", home_site="boston", statuses=statuses[::-1] if is_reversed else statuses))
+    person = found.person("e1")
+    assert person is not None
+    midnight_ms = ms("2026-01-10T05:00")
+    assert person.statuses == ((midnight_ms, "terminated"), (midnight_ms, "active"))
+
+
 def test_the_first_version_is_told_as_early_as_the_horizon_allows() -> None:
     [(entity, event)] = applied(People(sites()), 7, identity("e1", badges=[{"id": "1"}]))
     assert entity == "identity:e1"
@@ -128,6 +139,54 @@ def test_who_was_refused_is_accepted_as_soon_as_the_other_lets_go() -> None:
         ("identity:e2", 5),
     ]
     assert found.resolve("card", "17", NOW) == "e2"
+
+
+def test_two_who_swap_their_badges_are_accepted_together_whoever_comes_first() -> None:
+    """Each is refused as long as the other's old record holds the badge: both would be for ever."""
+    old, new = {"valid_to": "2026-01-05"}, {"valid_from": "2026-01-05"}
+    swapped = {
+        "e1": identity("e1", badges=[{"id": "17", **old}, {"id": "18", **new}]),
+        "e2": identity("e2", badges=[{"id": "18", **old}, {"id": "17", **new}]),
+    }
+    for first, second in (("e1", "e2"), ("e2", "e1")):
+        found = people(identity("e1", badges=[{"id": "17"}]), identity("e2", badges=[{"id": "18"}]))
+        assert isinstance(found.apply(5, first, swapped[first], NOW), Reject)
+        assert isinstance(found.apply(6, "e3", identity("e3", badges=[{"id": "17"}]), NOW), Reject)
+        found.take_bindings()
+        told = applied(found, 7, swapped[second], second)
+        assert [entity for entity, _ in told] == [f"identity:{first}", f"identity:{second}"]
+        assert [found.resolve("card", badge, NOW) for badge in ("17", "18")] == ["e2", "e1"]
+        assert [found.resolve("card", badge, ms("2026-01-04T00:00")) for badge in ("17", "18")] == [
+            "e1",
+            "e2",
+        ]
+        bound = {(b.entity, b.credential): b.holders for b in found.take_bindings()}
+        assert {(f"identity:{who}", f"badge:{n}") for who in ("e1", "e2") for n in (17, 18)} <= bound.keys()
+        assert [who for _, _, who in bound["identity:e1", "badge:17"]] == ["e1", "e2"]
+
+
+def test_who_was_refused_is_accepted_though_who_lets_go_was_refused_later() -> None:
+    found = people(identity("e1", badges=[{"id": "17"}]), identity("e2", badges=[{"id": "18"}]))
+    assert isinstance(found.apply(5, "e3", identity("e3", badges=[{"id": "18"}]), NOW), Reject)
+    assert isinstance(found.apply(6, "e2", identity("e2", badges=[{"id": "17"}]), NOW), Reject)
+    told = applied(found, 7, identity("e1"))
+    assert [entity for entity, _ in told] == ["identity:e1", "identity:e2", "identity:e3"]
+    assert [found.resolve("card", badge, NOW) for badge in ("17", "18")] == ["e2", "e3"]
+
+
+def test_only_who_may_have_read_a_badge_of_late_is_told_of_its_next_holder() -> None:
+    """A visitors' badge has another holder every day: to tell all of each would be too much for a frame."""
+    day = [{"id": "17", "valid_from": date(n), "valid_to": date(n + 1)} for n in range(20)]
+    found = people(*(identity(f"v{n}", badges=[day[n]]) for n in range(18)))
+    found.take_bindings()
+    applied(found, 50, identity("v18", badges=[{**day[18], "valid_to": date(20)}]), "v18")
+    told = found.take_bindings()
+    assert {binding.entity for binding in told} == {"identity:v18", "unresolved:badge:17"}
+    assert {len(binding.holders) for binding in told} == {19}
+    applied(found, 51, identity("v18", badges=[{**day[18], "valid_to": date(19)}]), "v18")
+    applied(found, 52, identity("v19", badges=[day[19]]), "v19")
+    names = [binding.entity for binding in found.take_bindings() if binding.version == 52]
+    assert names == ["identity:v18", "identity:v19", "unresolved:badge:17"]
 
 
 @pytest.mark.parametrize(

@@ -28,10 +28,11 @@ PEOPLE = 12
 
 
 @cache
-def program() -> RuleProgram:
+def program(*controllers: str) -> RuleProgram:
+    """*controllers*: those of sites.yml."""
     rules, problems = read_rules([Path(__file__).parents[2] / "rules" / "d01_onsite_login_without_badge.yml"])
     assert not problems
-    sources = (("badge", "c1"), ("badge", "c2"), ("badge", "c9"))  # nobody ever hears of c9
+    sources = tuple(("badge", name) for name in controllers or ("c1", "c2", "c9"))  # nobody ever hears of c9
     return RuleProgram(
         rules, Settings(feeds=(BADGE, LOGIN), sites=(SiteTiming("lis", "UTC", OFFICE, sources),))
     )
@@ -210,3 +211,18 @@ def test_one_silent_controller_of_a_site_holds_back_nobody_and_its_upload_retrac
     office.until(office.now_ms + MINUTE_MS)
     assert office.alerted() == set()
     assert office.ever == {"e0"}
+
+
+def test_a_controller_that_is_taken_out_of_sites_yml_is_waited_for_no_longer() -> None:
+    """c2 reads nobody any more from ten o'clock on Monday: it may be down, or gone. Only operators know."""
+    office = office_until(10)
+    for day, controllers in ((1, ()), (2, ("c1", "c9"))):
+        office.partition.activate(program(*controllers), office.now_ms)
+        office.until(MONDAY_MS + day * DAY_MS + 9 * HOUR_MS)
+        for minute in range(0, 240, 5):
+            office.read(50 + minute, office.now_ms, "c1")
+            if minute == 180:
+                office.login(day)
+            office.until(office.now_ms + 5 * MINUTE_MS)
+        assert office.alerted() == ({"e1", "e2"} if day == 2 else set()), "e1: it is not a horizon ago"
+    assert ("feed_incomplete", "closed") in office.heard

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cache
 from random import Random
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -216,5 +217,44 @@ def _unlimited() -> RuleProgram:
 def test_a_storm_is_forgotten_when_all_in_it_is_final() -> None:
     partition = new()
     partition.step(frame([read(who, START_MS) for who in range(9)], START_MS))
-    assert partition.storms.dump(START_MS + DAY_MS, DAY_MS) != []
-    assert partition.storms.dump(START_MS + DAY_MS + SECOND_MS, DAY_MS) == []
+    assert partition.storms.dump(START_MS + 2 * DAY_MS, DAY_MS) != []
+    assert partition.storms.dump(START_MS + 2 * DAY_MS + SECOND_MS, DAY_MS) == []
+
+
+@pytest.mark.parametrize("is_saved", [False, True])
+def test_a_storm_closes_also_with_alerts_that_were_ahead_of_the_slowest_input(is_saved: bool) -> None:
+    """They can change for more than a horizon after they joined; a checkpoint in between changes nothing."""
+    partition, ahead_ms = new(), START_MS + 4 * HOUR_MS
+    changes = partition.step(frame([read(who, ahead_ms) for who in range(5)], START_MS))
+    (storm,) = split(changes)[1]
+    now_ms = START_MS + DAY_MS + HOUR_MS
+    partition.step(frame([], now_ms))
+    if is_saved:
+        partition = saved(partition, program())
+    other = RuleProgram(load(rule("s: {event.kind: door}\ncondition: s"))[0], Settings(feeds=FEEDS))
+    closed = split(partition.activate(other, START_MS))[1]
+    assert [(c.activity, c.alert.uid) for c in closed] == [("close", storm.alert.uid)]
+
+
+def test_an_event_in_storms_of_two_rules_is_evidence_once() -> None:
+    """Of its person and of its door."""
+    block = "correlator: {{entity: {}, budget: {{entities: 1}}, suppress: {{for: 0s}}}}\n"
+    text = "---\n".join(
+        rule("s: {event.kind: access}\ncondition: s", block.format(entity), number)
+        for number, entity in ((2, "identity"), (1, "door"))
+    )
+    rules, problems = load(text)
+    assert problems == []
+    using = RuleProgram(rules, Settings(feeds=FEEDS))
+    partition = Partition(using, NoScorer(), 5)
+    reads = [read(who, START_MS + who, f"d{who}") for who in range(4)]
+    rows = [
+        row for who, (entity, event) in enumerate(reads) for row in ((entity, event), (f"door:d{who}", event))
+    ]
+    storms = split(partition.step(frame(rows, START_MS)))[1]
+    again = saved(partition, using)
+    assert len(storms) == 2
+    for storm in (change.alert for change in storms):
+        evidence = partition.events(storm.entity, storm.evidence)
+        assert [event.id for event in evidence] == list(storm.evidence)
+        assert evidence == again.events(storm.entity, storm.evidence)

@@ -6,12 +6,12 @@ import pytest
 from msgspec.structs import replace
 
 from correlator.event import DAY_MS, HOUR_MS, MINUTE_MS, Event, Person, Place, Score, make_event
-from correlator.frame import Arrival, Frame
+from correlator.frame import Arrival, Fact, Frame
 from correlator.timeline import entity as entity_module
 from correlator.timeline import fold
 from correlator.timeline.alert import stamp
 from correlator.timeline.habits import Habits
-from correlator.timeline.live import Live, Match
+from correlator.timeline.live import Live, Match, ZoneState
 from correlator.timeline.occupancy import Passage
 from correlator.timeline.partition import Partition
 from correlator.timeline.program import Program
@@ -211,6 +211,20 @@ def test_what_must_not_be_retracted_stays_open() -> None:
     p.step(frame(6, read(5, "1")))
     assert p.step(frame(7, person(0, "9", (-600, "active"), version=2))) == []
     assert [a.rule for a in p.timelines[WHO].open.values()] == ["leaver"]
+
+
+def test_since_when_a_zone_is_empty_is_known_after_any_silence() -> None:
+    """Zones are as many as the sites file has: they need not be dropped, as people and doors."""
+    p, vault = partition(Toy(horizon_ms=HOUR_MS)), Place("a", zone="vault", criticality=4)
+    entered, left = (
+        make_event(START_MS + n, f"{n:016}", "occupancy", activity=way, place=vault, identity_id="u")
+        for n, way in enumerate(("entered", "left"))
+    )
+    facts = tuple(Fact("zone:vault", WHO, event) for event in (entered, left))
+    p.step(Frame("", (), arrivals(START_MS), facts=facts))
+    for hour in (2, 4, 8):
+        p.step(frame(hour * 60))
+    assert p.timelines["zone:vault"].touch(p.codes).zone == ZoneState((), left.time_ms, left.order)
 
 
 def test_an_unresolved_credential_is_dropped_when_it_was_quiet_for_the_horizon() -> None:

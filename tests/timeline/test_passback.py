@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from correlator.event import HOUR_MS, MINUTE_MS, SECOND_MS, Credential, Event, Person, Place, make_event
+from correlator.event import HOUR_MS, MINUTE_MS, SECOND_MS, Credential, Event, Kind, Person, Place, make_event
 from correlator.timeline import fold
 from correlator.timeline.fields import value
 from correlator.timeline.live import Live
@@ -100,3 +100,14 @@ def test_of_a_newer_badge_of_its_class_is_told_how_long_ago_it_was_given() -> No
     person = Person("e1", 1, credentials=holds)
     assert seen(person, HOUR_MS + MINUTE_MS, "credential.replaced_s") == 60.0
     assert seen(person, HOUR_MS - 1, "credential.replaced_s") is None
+
+
+def test_an_account_and_a_badge_of_one_number_are_two_credentials() -> None:
+    """Both are the number of the person in many companies."""
+    lost = Credential("70001", "card", states=((HOUR_MS, "lost"),))
+    person = Person("e1", 1, credentials=(lost, Credential("70001", "account")))
+    wanted: dict[Kind, tuple[str, str]] = {"access": ("card", "lost"), "login": ("account", "active")}
+    for kind, known in wanted.items():
+        event = make_event(2 * HOUR_MS, "1" * 16, kind, credential="70001", place=Place("a"))
+        observation = Observation(WHO, event, Live(person=person), PROGRAM.settings, event.time_ms)
+        assert (value(observation, "credential.class"), value(observation, "credential.state")) == known

@@ -13,7 +13,7 @@ from correlator.timeline import timelines
 from tests.timeline.streams import START_MS, live_frames, some_toys, streams
 from tests.timeline.test_cases import frame, partition
 from tests.timeline.test_promise import new_partition, state_of
-from tests.timeline.toy import Toy
+from tests.timeline.toy import SomeRules, Toy
 
 
 @pytest.fixture(autouse=True)
@@ -44,3 +44,10 @@ def test_one_that_comes_back_after_it_was_dropped_is_dropped_again() -> None:
         p.step(frame(start + 62))
         assert stray not in p.timelines
     assert not p.idle.when
+
+
+def test_an_activation_leaves_packed_what_it_does_not_fold() -> None:
+    p = partition(Toy())
+    p.step(frame(0, make_event(START_MS, "1" * 16, "login", outcome="failure"), entity="identity:u"))
+    p.activate(SomeRules(Toy(), frozenset({"burst"}), frozenset()), START_MS + MINUTE_MS)
+    assert [p.timelines.peek(entity).live for entity in p.timelines] == [None]
