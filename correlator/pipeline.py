@@ -20,7 +20,7 @@ from correlator.frame import Activation, Frame
 from correlator.intake.intake import Intake, IntakeConfig, Taken
 from correlator.record import Record
 from correlator.rules.program import RuleProgram
-from correlator.rules.versions import Version, Versions
+from correlator.rules.versions import Version, Versions, reaching_back
 from correlator.timeline.alert import Change, stamp, stamp_facts
 from correlator.timeline.partition import Partition
 from correlator.timeline.program import Program
@@ -67,12 +67,11 @@ class InForce(msgspec.Struct, frozen=True):
         return (texts or [bundle.texts for _, bundle in self.versions if rule in bundle.texts])[-1][rule]
 
     def after(self, activation: Activation, bundle: Bundle, now_ms: int) -> InForce:
-        """With one more. Forgotten are those by which nothing was evaluated that may still change: an alert
-        is final a horizon after its verdict, which is taken within a horizon of its event. The last stays:
-        in its words the alerts of rules that are gone are closed.
+        """With one more, also where it reaches back beyond others. Forgotten are those by which nothing was
+        evaluated that may still change: an alert is final a horizon after its verdict, which is taken within
+        a horizon of its event. The last stays: in its words the alerts of rules that are gone are closed.
         """
-        newest_ms = self.versions[-1][0] if self.versions else NEVER
-        versions = [*self.versions, (max(activation.since_ms, newest_ms), bundle)]
+        versions = reaching_back(self.versions, activation.since_ms, bundle)
         edge_ms = now_ms - HORIZONS_KEPT * bundle.settings.horizon_ms
         while len(versions) > 2 and versions[1][0] <= edge_ms:
             del versions[0]

@@ -31,6 +31,11 @@ _WORDS |= {"true": True, "True": True, "TRUE": True, "false": False, "False": Fa
 _TAG = "tag:yaml.org,2002:"
 _TAGS = {None, "!", f"{_TAG}str", f"{_TAG}seq", f"{_TAG}map"}
 
+_HINTS = {  # what is meant in most cases, by the parser's words
+    "mapping values are not allowed": "text with a colon and a space in it stands in quotes",
+    "did not find expected key": "lines of one mapping are indented alike",
+}
+
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's parser is ten times faster
 
 Value = str | int | float | bool | list["Value"] | dict[str, "Value"] | None
@@ -99,7 +104,8 @@ def _of_parser(error: yaml.YAMLError, text: str, file: str) -> Problem:
     if "\t" in line[: len(line) - len(line.lstrip())] or line[mark.column : mark.column + 1] == "\t":
         message = "a tab: YAML is indented with spaces only"
     else:
-        message = "not YAML: " + ", ".join(filter(None, [error.context, error.problem]))
+        hint = next((hint for words, hint in _HINTS.items() if words in str(error.problem)), None)
+        message = "not YAML: " + ", ".join(filter(None, [error.context, error.problem, hint]))
     return Problem(file, mark.line + 1, mark.column + 1, "", message)
 
 

@@ -139,9 +139,10 @@ def _presence(told: Story) -> str:
     where = told.word("presence.site") or (at if here is not None else "")
     if belief is not None and belief >= PRESENT and where:
         return f"Badge reads put the person at site {where} (belief {belief:.2f} of 1{_since(told)})."
-    if belief is not None or "presence.site" in told.values or _last_badge(told):
+    if belief is not None or "presence.site" in told.values:
         return f"Badge reads put the person nowhere with confidence; {_elsewhere(told)}."
-    return ""
+    last = _last_badge(told)  # of a rule that asks no more than that: nothing is known of where the person is
+    return f"{last[:1].upper()}{last[1:]}." if last else ""
 
 
 def _elsewhere(told: Story) -> str:

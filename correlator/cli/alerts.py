@@ -47,6 +47,9 @@ def tail(
     is_open: Annotated[
         bool, typer.Option("--open", help="Only alerts that are not closed, as they stand now; then end.")
     ] = False,
+    is_shadow: Annotated[
+        bool, typer.Option("--shadow", help="Those of rules in shadow mode, which have a topic of their own.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One OCSF finding a line, as published.")] = False,
 ) -> None:
     """Show alerts as they are published (read committed), each with the paragraph that explains it.
@@ -56,11 +59,14 @@ def tail(
     """
     if (config is None) == (file is None):
         raise typer.BadParameter("give either --config DIR or --file FILE")
+    if is_shadow and file is not None:
+        raise typer.BadParameter("--shadow is a topic of Kafka: of files name the one that has them")
     if file is not None:
         values = _of_file(file)
     else:
         assert config is not None
-        values = _of_kafka(config, from_beginning=from_beginning or is_open, follows=follow and not is_open)
+        begins, follows = from_beginning or is_open, follow and not is_open
+        values = _of_kafka(config, is_shadow=is_shadow, from_beginning=begins, follows=follows)
     _show(still_open(values) if is_open else values, Console(), as_json=as_json)
 
 
@@ -87,7 +93,13 @@ def block(told: Told, width: int) -> Text:
         ("alert", told.finding_info.uid),
     ]
     head.append("  " + "  ".join(f"{name} {value}" for name, value in facts if value) + "\n", style="dim")
-    paragraph = fill(told.finding_info.desc, width, initial_indent="  ", subsequent_indent="  ")
+    paragraph = fill(
+        told.finding_info.desc,
+        width,
+        initial_indent="  ",
+        subsequent_indent="  ",
+        break_on_hyphens=False,  # names of doors stay whole
+    )
     head.append(paragraph + "\n")
     return head
 
@@ -117,14 +129,14 @@ def _of_file(path: Path) -> Iterator[bytes]:
         _end(f"{path}: {error.strerror}", UNREADABLE, error)
 
 
-def _of_kafka(directory: Path, *, from_beginning: bool, follows: bool) -> Iterator[bytes]:
+def _of_kafka(directory: Path, *, is_shadow: bool, from_beginning: bool, follows: bool) -> Iterator[bytes]:
     quiet_client_logs()
     try:
         connection = load_connection(directory)
     except BadConfiguration as error:
         _end(str(error), INVALID, error)
     reader = KafkaLogReader(connection.kafka)
-    topic = connection.topics.alerts
+    topic = connection.topics.shadow if is_shadow else connection.topics.alerts
     try:
         for record in records_of(
             reader, topic, SteadyClock(), from_beginning=from_beginning, follows=follows

@@ -4,7 +4,7 @@ own, with the records' own clock; then what one of them tells and the other does
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -24,6 +24,7 @@ from correlator.pipeline import Bundle
 from correlator.problem import BadConfiguration, Problem
 from correlator.record import Record
 from correlator.rules.program import RuleProgram
+from correlator.rules.rule import Rule
 
 PER = 1_000  # person-days that a rate is of
 TELL_STEPS = 20  # of the worker, between two messages to the parent
@@ -185,9 +186,22 @@ def _alerts(told: Iterable[tuple[bytes, bool]], source: Source) -> list[Alert]:
     return sorted(found, key=lambda alert: (alert.time_ms, alert.uid))
 
 
-def compare(ours: Sequence[Alert], against: Sequence[Alert]) -> list[Compared]:
-    """By rule. Alerts of one rule and entity that share an event are the same, whichever completed them."""
-    rules = sorted({alert.rule for alert in (*ours, *against)})
+def changed_rules(ours: Bundle, against: Bundle) -> set[str]:
+    """Names of rules of *ours* that alert and are not the same in *against*."""
+    before = {(rule.name, rule.fingerprint) for rule in _alerting(against)}
+    return {rule.name for rule in _alerting(ours) if (rule.name, rule.fingerprint) not in before}
+
+
+def _alerting(bundle: Bundle) -> list[Rule]:
+    assert isinstance(bundle.program, RuleProgram)
+    return [rule for rule in bundle.program.loaded.values() if rule.is_alerting]
+
+
+def compare(ours: Sequence[Alert], against: Sequence[Alert], asked: Collection[str] = ()) -> list[Compared]:
+    """By rule, those of *asked* also where nothing was told. Alerts of one rule and entity that share an
+    event are the same, whichever completed them.
+    """
+    rules = sorted({alert.rule for alert in (*ours, *against)}.union(asked))
     return [
         _compared(rule, *([a for a in side if a.rule == rule] for side in (ours, against))) for rule in rules
     ]

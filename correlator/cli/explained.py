@@ -60,7 +60,8 @@ class _Shown:
         for window in look.counted:
             self._window(tree, window)
         for window in look.others:
-            tree.add(Text(f"another group, {_group(window)}: {window.reached}"))
+            group = f"another group, {_group(window)}" if window.group else window.rule
+            tree.add(Text(f"{group}: {window.reached}"))
         self._uncounted(tree, look.uncounted)
         self._console.print(tree)
 

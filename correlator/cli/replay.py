@@ -55,13 +55,14 @@ _finding = msgspec.json.Decoder(_Finding).decode
 
 
 class Summary(msgspec.Struct):
-    """Of a replay. *alerts* by rule: open at the end, and closed."""
+    """Of a replay. *alerts*, and those in *shadow*, by rule: open at the end, and closed."""
 
     events: int
     records: int
     seconds: float
     cpu_seconds: float
     alerts: dict[str, tuple[int, int]]
+    shadow: dict[str, tuple[int, int]]
     dead_letters: dict[str, int]
     unresolved: int
     late: int
@@ -109,20 +110,13 @@ class Replay:
     def summary(self) -> Summary:
         seconds, meter = monotonic() - self._began_s, self.meter
         cpu_seconds = process_time() - self._began_cpu_s
-        state: dict[str, tuple[str, bool]] = {}
-        for value in self.alerts:
-            told = _finding(value)
-            state[told.finding_info.uid] = (told.unmapped.correlator.rule_id, told.activity_id == CLOSE)
-        alerts: dict[str, tuple[int, int]] = {}
-        for rule, is_closed in state.values():
-            opened, closed = alerts.get(rule, (0, 0))
-            alerts[rule] = (opened + (not is_closed), closed + is_closed)
         return Summary(
             int(meter.total("correlator_events_total")),
             len(self.records),
             seconds,
             cpu_seconds,
-            dict(sorted(alerts.items())),
+            _by_rule(self.alerts),
+            _by_rule(self.shadow),
             dict(sorted(self.dead.items())),
             int(meter.total("correlator_identities_unresolved_total")),
             int(meter.total("correlator_records_late_total")),
@@ -130,9 +124,26 @@ class Replay:
         )
 
 
+def _by_rule(told: list[bytes]) -> dict[str, tuple[int, int]]:
+    """Alerts open at the end, and closed, by rule."""
+    state: dict[str, tuple[str, bool]] = {}
+    for value in told:
+        finding = _finding(value)
+        state[finding.finding_info.uid] = (finding.unmapped.correlator.rule_id, finding.activity_id == CLOSE)
+    alerts: dict[str, tuple[int, int]] = {}
+    for rule, is_closed in state.values():
+        opened, closed = alerts.get(rule, (0, 0))
+        alerts[rule] = (opened + (not is_closed), closed + is_closed)
+    return dict(sorted(alerts.items()))
+
+
 def replay_command(
     directory: Annotated[Path, typer.Argument(help="Configuration directory with records/.")],
     out: Annotated[Path, typer.Option("--out", help="Alert changes as JSON lines, in order of telling.")],
+    shadow: Annotated[
+        Path | None,
+        typer.Option("--shadow", help="Likewise of rules in shadow mode; else they are counted only."),
+    ] = None,
     partitions: Annotated[
         int | None,
         typer.Option(min=1, max=1000, help="Of the keyed topic, instead of the configured number."),
@@ -143,7 +154,7 @@ def replay_command(
 
     Everything settles: at the end every feed counts as arrived to half a horizon past the last record.
 
-    Exit codes: 0 done, 1 OUT cannot be written, 2 the configuration or a record is wrong, 130 interrupted.
+    Exit codes: 0 done, 1 a file cannot be written, 2 the configuration or a record is wrong, 130 interrupted.
     """
     console = Console(stderr=True)
     with refusing():
@@ -155,11 +166,9 @@ def replay_command(
             records = list(read_records(directory))
         replay = Replay(bundle, records, identities)
         _run(replay, is_quiet=as_json)
-    try:
-        out.write_bytes(b"".join(value + b"\n" for value in replay.alerts))
-    except OSError as error:
-        typer.echo(f"cannot write {out}: {error.strerror}", err=True)
-        raise typer.Exit(1) from error
+    _write(out, replay.alerts)
+    if shadow is not None:
+        _write(shadow, replay.shadow)
     summary = replay.summary()
     if as_json:
         typer.echo(json.dumps(msgspec.to_builtins(summary) | {"events_per_s": round(summary.events_per_s)}))
@@ -167,6 +176,14 @@ def replay_command(
         _print(summary, replay, bundle)
     if STOPPING.is_asked:
         raise typer.Exit(STOPPED)
+
+
+def _write(path: Path, alerts: list[bytes]) -> None:
+    try:
+        path.write_bytes(b"".join(value + b"\n" for value in alerts))
+    except OSError as error:
+        typer.echo(f"cannot write {path}: {error.strerror}", err=True)
+        raise typer.Exit(1) from error
 
 
 def _run(replay: Replay, *, is_quiet: bool) -> None:
@@ -198,10 +215,15 @@ def _print(summary: Summary, replay: Replay, bundle: Bundle) -> None:
     )
     for topic, count in replay.unread.items():
         console.print(f"no feed reads {topic}: {count:,} records left alone", highlight=False)
-    alerts = Table("rule", "open", "closed", title="alerts", title_justify="left")
-    for rule, (opened, closed) in summary.alerts.items():
-        alerts.add_row(bundle.texts[rule].title if rule in bundle.texts else rule, str(opened), str(closed))
-    console.print(alerts)
+    for title, told in (("alerts", summary.alerts), ("alerts in shadow", summary.shadow)):
+        if title != "alerts" and not told:
+            continue
+        alerts = Table("rule", "open", "closed", title=title, title_justify="left")
+        for rule, (opened, closed) in told.items():
+            alerts.add_row(
+                bundle.texts[rule].title if rule in bundle.texts else rule, str(opened), str(closed)
+            )
+        console.print(alerts)
     if summary.dead_letters:
         letters = Table("reason", "records", title="dead letters", title_justify="left")
         for reason, count in summary.dead_letters.items():

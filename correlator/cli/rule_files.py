@@ -17,6 +17,7 @@ from correlator.rules.load import Document, load_rules
 from correlator.rules.rule import Rule
 
 INVALID = 2
+CONFIGURATION = ("sites.yml", "correlator.yml", "feeds", "lists.yml")  # one of them makes a directory one
 TESTS = ".tests.yml"  # ends the name of a file of tests, beside that of the rule
 
 Paths = Annotated[
@@ -24,7 +25,12 @@ Paths = Annotated[
 ]
 Config = Annotated[
     Path | None,
-    typer.Option("--config", help="Configuration directory: its rules/, lists.yml and settings."),
+    typer.Option(
+        "--config",
+        exists=True,
+        file_okay=False,
+        help="Configuration directory: its rules/, lists.yml and settings.",
+    ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
@@ -48,8 +54,17 @@ def _with_tests(path: Path) -> list[Path]:
 
 
 def _rules_of(config: Path | None) -> Path:
-    own = None if config is None else config / "rules"
-    return own if own is not None and own.is_dir() else shipped("rules")
+    if config is None:
+        return shipped("rules")
+    own = config / "rules"
+    if own.is_dir():
+        return own
+    if not any((config / name).exists() for name in CONFIGURATION):
+        refuse(
+            f"{config} is no configuration directory: it has neither rules/ nor sites.yml "
+            "(rule files are named without --config)"
+        )
+    return shipped("rules")
 
 
 def read_rules(

@@ -18,7 +18,17 @@ from correlator.adapters.files import load_general, load_texts
 from correlator.adapters.kafka.log_reader import KafkaLogReader
 from correlator.adapters.kafka.quiet import quiet_client_logs
 from correlator.adapters.record_files import identities_of, read_records
-from correlator.cli.backtest import Alert, Compared, Source, compare, rate, run_both, span, with_rules
+from correlator.cli.backtest import (
+    Alert,
+    Compared,
+    Source,
+    changed_rules,
+    compare,
+    rate,
+    run_both,
+    span,
+    with_rules,
+)
 from correlator.cli.connection import load_connection
 from correlator.cli.on_kafka import bundles_on
 from correlator.cli.reading import identities_in, partitions_of
@@ -107,8 +117,10 @@ def backtest_command(
                 source = _from_files(records, ours, from_, to)
         else:
             theirs, source = _on_kafka(config, texts, (against, from_, to, warm_up), ours, console)
+    if ours.hash == theirs.hash:
+        typer.echo("both sides are the same rules: --rules or --against names others", err=True)
     found = _run((ours, theirs), source, is_quiet=as_json)
-    compared = compare(*found)
+    compared = compare(found[0], found[1], changed_rules(ours, theirs))
     if as_json:
         typer.echo(as_text(_document(compared, source, (ours, theirs))))
     else:
@@ -177,11 +189,13 @@ def _between(log: KafkaLogReader, topics: Iterable[str], begin_ms: int, end_ms: 
 def _run(bundles: tuple[Bundle, Bundle], source: Source, *, is_quiet: bool) -> list[list[Alert]]:
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
     with progress(*columns, is_quiet=is_quiet) as shown:
-        tasks = [shown.add_task(name, total=len(source.records)) for name in ("rules", "against")]
-        found = run_both(bundles, source, lambda side, taken: shown.update(tasks[side], completed=taken))
+        sides = bundles[:1] if bundles[0].hash == bundles[1].hash else bundles
+        names = ("rules", "against")[: len(sides)]
+        tasks = [shown.add_task(name, total=len(source.records)) for name in names]
+        found = run_both(sides, source, lambda side, taken: shown.update(tasks[side], completed=taken))
     if found is None:
         raise typer.Exit(STOPPED)
-    return found
+    return found * (2 if len(found) == 1 else 1)
 
 
 def _print(

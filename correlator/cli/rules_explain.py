@@ -44,7 +44,8 @@ def explain_command(
         Path | None,
         typer.Argument(
             metavar="[EVENTS|ALERT]",
-            help="File of events as a test has them, or of alerts as `replay` writes them; - reads stdin.",
+            help="File of events as a test has them (a list, or a mapping with events, person, marks, …), "
+            "or of alerts as `replay` writes them; - reads stdin.",
         ),
     ] = None,
     test: Annotated[
@@ -139,6 +140,7 @@ def _events(text: str, source: Path) -> Case:
     case = None if is_wrong(problems) else read_stream(reader, document, Names(FIELDS))
     if case is None:
         print_problems([*problems, *reader.problems])
+        typer.echo("rules: events are written as in a test; raw records are for feeds try", err=True)
         raise typer.Exit(INVALID)
     return case
 
@@ -186,11 +188,11 @@ def _of_case(rule: Rule, rules: list[Rule], case: Case, settings: Settings, whic
     except NoSuchEvent as error:
         refuse(str(error))
     head = [f"{rule.name}: {rule.title}"]
-    if case.line:
+    if case in rule.cases:
         expected = "a match" if case.expects_match else "no match"
         head.append(f"test {case.name!r}, which expects {expected}")
     head.append(f"0s is {utc(case.start_ms):%Y-%m-%d %H:%M:%S} UTC")
-    return _Explained(explanation, head, when, {"test": case.name} if case.line else {})
+    return _Explained(explanation, head, when, {"test": case.name} if case in rule.cases else {})
 
 
 def _of_alert(rule: Rule, rules: list[Rule], record: Recalled, settings: Settings) -> _Explained:
@@ -218,7 +220,7 @@ def _alert_lines(record: Recalled, rule: Rule, when: When) -> list[str]:
     sure = f"{record.severity}, {record.confidence} confidence"
     said = [f"alert {record.uid} on {told.entity}: {state}, {sure}, as of {when(told.decided_ms)}"]
     if told.repeat_count:
-        said.append(f"{told.repeat_count} repeats joined it")
+        said.append(f"{told.repeat_count} repeat{'s' if told.repeat_count > 1 else ''} joined it")
     if told.assumed_complete:
         said.append(f"assumed: {'; '.join(told.assumed_complete)}")
     if told.because:

@@ -25,6 +25,9 @@ _NAME = re.compile(r"[a-z][a-z0-9_]{0,79}")
 
 Template = Annotated[str, typer.Option("--template", "-t", help="What to start from, see --list.")]
 Into = Annotated[Path, typer.Option("--to", help="Directory for the file.")]
+Shipped = Annotated[
+    bool, typer.Option("--shipped", help="Copy the shipped rules that are on, as they are, to begin with.")
+]
 Lists = Annotated[bool, typer.Option("--list", help="List the templates.")]
 
 
@@ -32,13 +35,19 @@ def new_command(
     name: Annotated[str, typer.Argument(help="Name of the rule, and of its file.")] = "",
     template: Template = "event",
     to: Into = Path("rules"),
+    is_shipped: Shipped = False,
     is_list: Lists = False,
 ) -> None:
     """Write a rule to start from: TO/NAME.yml, in shadow mode, with tests that pass. Templates are to be
     changed, and get an id of their own; those that begin with d and a number are whole detections.
 
+    A configuration with rules/ of its own does without the shipped ones: --shipped takes them along.
+
     Exit codes: 0 done, 2 there is no such template, the name is none, or the file is there already.
     """
+    if is_shipped:
+        _copy_shipped(to)
+        return
     paths = (
         path
         for folder in ("templates", "", "more")
@@ -65,9 +74,21 @@ def new_command(
     if is_first and to.name == "rules":
         typer.echo(
             f"{to} has no other rules: a configuration with rules of its own does without the shipped ones. "
-            "Those you want to keep are in --list, too",
+            f"correlator rules new --shipped --to {to} keeps them",
             err=True,
         )
+
+
+def _copy_shipped(to: Path) -> None:
+    """Ids, names and modes stay, so their alerts go on as they were."""
+    sources = sorted(shipped("rules").glob("*.yml"))
+    there = [to / path.name for path in sources if (to / path.name).exists()]
+    if there:
+        refuse(f"{', '.join(map(str, there))}: there already, nothing is copied")
+    to.mkdir(parents=True, exist_ok=True)
+    for path in sources:
+        (to / path.name).write_text(read_text(path)[0], encoding="utf-8")
+    typer.echo(f"{to}: {len(sources)} shipped rules, as they are")
 
 
 def _filled(text: str, _: str, name: str) -> str:

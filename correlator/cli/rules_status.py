@@ -30,6 +30,7 @@ from correlator.engine.ports import LogReader, TopicPartition
 from correlator.engine.topics import EngineRefusal, Topics
 from correlator.event import NEVER
 from correlator.pipeline import HORIZONS_KEPT, InForce
+from correlator.rules.versions import reaching_back
 
 HISTORY = 10  # activations shown
 UNREADABLE = 1
@@ -91,15 +92,13 @@ def status_command(directory: Directory, since: Since = "-7d", as_json: AsJson =
 
 def in_force_by_history(bundles: Bundles) -> InForce:
     """As each partition has it once it has read the newest activation."""
-    history = list(reversed(bundles.history))
-    times = [activated.since_ms for activated in history]
-    latest = [max(times[: at + 1]) for at in range(len(times))]
-    newest_ms = latest[-1]
-    horizon_ms = bundles.get(history[-1].bundle).settings.horizon_ms
-    first = max(
-        (at for at, ms in enumerate(latest) if ms <= newest_ms - HORIZONS_KEPT * horizon_ms), default=0
-    )
-    return bundles.in_force([(latest[at], history[at].bundle) for at in range(first, len(history))])
+    versions: list[tuple[int, str]] = []
+    for activated in reversed(bundles.history):
+        versions = reaching_back(versions, activated.since_ms, activated.bundle)
+    newest_ms, newest = versions[-1]
+    edge_ms = newest_ms - HORIZONS_KEPT * bundles.get(newest).settings.horizon_ms
+    first = max((at for at, (since_ms, _) in enumerate(versions) if since_ms <= edge_ms), default=0)
+    return bundles.in_force(versions[first:])
 
 
 def hits_of(log: LogReader, topics: Topics, begin: Callable[[TopicPartition], int]) -> dict[str, Hits]:
@@ -118,7 +117,10 @@ def hits_of(log: LogReader, topics: Topics, begin: Callable[[TopicPartition], in
                     )
                     raise typer.Exit(UNREADABLE) from error
                 key = (told.metadata.event_code, told.finding_info.uid)
-                newest[key] = (told.time, told.is_closed, topic == topics.shadow)
+                is_shadow = topic == topics.shadow
+                if is_shadow and key in newest and newest[key][0] >= told.time:
+                    continue  # it was told live since, so it is no more in shadow
+                newest[key] = (told.time, told.is_closed, is_shadow)
     found: dict[str, Hits] = {}
     for (rule, _), (time_ms, is_closed, is_shadow) in newest.items():
         hits = found.setdefault(rule, Hits())

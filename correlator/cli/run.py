@@ -73,6 +73,8 @@ def run_command(
     """
     if config is None and not is_embedded:
         raise typer.BadParameter("give --config DIR, or --embedded for a simulated company")
+    if is_embedded:
+        _refuse_of_kafka(stage, until_end, is_deploying, is_watching, instance)
     ends_s = monotonic() + duration_ms(duration) / 1_000 if duration else float("inf")
 
     def is_stopping() -> bool:
@@ -90,3 +92,19 @@ def run_command(
             on_records(config, is_stopping, http=(host, port), as_json=as_json)
         else:
             on_company(is_stopping, http=(host, port), as_json=as_json)
+
+
+def _refuse_of_kafka(
+    stage: str | None, until_end: bool, is_deploying: bool | None, is_watching: bool, instance: str
+) -> None:
+    """Options that mean nothing without Kafka."""
+    said = {
+        "--stage": stage is not None,
+        "--until-end": until_end,
+        "--deploy": is_deploying is not None,
+        "--watch": is_watching,
+        "--instance": bool(instance),
+    }
+    if any(said.values()):
+        given = ", ".join(name for name, is_given in said.items() if is_given)
+        raise typer.BadParameter(f"{given}: for Kafka only, not with --embedded")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from time import monotonic
 from typing import Annotated
@@ -54,16 +54,20 @@ def simulate_command(
 
     The directory can be given to `replay` and `run`; `evaluate` holds the alerts against its truth.json.
     With --bootstrap records go to badge-events, door-events and login-events, created where missing, with the
-    simulated arrival as timestamp.
+    simulated arrival as timestamp, and the directory names the brokers. `backfill` reads such a past.
 
     Exit codes: 0 done, 1 the directory cannot be written, 2 bad arguments, 3 Kafka cannot be reached.
     """
     settings = CompanySettings(days, people, seed, start.date(), tailgating, scenarios)
+    today = datetime.now(UTC).date()
+    if bootstrap and settings.start + timedelta(days=days) > today:
+        latest = today - timedelta(days=days)
+        raise typer.BadParameter(f"brokers refuse records of the future: --start {latest} or earlier")
     company = simulate(settings, read_schemas(shipped("schemas")))
     began = monotonic()
     with _progress(settings, is_quiet=as_json) as told:
         try:
-            write_directory(company, out, told)
+            write_directory(company, out, told, bootstrap)
         except OSError as error:
             _fail(f"cannot write {out}: {error}")
     if bootstrap:

@@ -63,6 +63,9 @@ def timeline_command(
         typer.echo(as_text({"entity": entity, "lines": lines}))
     elif html is None:
         _print(entity, lines)
+        if not found and alerts:
+            newest = iso(max(alert.end_time for alert in alerts))
+            typer.echo(f"events are held one horizon back: --at {newest} shows those around it", err=True)
 
 
 def _moment(moment: Moment) -> Line:

@@ -21,6 +21,8 @@ from correlator.rules.rule import Severity
 from correlator.rules.schema import ENTITIES, FEEDS, LEVELS, MODES, TABLE
 from correlator.timeline.program import Budget
 
+_SETTLE = ("feed", "at", "grace", "max_wait", "on_incomplete")
+
 SUPPRESS_MS = HOUR_MS  # of a detection rule that does not say; a correlation's is its timespan
 MAX_WAIT_MS = 15 * MINUTE_MS
 
@@ -97,7 +99,7 @@ def _mode(reader: Reader, block: Block, found: object, path: Path) -> None:
 
 
 def _settle(reader: Reader, block: Block, found: object, path: Path) -> None:
-    section = reader.mapping(found, path, ("feed", "at", "grace", "max_wait", "on_incomplete"))
+    section = reader.mapping(found, path, _SETTLE, "settle: {feed: access, at: place.site, grace: 2m}")
     settle = block.settle = SettleSection(said=frozenset(section))
     if "feed" in section:
         named = reader.choice(section["feed"], (*path, "feed"), FEEDS)
@@ -129,7 +131,7 @@ def _incomplete(reader: Reader, block: Block, section: Mapping[str, object]) -> 
 
 
 def _suppress(reader: Reader, block: Block, found: object, path: Path) -> None:
-    suppress = reader.mapping(found, path, ("for",))
+    suppress = reader.mapping(found, path, ("for",), "suppress: {for: 1h}")
     if "for" in suppress:
         block.suppress_ms = reader.duration(suppress["for"], (*path, "for"))
     elif isinstance(found, dict):
@@ -186,7 +188,7 @@ def _expires(reader: Reader, block: Block, found: object, path: Path) -> None:
 
 
 def _budget(reader: Reader, block: Block, found: object, path: Path) -> None:
-    section = reader.mapping(found, path, ("alerts", "per", "entities"))
+    section = reader.mapping(found, path, ("alerts", "per", "entities"), "budget: {alerts: 3, per: 8h}")
     if not isinstance(found, dict):
         return
     if "entities" in section:

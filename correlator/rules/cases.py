@@ -108,8 +108,11 @@ def read_stream(reader: Reader, found: object, fields: Mapping[str, Field]) -> C
         events = _events(reader, found, (), fields)
         start_ms = _start(reader, START, ())
         return None if reader.problems else Case("", True, None, None, start_ms, events, None, None)
+    if not isinstance(found, dict):
+        reader.say((), "must be a list of events, or a mapping as a test is: events, and person, marks, …")
+        return None
     unsaid: dict[str, object] = {"name": "events", "expect": "match"}
-    return _case(reader, unsaid | found if isinstance(found, dict) else found, (), fields)
+    return _case(reader, unsaid | found, (), fields)
 
 
 def _case(reader: Reader, found: object, path: Path, fields: Mapping[str, Field]) -> Case | None:

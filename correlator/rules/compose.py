@@ -17,7 +17,7 @@ from correlator.rules.check import check_name, kinds_of_base, leaf_problems, set
 from correlator.rules.correlation import ENTITY_FIELDS, TEMPORAL, Section, entity_of
 from correlator.rules.draft import Draft, find
 from correlator.rules.logic import BadLogic, clauses
-from correlator.rules.reading import Reader, nearest, spell
+from correlator.rules.reading import Reader, closest, nearest, spell
 from correlator.rules.rule import Base, Condition, Correlation, Leaf, Settle, bases_of, leaves
 from correlator.rules.schema import FEEDS
 from correlator.rules.vendor import Names
@@ -88,14 +88,18 @@ def _texts(found: object, path: Path) -> list[tuple[Path, str]]:
 
 
 def mark_counted(drafts: list[Draft], targets: Mapping[str, Draft]) -> None:
-    """Note which rules are counted by a correlation, also by one that has other errors."""
+    """Note which rules are counted by a correlation, also by one that has other errors or misspells them:
+    a counted rule lacks neither id nor level.
+    """
     for draft in drafts:
         section = draft.document.get("correlation") if draft.is_correlation else None
         found = section.get("rules") if isinstance(section, dict) else None
         if found is None and draft.section is not None:
             found = list(draft.section.rules)  # those of its condition
         for reference in found if isinstance(found, list) else [found]:
-            base = find(reference, targets) if isinstance(reference, str) else None
+            if not isinstance(reference, str):
+                continue
+            base = find(reference, targets) or find(closest(reference, targets), targets)
             if base is not None:
                 base.is_counted = True
                 base.generates |= draft.section.generates if draft.section else False

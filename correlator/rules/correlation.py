@@ -19,6 +19,12 @@ from correlator.rules.reading import Reader, nearest
 from correlator.rules.rule import ENTRIES_MAX, CorrelationType, Operator
 
 KEYS = ("type", "rules", "group-by", "timespan", "condition", "aliases", "generate")
+_EXAMPLES = {  # of keys that are needed
+    "rules": "[denied]",
+    "timespan": "10m",
+    "condition": "{gte: 5}",
+    "group-by": "[identity.id]",
+}
 TEMPORAL = ("temporal", "temporal_ordered")
 VALUED = ("value_count", "value_sum", "value_avg")
 OPEN = ("value_percentile", "value_median")  # not settled in the standard
@@ -59,10 +65,10 @@ def read_correlation(document: dict[str, object], lines: Lines) -> tuple[Section
     for key in ("rules", "timespan", "condition", "group-by"):
         if (
             key not in found
-            and not (key == "condition" and kind in TEMPORAL)
+            and not (key == "condition" and (kind is None or kind in TEMPORAL))
             and not (key == "rules" and logic)
         ):
-            reader.say(path, f"{key} is missing")
+            reader.say(path, f"{key} is missing: {key}: {_EXAMPLES[key]}")
     rules = _rules(reader, found.get("rules", []), (*path, "rules")) if "rules" in found else names_in(logic)
     group_by = _names(reader, found.get("group-by", []), (*path, "group-by"))
     timespan_ms = _timespan(reader, found, path)
@@ -132,7 +138,7 @@ def _condition(
 ) -> tuple[tuple[tuple[Operator, int | float], ...], tuple[str, ...]]:
     if found is None:
         return (), ()
-    section = reader.mapping(found, path, (*_OPERATORS, "field"))
+    section = reader.mapping(found, path, (*_OPERATORS, "field"), "condition: {gte: 5}")
     thresholds = [
         (operator, number)
         for operator in _OPERATORS

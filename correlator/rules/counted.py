@@ -102,6 +102,17 @@ class Counting:
         """How far the window of *one* is from what is asked, as of its event."""
         return self._progress(self._entries(one), 0)[1]
 
+    def furthest(self, seen: Seen) -> Counted | None:
+        """The window of the entity of *seen* that got furthest up to its event, the newest of those."""
+        before = [
+            one
+            for one in self.entered
+            if one.entity == seen.observation.entity
+            and one.seen.observation.event.order <= seen.observation.event.order
+        ]
+        best = min(reversed(before), key=self.off, default=None)
+        return None if best is None else self.window(best)
+
     def name_of(self, base: Base) -> str:
         return self._names.get(base.rule, base.rule)
 
@@ -119,7 +130,7 @@ class Counting:
             f"{reached}, within {spell(correlation.timespan_ms)}",
             off,
             self._events(entries),
-            self._missing(entries, same),
+            self._missing(entries, same, (oldest_ms, one.time_ms)),
             () if correlation.clauses else _too_early(same, oldest_ms),
         )
 
@@ -169,8 +180,10 @@ class Counting:
             return self.name_of(self.plan.correlation.bases[self._step(entry)])
         return ", ".join(map(str, entry.values))
 
-    def _missing(self, entries: Sequence[Entry], same: Sequence[Entered]) -> tuple[str, ...]:
-        """What steps lack, and when else they happened."""
+    def _missing(
+        self, entries: Sequence[Entry], same: Sequence[Entered], window: tuple[int, int]
+    ) -> tuple[str, ...]:
+        """What steps lack, and when else they happened. *window*: first and last time in it."""
         if not self._clauses:
             return ()
         clause, met = self._nearest(entries)
@@ -178,9 +191,12 @@ class Counting:
         for step in clause:
             at = step if step >= 0 else ~step
             name = self.name_of(self.plan.correlation.bases[at])
-            times = ", ".join(self._when(one.time_ms) for one in same if one.at == at)
+            happened = [one.time_ms for one in same if one.at == at]
+            times = ", ".join(map(self._when, happened))
             if step < 0 and times:
                 said.append(f"{name} happened at {times}, where it must not")
+            elif step not in met and any(window[0] <= time_ms <= window[1] for time_ms in happened):
+                said.append(f"{name} happened at {times}, but not in this order")
             elif step not in met:
                 where = f" in the window, but at {times}" if times else self._elsewhere(at, same[0])
                 said.append(f"{name} did not happen{where}")

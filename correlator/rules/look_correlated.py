@@ -51,7 +51,7 @@ class Correlated:
         """*blank* with what the correlation made of *seen*."""
         story, observation = self._story, seen.observation
         windows = tuple(self._own.window(one) for one in self._entered(seen))
-        inner = tuple(c.window(one) for c in self._nested for one in c.of_event(seen) if not one.absent)
+        inner = tuple(self._inner(seen))
         shown = replace(
             blank,
             examined=tuple(self._examined(observation)),
@@ -66,7 +66,18 @@ class Correlated:
             closing = self._own.closing(settled)
             shown = replace(shown, said=closing.missing, counted=(closing, *inner))
             return story.matched(shown, settled.match) if settled.match is not None else shown
-        return replace(shown, said=tuple(self._progress(seen, windows)))
+        return replace(shown, said=tuple(self._progress(seen, windows, inner)))
+
+    def _inner(self, seen: Seen) -> Iterator[Counted]:
+        """Of the correlations that are counted the windows that the event entered, else the one that got
+        furthest, where that was not far enough.
+        """
+        for counting in self._nested:
+            entered = [one for one in counting.of_event(seen) if not one.absent]
+            yield from map(counting.window, entered)
+            furthest = None if entered else counting.furthest(seen)
+            if furthest is not None and furthest.off:
+                yield furthest
 
     def _entered(self, seen: Seen) -> list[Entered]:
         return [one for one in self._own.of_event(seen) if not one.absent]
@@ -77,22 +88,29 @@ class Correlated:
             if base.condition is not None and observation.event.kind in kinds_of(base.condition):
                 yield examined(f"the counted rule {base.name}", base, observation)
 
-    def _progress(self, seen: Seen, windows: tuple[Counted, ...]) -> Iterator[str]:
+    def _progress(
+        self, seen: Seen, windows: tuple[Counted, ...], inner: tuple[Counted, ...]
+    ) -> Iterator[str]:
         """Why the event completed nothing."""
         observation, own = seen.observation, self._own.of_event(seen)
         for window in windows:
             yield window.reached
             yield from window.missing
+        yield from (f"{window.rule}: {window.reached}" for window in inner if window.off)
         for one in own:
             why = "; ".join(f"{name} is absent, {why_absent(observation, name)}" for name in one.absent)
             if why:
                 yield f"{self._own.name_of(one.base)} holds, but is not counted: {why}"
-        if not own and self._bases:
+        if not own and self._bases and not self._is_nested(seen):
             name, why = self._nearest(observation)
             yield f"it is not counted, for it is not {name}: {why}"
         settle, denied = self._story.rule.settle, self._plan.correlation.denied
         if settle is not None and self._plan.waits and any(one.at not in denied for one in own):
             yield f"no window begins: {settle.at} is absent, {why_absent(observation, settle.at)}"
+
+    def _is_nested(self, seen: Seen) -> bool:
+        """Does a correlation count the event that is counted itself?"""
+        return any(counting.of_event(seen) for counting in self._nested)
 
     def _nearest(self, observation: Observation) -> tuple[str, str]:
         """Name of the counted rule that the event is nearest to, and why it is not."""
@@ -124,6 +142,7 @@ class Correlated:
                 and observation.entity == seen.observation.entity
                 and observation.event.kind in possible
                 and not self._own.of_event(other)
+                and not self._is_nested(other)
             ):
                 left.append((min(distance(base, observation) for base in self._bases), observation))
         left.sort(key=lambda row: row[0])

@@ -39,6 +39,17 @@ _TOGETHER = {  # sort -> sorts that it may stand with, in either order
     "neq": set(_SORTS) - {"presence", "neq"},
     "expand": set(_SORTS) - {"presence", "reference", "expand"},
 }
+_OF_OTHERS = {  # ours -> what authors write who come from other languages
+    "lt": ("less", "below", "max"),
+    "lte": ("le",),
+    "gt": ("greater", "more", "above", "min"),
+    "gte": ("ge",),
+    "neq": ("not", "ne", "noteq"),
+    "re": ("regex", "regexp"),
+    "cidr": ("ip", "net"),
+    "exists": ("null", "isnull"),
+}
+_MEANT = {theirs: ours for ours, names in _OF_OTHERS.items() for theirs in names}
 _FIRST = {"regex": ("place", "flag"), "part": ("order",), "base64": ("place", "case")}  # before the others
 
 
@@ -46,7 +57,9 @@ def mistake_in(modifiers: Sequence[str]) -> str:
     """What is wrong with *modifiers*, in words of those who write rules; "" where nothing is."""
     for modifier in modifiers:
         if modifier not in _SORT:
-            return f"unknown modifier {modifier!r}{nearest(modifier, tuple(_SORT))}"
+            near = nearest(_MEANT.get(modifier.lower(), modifier), tuple(_SORT))
+            known = ", ".join(_SORT)
+            return f"unknown modifier {modifier!r}{near or f': one of {known}'}"
     for one, other in combinations(modifiers, 2):
         if one == other:
             return f"|{one} is there twice"

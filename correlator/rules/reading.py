@@ -29,10 +29,11 @@ class Reader:
     def warn(self, path: Path, message: str) -> None:
         self.problems.append(self.lines.problem(path, message, "warning"))
 
-    def mapping(self, found: object, path: Path, keys: Sequence[str]) -> dict[str, object]:
-        """*found* as a mapping with no other keys than *keys*; {} where it is none."""
+    def mapping(self, found: object, path: Path, keys: Sequence[str], example: str = "") -> dict[str, object]:
+        """*found* as a mapping with no other keys than *keys*, {} where it is none; *example* is one."""
         if not isinstance(found, dict):
-            self.say(path, f"must be a mapping of: {', '.join(keys)}")
+            such = f", such as {example}" if example else ""
+            self.say(path, f"must be a mapping of: {', '.join(keys)}{such}")
             return {}
         for key in found:
             if key not in keys:
@@ -120,5 +121,10 @@ def _spelt(value: object) -> str:
 
 def nearest(name: str, names: Sequence[str] | Mapping[str, object]) -> str:
     """`: did you mean X?`, or nothing."""
-    found = get_close_matches(name, list(names), n=1, cutoff=0.6)
-    return f": did you mean {found[0]}?" if found else ""
+    meant = closest(name, names)
+    return f": did you mean {meant}?" if meant else ""
+
+
+def closest(name: str, names: Sequence[str] | Mapping[str, object]) -> str:
+    """The one of *names* that *name* is a slip of, or nothing."""
+    return next(iter(get_close_matches(name, list(names), n=1, cutoff=0.6)), "")

@@ -47,6 +47,8 @@ def oddities(draft: Draft, today: date) -> Iterator[Oddity]:
     yield from (((key,), f"{key} is for rules: a filter has none") for key in besides if key in document)
     for name in draft.unused:
         message = f"the search {name!r} is in no condition: use it, or begin its name with _ to keep it"
+        if name == "timeframe":
+            message = "timeframe is of Sigma 1 and is not looked at: a correlation has a timespan"
         yield (head, name), message
     section = document.get(head)
     for name, search in section.items() if isinstance(section, dict) else ():

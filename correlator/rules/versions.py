@@ -13,13 +13,15 @@ Implements `timeline.program.Program`, and is total like it. May not know: where
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple, TypeVar
 
 from correlator.event import NEVER, Event
 from correlator.timeline.live import Live, Match, Waiting, Window
 from correlator.timeline.observation import Observation
 from correlator.timeline.program import Found, Program, RuleFacts, Warming
+
+T = TypeVar("T")
 
 
 class Version(NamedTuple):
@@ -104,6 +106,13 @@ class _Warming:
 
     def _is_warm(self, match: Match) -> bool:
         return match.decided_ms >= self._warm_ms.get(match.rule, NEVER)
+
+
+def reaching_back(before: Iterable[tuple[int, T]], since_ms: int, newest: T) -> list[tuple[int, T]]:
+    """*before*, each from its time on, and *newest* from *since_ms* on, whatever was in force there. What it
+    takes the place of stays, in force for no time, since alerts that it told of are closed in its words.
+    """
+    return [*((min(before_ms, since_ms), one) for before_ms, one in before), (since_ms, newest)]
 
 
 def _warm_ms(versions: Sequence[Version]) -> list[dict[str, int]]:

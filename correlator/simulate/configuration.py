@@ -29,10 +29,14 @@ PARTITIONS = 4  # of the keyed topic: a small company
 _IDENTITY_TYPES = {"service": "service", "contractor": "contractor"}
 
 
-def write_directory(company: Company, out: Path, progress: Callable[[int], None] | None = None) -> None:
-    """Write all files under *out*, which is made. *progress* is told each arrival. Raises OSError."""
+def write_directory(
+    company: Company, out: Path, progress: Callable[[int], None] | None = None, bootstrap: str = ""
+) -> None:
+    """Write all files under *out*, which is made. *progress* is told each arrival. *bootstrap*: brokers that
+    the configuration names. Raises OSError.
+    """
     (out / "records").mkdir(parents=True, exist_ok=True)
-    for name, document in documents(company).items():
+    for name, document in documents(company, bootstrap).items():
         (out / name).write_text(_yaml(document), encoding="utf-8")
     (out / "identities.jsonl").write_text(
         "".join(f"{json.dumps(row)}\n" for row in identities(company)), encoding="utf-8"
@@ -61,10 +65,11 @@ def write_records(
             progress(record.timestamp_ms)
 
 
-def documents(company: Company) -> dict[str, object]:
+def documents(company: Company, bootstrap: str = "") -> dict[str, object]:
     """The YAML files by name."""
+    kafka = {"kafka": {"bootstrap_servers": bootstrap}} if bootstrap else {}
     return {
-        "correlator.yml": {"partitions": PARTITIONS},
+        "correlator.yml": {"partitions": PARTITIONS} | kafka,
         "sites.yml": sites_document(company.sites),
         "networks.yml": {"ranges": [_range(found) for found in company.ranges.values()]},
     }

@@ -69,6 +69,14 @@ def test_keys_are_text_as_written() -> None:
         ("? [1]\n: 2", "f.yml:1:3: error: a key must be plain text"),
         ("a: &x {b: 1}\nc:\n  <<: *x", "f.yml:3:3: error: c.<<: merge keys (<<) are not supported"),
         ("a: b: c", "f.yml:1:5: error: not YAML: mapping values are not allowed"),
+        (
+            "title: Login: at a desk",
+            "f.yml:1:13: error: not YAML: mapping values are not allowed in this context, text with a colon",
+        ),
+        (
+            "a:\n    b: 1\n  c: 2",
+            "f.yml:3:3: error: not YAML: while parsing a block mapping, did not find expected key, lines of",
+        ),
         ("a: \x07", "f.yml:1:4: error: character U+0007 is not allowed"),
         ("", "f.yml: error: the file is empty"),
         ("a: 1\n---\nb: 1", "f.yml:3:1: error: a second document"),

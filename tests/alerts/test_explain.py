@@ -69,6 +69,12 @@ def test_absence_without_any_badge_read() -> None:
     assert "no earlier badge read is known" in said
 
 
+def test_a_rule_that_asks_for_the_last_read_only_says_nothing_of_where_the_person_is() -> None:
+    said = paragraph(quoting(shapes.d01(), {"presence.here": None, "last_badge.age_s": 6360.0}))
+    assert "The last badge read was 1 h 46 min earlier" in said
+    assert "nowhere" not in said
+
+
 def test_presence_elsewhere() -> None:
     values: dict[str, Scalar] = {
         "presence.confidence": 0.95,

@@ -39,6 +39,19 @@ def test_a_rule_set_against_itself_tells_the_same(company: Path) -> None:
     code, output = call("backtest", "--config", company)
     assert code == 0, output
     assert "the same alerts" in output
+    assert "both sides are the same rules" in output
+
+
+def test_a_rule_that_is_tried_is_named_also_where_it_tells_nothing(company: Path, tmp_path: Path) -> None:
+    rule = tmp_path / "never.yml"
+    text = (shipped("rules") / BURST).read_text(encoding="utf-8").replace("{gte: 5}", "{gte: 500}")
+    text = text.replace("d17_denied_burst", "never").replace("badge_denied_to_holder", "never_base")
+    rule.write_text(text.replace("000000000017", "999999999999"), encoding="utf-8")
+    code, output = call("backtest", "--config", company, "--rules", rule, "--json")
+    assert code == 0, output
+    rows = {row["rule"]: row["told"] for row in json.loads(output)["by_rule"]}
+    assert rows["never"] == [0, 0]
+    assert rows["d17_denied_burst"][0] > 0
 
 
 @pytest.fixture(scope="module")

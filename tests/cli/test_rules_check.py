@@ -53,6 +53,17 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     assert call("check", tmp_path)[0] == 2
 
 
+def test_a_directory_that_is_no_configuration(tmp_path: Path) -> None:
+    """Else the shipped rules would be checked, and all be well."""
+    for verb in ("check", "test", "coverage"):
+        code, output = call(verb, "--config", tmp_path / "none")
+        assert (code, "does not exist" in " ".join(output.replace("│", " ").split())) == (2, True)
+        code, output = call(verb, "--config", tmp_path)
+        assert (code, "is no configuration directory" in output) == (2, True)
+    (tmp_path / "sites.yml").touch()
+    assert "10 rules" in call("check", "--config", tmp_path)[1]
+
+
 def test_a_file_that_is_not_text(written: Path) -> None:
     written.write_bytes(b"\xff\xfe\x00")
     assert call("check", written)[0] == 2

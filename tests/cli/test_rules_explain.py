@@ -52,9 +52,15 @@ def test_a_file_of_events(tmp_path: Path) -> None:
         assert code == 0
         assert "→ 1 of at least 5 events, within 10m" in output
         assert "not counted, 1m: not badge_denied_to_holder" in output
+        assert "which expects" not in output
     path.write_text(json.dumps([{"event.kind": "access"}]), encoding="utf-8")
     output = " ".join(call("explain", RULE, path)[1].split())
     assert "access.outcome: denied (rules/d17_denied_burst.yml:11) does not hold: absent" in output
+    assert "which expects" not in output
+    path.write_text("events\n", encoding="utf-8")
+    code, output = call("explain", RULE, path)
+    assert (code, "must be a list of events, or a mapping as a test is" in output) == (2, True)
+    assert "raw records are for feeds try" in output
     path.write_text("- {event.kind: acess}\n", encoding="utf-8")
     code, output = call("explain", RULE, path)
     assert code == 2

@@ -139,3 +139,15 @@ def test_the_first_rule_of_a_configuration_comes_with_a_warning(tmp_path: Path) 
     output = call("new", "-t", "d17_denied_burst", "--to", tmp_path / "rules")[1]
     assert "does without the shipped ones" in output
     assert "does without" not in call("new", "one", "--to", tmp_path / "rules")[1]
+
+
+def test_the_shipped_rules_are_taken_along_as_they_are(tmp_path: Path) -> None:
+    code, output = call("new", "--shipped", "--to", tmp_path / "rules")
+    assert (code, "10 shipped rules" in output) == (0, True)
+    own, ours = (
+        json.loads(call("check", *where, "--json")[1])["rules"] for where in (["--config", tmp_path], [])
+    )
+    same = ("id", "name", "mode", "fingerprint")
+    assert [[rule[key] for key in same] for rule in own] == [[rule[key] for key in same] for rule in ours]
+    code, output = call("new", "--shipped", "--to", tmp_path / "rules")
+    assert (code, "there already" in output) == (2, True)

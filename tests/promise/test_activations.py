@@ -12,14 +12,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from correlator.event import HOUR_MS, MINUTE_MS, NEVER, Event
-from correlator.frame import Frame
-from correlator.rules.versions import Version, Versions
+from correlator.frame import Activation, Frame
+from correlator.pipeline import only
+from correlator.rules.versions import Version, Versions, reaching_back
 from correlator.timeline.alert import Alert, Change
 from correlator.timeline.decide import decide
 from correlator.timeline.fold import fold, verdicts
 from correlator.timeline.live import Live
 from correlator.timeline.partition import Partition
 from correlator.timeline.program import Program
+from tests.engine.company import system
 from tests.promise.examples import promised
 from tests.timeline.streams import (
     START_MS,
@@ -45,7 +47,7 @@ versions = st.lists(
 
 def in_force(drawn: list[tuple[int, frozenset[str], frozenset[str], int]], toy: Toy) -> list[Version]:
     found: list[Version] = []
-    for at, (minute, told, shadow, burst_min) in enumerate(sorted(drawn, key=lambda row: row[0])):
+    for at, (minute, told, shadow, burst_min) in enumerate(drawn):
         since_ms = START_MS + minute * MINUTE_MS if at else NEVER
         toy = msgspec.structs.replace(toy, burst_min=burst_min)
         found.append(Version(since_ms, SomeRules(toy, told, shadow)))
@@ -104,15 +106,16 @@ def test_open_alerts_are_those_of_one_fold_under_the_rules_of_each_time(
     ]
     for at in sorted((random.randint(0, len(steps)) for _ in force[1:]), reverse=True):
         steps.insert(at, 0)  # an activation
-    partition, reader, active = Partition(force[0].program, NoScorer(), 0), Reader(), 1
+    partition, reader, active = Partition(force[0].program, NoScorer(), 0), Reader(), force[:1]
+    coming = iter(force[1:])
     program: Program = force[0].program
     for step in [hired(START_MS - HOUR_MS), *steps, last_frame(END_MS + HOUR_MS)]:
         if isinstance(step, Frame):
             reader.take(partition.step(step), set(program.rules))
         else:
-            active += 1
-            program = Versions(force[:active])
-            reader.take(partition.activate(program, force[active - 1].since_ms), set(program.rules))
+            active = [Version(*one) for one in reaching_back(active, *next(coming))]
+            program = Versions(active)
+            reader.take(partition.activate(program, active[-1].since_ms), set(program.rules))
         if random.random() < 0.3:
             partition = saved(partition, program)
     expected: dict[str, Alert] = {}
@@ -126,3 +129,19 @@ def test_open_alerts_are_those_of_one_fold_under_the_rules_of_each_time(
 
 def essence(alerts: dict[str, Alert]) -> set[tuple[object, ...]]:
     return {(a.uid, a.rule, a.entity, a.severity, a.evidence, a.is_shadow) for a in alerts.values()}
+
+
+def test_an_activation_reaches_back_beyond_the_one_before() -> None:
+    """And what it takes the place of stays, for the words in which its alerts are closed."""
+    bundles = [msgspec.structs.replace(system().bundle, hash=name) for name in "abc"]
+    force = only(bundles[0])
+    for since_ms, bundle in ((START_MS + HOUR_MS, bundles[1]), (START_MS, bundles[2])):
+        force = force.after(Activation(bundle.hash, since_ms), bundle, START_MS)
+    assert [(since_ms, b.hash) for since_ms, b in force.versions] == [
+        (NEVER, "a"),
+        (START_MS, "b"),
+        (START_MS, "c"),
+    ]
+    assert isinstance(force.program, Versions)
+    assert force.program.at(START_MS - 1) is bundles[0].program
+    assert force.program.at(START_MS) is force.program.at(START_MS + 2 * HOUR_MS) is bundles[2].program

@@ -31,6 +31,17 @@ USAGE = 2
 ARGUMENTS = {
     ("dead-letters", "show", ".", "3-7"): "'3-7' is not PARTITION/OFFSET, as list shows it",
     ("dead-letters", "replay", ".", "3-7"): "'3-7' is not PARTITION/OFFSET, as list shows it",
+    ("run", "--embedded", "--watch", "--stage", "intake"): "--stage, --watch: for Kafka only",
+    ("alerts", "tail", "--file", "x", "--shadow"): "--shadow is a topic of Kafka",
+    (
+        "simulate",
+        "--out",
+        "x",
+        "--bootstrap",
+        "localhost:1",
+        "--start",
+        "2999-01-01",
+    ): "records of the future: --start",
     ("state", "forget", "."): "give partitions, or --all",
     ("state", "forget", ".", "9"): "partitions are 0 to 3",
     ("rules", "status", ".", "--since", "noon"): "'noon' is no time; write 2026-11-25T08:00Z or -30d",

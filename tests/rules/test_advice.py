@@ -172,6 +172,11 @@ def test_a_search_that_no_condition_uses() -> None:
         assert advice(rule(text.replace("condition: s", f"condition: {condition}"), BLOCK)) == []
 
 
+def test_a_timeframe_is_of_sigma_1() -> None:
+    (said,) = advice(rule("s: {event.kind: access}\ntimeframe: 5m\ncondition: s", BLOCK))
+    assert said.endswith("timeframe is of Sigma 1 and is not looked at: a correlation has a timespan")
+
+
 def test_slips_in_a_filter() -> None:
     text = rule(ANY, BLOCK) + (
         "---\ntitle: F\nlevel: low\nlogsource: {product: x}\n"

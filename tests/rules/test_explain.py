@@ -111,6 +111,13 @@ NESTED = correlation(
     "title: Burst\nname: burst\ncorrelation:\n  type: event_count\n  rules: [denied]\n  timespan: 5m\n"
     "  group-by: [identity.id]\n  condition: {gte: 2}\n---\n",
 )
+THEN_IN = correlation(
+    "type: temporal_ordered\nrules: [burst, came]\ngroup-by: [identity.id]\ntimespan: 15m",
+    base("denied", DENIED),
+    STEPS[0],
+    "title: Burst\nname: burst\ncorrelation:\n  type: event_count\n  rules: [denied]\n  timespan: 10m\n"
+    "  group-by: [identity.id, place.door]\n  condition: {gte: 3}\n---\n",
+)
 SINGLE = rule(f"s: {{{DENIED}}}\ncondition: s")
 LOST = rule("s: {event.kind: access, credential.state: lost}\ncondition: s")
 
@@ -163,6 +170,9 @@ STORIES = {
     "left": Story(STAYED, at("0s", IN) + at("13h", OUT)),
     "stayed_nowhere": Story(STAYED, at("0s", IN.replace(", place.site: lisbon", ""))),
     "nested": Story(NESTED, denied("0s") + denied("1m") + denied("2m")),
+    "nested_short": Story(THEN_IN, denied("0s") + denied("1m") + at("4m", IN)),
+    "nested_told": Story(THEN_IN, denied("0s") + denied("1m") + denied("2m") + at("4m", IN)),
+    "nested_step": Story(THEN_IN, denied("0s") + denied("1m") + at("4m", IN), which=1),
     "no_door": Story(rule("s: {event.kind: login}\ncondition: s"), at("0s", LOGIN), block="entity: door\n"),
     "too_old": Story(
         LOST,

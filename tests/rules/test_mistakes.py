@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.rules.test_load import LOGIN, assert_said
+from tests.rules.test_load import LOGIN, assert_said, said
 from tests.rules.writing import ID, counting, rule
 
 
@@ -73,5 +73,42 @@ def test_what_modifiers_take_is_said_in_words(line: str, message: str) -> None:
 def test_one_mistake_in_a_budget_is_one_message() -> None:
     assert_said(
         rule("s: {event.kind: login}\ncondition: s", "correlator: {budget: 3}\n"),
-        "correlator.budget: must be a mapping of: alerts, per",
+        "budget: must be a mapping of: alerts, per, entities, such as budget: {alerts: 3, per: 8h}",
     )
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("less", ": did you mean lt?"),
+        ("not", ": did you mean neq?"),
+        ("regexp", ": did you mean re?"),
+        ("startwith", ": did you mean startswith?"),
+        ("qqqq", ": one of contains, startswith"),
+    ],
+)
+def test_modifiers_of_other_languages_name_ours(written: str, meant: str) -> None:
+    assert_said(rule(f"{LOGIN}device.id|{written}: x\ncondition: s"), f"unknown modifier {written!r}{meant}")
+
+
+@pytest.mark.parametrize(
+    ("left_out", "example"),
+    [
+        ("rules: [base]", "rules: [denied]"),
+        ("group-by: [identity.id]", "group-by: [identity.id]"),
+        ("timespan: 10m", "timespan: 10m"),
+        ("condition: {gte: 5}", "condition: {gte: 5}"),
+    ],
+)
+def test_what_a_correlation_lacks_is_shown(left_out: str, example: str) -> None:
+    lines = ["type: event_count", "rules: [base]", "group-by: [identity.id]"]
+    lines += ["timespan: 10m", "condition: {gte: 5}"]
+    text = "\n".join(line for line in lines if line != left_out)
+    problems = said(counting(text))
+    assert any(f"is missing: {example}" in problem for problem in problems), problems
+
+
+def test_a_misspelt_reference_makes_no_mistakes_of_the_rule_that_is_meant() -> None:
+    """A counted rule needs neither id nor level."""
+    section = "type: event_count\nrules: [bass]\ngroup-by: [identity.id]\ntimespan: 10m\ncondition: {gte: 5}"
+    assert_said(counting(section), "there is no rule 'bass': did you mean base?")
