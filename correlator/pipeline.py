@@ -67,11 +67,17 @@ class InForce(msgspec.Struct, frozen=True):
         return (texts or [bundle.texts for _, bundle in self.versions if rule in bundle.texts])[-1][rule]
 
     def after(self, activation: Activation, bundle: Bundle, now_ms: int) -> InForce:
-        """With one more, also where it reaches back beyond others. Forgotten are those by which nothing was
-        evaluated that may still change: an alert is final a horizon after its verdict, which is taken within
-        a horizon of its event. The last stays: in its words the alerts of rules that are gone are closed.
+        """With one more, also where it reaches back beyond others, but not beyond the horizon: of what is
+        older its rules are asked nothing, and must not conclude from what they did not see there.
+
+        Forgotten are those by which nothing was evaluated that may still change: an alert is final a horizon
+        after its verdict, which is taken within a horizon of its event. The last stays: in its words the
+        alerts of rules that are gone are closed.
         """
-        versions = reaching_back(self.versions, activation.since_ms, bundle)
+        since_ms = activation.since_ms
+        if self.versions and now_ms > NEVER:
+            since_ms = max(since_ms, now_ms - self.program.settings.horizon_ms)
+        versions = reaching_back(self.versions, since_ms, bundle)
         edge_ms = now_ms - HORIZONS_KEPT * bundle.settings.horizon_ms
         while len(versions) > 2 and versions[1][0] <= edge_ms:
             del versions[0]

@@ -11,9 +11,10 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from correlator.event import HOUR_MS, MINUTE_MS, NEVER, Event
+from correlator.event import HOUR_MS, MINUTE_MS, NEVER, Event, Person, make_event
 from correlator.frame import Activation, Frame
 from correlator.pipeline import only
+from correlator.rules.program import RuleProgram
 from correlator.rules.versions import Version, Versions, reaching_back
 from correlator.timeline.alert import Alert, Change
 from correlator.timeline.decide import decide
@@ -21,8 +22,10 @@ from correlator.timeline.fold import fold, verdicts
 from correlator.timeline.live import Live
 from correlator.timeline.partition import Partition
 from correlator.timeline.program import Program
+from correlator.timeline.settings import Settings
 from tests.engine.company import system
 from tests.promise.examples import promised
+from tests.rules.writing import counting, load
 from tests.timeline.streams import (
     START_MS,
     arrivals,
@@ -145,3 +148,27 @@ def test_an_activation_reaches_back_beyond_the_one_before() -> None:
     assert isinstance(force.program, Versions)
     assert force.program.at(START_MS - 1) is bundles[0].program
     assert force.program.at(START_MS) is force.program.at(START_MS + 2 * HOUR_MS) is bundles[2].program
+
+
+def test_a_rule_that_reaches_back_beyond_the_horizon_is_warm_by_what_it_saw() -> None:
+    """Reads every hour, and a rule on fewer than five in ten hours, deployed `--since` two days ago. What it
+    is asked of begins a horizon ago: of the first of these it must not say that none came before.
+    """
+    few = counting(
+        "type: event_count\nrules: [base]\ngroup-by: [identity.id]\ntimespan: 10h\ncondition: {lt: 5}",
+        "correlator: {suppress: {for: 0s}}\n",
+    )
+    settings = Settings(horizon_ms=12 * HOUR_MS, block_size=1)
+    before, rules = RuleProgram((), settings), RuleProgram(load(few)[0], settings)
+    bundle = msgspec.structs.replace(system().bundle, settings=settings)
+    bundles = [msgspec.structs.replace(bundle, hash=str(p), program=p) for p in (before, rules)]
+    force, partition = only(bundles[0]), Partition(before, NoScorer(), 0)
+    for hour in range(48):
+        at_ms = START_MS + hour * HOUR_MS
+        event = make_event(at_ms, f"{hour:016x}", "access", credential="c1", identity_id="u")
+        person = make_event(START_MS, "f" * 16, "person", person=Person("u", 1))
+        partition.step(
+            Frame("", (("identity:u", person), ("identity:u", event))[hour > 0 :], arrivals(at_ms))
+        )
+    force = force.after(Activation(bundles[1].hash, START_MS), bundles[1], partition.now_ms)
+    assert partition.activate(force.program, force.versions[-1][0]) == []
