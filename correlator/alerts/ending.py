@@ -17,6 +17,9 @@ def ending(told: Story) -> str:
         return f"Closed as moved: {_moved(told)}."
     if change.reason == "retracted":
         return f"Closed as retracted: {because or 'what is known by now no longer satisfies the rule'}."
+    if change.reason == "mode_changed":
+        where = "told live, no longer in shadow" if change.alert.is_shadow else "told in shadow"
+        return f"Closed here: from now on the alerts of its rule are {where}."
     return f"Closed: {change.reason.replace('_', ' ') or 'no reason given'}."
 
 

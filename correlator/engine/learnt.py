@@ -16,12 +16,12 @@ import msgspec
 
 from correlator.codec import Codes, load_shapes
 from correlator.engine.checkpoint import MANIFEST_KEY, UNREADABLE, Manifest
-from correlator.formats import Format, FormatError
+from correlator.formats import Format, FormatError, as_it_was
 from correlator.timeline import state
 from correlator.timeline.habits import NO_HABITS, Day, Habits
 from correlator.timeline.live import Stay
 
-FORMAT = Format("learnt", 1)
+FORMAT = Format("learnt", 2, {1: as_it_was})
 
 
 class Head(msgspec.Struct, frozen=True, tag="head", tag_field="line"):

@@ -45,7 +45,7 @@ class Change(msgspec.Struct, frozen=True, array_like=True, gc=False):
     activity: Activity
     alert: Alert
     correlation_uid: str  # stays with the story while uids come and go
-    reason: str = ""  # of a close: retracted | superseded | moved | rule_removed
+    reason: str = ""  # of a close: retracted | superseded | moved | mode_changed | rule_removed
     superseded_by: str = ""  # close
     supersedes: str = ""  # create
     because: tuple[str, ...] = ()  # ids of the late events that caused it

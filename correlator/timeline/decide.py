@@ -164,6 +164,7 @@ def difference(
     *new*.
 
     A closed alert is superseded, not retracted, when an alert of the same rule speaks of one of its events.
+    One whose rule goes into shadow or out of it is closed for readers of the one topic, new for the others.
     """
     was, now = _kin(old), _kin(new)
     changes: list[Change] = []
@@ -179,12 +180,15 @@ def difference(
         ancestor = heirs.get(alert.uid, "") if activity == "create" else ""
         changes.append(Change(activity, alert, thread, reason, heir, ancestor, because))
 
+    crossing = {uid for uid in new.keys() & old.keys() if new[uid].is_shadow != old[uid].is_shadow}
+    for uid in sorted(crossing):
+        change("close", old[uid], follows[uid], "mode_changed")
     for uid in sorted(old.keys() - new.keys()):
         heir = _relative(old[uid], now)
         change("close", old[uid], threads.get(uid, uid), "superseded" if heir else "retracted", heir)
-    for uid in sorted(new.keys() - old.keys()):
+    for uid in sorted(new.keys() - old.keys() | crossing):
         change("create", new[uid], follows[uid])
-    for uid in sorted(uid for uid in new.keys() & old.keys() if new[uid] != old[uid]):
+    for uid in sorted(uid for uid in (new.keys() & old.keys()) - crossing if new[uid] != old[uid]):
         change("update", new[uid], follows[uid])
     return changes, follows
 

@@ -44,9 +44,14 @@ def publish(  # noqa: PLR0917
 
 
 def _as_told(timeline: Timeline, alert: Alert) -> Alert:
-    """What completeness rested on when the alert was first told, and the storm it joined, stay."""
+    """What completeness rested on when the alert was first told, and the storm it joined, stay.
+
+    In shadow and live it is told to others, and joins other storms.
+    """
     told = timeline.open.get(alert.uid)
-    if told is None or (told.assumed, told.storm) == (alert.assumed, alert.storm):
+    if told is None or told.is_shadow != alert.is_shadow:
+        return alert
+    if (told.assumed, told.storm) == (alert.assumed, alert.storm):
         return alert
     return msgspec.structs.replace(alert, assumed=told.assumed, storm=told.storm)
 
