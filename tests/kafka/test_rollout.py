@@ -206,10 +206,17 @@ def test_alerts_of_a_shadow_rule_go_to_the_shadow_topic_alone(
     deployment.publish()
     with Fleet(deployment) as fleet:
         assert fleet.start("a").join() == 0
-    shadow = deployment.committed(deployment.topics.shadow)
-    rules = {read_finding(record.value or b"").unmapped.correlator.rule_id for record in shadow}
-    assert rules == {RULE}
+    shadow = [read_finding(r.value or b"") for r in deployment.committed(deployment.topics.shadow)]
+    assert {finding.unmapped.correlator.rule_id for finding in shadow} == {RULE}
     assert RULE not in {finding.unmapped.correlator.rule_id for finding in deployment.told()}
+    tail = deployment.call(
+        "alerts", "tail", "--config", ..., "--shadow", "--from-beginning", "--no-follow", "--json"
+    )
+    assert [read_finding(line.encode()) for line in tail.stdout.splitlines()] == shadow
+    live, apart = tmp_path / "live.jsonl", tmp_path / "shadow.jsonl"
+    assert deployment.call("replay", ..., "--out", live, "--shadow", apart).exit_code == 0
+    replayed = {read_finding(line).finding_info.uid for line in apart.read_bytes().splitlines()}
+    assert replayed == {finding.finding_info.uid for finding in shadow}
 
 
 def test_run_with_watch_deploys_what_changes_and_nothing_that_is_wrong(
