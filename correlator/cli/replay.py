@@ -21,7 +21,7 @@ from correlator.adapters.record_files import identities_of, read_records
 from correlator.cli.embedded import FAST, Embedded, with_partitions
 from correlator.cli.screen import progress
 from correlator.cli.stopping import STOPPING
-from correlator.cli.telling import refusing
+from correlator.cli.telling import refusing, writing
 from correlator.event import FOREVER
 from correlator.pipeline import Bundle
 from correlator.record import Record
@@ -166,9 +166,10 @@ def replay_command(
             records = list(read_records(directory))
         replay = Replay(bundle, records, identities)
         _run(replay, is_quiet=as_json)
-    _write(out, replay.alerts)
-    if shadow is not None:
-        _write(shadow, replay.shadow)
+    for path, told in ((out, replay.alerts), (shadow, replay.shadow)):
+        if path is not None:
+            with writing(path):
+                path.write_bytes(b"".join(value + b"\n" for value in told))
     summary = replay.summary()
     if as_json:
         typer.echo(json.dumps(msgspec.to_builtins(summary) | {"events_per_s": round(summary.events_per_s)}))
@@ -176,14 +177,6 @@ def replay_command(
         _print(summary, replay, bundle)
     if STOPPING.is_asked:
         raise typer.Exit(STOPPED)
-
-
-def _write(path: Path, alerts: list[bytes]) -> None:
-    try:
-        path.write_bytes(b"".join(value + b"\n" for value in alerts))
-    except OSError as error:
-        typer.echo(f"cannot write {path}: {error.strerror}", err=True)
-        raise typer.Exit(1) from error
 
 
 def _run(replay: Replay, *, is_quiet: bool) -> None:

@@ -195,7 +195,7 @@ def _run(bundles: tuple[Bundle, Bundle], source: Source, *, is_quiet: bool) -> l
         found = run_both(sides, source, lambda side, taken: shown.update(tasks[side], completed=taken))
     if found is None:
         raise typer.Exit(STOPPED)
-    return found * (2 if len(found) == 1 else 1)
+    return [found[0], found[-1]]
 
 
 def _print(

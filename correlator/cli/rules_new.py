@@ -50,7 +50,7 @@ def new_command(
         return
     paths = (
         path
-        for folder in ("templates", "", "more")
+        for folder in (TEMPLATES, "", "more")
         for path in sorted((shipped("rules") / folder).glob("*.yml"))
     )
     templates = {path.stem: path for path in paths}
@@ -60,7 +60,7 @@ def new_command(
     if template not in templates:
         refuse(f"there is no template {template!r}{nearest(template, templates)}; --list shows them")
     path = templates[template]
-    name = name or (template if path.parent.name != TEMPLATES else "")
+    name = name or (template if _is_whole(path) else "")
     if not _NAME.fullmatch(name):
         refuse(f"{name!r} is no name: lower-case letters, digits and underscores, such as login_on_leave")
     file = to / f"{name}.yml"
@@ -68,8 +68,9 @@ def new_command(
         refuse(f"{file} is there already")
     is_first = not any(to.glob("*.yml"))
     to.mkdir(parents=True, exist_ok=True)
-    filled = _tried_out if path.parent.name != TEMPLATES else _filled
-    file.write_text(filled(read_text(path)[0], template, name), encoding="utf-8")
+    text = read_text(path)[0]
+    filled = _tried_out(text, template, name) if _is_whole(path) else _filled(text, name)
+    file.write_text(filled, encoding="utf-8")
     typer.echo(f"{file}: change it, then: correlator rules check {file}; correlator rules test {file}")
     if is_first and to.name == "rules":
         typer.echo(
@@ -77,6 +78,11 @@ def new_command(
             f"correlator rules new --shipped --to {to} keeps them",
             err=True,
         )
+
+
+def _is_whole(path: Path) -> bool:
+    """Is it a detection, and no template?"""
+    return path.parent.name != TEMPLATES
 
 
 def _copy_shipped(to: Path) -> None:
@@ -91,7 +97,7 @@ def _copy_shipped(to: Path) -> None:
     typer.echo(f"{to}: {len(sources)} shipped rules, as they are")
 
 
-def _filled(text: str, _: str, name: str) -> str:
+def _filled(text: str, name: str) -> str:
     _, _, text = text.partition("\n")  # the first line says what the template is for
     review_by = datetime.now(UTC).date() + timedelta(days=REVIEW_DAYS)
     return text.replace(NAME, name).replace(ID, str(uuid4())).replace(REVIEW, review_by.isoformat())
@@ -107,7 +113,6 @@ def _print(templates: dict[str, Path]) -> None:
     table = Table("template", "for")
     for name, path in templates.items():
         text = read_text(path)[0]
-        is_whole = path.parent.name != TEMPLATES
-        what = _TITLES.findall(text)[-1] if is_whole else text.partition("\n")[0].removeprefix("# ")
+        what = _TITLES.findall(text)[-1] if _is_whole(path) else text.partition("\n")[0].removeprefix("# ")
         table.add_row(name, what)
     wide_console().print(table)

@@ -18,7 +18,7 @@ from correlator.adapters.kafka.quiet import quiet_client_logs
 from correlator.cli.connection import Connection, load_connection
 from correlator.cli.learnt_file import read_file, write_file
 from correlator.cli.on_kafka import bundles_on, check_topics, committed_of, sole_owner
-from correlator.cli.telling import refusing
+from correlator.cli.telling import refusing, writing
 from correlator.engine import anew
 from correlator.engine.learnt import FORMAT, Head
 from correlator.engine.ports import (
@@ -60,11 +60,8 @@ def export_command(
     with _connected(directory) as (connection, topics, log):
         numbers = _track(_numbers(None, connection), "reading checkpoints", is_quiet=as_json)
         head = Head(FORMAT.number, topics.keyed, connection.partitions)
-        try:
+        with writing(file):
             end = write_file(file, head, (line for n in numbers for line in anew.export(log, topics, n)))
-        except OSError as error:
-            typer.echo(f"cannot write {file}: {error.strerror}", err=True)
-            raise typer.Exit(UNREADABLE) from error
     if as_json:
         typer.echo(json.dumps({"file": str(file), "entities": end.entities, "unreadable": end.unreadable}))
     else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 import typer
 
@@ -11,6 +12,7 @@ from correlator.engine.ports import LogUnavailable
 from correlator.engine.topics import EngineRefusal
 from correlator.problem import BadConfiguration
 
+UNWRITABLE = 1
 REFUSED = 2
 UNREACHABLE = 3
 
@@ -27,6 +29,16 @@ def refusing() -> Iterator[None]:
     except EngineRefusal as error:
         typer.echo(f"refused: {error}", err=True)
         raise typer.Exit(REFUSED) from error
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """A file that cannot be written: exit code 1."""
+    try:
+        yield
+    except OSError as error:
+        typer.echo(f"cannot write {path}: {error.strerror}", err=True)
+        raise typer.Exit(UNWRITABLE) from error
 
 
 @contextmanager

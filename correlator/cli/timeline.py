@@ -15,13 +15,13 @@ from correlator.alerts.phrases import happened, iso, local
 from correlator.alerts.told import Told, read_told
 from correlator.cli.asking import AsJson, At, Config, Records, asking
 from correlator.cli.rule_files import as_text
+from correlator.cli.telling import writing
 from correlator.cli.timeline_page import HIGH, Line, page
 from correlator.cli.view import STYLES
 from correlator.event import Event
 from correlator.timeline.answers import Moment, moments
 from correlator.timeline.presence import PRESENT_MIN
 
-UNWRITABLE = 1
 KINDS = ("identity:", "door:", "unresolved:", "zone:", "source:", "host:")
 
 Who = Annotated[
@@ -141,9 +141,6 @@ def _text(line: Line, when: str) -> Text:
 
 
 def _write(path: Path, text: str) -> None:
-    try:
+    with writing(path):
         path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        typer.echo(f"cannot write {path}: {error.strerror}", err=True)
-        raise typer.Exit(UNWRITABLE) from error
     typer.echo(f"{path} is written", err=True)

@@ -133,7 +133,8 @@ class CorrelateStage:
     def _fold(self, records: Sequence[Record], positions: Mapping[TopicPartition, int]) -> Outbox:
         self._fetch_bundles(records)
         sends = self._differences()
-        self._feed_notices.take_over([task.partition for task in self.tasks.live.values()])
+        partitions = [task.partition for task in self.tasks.live.values()]
+        self._feed_notices.take_over(partitions)
         touched: dict[TopicPartition, Task] = {}
         told: list[tuple[int, Told]] = []
         started_ms, steady = self._ports.steady.now_ms(), self._ports.steady
@@ -149,7 +150,7 @@ class CorrelateStage:
                 sends += self._alerts(correlated)
                 told.append((tp.partition, correlated.folded.told))
         sends += self._frames(told, next(reversed(touched.values())).force)
-        sends += self._feed_notices.due([task.partition for task in self.tasks.live.values()])
+        sends += self._feed_notices.due(partitions)
         spent_ms = steady.now_ms() - started_ms
         for tp, task in touched.items():
             task.offset = max(task.offset, positions[tp])
@@ -282,8 +283,7 @@ class CorrelateStage:
     def _begin_cut(self, tp: TopicPartition, task: Task) -> Cut:
         self._turn = tp
         task.cut = Cut(task.partition, task.offset, task.crc, task.force, self._ports.steady.now_ms())
-        task.folded_events = task.folded_frames = 0
-        task.folded_ms = 0.0
+        task.folded_events = task.folded_frames = task.folded_ms = 0
         return task.cut
 
     def _put_checkpoint(self, tp: TopicPartition, task: Task, cut: Cut) -> None:

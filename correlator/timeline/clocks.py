@@ -57,8 +57,7 @@ class Clock(msgspec.Struct, array_like=True):
             self.minute_lag_ms = min(lag_ms, self.minute_lag_ms)
             return False
         if self.minute_ms > NEVER:
-            if len(self.least) < _KEPT or self.minute_lag_ms < self.least[-1]:
-                self.least = tuple(sorted((*self.least, self.minute_lag_ms))[:_KEPT])
+            self.least = tuple(sorted((*self.least, self.minute_lag_ms))[:_KEPT])
             self.minutes += 1
         self.minute_ms, self.minute_lag_ms = heard_ms, lag_ms
         is_over = self.minutes >= MINUTES_MIN and heard_ms - self.since_ms >= SPAN_MS
@@ -104,7 +103,7 @@ class Clocks:
         if clock.hear(site, heard_ms, lag_ms):
             self._ask_all(name[0])
             return
-        is_other = clock.least is not least or clock.minutes == MINUTES_MIN
+        is_other = clock.least != least or clock.minutes == MINUTES_MIN
         if (is_other and self._ask(name, clock)) or (not is_known and name in self.skew_ms):
             self._ask_sites()
 

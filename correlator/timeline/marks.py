@@ -12,7 +12,7 @@ running maximum.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from collections.abc import Set as AbstractSet
 from operator import itemgetter
 
@@ -224,12 +224,10 @@ class Marks:
 
     def assumed(self, feed: str, site: str, to_ms: int) -> tuple[str, ...]:
         """Sources of *feed* at *site* that are taken as complete to *to_ms* only because they are quiet."""
-        feed = feed_of(feed)
         silent = [
             (source, state)
-            for (name, source, where), state in sorted(self.sources.items())
-            if where == site and name in self._timing and self._timing[name].kind == feed
-            if state.counted_ms - self._timing[name].bound_ms < to_ms
+            for timing, source, state in self._sources_of(feed, site)
+            if state.counted_ms - timing.bound_ms < to_ms
         ]
         told = [
             f"{source} quiet since {_clock(state.heard_ms)}, taken as complete"
@@ -246,16 +244,20 @@ class Marks:
 
     def missing(self, feed: str, site: str, to_ms: int) -> list[tuple[str, int]]:
         """(source, heard last) of the sources that keep *site* from being complete to *to_ms*."""
-        feed, found = feed_of(feed), list[tuple[str, int]]()
+        return [
+            (source, state.heard_ms)
+            for timing, source, state in self._sources_of(feed, site)
+            for belief in (self._belief(timing, site),)
+            if not quiet.is_gone(timing, belief, source, state)
+            and quiet.complete_ms(timing, belief, state) < to_ms
+        ]
+
+    def _sources_of(self, feed: str, site: str) -> Iterator[tuple[FeedTiming, str, SourceState]]:
+        """In order of feed file and name."""
         for (name, source, where), state in sorted(self.sources.items()):
             timing = self._timing.get(name)
-            if where != site or timing is None or timing.kind != feed:
-                continue
-            belief = self._belief(timing, site)
-            is_gone = quiet.is_gone(timing, belief, source, state)
-            if not is_gone and quiet.complete_ms(timing, belief, state) < to_ms:
-                found.append((source, state.heard_ms))
-        return found
+            if where == site and timing is not None and timing.kind == feed_of(feed):
+                yield timing, source, state
 
     def standings(self) -> list[Standing]:
         """Of every source that was heard or is configured, by feed, site and name."""
