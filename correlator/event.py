@@ -93,6 +93,7 @@ class Person(msgspec.Struct, frozen=True, array_like=True, gc=False):
     statuses: tuple[tuple[int, str], ...] = ()  # (since, active | leave | notice | disabled | terminated)
     credentials: tuple[Credential, ...] = ()
     host_id: str = ""  # identity that answers for a visitor
+    is_removed: bool = False  # there is no such identity any more
 
 
 Occurrence = Literal["", "live", "late", "replay"]

@@ -15,7 +15,7 @@ from correlator.codec import Codes, PackedEvent, owner_of, pack, unpack
 from correlator.event import Event, Shape
 from correlator.formats import Format, FormatError, as_it_was
 
-FORMAT = Format("frame", 3, {2: as_it_was})
+FORMAT = Format("frame", 4, {2: as_it_was, 3: as_it_was})
 EVENTS_MAX = 1_000
 
 

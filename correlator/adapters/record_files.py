@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64decode
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from heapq import merge
 from pathlib import Path
 
@@ -103,10 +103,13 @@ def identities_of(directory: Path, sites: Sites) -> list[tuple[str, bytes]]:
     return read_identities(path, sites) if path.exists() else []
 
 
-def read_identities(path: Path, sites: Sites) -> list[tuple[str, bytes]]:
+def read_identities(
+    path: Path, sites: Sites, warn: Callable[[Problem], None] | None = None
+) -> list[tuple[str, bytes]]:
     """(identity id, record) of each line of *path*, checked as intake does.
 
-    Raises `BadConfiguration` with all errors. Who held a credential first need not stand first.
+    Raises `BadConfiguration` with all errors. *warn* is told of badges and accounts that several claim, with
+    the last line that does.
     """
     try:
         lines = path.read_bytes().splitlines()
@@ -114,23 +117,30 @@ def read_identities(path: Path, sites: Sites) -> list[tuple[str, bytes]]:
         raise BadConfiguration([Problem(str(path), 0, 0, "", f"cannot be read: {error.strerror}")]) from error
     people = People(sites)
     found: dict[str, tuple[int, bytes]] = {}
-    wrong: list[tuple[int, str, str]] = []  # line, identity, what
+    wrong: list[tuple[int, str]] = []  # line, what
+    contests: dict[str, Problem | None] = {}  # by credential
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
         try:
             key = _decode_id(line).identity_id
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            wrong.append((number, "", f"not an identity: {error}"))
+            wrong.append((number, f"not an identity: {error}"))
             continue
         if key in found:
-            wrong.append((number, "", f"identity {key!r} is here twice, first in line {found[key][0]}"))
+            wrong.append((number, f"identity {key!r} is here twice, first in line {found[key][0]}"))
             continue
         found[key] = (number, line)
         told = people.apply(number, key, line, number)
         if isinstance(told, Reject):
-            wrong.append((number, key, told.message))
-    wrong = [row for row in wrong if not row[1] or people.person(row[1]) is None]
+            wrong.append((number, told.message))
+            continue
+        for contest in told.contests:
+            problem = Problem(str(path), number, 1, "", contest.message, "warning")
+            contests[":".join(contest.credential)] = problem if contest.message else None
     if wrong:
-        raise BadConfiguration([Problem(str(path), number, 1, "", message) for number, _, message in wrong])
+        raise BadConfiguration([Problem(str(path), number, 1, "", message) for number, message in wrong])
+    for problem in filter(None, contests.values()):
+        if warn is not None:
+            warn(problem)
     return [(key, line) for key, (_, line) in found.items()]

@@ -46,8 +46,9 @@ def load(
 ) -> None:
     """Publish the identities of FILE, each as the newest version of its person.
 
-    Every line is checked first, as intake does: nothing is published unless all of them are right. People
-    who are not in FILE stay as they are.
+    Every line is checked first, as intake does: nothing is published unless all of them are right. Badges and
+    accounts that several people claim for one time are named, and published. People who are not in FILE stay
+    as they are.
 
     Exit codes: 0 published (or, with --check, nothing wrong), 2 the file or the configuration is wrong or the
     topic is not there, 3 Kafka cannot be reached.
@@ -83,7 +84,7 @@ def _read(file: Path, config: Path) -> tuple[Connection, list[tuple[str, bytes]]
     except BadConfiguration as error:
         problems += error.problems
     try:
-        rows = read_identities(file, load_sites(config))
+        rows = read_identities(file, load_sites(config), lambda problem: typer.echo(str(problem), err=True))
     except BadConfiguration as error:
         problems += error.problems
     if connection is None or rows is None:

@@ -164,4 +164,4 @@ def person_events(
         arrival_ms = record.timestamp_ms if at_ms is None else at_ms
         found = known.apply(record.offset, key, record.value, arrival_ms)
         if not isinstance(found, Reject):
-            yield from found
+            yield from found.events

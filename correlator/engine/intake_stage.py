@@ -18,7 +18,7 @@ from correlator.engine.dead_letters import dead_letter
 from correlator.engine.inputs import Input, Inputs, Key
 from correlator.engine.lag import Lag
 from correlator.engine.metrics import labelled
-from correlator.engine.notices import input_stopped, records_lost
+from correlator.engine.notices import credential_contested, input_stopped, records_lost
 from correlator.engine.options import Options, Ports
 from correlator.engine.ports import (
     AssignmentChange,
@@ -331,6 +331,8 @@ class IntakeStage:
             return []
         self._ticked_ms = now_ms
         self._ports.meter.set("correlator_inputs_stopped", len(stopped))
+        self._ports.meter.set("correlator_identities_refused", intake.people.refused)
+        self._ports.meter.set("correlator_credentials_contested", intake.people.contested)
         if self._people not in (self._owned or ()):
             known, end = self._known, self._ports.log.high_watermark(self._people)
             assert known is not None, "an intake has people"
@@ -361,6 +363,7 @@ class IntakeStage:
         for part in taken:
             sends += [Send(self._topics.keyed, p, None, encode_frame(frame)) for p, frame in part.frames]
             sends += [dead_letter(self._topics.dead_letters, r, reject) for r, reject in part.dead_letters]
+            sends += [credential_contested(self._topics.notices, contest) for contest in part.contests]
             metadata |= part.metadata
             self._add(part.counters)
         suffix = CLOSED if self._is_closing else ""

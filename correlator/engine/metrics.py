@@ -78,6 +78,8 @@ _TABLE: tuple[Metric, ...] = (
     _counter("facts_total", "What entities told each other: asserted, retracted.", "operation"),
     _counter("duplicates_total", "Events whose id the timeline already held.", "feed"),
     _counter("identities_unresolved_total", "Events whose badge or account belongs to nobody known.", "feed"),
+    _gauge("identities_refused", "Identities whose newest record is refused; the one before it holds."),
+    _gauge("credentials_contested", "Badges and accounts that several people claim for one time."),
     _counter("dead_letters_total", "Records refused; original bytes in the dead letters.", "stage", "reason"),
     # rules and alerts
     _counter(

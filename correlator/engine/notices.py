@@ -10,6 +10,7 @@ import msgspec
 from correlator.engine.commit import Send
 from correlator.engine.ports import TopicPartition
 from correlator.engine.restore import Restored
+from correlator.intake.people import Contest
 
 _encode = msgspec.json.Encoder(order="deterministic").encode
 
@@ -38,6 +39,18 @@ def input_stopped(topic: str, tp: TopicPartition, why: str) -> Send:
         f"{tp.topic}/{tp.partition}: {why}; reading of this partition is stopped. See `correlator "
         "dead-letters list`; mend the feed or the producer and start this process again.",
     )
+
+
+def credential_contested(topic: str, contest: Contest) -> Send:
+    """Open while several people claim one badge or account for one time, and closed when they agree."""
+    space, name = contest.credential
+    document = {
+        "kind": "credential_contested",
+        "state": "open" if contest.message else "closed",
+        "credential": f"{space}:{name}",
+        "message": contest.message or f"{space} {name!r} is claimed by one person at a time again.",
+    }
+    return Send(topic, 0, f"credential_contested:{space}:{name}".encode(), _encode(document))
 
 
 def replay_differs(topic: str, tp: TopicPartition, restored: Restored) -> Send:

@@ -41,7 +41,7 @@ from correlator.intake.feeds import Feed
 from correlator.intake.mapped import Heartbeat, Mapped
 from correlator.intake.networks import Networks
 from correlator.intake.normalise import normalise, settled
-from correlator.intake.people import People
+from correlator.intake.people import Contest, People
 from correlator.intake.places import Sites
 from correlator.intake.route import route
 from correlator.intake.turns import Turns
@@ -85,6 +85,7 @@ class Taken(msgspec.Struct):
 
     frames: list[tuple[int, Frame]] = []
     dead_letters: list[tuple[Record, Reject]] = []
+    contests: list[Contest] = []  # to be told to operators
     metadata: dict[Input, str] = {}  # to be stored with the inputs' committed offsets
     counters: Counters = {}
 
@@ -167,11 +168,12 @@ class Intake:
             )
             if isinstance(told, Reject):
                 _refuse(record, told, taken)
-            else:
-                for entity, event in told:
-                    rows.add(time_ms, entity, event)
-                    taken.count("correlator_events_total", event.kind)
-        rows.bind(self.people.take_bindings())
+                continue
+            for entity, event in told.events:
+                rows.add(time_ms, entity, event)
+                taken.count("correlator_events_total", event.kind)
+            rows.bind(told.bindings)
+            taken.contests += told.contests
         self._write(rows, [], (), taken)
         return taken
 

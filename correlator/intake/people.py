@@ -1,20 +1,17 @@
-"""Who held which badge and account when: identity records folded, and credentials resolved as of event time.
+"""Who is known, and who held which badge and account when: identity records, and what each of them changes.
 
 Records are those of the compacted topic `correlator.identities` (`schemas/identity.avsc`, as JSON): the key
 is the identity id, a newer record of an identity replaces the older one, an empty value removes it. Every
 accepted record becomes one `person` event for the identity's timeline (decision 9). Who held a badge or an
 account may change by it for what happened already: the timelines concerned are told by bindings. What a
-record says is read by `identity_record`.
+record says is read by `identity_record`, who holds what two of them claim is up to `holders`.
 
-May not know: topics, clocks. Deterministic: the same records in the same order give the same answers.
+May not know: topics, clocks. What is known is a function of the newest accepted record of each identity.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_right, insort
 from collections.abc import Iterable
-from collections.abc import Set as AbstractSet
-from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -24,7 +21,6 @@ from correlator.event import (
     FOREVER,
     MINUTE_MS,
     NEVER,
-    SECOND_MS,
     Event,
     Person,
     entity_key,
@@ -32,25 +28,33 @@ from correlator.event import (
     make_event,
 )
 from correlator.frame import Binding
-from correlator.intake.identity_record import (
-    Namespace,
-    Unfit,
-    decode_identity,
-    namespace,
-    person_of,
-)
+from correlator.intake.holders import Holders, Holding, Key, key_of
+from correlator.intake.identity_record import Namespace, Unfit, decode_identity, person_of
 from correlator.intake.places import Site, Sites
 from correlator.record import Reject
 
 SOURCE = "identities"  # of person events
 
 
-_Changed = tuple[Person, Person | None]  # as it is, as it was
-_Holding = tuple[int, int, str]  # from, to, identity: of one credential, by time, never overlapping
-_Key = tuple[Namespace, str]  # of a credential
-_Rebound = tuple[
-    dict[_Key, tuple[_Holding, ...]], int, bool
-]  # who held what, version, is it somebody's first
+class Contest(msgspec.Struct, frozen=True):
+    """Of a credential that several claim, or did: what is to be said of it by now, "" when they agree."""
+
+    credential: Key
+    message: str
+
+
+class Told(msgspec.Struct, frozen=True):
+    """What one record makes."""
+
+    events: list[tuple[str, Event]] = []  # of kind person, and the timelines they belong to
+    bindings: list[Binding] = []  # for each timeline that may hold an event of a credential concerned
+    contests: list[Contest] = []  # that began, became others, or are over
+
+
+class _Learnt(msgspec.Struct, frozen=True):
+    person: Person  # as it is; one who is removed holds nothing
+    before: Person | None
+    held: dict[Key, tuple[tuple[Holding, ...], str]]  # of each credential of both, before: holders, contest
 
 
 class People:
@@ -59,13 +63,22 @@ class People:
     def __init__(self, sites: Sites) -> None:
         self._sites = sites
         self._persons: dict[str, Person] = {}
-        self._waiting: dict[str, Person] = {}  # refused for a credential that somebody else holds
-        self._holders: dict[Namespace, dict[str, list[_Holding]]] = {"badge": {}, "account": {}}
-        self._rebound: list[_Rebound] = []  # of the record that was learnt last
-        self._bindings: list[Binding] = []  # that nobody has taken yet
+        self._holders = Holders()
+        self._refused: set[str] = set()
 
     def __len__(self) -> int:
         return len(self._persons)
+
+    @property
+    def refused(self) -> int:
+        """How many identities there are whose newest record was refused. The older one holds until compaction
+        drops it and a process begins anew."""
+        return len(self._refused)
+
+    @property
+    def contested(self) -> int:
+        """How many badges and accounts several claim for one time."""
+        return self._holders.contested
 
     def person(self, identity_id: str) -> Person | None:
         """The newest version of the identity."""
@@ -78,17 +91,7 @@ class People:
     def resolve(self, credential_class: str, credential: str, time_ms: int) -> str:
         """Id of the identity that held *credential* (canonical form) at *time_ms*, "" if nobody did."""
         space: Namespace = "account" if credential_class == "account" else "badge"
-        holdings = self._holders[space].get(credential)
-        if holdings is None:
-            return ""
-        if len(holdings) == 1:
-            from_ms, to_ms, identity = holdings[0]
-        else:
-            at = bisect_right(holdings, time_ms, key=_from) - 1
-            if at < 0:
-                return ""
-            from_ms, to_ms, identity = holdings[at]
-        return identity if from_ms <= time_ms < to_ms else ""
+        return self._holders.resolve(space, credential, time_ms)
 
     def apply(
         self,
@@ -98,143 +101,65 @@ class People:
         arrival_ms: int,
         *,
         horizon_ms: int = DAY_MS,
-    ) -> list[tuple[str, Event]] | Reject:
-        """Learn one record of the identities topic. Returns person events and the timelines they belong to.
+    ) -> Told | Reject:
+        """Learn one record of the identities topic.
 
         A record is refused whole, and then changes nothing: bytes that are no identity, an id that is not the
-        key, a site that does not exist, a credential that somebody else holds at that time. The last kind is
-        kept, and accepted as soon as nobody does: whoever publishes need not care who comes first. A record
-        that is older than what is known changes nothing and returns nothing.
+        key, a site that does not exist. What somebody else claims too is no reason: `holders` decides. A
+        record that is older than what is known changes nothing and tells nothing.
         """
-        changed = self.learn(offset, key, value)
-        if isinstance(changed, Reject):
-            return changed
-        for was, version, is_first in self._rebound:
-            self._bind(was, version, arrival_ms - horizon_ms, is_first=is_first)
-        return [_told(person, before, arrival_ms, horizon_ms) for person, before in changed]
+        learnt = self.learn(offset, key, value)
+        if isinstance(learnt, Reject):
+            return learnt
+        if learnt is None:
+            return Told()
+        return Told(
+            [_told(learnt.person, learnt.before, arrival_ms, horizon_ms)],
+            self._bindings(learnt, arrival_ms - horizon_ms),
+            self._contests(learnt),
+        )
 
-    def learn(self, offset: int, key: str, value: bytes | None) -> list[_Changed] | Reject:
-        """`apply` without its events: who changed, from what."""
-        self._rebound.clear()
+    def learn(self, offset: int, key: str, value: bytes | None) -> _Learnt | Reject | None:
+        """`apply` without what it tells."""
         before = self._persons.get(key)
         if before is not None and offset <= before.version:
-            return []
-        self._waiting.pop(key, None)
-        changed: list[_Changed] = []
+            return None
+        person = self._read(offset, key, value) if value else _removed(before, offset)
+        if isinstance(person, Reject):
+            self._refused.add(key)
+            return person
+        self._refused.discard(key)
+        if person is None:
+            return None
+        credentials = before.credentials if before is not None else ()
+        keys = [key_of(credential) for credential in (*credentials, *person.credentials)]
+        held = {key: (self._holders.of(key), self._holders.contest(key)) for key in keys}
+        self._holders.replace(key, credentials, person.credentials)
         if value:
-            person = self._read(offset, key, value)
-            if isinstance(person, Reject):
-                return person
-            self._waiting[key] = person
+            self._persons[key] = person
         else:
-            changed = self._remove(offset, key)
-        while fitting := self._fitting():
-            for person in fitting:
-                del self._waiting[person.identity_id]
-                changed.append(self._accept(person, offset))
-        clash = self._clash(self._waiting[key]) if key in self._waiting else None
-        return clash if clash is not None and not changed else changed
+            del self._persons[key]
+        return _Learnt(person, before, held)
 
-    def take_bindings(self) -> list[Binding]:
-        """Credentials whose holders `apply` has changed since this was last asked, for each timeline that may
-        hold an event of theirs: of those who held them, of those who do, and the unresolved one.
+    def _bindings(self, learnt: _Learnt, since_ms: int) -> list[Binding]:
+        """For who held a credential of which something else is known now since *since_ms*, and who does, and
+        for the unresolved one of it. One who is new, with a credential that was nobody's, was told nothing.
         """
-        taken, self._bindings = self._bindings, []
-        return taken
-
-    def _accept(self, person: Person, offset: int) -> _Changed:
-        before = self._persons.get(person.identity_id)
-        was = self._holdings(before, person)
-        self._let_go(before)
-        self._persons[person.identity_id] = person
-        for credential in person.credentials:
-            space = namespace(credential.credential_class)
-            holdings = self._holders[space].setdefault(credential.id, [])
-            insort(holdings, (credential.from_ms, credential.to_ms, person.identity_id))
-        self._rebound.append((was, offset, before is None))
-        return person, before
-
-    def _remove(self, offset: int, key: str) -> list[_Changed]:
-        """A removed identity resolves no more, not even late events; its timeline learns of it."""
-        before = self._persons.pop(key, None)
-        if before is None:
-            return []
-        was = self._holdings(before)
-        self._let_go(before)
-        self._rebound.append((was, offset, False))
-        gone = msgspec.structs.replace(before, version=offset, department="", credentials=())
-        return [(gone, before)]
-
-    def _let_go(self, before: Person | None) -> None:
-        if before is None:
-            return
-        for credential in before.credentials:
-            held = self._holders[namespace(credential.credential_class)]
-            rest = [holding for holding in held.get(credential.id, ()) if holding[2] != before.identity_id]
-            if rest:
-                held[credential.id] = rest
-            else:
-                held.pop(credential.id, None)
-
-    def _holdings(self, *persons: Person | None) -> dict[_Key, tuple[_Holding, ...]]:
-        """Who holds what any of *persons* has."""
-        keys = [
-            (namespace(held.credential_class), held.id)
-            for person in persons
-            if person is not None
-            for held in person.credentials
-        ]
-        return {(space, held): tuple(self._holders[space].get(held, ())) for space, held in keys}
-
-    def _bind(
-        self, was: dict[_Key, tuple[_Holding, ...]], version: int, since_ms: int, *, is_first: bool = False
-    ) -> None:
-        """Note credentials of which something else is known now, of the time since *since_ms*, for those who
-        held them since then. *is_first*: of somebody whose timeline was told nothing before.
-        """
-        for (space, held), old in sorted(was.items()):
-            new = tuple(self._holders[space].get(held, ()))
+        bindings = []
+        for key, (old, _) in sorted(learnt.held.items()):
+            new, name = self._holders.of(key), ":".join(key)
             before, after = _since(old, since_ms), _since(new, since_ms)
             if before == after:
                 continue
-            holders = {identity for _, _, identity in (*before, *after)} if old or not is_first else set()
-            entities = [entity_key("identity", identity) for identity in sorted(holders)]
-            for entity in (*entities, f"unresolved:{space}:{held}"):
-                self._bindings.append(Binding(entity, f"{space}:{held}", version, new))
+            is_first = learnt.before is None and not old
+            holders = set() if is_first else {identity for _, _, identity in (*before, *after)}
+            entities = [*(entity_key("identity", who) for who in sorted(holders)), f"unresolved:{name}"]
+            bindings += [Binding(entity, name, learnt.person.version, new) for entity in entities]
+        return bindings
 
-    def _fitting(self) -> list[Person]:
-        """Of those who wait, one who clashes with nobody; else those who clash only with what others of them
-        give up: two who swap their badges.
-        """
-        fit = sorted(self._waiting.values(), key=_version)
-        for person in fit:
-            if self._clash(person) is None:
-                return [person]
-        while fit:
-            giving, taken, kept = {person.identity_id for person in fit}, People(self._sites), list[Person]()
-            for person in fit:
-                if self._clash(person, giving) is None and taken._clash(person) is None:
-                    taken._accept(person, 0)
-                    kept.append(person)
-            if kept == fit:
-                break
-            fit = kept
-        return fit
-
-    def _clash(self, person: Person, giving: AbstractSet[str] = frozenset()) -> Reject | None:
-        """Why *person* cannot hold what the record says, if somebody else does who does not give it up."""
-        for held in person.credentials:
-            space = namespace(held.credential_class)
-            for from_ms, to_ms, identity in self._holders[space].get(held.id, ()):
-                is_free = identity == person.identity_id or identity in giving
-                if is_free or held.from_ms >= to_ms or from_ms >= held.to_ms:
-                    continue
-                message = (
-                    f"{space} {held.id!r} of {person.identity_id!r} {_span(held.from_ms, held.to_ms)}: "
-                    f"{identity!r} holds it {_span(from_ms, to_ms)}; one has to end before the other begins"
-                )
-                return _refuse("credential_taken", message)
-        return None
+    def _contests(self, learnt: _Learnt) -> list[Contest]:
+        now = {key: (self._holders.contest(key), before) for key, (_, before) in sorted(learnt.held.items())}
+        return [Contest(key, message) for key, (message, before) in now.items() if message != before]
 
     def _read(self, offset: int, key: str, value: bytes) -> Person | Reject:
         try:
@@ -256,32 +181,19 @@ class People:
             return _refuse("bad_identity", f"identity {key!r}: {error}")
 
 
-def _from(holding: _Holding) -> int:
-    return holding[0]
+def _removed(before: Person | None, offset: int) -> Person | None:
+    """A removed identity resolves no more, not even late events; its timeline learns of it."""
+    if before is None:
+        return None
+    return msgspec.structs.replace(before, version=offset, department="", credentials=(), is_removed=True)
 
 
-def _since(holdings: Iterable[_Holding], since_ms: int) -> list[_Holding]:
+def _since(holdings: Iterable[Holding], since_ms: int) -> list[Holding]:
     return [(max(from_ms, since_ms), to_ms, who) for from_ms, to_ms, who in holdings if to_ms > since_ms]
-
-
-def _version(person: Person) -> int:
-    return person.version
 
 
 def _refuse(reason: str, message: str) -> Reject:
     return Reject("resolve", reason, message)
-
-
-def _span(from_ms: int, to_ms: int) -> str:
-    return f"from {_said(from_ms)} to {_said(to_ms)}"
-
-
-def _said(time_ms: int) -> str:
-    if time_ms in {NEVER, FOREVER}:
-        return "ever" if time_ms == NEVER else "further notice"
-    return (
-        datetime.fromtimestamp(time_ms / SECOND_MS, UTC).isoformat(timespec="minutes").replace("+00:00", "Z")
-    )
 
 
 # ----------------------------------------------------------------- person events

@@ -129,11 +129,13 @@ class Live(msgspec.Struct, frozen=True, array_like=True, gc=False):
     @property
     def is_worthless(self) -> bool:
         """Nothing that a later event could see: an address or a stray card must not be kept for ever. Of
-        doors and zones there are as many as the sites file has.
+        doors and zones there are as many as the sites file has; people come and go.
         """
         if self.zone is not None:
             return False
-        return self == Live() or (self.person is None and self.door is None and not self.badge_places)
+        if self.person is not None:
+            return self.person.is_removed
+        return self == Live() or (self.door is None and not self.badge_places)
 
     def events(self) -> list[Event]:
         """Events that are remembered whole."""

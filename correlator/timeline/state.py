@@ -21,8 +21,8 @@ from correlator.timeline.moving import dump_moved, load_moved
 from correlator.timeline.storms import Line
 from correlator.timeline.ways import NO_TRAIL, Trail
 
-FORMAT = 5  # of both records, which change together
-TIMELINE, REST = (Format("state", FORMAT, {4: as_it_was}) for _ in range(2))
+FORMAT = 6  # of both records, which change together
+TIMELINE, REST = (Format("state", FORMAT, {4: as_it_was, 5: as_it_was}) for _ in range(2))
 
 
 class StateError(Exception):

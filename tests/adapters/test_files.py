@@ -19,7 +19,7 @@ from correlator.adapters.files import (
 from correlator.adapters.record_files import read_identities, read_records
 from correlator.event import HOUR_MS, MINUTE_MS
 from correlator.intake.arrival import NO_TIMESTAMP
-from correlator.problem import BadConfiguration
+from correlator.problem import BadConfiguration, Problem
 from tests.intake.company import NETWORKS, SITES
 
 GENERAL = """
@@ -227,23 +227,29 @@ def test_identities_are_checked_together_with_line_numbers(company: Path) -> Non
         company / "identities.jsonl",
         {"identity_id": "e1", "home_site": "mars"},
         {"identity_id": "e2", "badges": [{"id": "17"}]},
-        {"identity_id": "e3", "badges": [{"id": "17"}]},
+        {"identity_id": "e3"},
         {"identity_id": "e2"},
         {"id": "e4"},
     )
     sites = load_sites(company)
     told = problems_of(lambda: read_identities(path, sites))
-    assert [text.split(":")[1] for text in told] == ["1", "3", "4", "5"]
-    for part, text in zip(("mars", "'17' of 'e3'", "first in line 2", "identity_id"), told, strict=True):
+    assert [text.split(":")[1] for text in told] == ["1", "4", "5"]
+    for part, text in zip(("mars", "first in line 2", "identity_id"), told, strict=True):
         assert part in text
     assert problems_of(lambda: read_identities(company / "nothing.jsonl", sites))
 
 
-def test_who_held_a_badge_first_need_not_stand_first(company: Path) -> None:
+def test_of_what_several_claim_one_is_warned_and_who_held_it_first_need_not_stand_first(
+    company: Path,
+) -> None:
     rows = [
         {"identity_id": "e2", "badges": [{"id": "17", "valid_from": "2026-01-05"}]},
+        {"identity_id": "e3", "accounts": [{"name": "admin"}]},
+        {"identity_id": "e4", "accounts": [{"name": "admin"}]},
         {"identity_id": "e1", "badges": [{"id": "17", "valid_to": "2026-01-05"}]},
     ]
-    path = write_lines(company / "identities.jsonl", *rows)
-    found = read_identities(path, load_sites(company))
+    path, warned = write_lines(company / "identities.jsonl", *rows), list[Problem]()
+    found = read_identities(path, load_sites(company), warned.append)
     assert found == [(row["identity_id"], json.dumps(row).encode()) for row in rows]
+    assert [(problem.line, problem.severity) for problem in warned] == [(3, "warning")]
+    assert "account 'admin' is claimed by 'e3' from ever" in warned[0].message

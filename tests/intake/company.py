@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from correlator.adapters.yaml_lines import load_yaml
 from correlator.event import SECOND_MS
 from correlator.intake.networks import Networks, parse_networks
-from correlator.intake.people import People
+from correlator.intake.people import People, Told
 from correlator.intake.places import Sites, parse_sites
 
 SITES = """
@@ -74,7 +74,7 @@ def people(*records: bytes, arrival_ms: int | None = None) -> People:
     for offset, record in enumerate(records, 1):
         key = json.loads(record)["identity_id"]
         told = found.apply(offset, key, record, ms("2026-01-01T00:00") if arrival_ms is None else arrival_ms)
-        assert isinstance(told, list), told
+        assert isinstance(told, Told), told
     return found
 
 

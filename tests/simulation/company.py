@@ -63,19 +63,18 @@ class Company:
         random, now_ms = self._random, self._log.clock.now_ms()
         before = {holder for holder, _, _ in self._badges[badge]}
         at = datetime.fromtimestamp((now_ms - random.randint(0, 2 * HOUR_MS)) / 1_000, UTC).isoformat()
-        others = [badge, *random.sample(PEOPLE, 2)]
+        others = [badge, *random.sample([person for person in PEOPLE if person != badge], 2)]
         choices: list[list[Holding]] = [
             [(badge, None, None)],
             [(badge, None, at)],
             [(others[1], None, None)],
             [(badge, None, at), (others[1], at, None)],
             [(others[1], None, at), (others[2], at, None)],
+            [(badge, None, None), (others[1], at, None), (others[2], None, None)],  # all of them claim it
         ]
-        held, self._badges[badge] = random.choice(choices), []
-        for person in sorted(before):  # first those who lose it: nobody holds it twice
-            self.hire(person)
-        self._badges[badge] = held
-        for person in sorted({holder for holder, _, _ in held}):
+        self._badges[badge] = random.choice(choices)
+        concerned = sorted(before | {holder for holder, _, _ in self._badges[badge]})
+        for person in random.sample(concerned, len(concerned)):  # records may come in any order
             self.hire(person)
 
     def hire(self, person: str) -> None:

@@ -238,6 +238,23 @@ def test_an_unresolved_credential_is_dropped_when_it_was_quiet_for_the_horizon()
     assert p.changed.slice(10) == [(stray, None)], "a checkpoint has to say that it is gone"
 
 
+def test_who_is_removed_is_dropped_when_it_was_quiet_for_the_horizon() -> None:
+    """Visitors of a year would otherwise stay for ever, with all that was learnt of them."""
+    p = partition(Toy(horizon_ms=HOUR_MS))
+    p.step(frame(0, person(0, "8"), read(0, "1")))
+    p.step(frame(90, person(90, "9", version=2)))
+    p.step(frame(200))
+    assert WHO in p.timelines, "people are kept, however long they are away"
+    gone = make_event(START_MS + 200 * MINUTE_MS, "a" * 16, "person", person=Person("u", 3, is_removed=True))
+    p.step(frame(200, gone))
+    p.step(frame(259))
+    assert WHO in p.timelines
+    p.step(frame(400))
+    assert WHO not in p.timelines
+    p.freeze()
+    assert p.changed.slice(10) == [(WHO, None)]
+
+
 def test_an_unresolved_credential_is_kept_while_late_events_may_add_to_what_it_left() -> None:
     p = partition(Toy(horizon_ms=HOUR_MS, burst_min=3))
     stray = "unresolved:badge:4711"

@@ -1,0 +1,138 @@
+"""Who held which badge and account when, by what the records of identities claim.
+
+Records contradict each other: a badge is given to somebody else before it is taken from who had it. Where
+several claim one credential, it is held by who began last, and of those who began together by the smallest id
+(docs/adr/0039). So who holds what is a function of the claims alone: the order of the records and those that
+compaction has dropped make no difference.
+
+May not know: records, events, clocks.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right, insort
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from heapq import heappop, heappush
+from itertools import pairwise
+
+from correlator.event import FOREVER, NEVER, SECOND_MS, Credential
+from correlator.intake.identity_record import Namespace, namespace
+
+Holding = tuple[int, int, str]  # from, to (ms), identity: of one credential, by time, never overlapping
+Key = tuple[Namespace, str]  # of a credential
+NAMED_MAX = 5  # of those who claim one credential
+
+
+class Holders:
+    """The holders of each credential; whoever claims it as well is remembered."""
+
+    def __init__(self) -> None:
+        self._held: dict[Namespace, dict[str, Sequence[Holding]]] = {"badge": {}, "account": {}}
+        self._contested: dict[Key, list[Holding]] = {}  # all claims, by time, where some overlap
+
+    @property
+    def contested(self) -> int:
+        """How many credentials several claim for one time."""
+        return len(self._contested)
+
+    def of(self, key: Key) -> tuple[Holding, ...]:
+        """Who held it when."""
+        space, credential = key
+        return tuple(self._held[space].get(credential, ()))
+
+    def resolve(self, space: Namespace, credential: str, time_ms: int) -> str:
+        """Id of the identity that held it at *time_ms*, "" if nobody did."""
+        holdings = self._held[space].get(credential)
+        if holdings is None:
+            return ""
+        if len(holdings) == 1:
+            from_ms, to_ms, identity = holdings[0]
+        else:
+            at = bisect_right(holdings, time_ms, key=_from) - 1
+            if at < 0:
+                return ""
+            from_ms, to_ms, identity = holdings[at]
+        return identity if from_ms <= time_ms < to_ms else ""
+
+    def replace(self, identity: str, before: Iterable[Credential], after: Iterable[Credential]) -> None:
+        """*identity* claims *after* and nothing else any more; so far it claimed *before*."""
+        claimed: dict[Key, list[Credential]] = {key_of(credential): [] for credential in before}
+        for credential in after:
+            claimed.setdefault(key_of(credential), []).append(credential)
+        for key, credentials in claimed.items():
+            space, name = key
+            claims = [
+                claim
+                for claim in self._contested.get(key) or self._held[space].get(name, ())
+                if claim[2] != identity
+            ]
+            for credential in credentials:
+                insort(claims, (credential.from_ms, credential.to_ms, identity))
+            self._settle(key, claims)
+
+    def _settle(self, key: Key, claims: list[Holding]) -> None:
+        space, name = key
+        self._contested.pop(key, None)
+        if not claims:
+            self._held[space].pop(name, None)
+        elif all(earlier[1] <= later[0] for earlier, later in pairwise(claims)):
+            self._held[space][name] = claims
+        else:
+            self._held[space][name], self._contested[key] = _settled(claims), claims
+
+    def contest(self, key: Key) -> str:
+        """What is to be said to who keeps the records, "" where the claims agree."""
+        claims = self._contested.get(key)
+        if claims is None:
+            return ""
+        space, name = key
+        held = "; ".join(f"{identity!r} {_span(*times)}" for *times, identity in self.of(key)[:NAMED_MAX])
+        several = ", ".join(f"{identity!r} {_span(*times)}" for *times, identity in claims[:NAMED_MAX])
+        more = f" and {len(claims) - NAMED_MAX} more" if len(claims) > NAMED_MAX else ""
+        return (
+            f"{space} {name!r} is claimed by {several}{more}. Taken as held by who began last: {held}. "
+            "End it in the record of who gave it up."
+        )
+
+
+def key_of(credential: Credential) -> Key:
+    return namespace(credential.credential_class), credential.id
+
+
+def _settled(claims: Sequence[Holding]) -> list[Holding]:
+    """From *claims*, by time: one holder at a time, who began last, of those the smallest id."""
+    edges = sorted({edge for from_ms, to_ms, _ in claims for edge in (from_ms, to_ms)})
+    coming = list(reversed(claims))
+    holding: list[tuple[int, str, int]] = []  # a heap; first who holds it
+    held: list[Holding] = []
+    for from_ms, to_ms in pairwise(edges):
+        while coming and coming[-1][0] <= from_ms:
+            began_ms, ends_ms, identity = coming.pop()
+            heappush(holding, (-began_ms, identity, ends_ms))
+        while holding and holding[0][2] <= from_ms:
+            heappop(holding)
+        if not holding:
+            continue
+        identity = holding[0][1]
+        if held and held[-1][1:] == (from_ms, identity):
+            held[-1] = (held[-1][0], to_ms, identity)
+        else:
+            held.append((from_ms, to_ms, identity))
+    return held
+
+
+def _from(holding: Holding) -> int:
+    return holding[0]
+
+
+def _span(from_ms: int, to_ms: int) -> str:
+    return f"from {_said(from_ms)} to {_said(to_ms)}"
+
+
+def _said(time_ms: int) -> str:
+    if time_ms in {NEVER, FOREVER}:
+        return "ever" if time_ms == NEVER else "further notice"
+    return (
+        datetime.fromtimestamp(time_ms / SECOND_MS, UTC).isoformat(timespec="minutes").replace("+00:00", "Z")
+    )
