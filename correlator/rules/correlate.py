@@ -7,6 +7,7 @@ it becomes true: of `temporal_ordered` wherever it is completed, of others when 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from math import isfinite
 from typing import NamedTuple
 
 from correlator.event import EntityKind
@@ -171,10 +172,11 @@ class Evaluation:
 
 
 def _number(name: str, found: Scalar) -> int | float | None:
-    """The value of the field *name* as a number; text counts as one in a source's own record."""
+    """The value of the field *name* as a finite number; text counts as one in a source's own record."""
     if found is None or (isinstance(found, str) and name in FIELDS):
         return None
-    return as_number(found)
+    number = as_number(found)
+    return number if number is not None and isfinite(number) else None
 
 
 def _firing(group: Group, entries: tuple[Entry, ...], before: Window | None = None) -> Firing:

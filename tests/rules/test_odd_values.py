@@ -1,0 +1,48 @@
+"""Values that a source's own record may hold and nobody thinks of: numbers without end, 1 and true, NaN."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import inf, nan
+
+import pytest
+
+from correlator.rules.program import RuleProgram
+from correlator.timeline.live import Match, Window
+from correlator.timeline.raw import ALL, with_record
+from tests.rules.writing import SETTINGS, access, counting, found_by, load, observe
+
+
+def matched(text: str, name: str, values: Sequence[object]) -> list[Match]:
+    """Matches of reads a second apart, whose records say *values* under *name*."""
+    rules, problems = load(text)
+    assert not problems, problems
+    using, windows = RuleProgram(rules, SETTINGS), tuple[Window, ...]()
+    found: list[Match] = []
+    for at, value in enumerate(values):
+        event = with_record(access(at * 1_000, f"{at}"), {name: value}, (ALL,))
+        result = found_by(using, observe(event), windows)
+        windows = result.windows
+        found += result.matches
+    return found
+
+
+def adding(kind: str, condition: str) -> str:
+    return counting(
+        f"type: {kind}\nrules: [base]\ngroup-by: [identity.id]\ntimespan: 10m\n"
+        f"condition: {{field: Size, {condition}}}"
+    )
+
+
+@pytest.mark.parametrize("values", [("1e308", "1e308"), (1e308, 1e308, 1e308)])
+def test_numbers_may_add_up_to_more_than_a_float_holds(values: Sequence[object]) -> None:
+    every = [str(at) for at in range(len(values))]
+    assert [m.event_id for m in matched(adding("value_sum", "gte: 1.0e+308"), "Size", values)] == every
+    average = "gte: 9.9e+307, lte: 1.1e+308"
+    assert [m.event_id for m in matched(adding("value_avg", average), "Size", values)] == every
+
+
+@pytest.mark.parametrize("values", [("1e999", "-1e999", 3), (inf, -inf, 3), (nan, 3)])
+def test_what_has_no_end_is_no_number_to_add_up(values: Sequence[object]) -> None:
+    (match,) = matched(adding("value_sum", "gte: 0"), "Size", values)
+    assert match.event_id == str(len(values) - 1)
