@@ -10,7 +10,7 @@ import pytest
 from correlator.rules.program import RuleProgram
 from correlator.timeline.live import Match, Window
 from correlator.timeline.raw import ALL, with_record
-from tests.rules.writing import SETTINGS, access, counting, found_by, load, observe
+from tests.rules.writing import ID, SETTINGS, access, counting, found_by, load, observe, rule
 
 
 def matched(text: str, name: str, values: Sequence[object]) -> list[Match]:
@@ -46,3 +46,13 @@ def test_numbers_may_add_up_to_more_than_a_float_holds(values: Sequence[object])
 def test_what_has_no_end_is_no_number_to_add_up(values: Sequence[object]) -> None:
     (match,) = matched(adding("value_sum", "gte: 0"), "Size", values)
     assert match.event_id == str(len(values) - 1)
+
+
+def test_rules_that_ask_for_1_and_for_true_are_two() -> None:
+    asked = [rule(f"s: {{event.kind: access, Flag: {value}}}\ncondition: s", number=number)
+             for number, value in enumerate(("1", "true"), 1)]  # fmt: skip
+    for value, number in {1: 1, "1": 1, "true": 2, "TRUE": 2}.items():
+        assert [m.rule for m in matched("---\n".join(asked), "Flag", [value])] == [ID.format(number)], value
+    assert [m.rule for m in matched("---\n".join(asked), "Flag", [True])] == [ID.format(2)]
+    both = rule("s: {event.kind: access, Flag: 1}\nt: {Flag: true}\ncondition: s and not t")
+    assert len(matched(both, "Flag", [1])) == 1
