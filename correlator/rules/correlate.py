@@ -102,15 +102,15 @@ class Evaluation:
     def _fire(self, plan: Plan) -> list[Firing]:
         is_temporal = plan.correlation.type in {"temporal", "temporal_ordered"}
         entered: dict[Group, list[tuple[int, Entry]]] = {}
+        is_counted = False
         for at, base, nested in plan.bases:
-            carried = self.happened(plan, base, nested)
-            if carried is None:
+            carried = self.happened(plan, base, nested)  # also of what is not counted: it has windows of its own
+            if carried is None or (is_counted and not is_temporal):
                 continue
+            is_counted = True  # an event counts once, for the first rule that holds
             found = self.entry(plan, at, base, carried)
             if found is not None:
                 entered.setdefault(found[0], []).append((at, found[1]))
-            if not is_temporal:  # an event counts once, for the first rule that holds
-                break
         fired = [self._enter(plan, group, entries) for group, entries in entered.items()]
         return [firing for firing in fired if firing is not None]
 

@@ -223,6 +223,16 @@ def test_a_counted_correlation_counts_where_it_becomes_true() -> None:
     assert match.evidence == ("000", "001", "003", "004"), "the evidence of both bursts is kept"
 
 
+def test_a_counted_correlation_sees_every_event_also_those_that_count_for_another_rule() -> None:
+    section = (
+        "type: event_count\nrules: [a, pair]\ngroup-by: [identity.id]\ntimespan: 1h\ncondition: {gte: 2}"
+    )
+    pair = BURST.replace("burst", "pair").replace("[a]", "[a, b]").replace(", place.door]", "]")
+    for rules in ("[a, pair]", "[pair, a]"):
+        using = program(section.replace("[a, pair]", rules), more=pair)
+        assert ids(run(using, events(("a", 0), ("b", 1)))) == ["001"], rules
+
+
 def test_the_group_of_a_counted_correlation_is_its_own_business() -> None:
     section = "type: event_count\nrules: [burst]\ngroup-by: [identity.id]\ntimespan: 1h\ncondition: {gte: 2}"
     here, there = Place("lisbon", door="d"), Place("lisbon", door="e")
