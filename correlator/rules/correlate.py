@@ -104,7 +104,9 @@ class Evaluation:
         entered: dict[Group, list[tuple[int, Entry]]] = {}
         is_counted = False
         for at, base, nested in plan.bases:
-            carried = self.happened(plan, base, nested)  # also of what is not counted: it has windows of its own
+            carried = self.happened(
+                plan, base, nested
+            )  # also of what is not counted: it has windows of its own
             if carried is None or (is_counted and not is_temporal):
                 continue
             is_counted = True  # an event counts once, for the first rule that holds

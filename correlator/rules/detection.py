@@ -108,8 +108,9 @@ class Detection:
         if any(isinstance(v, dict | list) for v in listed):
             self._say(path, "takes a value or a list of values")
             return None
-        if len(listed) > VALUES_MAX:
-            self._say(path, f"has more than {VALUES_MAX} values")
+        if not listed or len(listed) > VALUES_MAX:
+            none = "is an empty list: write null for a field that is absent"
+            self._say(path, none if not listed else f"has more than {VALUES_MAX} values")
             return None
         try:
             condition = read_item(key, values, self._lists)

@@ -74,6 +74,8 @@ _TAKES: dict[str, tuple[tuple[type, ...], str]] = {
     "exists": ((bool,), "true or false"),
     "cidr": ((str,), "a network such as 10.0.0.0/8"),
     "re": ((str,), "a regular expression, in quotes"),
+    "fieldref": ((str,), "the name of another field"),
+    **dict.fromkeys(("contains", "startswith", "endswith", "cased"), ((str,), "text, in quotes")),
 }
 _PLACED = {"startswith", "endswith", "contains"}  # modifiers that say where in a text
 
@@ -122,8 +124,6 @@ def _leaf(field: str, modifiers: Sequence[str], values: Sequence[Value], order: 
         _check_patterns(values)
         values, named = _anchored(values, named)
     item = SigmaDetectionItem.from_mapping("|".join([field, *named]), list(values))
-    if not item.value:
-        return Leaf(field, (Null(),), is_negated=item.negated)
     tests = tuple(test for v in item.value for test in _tests(v, has_dashes))
     if order is not None:
         tests = tuple(_ordered(test, order) for test in tests)

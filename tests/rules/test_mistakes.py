@@ -64,10 +64,22 @@ def test_a_wrong_type_at_the_top_hides_nothing() -> None:
         ("device.id|exists: yes it is", "|exists takes true or false, not 'yes it is'"),
         ("source.ip|cidr: 10", "|cidr takes a network such as 10.0.0.0/8, not 10"),
         ("device.id|re: 5", "|re takes a regular expression, in quotes, not 5"),
+        ("device.id|contains: 4711", "|contains takes text, in quotes, not 4711"),
+        ("device.id|startswith: [a, null]", "|startswith takes text, in quotes, not None"),
+        ("device.id|cased: true", "|cased takes text, in quotes, not True"),
+        ("device.id|fieldref: null", "|fieldref takes the name of another field, not None"),
     ],
 )
 def test_what_modifiers_take_is_said_in_words(line: str, message: str) -> None:
     assert_said(rule(f"{LOGIN}{line}\ncondition: s"), message)
+
+
+@pytest.mark.parametrize("key", ["device.id", "device.id|contains", "device.id|neq", "'|all'", "'|re'"])
+def test_a_list_without_values_is_no_search(key: str) -> None:
+    """Keywords of an empty list would hold of every event."""
+    assert_said(
+        rule(f"s: {{{key}: []}}\ncondition: s"), "is an empty list: write null for a field that is absent"
+    )
 
 
 def test_one_mistake_in_a_budget_is_one_message() -> None:

@@ -311,6 +311,7 @@ def test_expand_takes_percent_signs_that_are_escaped_as_they_are() -> None:
         ("base64|base64offset", "|base64 and |base64offset do not go together"),
         ("exists|contains", "|exists and |contains do not go together"),
         ("windash|cidr", "|windash and |cidr do not go together"),
+        ("windash|wide", "|windash and |wide do not go together"),
     ],
 )
 def test_modifiers_that_cannot_both_be_meant(modifiers: str, message: str) -> None:
