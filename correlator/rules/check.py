@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from correlator.event import KINDS, EntityKind
 from correlator.problem import Path
-from correlator.rules.interpret import text_matches
+from correlator.rules.interpret import searches, text_matches
 from correlator.rules.reading import Reader
 from correlator.rules.rule import (
     KEYWORDS,
@@ -169,4 +169,6 @@ def _is_downward(test: Test) -> bool:
             return value is False or (not isinstance(value, bool) and value == 0)
         case Text():
             return any(text_matches(test, word) for word in _NOTHING)
+        case Regex(pattern, flags):
+            return any(searches(pattern, flags, word) for word in _NOTHING)
     return False

@@ -125,7 +125,7 @@ def test_holds(test: Test, found: Scalar, observation: Observation) -> bool | No
         case Compare(operator, number):
             return _ORDER[operator](found, number) if _is_number(found) else None
         case Regex(pattern, flags):
-            return _searches(pattern, flags, found) if isinstance(found, str) else None
+            return searches(pattern, flags, found) if isinstance(found, str) else None
         case Cidr(network):
             return _is_within(network, found)
         case Refers(name, relation):
@@ -182,7 +182,7 @@ def _wildcards(test: Text) -> Any:
     return re2.compile(pattern)
 
 
-def _searches(pattern: str, flags: str, found: str) -> bool:
+def searches(pattern: str, flags: str, found: str) -> bool:
     try:
         return compile_regex(pattern, flags).search(found) is not None
     except UnicodeError:
