@@ -112,6 +112,10 @@ def test_cidr_of_both_versions() -> None:
     assert matches(one("source.ip|cidr: 10.0.0.0/8"), login(ip="::ffff:10.1.2.3")), (
         "one address, two spellings"
     )
+    mapped = one("source.ip|cidr: '::ffff:10.0.0.0/104'")
+    assert matches(mapped, login(ip="::ffff:10.1.2.3"))
+    assert matches(mapped, login(ip="10.1.2.3"))
+    assert not matches(mapped, login(ip="11.1.2.3"))
     assert matches(one("source.ip|cidr: fe80::/10"), login(ip="fe80::1%eth0"))
 
 
