@@ -6,6 +6,7 @@ the end of that day, UTC, by event time: so a replay decides as the live run did
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import date
 
@@ -19,6 +20,7 @@ from correlator.rules.reading import nearest
 from correlator.rules.rule import And, Compare, Condition, Leaf, Or, Written
 
 _KEYS = ("expires", "owner", "review_by")  # of the correlator block of a filter
+_NOT = re.compile(r"[\s(]*not\b", re.IGNORECASE)
 _LOGSOURCE = ("category", "product", "service")
 
 
@@ -47,7 +49,7 @@ def _check_block(draft: Draft, today: date | None) -> None:
         draft.say(("correlator", key), f"{key} is for rules; a filter has {', '.join(_KEYS)}")
     section = draft.document["filter"]
     said = section.get("condition") if isinstance(section, dict) else None
-    if isinstance(said, str) and not said.strip(" (").lower().startswith("not "):
+    if isinstance(said, str) and not _NOT.match(said):
         message = (
             "lets through only what it matches, for it is ANDed as written: an exception begins with not"
         )

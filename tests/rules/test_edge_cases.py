@@ -287,6 +287,8 @@ def test_a_filter_is_anded_as_written_and_one_without_not_is_warned_about() -> N
     assert hits(filtered("not s"), *told) == ["x"]
     assert hits(filtered("s"), *told) == ["g"]
     assert [p.severity for p in load(filtered("s"))[1]] == ["warning"]
+    for exception in ("not(s)", "(NOT s)", '"not\\n s"'):
+        assert load(filtered(exception))[1] == [], exception
 
 
 def test_a_filter_for_any_rule_is_for_those_of_its_logsource() -> None:
