@@ -93,6 +93,8 @@ class Correlated:
     ) -> Iterator[str]:
         """Why the event completed nothing."""
         observation, own = seen.observation, self._own.of_event(seen)
+        if any(self._own.off(one) == 0 for one in own if not one.absent):
+            yield from self._story.unmet(observation)
         for window in windows:
             yield window.reached
             yield from window.missing

@@ -173,6 +173,9 @@ STORIES = {
     "nested_short": Story(THEN_IN, denied("0s") + denied("1m") + at("4m", IN)),
     "nested_told": Story(THEN_IN, denied("0s") + denied("1m") + denied("2m") + at("4m", IN)),
     "nested_step": Story(THEN_IN, denied("0s") + denied("1m") + at("4m", IN), which=1),
+    "requires": Story(SINGLE, denied("0s"), block="requires: {warm_model: true}\n"),
+    "requires_settle": Story(ABSENT, at("0s", LOGIN), block=SETTLE + "requires: {warm_model: true}\n"),
+    "requires_count": Story(BURST, denied("0s") * 3, block="requires: {warm_model: true}\n"),
     "no_door": Story(rule("s: {event.kind: login}\ncondition: s"), at("0s", LOGIN), block="entity: door\n"),
     "too_old": Story(
         LOST,
