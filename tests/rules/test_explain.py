@@ -200,6 +200,22 @@ def test_golden_text(name: str) -> None:
     assert text == path.read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize("which", [2, 40, 150])
+def test_a_repeat_is_one_also_where_the_alert_names_newer_ones_only(which: int) -> None:
+    often = f"- {{offset: 0s, repeat: {{every: 1s, times: 150}}, {DENIED}}}\n"
+    found, _ = explained(Story(SINGLE, often, which=which))
+    assert [look.state for look in found.looks] == ["repeat"]
+    assert "matches join it until it has been quiet for 1h" in found.looks[0].said[0]
+
+
+def test_a_repeat_beyond_the_budget_is_one_for_the_budget() -> None:
+    often = f"- {{offset: 0s, repeat: {{every: 1m, times: 4}}, {DENIED}}}\n"
+    block = "suppress: {for: 0s}\nbudget: {alerts: 1, per: 1h}\nrisk: 100\n"
+    found, _ = explained(Story(SINGLE, often, block=block, which="all"))
+    assert [look.state for look in found.looks] == ["alert", "alert", "repeat", "repeat"]
+    assert "which is beyond the budget: what follows within 1h joins it" in found.looks[2].said[0]
+
+
 def test_an_event_that_is_not_there() -> None:
     with pytest.raises(NoSuchEvent, match="the rule saw 1"):
         explained(STORIES["stayed"]._replace(which=2))
