@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from correlator.rules.absent import why_absent
 from correlator.rules.check import kinds_of
-from correlator.rules.correlate import Plan, plan_of
+from correlator.rules.correlate import Plan, plan_of, plans_in
 from correlator.rules.counted import Counted, CountedEvent, Counting, Entered
 from correlator.rules.examine import blame, examine, texts_of
 from correlator.rules.look import ASKED_AGAIN, FAR, Examined, Look, Story, distance, examined
@@ -31,9 +31,13 @@ class Correlated:
             Counting(names.get(rule, rule), plan, story.asked, names, story.when)
             for rule, plan in _plans(story.rule.id, self._plan)
         )
-        self._bases: list[Rule] = [
-            story.rules[base.rule] for _, base, nested in self._plan.bases if nested is None
-        ]
+        self._bases = self._rules_of(self._plan)
+        if not self._bases:  # it counts correlations only: what these count is what can be told
+            self._bases = [rule for plan in plans_in(self._plan) for rule in self._rules_of(plan)]
+
+    def _rules_of(self, plan: Plan) -> list[Rule]:
+        """The detection rules that *plan* counts."""
+        return [self._story.rules[base.rule] for _, base, nested in plan.bases if nested is None]
 
     def nearness(self, seen: Seen) -> float:
         """How near *seen* came to a match: less is nearer, 0 is one."""

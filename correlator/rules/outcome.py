@@ -58,7 +58,8 @@ def _is_of_its_day(alert: Alert, match: Match) -> bool:
 def _repeat(rule: Rule, alert: Alert, when: When) -> str:
     first = f"alert {alert.uid} of {when(alert.decided_ms)}"
     if alert.is_summary and rule.budget is not None:
-        return f"a repeat of {first}, which is beyond the budget: what follows within {spell(rule.budget.per_ms)} joins it"
+        within = spell(rule.budget.per_ms)
+        return f"a repeat of {first}, which is beyond the budget: what follows within {within} joins it"
     quiet = f"quiet for {spell(rule.suppress_ms)}, at most to the end of the day (UTC)"
     return f"a repeat of {first}: matches join it until it has been {quiet}"
 

@@ -105,6 +105,7 @@ PAIR = "type: temporal\nrules: [came, left]\ngroup-by: [identity.id]\ntimespan: 
 ORDER = PAIR.replace("temporal", "temporal_ordered").replace("14h", "10m")
 STAYED = correlation(PAIR + "\ncondition: came and not left", *STEPS[:2])
 BETWEEN = ORDER.replace("left]", "left, logged_in]") + "\ncondition: came and not left and logged_in"
+EITHER = PAIR.replace("left]", "left, logged_in]") + "\ncondition: came and (logged_in or not left)"
 NESTED = correlation(
     "type: event_count\nrules: [burst]\ngroup-by: [identity.id]\ntimespan: 1h\ncondition: {gte: 2}",
     base("denied", DENIED),
@@ -166,6 +167,13 @@ STORIES = {
     "order": Story(correlation(ORDER, *STEPS[:2]), at("0s", OUT) + at("1m", IN)),
     "order_told": Story(correlation(ORDER, *STEPS[:2]), at("0s", IN) + at("10m", OUT)),
     "between": Story(correlation(BETWEEN, *STEPS), at("0s", IN) + at("1m", OUT) + at("2m", LOGIN)),
+    "between_told": Story(correlation(BETWEEN, *STEPS), at("0s", IN) + at("2m", LOGIN)),
+    "between_short": Story(
+        correlation(ORDER.replace("left]", "left, logged_in]"), *STEPS), at("0s", IN) + at("1m", OUT)
+    ),
+    "nothing_counted": Story(NESTED, at("0s", IN)),
+    "alternatives": Story(correlation(EITHER, *STEPS), at("0s", LOGIN)),
+    "alternatives_told": Story(correlation(EITHER, *STEPS), at("0s", IN) + at("1m", OUT) + at("2m", LOGIN)),
     "stayed": Story(STAYED, at("0s", IN)),
     "left": Story(STAYED, at("0s", IN) + at("13h", OUT)),
     "stayed_nowhere": Story(STAYED, at("0s", IN.replace(", place.site: lisbon", ""))),
