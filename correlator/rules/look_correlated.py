@@ -103,7 +103,10 @@ class Correlated:
             yield window.reached
             yield from window.missing
         yield from (f"{window.rule}: {window.reached}" for window in inner if window.off)
-        for one in own:
+        if not own:
+            again = ", as it was before: a counted correlation counts where it becomes true"
+            yield from (f"{window.rule}: {window.reached}{again}" for window in inner if not window.off)
+        for one in (*own, *(one for counting in self._nested for one in counting.of_event(seen))):
             why = "; ".join(f"{name} is absent, {why_absent(observation, name)}" for name in one.absent)
             if why:
                 yield f"{self._own.name_of(one.base)} holds, but is not counted: {why}"

@@ -180,6 +180,8 @@ STORIES = {
     "nested": Story(NESTED, denied("0s") + denied("1m") + denied("2m")),
     "nested_short": Story(THEN_IN, denied("0s") + denied("1m") + at("4m", IN)),
     "nested_told": Story(THEN_IN, denied("0s") + denied("1m") + denied("2m") + at("4m", IN)),
+    "nested_again": Story(NESTED, denied("0s") + denied("1m") + denied("2m"), which=3),
+    "nested_without_group": Story(THEN_IN, denied("0s").replace("place.door: d1", "device.id: x")),
     "nested_step": Story(THEN_IN, denied("0s") + denied("1m") + at("4m", IN), which=1),
     "requires": Story(SINGLE, denied("0s"), block="requires: {warm_model: true}\n"),
     "requires_settle": Story(ABSENT, at("0s", LOGIN), block=SETTLE + "requires: {warm_model: true}\n"),
