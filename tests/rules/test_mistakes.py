@@ -124,3 +124,18 @@ def test_a_misspelt_reference_makes_no_mistakes_of_the_rule_that_is_meant() -> N
     """A counted rule needs neither id nor level."""
     section = "type: event_count\nrules: [bass]\ngroup-by: [identity.id]\ntimespan: 10m\ncondition: {gte: 5}"
     assert_said(counting(section), "there is no rule 'bass': did you mean base?")
+
+
+@pytest.mark.parametrize(
+    ("event", "more", "message"),
+    [
+        ("offset: 999999999w", "", "events[0].offset: is longer than 36500d"),
+        ("arrives: -999999999w", "", "events[0].arrives: is longer than 36500d"),
+        ("repeat: {every: 30000d, times: 5000}", "", "events[0].repeat: goes on for longer than 36500d"),
+        ("offset: 0s", "start: 9999-12-31T23:59:59Z", "start: must be a time from 1970 to 2969"),
+        ("offset: 0s", "expect_at: 99999999w", "expect_at: is longer than 36500d"),
+    ],
+)
+def test_times_of_a_test_that_no_calendar_has(event: str, more: str, message: str) -> None:
+    case = f"{{name: t, expect: match, events: [{{{event}, event.kind: access}}], {more}}}"
+    assert_said(rule("s: {event.kind: access}\ncondition: s", f"correlator: {{tests: [{case}]}}\n"), message)
