@@ -141,7 +141,7 @@ def _case(reader: Reader, found: object, path: Path, fields: Mapping[str, Field]
 
 def _start(reader: Reader, found: object, path: Path) -> int:
     try:
-        moment = datetime.fromisoformat(str(found))
+        moment = datetime.fromisoformat(found if isinstance(found, str) else "")
     except ValueError:
         reader.say(path, "must be a time such as 2026-03-03T09:00:00Z")
         return 0

@@ -15,13 +15,12 @@ from msgspec.structs import replace
 from correlator.event import DAY_MS
 from correlator.problem import Path
 from correlator.rules.check import TIME
-from correlator.rules.draft import Draft, find
+from correlator.rules.draft import LOGSOURCE, Draft, find
 from correlator.rules.reading import nearest
 from correlator.rules.rule import And, Compare, Condition, Leaf, Or, Written
 
 _KEYS = ("expires", "owner", "review_by")  # of the correlator block of a filter
 _NOT = re.compile(r"[\s(]*not\b", re.IGNORECASE)
-_LOGSOURCE = ("category", "product", "service")
 
 
 def apply_filters(drafts: Sequence[Draft], targets: Mapping[str, Draft], today: date | None) -> None:
@@ -104,7 +103,7 @@ def _is_for(draft: Draft, rule: Draft) -> bool:
     wanted, has = draft.document.get("logsource"), rule.document.get("logsource")
     if not isinstance(wanted, dict) or not isinstance(has, dict):
         return False
-    return all(wanted[key] == has.get(key) for key in _LOGSOURCE if wanted.get(key) is not None)
+    return all(wanted[key] == has.get(key) for key in LOGSOURCE if wanted.get(key) is not None)
 
 
 def _renamed(draft: Draft) -> dict[Condition, Written]:

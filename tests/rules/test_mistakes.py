@@ -139,3 +139,18 @@ def test_a_misspelt_reference_makes_no_mistakes_of_the_rule_that_is_meant() -> N
 def test_times_of_a_test_that_no_calendar_has(event: str, more: str, message: str) -> None:
     case = f"{{name: t, expect: match, events: [{{{event}, event.kind: access}}], {more}}}"
     assert_said(rule("s: {event.kind: access}\ncondition: s", f"correlator: {{tests: [{case}]}}\n"), message)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("title: A rule", "title: ' '", "title: must be text: it is the first that an alert says"),
+        ("{product: x}", "{product: x, service: []}", "logsource.service: must be text"),
+        ("level: low", "level: low\nreferences: [5]", "references[0]: must be text: put it in quotes"),
+        ("level: low", "level: low\ncorrelator: {tests: null}", "correlator.tests: must be a list of tests"),
+        ("device.id: x", "place.criticality: 2.5", "place.criticality is a whole number, never 2.5"),
+    ],
+)
+def test_what_is_left_empty_or_of_another_type_is_said(old: str, new: str, message: str) -> None:
+    text = rule("s: {event.kind: access, device.id: x}\ncondition: s")
+    assert_said(text.replace(old, new), message)
