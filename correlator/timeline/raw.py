@@ -9,6 +9,7 @@ May not know: rules, which names anybody asks for. Total: bytes that are none of
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from math import isnan
 
 import msgspec
 from msgspec.structs import replace
@@ -105,8 +106,10 @@ def _flat(value: object, name: str, depth: int) -> Iterator[tuple[str, Member | 
             yield name, None
         for part in value:
             yield from _flat(part, name, depth + 1)
-    elif value is None or isinstance(value, bool | float):
+    elif value is None or isinstance(value, bool):
         yield name, value
+    elif isinstance(value, float):
+        yield name, None if isnan(value) else value  # NaN does not even equal itself
     elif isinstance(value, int):
         yield name, value if -_WHOLE_MAX <= value < _WHOLE_MAX else str(value)
     elif isinstance(value, str) and len(value) <= TEXT_MAX:

@@ -9,7 +9,7 @@ import pytest
 
 from correlator.rules.program import RuleProgram
 from correlator.timeline.live import Match, Window
-from correlator.timeline.raw import ALL, with_record
+from correlator.timeline.raw import ALL, pack_raw, with_record
 from tests.rules.writing import ID, SETTINGS, access, counting, found_by, load, observe, rule
 
 
@@ -46,6 +46,16 @@ def test_numbers_may_add_up_to_more_than_a_float_holds(values: Sequence[object])
 def test_what_has_no_end_is_no_number_to_add_up(values: Sequence[object]) -> None:
     (match,) = matched(adding("value_sum", "gte: 0"), "Size", values)
     assert match.event_id == str(len(values) - 1)
+
+
+def test_nan_is_no_value() -> None:
+    """As one it would be counted again and again, and a timeline that was restored would say otherwise."""
+    assert pack_raw({"Size": nan, "Other": [nan, 1.5]}, (ALL,)) == pack_raw(
+        {"Size": None, "Other": [1.5]}, (ALL,)
+    )
+    counted = adding("value_count", "gte: 2")
+    assert matched(counted, "Size", [nan, nan, nan]) == []
+    assert len(matched(rule("s: {event.kind: access, Size: null}\ncondition: s"), "Size", [nan])) == 1
 
 
 def test_rules_that_ask_for_1_and_for_true_are_two() -> None:
