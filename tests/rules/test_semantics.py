@@ -180,6 +180,10 @@ def test_utf16le_is_what_other_engines_call_wide() -> None:
 
 def test_unicode_is_compared_in_lower_case() -> None:
     assert matches(one("place.site: ZÜRICH*"), access(place=Place(site="zürich-süd")))
+    for site in ("ΟΔΟΣ", "ΟΔΟΣΑ", "οδος", "οδοσα"):  # whose last letter has two small forms
+        assert matches(one("place.site|startswith: ΟΔΟΣ"), access(place=Place(site=site))), site
+    assert matches(one("place.site: ΟΔΟΣ"), access(place=Place(site="οδοσ")))
+    assert matches("s: ΟΔΟΣ\ncondition: s", access(device="παροδοσα"))
 
 
 def test_keywords_are_looked_for_in_every_text_of_the_event_itself() -> None:
