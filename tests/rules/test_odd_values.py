@@ -8,6 +8,7 @@ from math import inf, nan
 import pytest
 
 from correlator.rules.program import RuleProgram
+from correlator.rules.recollect import Recollection, explain_alert
 from correlator.timeline.live import Match, Window
 from correlator.timeline.raw import ALL, pack_raw, with_record
 from tests.rules.writing import ID, SETTINGS, access, counting, found_by, load, observe, rule
@@ -73,3 +74,24 @@ def test_a_level_by_a_field_of_the_record_goes_by_what_it_says_however_it_is_wri
     told = [(4625, "high"), ("4625", "high"), (4625.0, "high"), (True, "critical"), (4624, "low"), (1, "low")]
     for value, level in told:
         assert [m.severity for m in matched(text, "Code", [value])] == [level], value
+
+
+@pytest.mark.parametrize(
+    ("line", "values"),
+    [
+        ("Groups: admins", ["staff", "admins"]),
+        ("Groups|all: [staff, admins]", ["staff", "admins"]),
+        ("Groups|re: ^admins$", ["staff", "admins"]),
+        ("Groups|gte: 5", [1, 7]),
+        ("Groups: 'a, b'", "a, b"),
+        ("Groups|neq: x", ["a", "b"]),
+    ],
+)
+def test_an_alert_of_several_values_is_explained_by_what_it_quotes(line: str, values: object) -> None:
+    text = rule(f"s: {{event.kind: access, {line}}}\ncondition: s")
+    (match,) = matched(text, "Groups", [values])
+    told = Recollection(
+        "identity:e1", match.event_id, match.decided_ms, dict(match.values), (access(0, "0"),)
+    )
+    rules = load(text)[0]
+    assert explain_alert(rules[0], rules, told, SETTINGS, str).state == "alert"
