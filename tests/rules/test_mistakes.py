@@ -154,3 +154,23 @@ def test_times_of_a_test_that_no_calendar_has(event: str, more: str, message: st
 def test_what_is_left_empty_or_of_another_type_is_said(old: str, new: str, message: str) -> None:
     text = rule("s: {event.kind: access, device.id: x}\ncondition: s")
     assert_said(text.replace(old, new), message)
+
+
+@pytest.mark.parametrize(
+    ("condition", "message"),
+    [
+        ("s and", "condition: cannot be read at its end: names of searches, and, or, not"),
+        ("s & s", "condition: cannot be read at '&', character 3: names of searches, and, or, not"),
+        ("s and t u", "condition: cannot be read at 'u', character 9"),
+        ("s | count() > 5", "replaced by Sigma correlations"),
+    ],
+)
+def test_a_condition_that_cannot_be_read_says_where(condition: str, message: str) -> None:
+    assert_said(rule(f"s: {{event.kind: login}}\nt: {{device.id: x}}\ncondition: {condition}"), message)
+
+
+def test_many_parentheses_are_no_depth() -> None:
+    wide = " or ".join(["(s and not t)"] * 60)
+    assert said(rule(f"s: {{event.kind: login}}\nt: {{device.id: x}}\ncondition: {wide}")) == []
+    deep = "(" * 41 + "s" + ")" * 41
+    assert_said(rule(f"s: {{event.kind: login}}\ncondition: {deep}"), "is too long or too deeply nested")
