@@ -55,7 +55,10 @@ def _check_block(draft: Draft, today: date | None) -> None:
         draft.warn(("filter", "condition"), message)
     elif said is not None and not isinstance(said, str):
         draft.say(("filter", "condition"), "of a filter is one text")
-    expires = draft.block.expires
+    expires, review_by = draft.block.expires, draft.block.review_by
+    if review_by is not None and today is not None and review_by < today:
+        whose = f" by {draft.block.owner}" if draft.block.owner else ""
+        draft.warn(("correlator", "review_by"), f"was to be reviewed{whose} until {review_by}")
     if expires is not None and today is not None and expires.on < today:
         message = (
             f"expired on {expires.on}: it holds no longer for events after that day. "

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import date
 from textwrap import indent
 
 import pytest
 
 from correlator.event import DAY_MS, MINUTE_MS, Event, Place
+from correlator.rules.load import load_rules
 from correlator.rules.program import PENDING_MAX, RuleProgram
 from correlator.timeline.fold import fold, verdicts
 from correlator.timeline.live import Live, Match
-from tests.rules.writing import ID, SETTINGS, access, load, rule
+from tests.rules.writing import ID, SETTINGS, access, documents, load, rule
 
 
 def base(name: str) -> str:
@@ -327,6 +329,13 @@ def test_an_exception_holds_to_the_end_of_its_day_by_event_time() -> None:
         access(2 * DAY_MS, "after", credential="guard"),
     ]
     assert hits(filtered("not s", extra=extra), *told) == ["after"]
+
+
+def test_a_filter_is_reviewed_like_a_rule() -> None:
+    late = filtered("not s", extra="correlator: {review_by: 2026-01-31, owner: soc}\n")
+    said = load_rules(documents(late), today=date(2026, 2, 1))[1]
+    assert "was to be reviewed by soc until 2026-01-31" in [p.message for p in said]
+    assert not any("reviewed" in p.message for p in load_rules(documents(late), today=date(2026, 1, 31))[1])
 
 
 def test_what_a_filter_says_is_checked_where_it_stands() -> None:
