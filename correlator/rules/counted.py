@@ -30,7 +30,8 @@ When = Callable[[int], str]
 
 class Entered(NamedTuple):
     """A rule that a correlation counts held of an event. *absent*: fields without which it is not counted;
-    *chain*: the order of steps that the event completed.
+    *odd*: one that is no number where numbers are added up; *chain*: the order of steps that the event
+    completed.
     """
 
     seen: Seen
@@ -39,6 +40,11 @@ class Entered(NamedTuple):
     group: Group
     absent: tuple[str, ...]
     chain: tuple[Entry, ...] = ()
+    odd: str = ""
+
+    @property
+    def is_counted(self) -> bool:
+        return not self.absent and not self.odd
 
     @property
     def time_ms(self) -> int:
@@ -88,7 +94,7 @@ class Counting:
         self._by_group: dict[tuple[str, Group], list[Entered]] = {}
         for one in (found for each in seen for found in _entered(plan, each)):
             self._by_event.setdefault((one.entity, one.id), []).append(one)
-            if not one.absent:
+            if one.is_counted:
                 self._by_group.setdefault((one.entity, one.group), []).append(one)
 
     @property
@@ -271,8 +277,10 @@ def _entered(plan: Plan, seen: Seen) -> list[Entered]:
             continue
         group = tuple(value(seen.observation, name) for name in base.group)
         absent = tuple(n for n in (*base.group, *base.values) if value(seen.observation, n) is None)
-        found.append(Entered(seen, at, base, group, absent))
-        if (entry := evaluation.entry(plan, at, base, carried)) is not None:
+        entry = evaluation.entry(plan, at, base, carried)
+        odd = base.values[0] if entry is None and not absent else ""
+        found.append(Entered(seen, at, base, group, absent, odd=odd))
+        if entry is not None:
             entries.setdefault(*entry)
         if plan.correlation.type not in {"temporal", "temporal_ordered"}:  # counts once, as the first
             break

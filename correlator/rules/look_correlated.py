@@ -14,6 +14,7 @@ from correlator.rules.examine import blame, examine, texts_of
 from correlator.rules.look import ASKED_AGAIN, FAR, Examined, Look, Story, distance, examined
 from correlator.rules.rule import Rule
 from correlator.rules.watched import Seen
+from correlator.timeline.fields import value
 from correlator.timeline.observation import Observation
 
 UNCOUNTED_MAX = 5  # events that were left out that are named
@@ -77,14 +78,14 @@ class Correlated:
         furthest, where that was not far enough.
         """
         for counting in self._nested:
-            entered = [one for one in counting.of_event(seen) if not one.absent]
+            entered = [one for one in counting.of_event(seen) if one.is_counted]
             yield from map(counting.window, entered)
             furthest = None if entered else counting.furthest(seen)
             if furthest is not None and furthest.off:
                 yield furthest
 
     def _entered(self, seen: Seen) -> list[Entered]:
-        return [one for one in self._own.of_event(seen) if not one.absent]
+        return [one for one in self._own.of_event(seen) if one.is_counted]
 
     def _examined(self, observation: Observation) -> Iterator[Examined]:
         """The counted rules that can hold of the event's kind."""
@@ -97,7 +98,7 @@ class Correlated:
     ) -> Iterator[str]:
         """Why the event completed nothing."""
         observation, own = seen.observation, self._own.of_event(seen)
-        if any(self._own.off(one) == 0 for one in own if not one.absent):
+        if any(self._own.off(one) == 0 for one in own if one.is_counted):
             yield from self._story.unmet(observation)
         for window in windows:
             yield window.reached
@@ -107,8 +108,10 @@ class Correlated:
             again = ", as it was before: a counted correlation counts where it becomes true"
             yield from (f"{window.rule}: {window.reached}{again}" for window in inner if not window.off)
         for one in (*own, *(one for counting in self._nested for one in counting.of_event(seen))):
-            why = "; ".join(f"{name} is absent, {why_absent(observation, name)}" for name in one.absent)
-            if why:
+            whys = [f"{name} is absent, {why_absent(observation, name)}" for name in one.absent]
+            if one.odd:
+                whys.append(f"{one.odd} is {value(observation, one.odd)}, no number")
+            if why := "; ".join(whys):
                 yield f"{self._own.name_of(one.base)} holds, but is not counted: {why}"
         if not own and self._bases and not self._is_nested(seen):
             name, why = self._nearest(observation)
@@ -132,7 +135,7 @@ class Correlated:
         own = {one.group for one in self._entered(seen)}
         best: dict[object, tuple[float, Entered]] = {}
         for one in self._own.entered:
-            if one.absent or one.group in own or one.entity != seen.observation.entity:
+            if not one.is_counted or one.group in own or one.entity != seen.observation.entity:
                 continue
             off = self._own.off(one)
             if one.group not in best or off < best[one.group][0]:

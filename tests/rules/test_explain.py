@@ -161,6 +161,11 @@ STORIES = {
     "count_without_group": Story(BURST, denied("0s").replace("place.door: d1", "device.id: x")),
     "values": Story(PROBING, denied("0s") + denied("1m") + denied("2m", "d2")),
     "sum": Story(SUM, denied("0s", more=CRITICAL) + denied("1m", more=CRITICAL)),
+    "sum_of_no_number": Story(
+        SUM.replace("place.criticality", "Bytes"),
+        denied("0s", more=", Bytes: 2") + denied("1m", more=", Bytes: many"),
+        which=2,
+    ),
     "repeat": Story(SINGLE, denied("0s") + denied("5m"), block="suppress: {for: 1h}\n", which=2),
     "all": Story(SINGLE, denied("0s") + at("1m", IN), which="all"),
     "pair": Story(correlation(PAIR, *STEPS[:2]), at("0s", IN) + at("15h", OUT)),
