@@ -166,8 +166,9 @@ def text_matches(test: Text, found: str) -> bool:
     if not test.parts:
         return not found
     first = test.parts[0]
-    if len(test.parts) == 1 and isinstance(first, str) and not has_sigma(test):  # neighbouring texts are one
-        return found == (first if test.is_cased else first.lower())
+    is_one = len(test.parts) == 1 and isinstance(first, str)  # neighbouring texts are one part
+    if is_one and (found.isascii() or not has_sigma(test)):
+        return found == (first if test.is_cased else str(first).lower())
     try:
         return _wildcards(test).fullmatch(found) is not None
     except UnicodeError:  # a lone surrogate is no text
