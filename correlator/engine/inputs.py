@@ -119,11 +119,11 @@ class Inputs:
     def judge(
         self, taken: Iterable[Record], refused: Iterable[tuple[Record, Reject]], most: int
     ) -> list[Input]:
-        """Count dead letters in a row; the inputs that have just had more than *most* are stopped."""
+        """Count dead letters in a row of each input, whatever the others give meanwhile; the inputs that have
+        just had more than *most* are stopped.
+        """
         bad = {(r.topic, r.partition, r.offset) for r, _ in refused}
-        if not bad:
-            for found in self.by_key.values():
-                found.bad_in_a_row = 0
+        if not bad and not any(found.bad_in_a_row for found in self.by_key.values()):
             return []
         for record in taken:
             found = self.by_key[record.topic, record.partition]
