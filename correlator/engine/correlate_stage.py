@@ -65,6 +65,7 @@ class CorrelateStage:
             outbox = self._committer.outbox
             if self.tasks.apply(changes, outbox.offsets if outbox else ()):
                 self._committer.drop()
+                self._dropped()
             self.tasks.advance()
             records = [r for r in records if _where(r) in live and _where(r) not in moved]
             return self._react(records, membership)
@@ -132,9 +133,11 @@ class CorrelateStage:
 
     def _fold(self, records: Sequence[Record], positions: Mapping[TopicPartition, int]) -> Outbox:
         self._fetch_bundles(records)
-        sends = self._differences()
         partitions = [task.partition for task in self.tasks.live.values()]
         self._feed_notices.take_over(partitions)
+        if not self.tasks.is_restoring:  # by the same reader
+            self._feed_notices.adopt(self._ports.log)
+        sends = self._differences()
         touched: dict[TopicPartition, Task] = {}
         told: list[tuple[int, Told]] = []
         started_ms, steady = self._ports.steady.now_ms(), self._ports.steady
@@ -231,10 +234,15 @@ class CorrelateStage:
                 self.tasks.live[tp].committed = committed
             self._gauges.committed()
         elif action == "drop":
-            self._gauges.dropped()
-            self._turn = None
             self.tasks.restart(list(self.tasks.live))
+            self._dropped()
         return action == "apply"
+
+    def _dropped(self) -> None:
+        """Nobody was told what was in the last outbox: it will be folded again."""
+        self._gauges.dropped()
+        self._feed_notices.forget()
+        self._turn = None
 
     def _settle(self) -> bool:
         """On the way out: a few attempts, then the successor finds out."""
