@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from correlator.engine.metrics import alert_counters, labelled
 from correlator.engine.options import Ports
 from correlator.event import NEVER, SECOND_MS
 from correlator.frame import Frame
@@ -34,9 +33,7 @@ class Gauges:
         self._emitted: list[tuple[int, int]] = []  # (arrival, decided) of alerts not committed yet
 
     def folded(self, frame: Frame, changes: Iterable[Change]) -> None:
-        """Count what a frame changed; its alerts are timed when they are committed."""
-        changes = list(changes)
-        self.add(alert_counters(changes))
+        """Alerts that a frame created are timed when they are committed."""
         arrival_ms = max((arrival.arrival_ms for arrival in frame.arrivals), default=NEVER)
         if arrival_ms > NEVER:
             created = (c.alert for c in changes if c.activity == "create" and not c.alert.is_shadow)
@@ -65,11 +62,6 @@ class Gauges:
         self._tell_feeds([partition for partition, _ in tasks])
         self._tell_rules([force for _, force in tasks], max((p.now_ms for p, _ in tasks), default=NEVER))
         self._tell_counted({id(b): b.program for _, force in tasks for _, b in force.versions}.values())
-
-    def add(self, counters: Mapping[tuple[str, ...], int]) -> None:
-        for key, count in counters.items():
-            name, labels = labelled(key)
-            self._ports.meter.add(name, count, **labels)
 
     def _tell_feeds(self, partitions: list[Partition]) -> None:
         meter = self._ports.meter

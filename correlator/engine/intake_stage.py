@@ -8,7 +8,8 @@ before anything else is taken: its owner tells the timelines concerned, everybod
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Sequence
 
 import msgspec
 
@@ -17,7 +18,6 @@ from correlator.engine.commit import Committer, Outbox, Send
 from correlator.engine.dead_letters import dead_letter
 from correlator.engine.inputs import Input, Inputs, Key
 from correlator.engine.lag import Lag
-from correlator.engine.metrics import labelled
 from correlator.engine.notices import credential_contested, input_stopped, records_lost
 from correlator.engine.options import Options, Ports
 from correlator.engine.ports import (
@@ -360,12 +360,13 @@ class IntakeStage:
     def _outbox(self, taken: Sequence[Taken]) -> Outbox:
         sends, self._notices = self._notices, []
         metadata: dict[Key, str] = {}
+        counters = Counter[tuple[str, ...]]()
         for part in taken:
             sends += [Send(self._topics.keyed, p, None, encode_frame(frame)) for p, frame in part.frames]
             sends += [dead_letter(self._topics.dead_letters, r, reject) for r, reject in part.dead_letters]
             sends += [credential_contested(self._topics.notices, contest) for contest in part.contests]
             metadata |= part.metadata
-            self._add(part.counters)
+            counters.update(part.counters)
         suffix = CLOSED if self._is_closing else ""
         offsets, previous = {}, {}
         for key, found in self.inputs.by_key.items():
@@ -373,12 +374,7 @@ class IntakeStage:
             committed = Committed(found.next_offset, found.metadata)
             if committed != found.committed:
                 offsets[found.where], previous[found.where] = committed, found.committed
-        return Outbox(sends, offsets, previous)
-
-    def _add(self, counters: Mapping[tuple[str, ...], int]) -> None:
-        for key, count in counters.items():
-            name, labels = labelled(key)
-            self._ports.meter.add(name, count, **labels)
+        return Outbox(sends, offsets, previous, counters)
 
     def _finish(self, membership: Membership) -> None:
         outbox = self._committer.outbox
