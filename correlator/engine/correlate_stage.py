@@ -160,7 +160,7 @@ class CorrelateStage:
         for tp, task in touched.items():
             task.offset = max(task.offset, positions[tp])
             task.folded_ms += spent_ms / len(touched)
-            self._count(task)
+            self._counters.update(task.partition.take_counters())
         self._ports.meter.add(
             "correlator_records_consumed_total", len(records), stage=self.name, topic=self._topics.keyed
         )
@@ -212,12 +212,6 @@ class CorrelateStage:
         offsets = {tp: Committed(task.offset, stamps[tp]) for tp, task in touched.items()}
         counters, self._counters = self._counters, Counter()
         return Outbox(sends, offsets, {tp: task.committed for tp, task in touched.items()}, counters)
-
-    def _count(self, task: Task) -> None:
-        meter, number = self._ports.meter, str(task.partition.number)
-        self._counters.update(task.partition.take_counters())
-        meter.set("correlator_now_timestamp_seconds", task.partition.now_ms / 1_000, partition=number)
-        meter.set("correlator_state_entries", len(task.partition.timelines), partition=number)
 
     def _differences(self) -> list[Send]:
         """Notices of restores that did not reproduce what was published."""
