@@ -18,7 +18,7 @@ from correlator.adapters.clock import SteadyClock
 from correlator.adapters.files import load_bundle
 from correlator.adapters.kafka.log_reader import KafkaLogReader
 from correlator.adapters.kafka.publisher import KafkaPublisher
-from correlator.adapters.kafka.quiet import quiet_client_logs
+from correlator.adapters.kafka.quiet import silence_client_logs
 from correlator.cli.connection import Connection, load_connection
 from correlator.cli.dead_letters import PARTITION_OFFSET, DeadLetter, Directory, dead_letter_of
 from correlator.cli.reading import NoSuchTopic, records_of
@@ -57,7 +57,7 @@ def replay(
     Exit codes: 0 all of them were sent, 1 some are still refused, 2 the configuration or an ID is wrong,
     3 Kafka cannot be reached.
     """
-    quiet_client_logs()
+    silence_client_logs()
     with refusing():
         bundle, connection = load_bundle(directory), load_connection(directory)
     with refusing(), reaching(connection.kafka.bootstrap_servers):

@@ -12,7 +12,7 @@ from pathlib import Path
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from correlator.adapters.kafka.log_reader import KafkaLogReader
-from correlator.adapters.kafka.quiet import quiet_client_logs
+from correlator.adapters.kafka.quiet import silence_client_logs
 from correlator.alerts.told import read_told
 from correlator.cli.connection import load_connection
 from correlator.cli.on_kafka import bundles_on
@@ -79,7 +79,7 @@ def looking(directory: Path) -> Iterator[Look]:
     """A look at the deployment that *directory* configures. Ends the program where there is nothing to see:
     exit code 2 for a configuration or state that is wrong, 3 where Kafka does not answer.
     """
-    quiet_client_logs()
+    silence_client_logs()
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with refusing():
         connection = load_connection(directory)

@@ -14,7 +14,7 @@ from rich.table import Table
 
 from correlator.adapters.clock import SystemClock
 from correlator.adapters.kafka.log_reader import KafkaLogReader
-from correlator.adapters.kafka.quiet import quiet_client_logs
+from correlator.adapters.kafka.quiet import silence_client_logs
 from correlator.alerts.phrases import iso
 from correlator.alerts.told import read_told
 from correlator.cli.candidate import mode, rules_of
@@ -66,7 +66,7 @@ def status_command(directory: Directory, since: Since = "-7d", as_json: AsJson =
     Exit codes: 0 done, 1 a record of the alert topics is none, 2 the configuration is wrong or nothing is
     deployed, 3 Kafka cannot be reached.
     """
-    quiet_client_logs()
+    silence_client_logs()
     with refusing():
         connection = load_connection(directory)
     now_ms, topics = SystemClock().now_ms(), connection.topics

@@ -14,7 +14,7 @@ from rich.progress import track
 
 from correlator.adapters.files import load_bundle
 from correlator.adapters.kafka.log_reader import KafkaLogReader
-from correlator.adapters.kafka.quiet import quiet_client_logs
+from correlator.adapters.kafka.quiet import silence_client_logs
 from correlator.cli.connection import Connection, load_connection
 from correlator.cli.learnt_file import read_file, write_file
 from correlator.cli.on_kafka import bundles_on, check_topics, committed_of, sole_owner
@@ -168,7 +168,7 @@ def _connected(
     directory: Path, partitions: list[int] | None = None
 ) -> Iterator[tuple[Connection, Topics, LogReader]]:
     """Ends the program with what is wrong where Kafka does not answer, or refuses. *partitions*: given."""
-    quiet_client_logs()
+    silence_client_logs()
     with refusing():
         connection = load_connection(directory)
         _numbers(partitions, connection)
