@@ -61,7 +61,13 @@ def run_on_kafka(wanted: Wanted, is_stopping: Callable[[], bool]) -> None:
     watching = _watching(wanted.config, connection, candidate, console) if wanted.is_watching else _nothing
     with served(worker, meter, wanted.http) as url:
         console.print(f"bundle {active}, {url}/metrics /livez /readyz", highlight=False)
-        worker.run(is_stopping, watching)
+        switching = _switching(worker, lambda line: console.print(line, highlight=False))
+
+        def after_step() -> None:
+            watching()
+            switching()
+
+        worker.run(is_stopping, after_step)
     taken = int(meter.total("correlator_records_consumed_total", stage="intake"))
     frames = int(meter.total("correlator_records_consumed_total", stage="correlate"))
     letters = int(meter.total("correlator_dead_letters_total"))
@@ -95,6 +101,20 @@ def _begun(
 
 def _nothing() -> None:
     return
+
+
+def _switching(worker: Worker, told: Callable[[str], None]) -> Callable[[], None]:
+    """Called after each step: says when another bundle has come into force in all partitions of ours."""
+    before = ""
+
+    def look() -> None:
+        nonlocal before
+        now = worker.bundle
+        if before and now and now != before:
+            told(f"bundle {now} is in force; it was {before}")
+        before = now or before
+
+    return look
 
 
 def _watching(

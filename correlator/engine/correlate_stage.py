@@ -101,6 +101,12 @@ class CorrelateStage:
             and all(reader.position(tp) >= end for tp, end in reader.end_offsets(tasks.live).items())
         )
 
+    @property
+    def bundle(self) -> str:
+        """That is in force in all owned partitions; "" while they differ, and where there are none."""
+        found = {task.force.hash for task in self.tasks.live.values()}
+        return found.pop() if len(found) == 1 else ""
+
     def waiting(self) -> tuple[str, ...]:
         """Why the stage is not ready, for a person."""
         if not self.tasks.is_assigned:

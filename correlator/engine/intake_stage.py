@@ -111,6 +111,11 @@ class IntakeStage:
             self.is_finished = self.is_finished or self._is_closing
         return count
 
+    @property
+    def bundle(self) -> str:
+        """That is routed by; "" before any is active."""
+        return self._bundle.hash if self._bundle is not None else ""
+
     def waiting(self) -> tuple[str, ...]:
         """Why the stage is not ready, for a person."""
         if self._bundle is None:

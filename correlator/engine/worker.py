@@ -30,6 +30,8 @@ class _Stage(Protocol):
     name: str
     clock: Clock  # the wall's
 
+    @property
+    def bundle(self) -> str: ...
     def step(self, wait_ms: int) -> int: ...
     def waiting(self) -> tuple[str, ...]: ...
     def finish(self) -> None: ...
@@ -103,6 +105,13 @@ class Worker:
         """What this process folds now: for views and tests."""
         tasks = self._correlate.tasks.live.values() if self._correlate is not None else ()
         return [task.partition for task in tasks]
+
+    @property
+    def bundle(self) -> str:
+        """Hash of the bundle that this process works by; "" while there is none, or it is not the same for all
+        of its partitions.
+        """
+        return self._stages[-1].bundle
 
     @property
     def is_finished(self) -> bool:

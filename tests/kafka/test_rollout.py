@@ -234,5 +234,6 @@ def test_run_with_watch_deploys_what_changes_and_nothing_that_is_wrong(
         changed = _change(deployment, level="high")
         running.wait_for(f"deployed bundle {changed}")
         assert [a.bundle for a in _active(deployment)] == [changed, first.bundle]
+        running.wait_for(f"bundle {changed} is in force; it was {first.bundle}")
         running.ask()
         assert running.join() == 0

@@ -94,4 +94,4 @@ def asking(what: str) -> Iterator[None]:
     try:
         yield
     except kafka_errors.KafkaError as error:
-        raise LogUnavailable(f"{what}: {type(error).__name__} {error}".rstrip()) from error
+        raise LogUnavailable(f"{what}: {error}") from error  # which names its class itself

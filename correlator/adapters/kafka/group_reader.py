@@ -96,7 +96,7 @@ class KafkaGroupReader:
         except kafka_errors.FencedInstanceIdError as error:
             raise LogUnavailable(f"another process runs as instance {self._instance}") from error
         except kafka_errors.KafkaError as error:
-            raise LogUnavailable(f"poll: {type(error).__name__} {error}") from error
+            raise LogUnavailable(f"poll: {error}") from error
         self._note_membership()
         return [to_record(raw) for batch in batches.values() for raw in batch]
 

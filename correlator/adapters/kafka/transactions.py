@@ -253,4 +253,5 @@ def _aborted(error: Exception) -> CommitAborted:
 
 
 def _text(error: BaseException | None) -> str:
-    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    name, said = type(error).__name__, str(error)  # errors of the client name their class themselves
+    return said if name in said else f"{name}: {said}" if said else name
