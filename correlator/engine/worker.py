@@ -108,9 +108,7 @@ class Worker:
 
     @property
     def bundle(self) -> str:
-        """Hash of the bundle that this process works by; "" while there is none, or it is not the same for all
-        of its partitions.
-        """
+        """Hash of what this process works by; "" while there is none, or its partitions differ."""
         return self._stages[-1].bundle
 
     @property

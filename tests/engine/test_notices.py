@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import msgspec
 import pytest
 
 from correlator.adapters.clock import SimulatedClock
@@ -42,6 +43,36 @@ def test_a_notice_in_a_transaction_that_came_to_nothing_is_told_with_the_next(nt
     run(worker(embedded))
     assert left < 0, "there was such a transaction"
     assert states(embedded) == states(calm)
+
+
+def test_that_an_input_is_stopped_is_closed_when_it_is_read_on() -> None:
+    """By whom, and why it is taken up again, is all the same: here the process starts anew."""
+    embedded = Embedded(company().bundle, SimulatedClock(1_767_571_200_000), {})
+    where = TopicPartition(next(iter(embedded.raw)), 0)
+    key = f"input_stopped:{where.topic}:0"
+    options = msgspec.structs.replace(FAST, bad_in_a_row_max=3)
+
+    def lives(*values: bytes) -> list[str]:
+        """Of what a process says of the input in its life, in which *values* come."""
+        meter = PrometheusMeter(has_process=False)
+        process = embedded.worker(meter, options, instance="a", steady=SimulatedClock(1))
+        for value in values:
+            embedded.log.append(where, None, value)
+        for _ in range(30):
+            process.step()
+            embedded.clock.sleep_ms(100)
+            process._steady.sleep_ms(100)
+        process.finish()
+        process.close()
+        news = embedded.news(embedded.topics.notices)
+        return [json.loads(r.value or b"{}")["state"] for r in news if r.key == key.encode()]
+
+    assert lives(*[b"junk"] * 3) == []
+    assert lives(*[b"junk"] * 4) == ["open"]
+    assert lives() == ["closed"]
+    assert lives() == [], "once"
+    assert lives(*[b"junk"] * 9) == ["open"]
+    assert lives(*[b"junk"] * 9) == ["closed", "open"]
 
 
 class People:
