@@ -23,6 +23,7 @@ from kafka import errors as kafka_errors
 from kafka.structs import ConsumerGroupMetadata, OffsetAndMetadata
 from kafka.structs import TopicPartition as KafkaPartition
 
+from correlator.adapters.kafka.client import opened
 from correlator.adapters.kafka.config import KafkaConfig
 from correlator.engine.ports import (
     CommitAborted,
@@ -212,7 +213,7 @@ def _settings(config: KafkaConfig, transactional_id: str, deadlines: Deadlines) 
 
 def _start(settings: dict[str, Any]) -> Any:
     """A producer whose transactional id has nothing open: fences older holders, finishes what they had."""
-    producer = KafkaProducer(**settings)
+    producer = opened(KafkaProducer, settings)
     try:
         producer.init_transactions()
     except BaseException:  # a half-initialised one must not be kept
