@@ -1,7 +1,8 @@
 """`correlator dead-letters replay`: what was refused goes back to where it came from, once it can be used.
 
 A record that the feeds of the directory still refuse stays where it is. What is sent back arrives now. To
-send it twice does no harm, for an event's id is folded once.
+send it twice does no harm, for an event's id is folded once; but where a feed has `id: offset` it is another
+event each time.
 """
 
 from __future__ import annotations
@@ -57,7 +58,8 @@ def replay(
     """Send refused records back to their topic and partition, as far as the feeds of DIR take them now.
 
     Repair the feed and `correlator deploy` it first. Bytes, key and headers are as they were; the record
-    arrives now. Dead letters stay in their topic until it expires.
+    arrives now. Dead letters stay in their topic until it expires: of a feed with `id: offset` send each once,
+    by its ID, for twice it is two events.
 
     Exit codes: 0 all of them were sent, 1 some are still refused, 2 the configuration or an ID is wrong,
     3 Kafka cannot be reached.
