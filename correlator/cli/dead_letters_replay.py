@@ -58,8 +58,8 @@ def replay(
     """Send refused records back to their topic and partition, as far as the feeds of DIR take them now.
 
     Repair the feed and `correlator deploy` it first. Bytes, key and headers are as they were; the record
-    arrives now. Dead letters stay in their topic until it expires: of a feed with `id: offset` send each once,
-    by its ID, for twice it is two events.
+    arrives now. Dead letters stay in their topic until it expires: of a feed with `id: offset` send each
+    once, by its ID, for twice it is two events.
 
     Exit codes: 0 all of them were sent, 1 some are still refused, 2 the configuration or an ID is wrong,
     3 Kafka cannot be reached.

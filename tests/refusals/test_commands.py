@@ -67,22 +67,6 @@ def test_another_number_of_partitions_than_that_of_the_active_bundle() -> None:
         check_partitions(bundle, with_partitions(bundle, 8))
 
 
-def test_a_bundle_of_another_number_of_partitions_is_not_gone_back_to() -> None:
-    """Intakes would route by it, to partitions whose owners know nothing of the entities."""
-    embedded = system()
-    other = msgspec.structs.replace(with_partitions(embedded.bundle, 8), hash="of-eight")
-    bundles = Bundles(MemoryLogReader(embedded.log), embedded.topics.bundles, known=[embedded.bundle, other])
-    writer = MemoryTransactionalWriter(embedded.log, "deploy")
-    edges = Edges(bundles, writer, MemoryLogReader(embedded.log), embedded.topics)
-    message = (
-        "had 8 partitions, now it has 4: every entity would change its owner. Deploy its directory anew."
-    )
-    with pytest.raises(EngineRefusal, match=message):
-        deploy(edges, Activated("of-eight", 1, 1))
-    bundles.look()
-    assert [activated.bundle for activated in bundles.history] == [embedded.bundle.hash]
-
-
 def test_a_record_of_the_alerts_that_is_none_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     embedded, entity = system(), "identity:e1"
     log, topics = MemoryLogReader(embedded.log), embedded.topics
