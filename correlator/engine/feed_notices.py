@@ -84,18 +84,18 @@ class FeedNotices:
     def adopt(self, log: LogReader) -> None:
         """What the topic says is open of sources and feeds themselves is ours to close, too, where we fold
         the first partition: it may have been over before it could be told. *log*: of which nothing else is
-        being read. Raises `LogUnavailable`.
+        being read. Where it cannot be read, alerts do not wait for it: the next one to take over tries again.
         """
         if self._is_adopted or 0 not in self._numbers:
             return
-        where = TopicPartition(self._topic, 0)
-        end = log.high_watermark(where)
+        self._is_adopted, where = True, TopicPartition(self._topic, 0)
         try:
+            end = log.high_watermark(where)
             for record in log.read(where, max(self._next, log.begin_offset(where)), end):
                 self._hear(record.value or b"")
-        except LogTruncated as error:
-            raise LogUnavailable(str(error)) from error  # by retention, just now: ask again
-        self._next, self._is_adopted = end, True
+        except (LogTruncated, LogUnavailable):
+            return
+        self._next = end
         for key in self._open:
             self._told.setdefault(key, self._looked_ms)
 

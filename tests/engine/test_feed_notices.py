@@ -12,7 +12,7 @@ from correlator.adapters.memory.clients import MemoryLogReader
 from correlator.adapters.memory.log import MemoryLog
 from correlator.engine.commit import Send
 from correlator.engine.feed_notices import FeedNotices
-from correlator.engine.ports import TopicPartition
+from correlator.engine.ports import LogUnavailable, TopicPartition
 from correlator.event import MINUTE_MS, NEVER, Event, Place, make_event
 from correlator.frame import Arrival, Frame, SourceMark
 from correlator.timeline.partition import Partition
@@ -162,6 +162,31 @@ def test_that_a_source_was_never_heard_is_closed_after_a_restart_too(heard_at: i
     last.adopt(MemoryLogReader(log))
     restored.step(frame(heard_at + 2))
     assert told_by(last, restored) == [], "it was closed"
+
+
+def test_where_the_topic_cannot_be_read_the_next_take_over_tries_again() -> None:
+    log = MemoryLog(SimulatedClock(1))
+    log.create_topic("notices", 1)
+    open_notice = {"kind": "clock_off", "feed": "badge", "source": "c1", "state": "open"}
+    log.append(TopicPartition("notices", 0), b"key", json.dumps(open_notice).encode())
+    partition, notices = Partition(ToyProgram(Toy()), NoScorer(), 0), FeedNotices("notices")
+    reader, asked = MemoryLogReader(log), list[int]()
+
+    class Away(MemoryLogReader):
+        def high_watermark(self, partition: TopicPartition) -> int:
+            asked.append(partition.partition)
+            raise LogUnavailable("a transaction hangs")
+
+    partition.step(frame(0, heard(0)))
+    notices.take_over([partition])
+    for _ in range(2):
+        notices.adopt(Away(log))
+    assert asked == [0], "once, for it may take a minute"
+    assert notices.due([partition]) == []
+    notices.forget()
+    notices.take_over([partition])
+    notices.adopt(reader)
+    assert told(notices.due([partition])) == [("closed", None)]
 
 
 def test_who_gives_a_partition_away_closes_nothing() -> None:
