@@ -145,6 +145,7 @@ def _of_partitions(partitions: Iterable[Partition]) -> Found:
     for partition in partitions:
         number = str(partition.number)
         found["correlator_state_entries", number] = len(partition.timelines)
+        found["correlator_state_shapes", number] = len(partition.codes)
         if partition.now_ms > NEVER:
             found["correlator_now_timestamp_seconds", number] = partition.now_ms / SECOND_MS
     return found
