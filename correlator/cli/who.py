@@ -12,6 +12,7 @@ from correlator.cli.asking import AsJson, At, Config, Records, asking
 from correlator.cli.rule_files import as_text
 from correlator.cli.screen import wide_console
 from correlator.cli.times import instant_ms
+from correlator.event import NEVER
 from correlator.intake.places import Sites
 from correlator.rules.reading import nearest
 from correlator.timeline.answers import Present, kept_from_ms, present
@@ -36,14 +37,16 @@ def who_command(
     The state is read from the newest checkpoints and what came since; nothing is written, and nobody who
     correlates notices. Events that came late are in their places. It reaches back one horizon.
 
-    Exit codes: 0 done, also when nobody was there, 2 the zone or the time is not known, or the configuration
-    is wrong, 3 Kafka cannot be reached.
+    Exit codes: 0 done, also when nobody was there, 2 the zone or the time is not known, nothing has arrived
+    yet or the configuration is wrong, 3 Kafka cannot be reached.
     """
     with asking(config, records, at) as source:
         sites = source.bundle.intake.sites
         site, zone = _place(sites, where)
         partitions = list(source.partitions(None))
         known_ms = min(partition.now_ms for partition in partitions)
+        if known_ms == NEVER:
+            raise typer.BadParameter("nothing has arrived yet, so nobody is known to be anywhere")
         at_ms = instant_ms(at, known_ms) if at else known_ms
         kept_ms = max(map(kept_from_ms, partitions))
         if not kept_ms <= at_ms <= known_ms:

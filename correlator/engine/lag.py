@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from correlator.engine.ports import Clock, GroupReader, Meter, TopicPartition
+from correlator.engine.shown import Shown
 
 EVERY_MS = 5_000
 
 
 class Lag:
     def __init__(self, stage: str, reader: GroupReader, steady: Clock, meter: Meter) -> None:
-        self._stage, self._reader, self._steady, self._meter = stage, reader, steady, meter
+        self._stage, self._reader, self._steady, self._shown = stage, reader, steady, Shown(meter)
         self._told_ms = steady.now_ms()
 
     def tell(self, positions: Iterable[tuple[TopicPartition, int]]) -> None:
@@ -20,6 +21,11 @@ class Lag:
         if now_ms - self._told_ms < EVERY_MS:
             return
         self._told_ms, known = now_ms, dict(positions)
-        for tp, end in self._reader.end_offsets(known).items():
-            labels = {"stage": self._stage, "topic": tp.topic, "partition": str(tp.partition)}
-            self._meter.set("correlator_consumer_lag_records", max(0, end - known[tp]), **labels)
+        ends = self._reader.end_offsets(known)
+        name = "correlator_consumer_lag_records"
+        self._shown.tell(
+            {
+                (name, self._stage, tp.topic, str(tp.partition)): max(0, end - known[tp])
+                for tp, end in ends.items()
+            }
+        )

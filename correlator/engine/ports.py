@@ -178,4 +178,7 @@ class Meter(Protocol):
 
     def set(self, name: str, value: float, **labels: str) -> None: ...
 
+    def remove(self, name: str, **labels: str) -> None:
+        """What a gauge was set to for *labels*, if it was."""
+
     def observe(self, name: str, values: Sequence[float], **labels: str) -> None: ...

@@ -16,6 +16,7 @@ from correlator.engine.checkpoint import Cut
 from correlator.engine.options import Options, Ports
 from correlator.engine.ports import AssignmentChange, Committed, TopicPartition
 from correlator.engine.restore import Restore, Restored
+from correlator.engine.shown import Shown
 from correlator.engine.topics import EngineRefusal, Topics
 from correlator.pipeline import InForce
 from correlator.timeline.partition import Partition
@@ -53,6 +54,7 @@ class Tasks:
         self._assigned: dict[TopicPartition, None] = {}  # ours, and nothing is done about it yet
         self._doubted: set[TopicPartition] = set()  # refused once
         self._bundles, self._topics, self._ports, self._options = bundles, topics, ports, options
+        self._shown = Shown(ports.meter)
 
     @property
     def is_restoring(self) -> bool:
@@ -104,9 +106,12 @@ class Tasks:
             if is_back:
                 del self._restoring[tp]
                 self._finish(tp, state)
-            self._ports.meter.set(
-                "correlator_restore_remaining_records", state.restore.remaining, partition=str(tp.partition)
-            )
+        self._shown.tell(
+            {
+                ("correlator_restore_remaining_records", str(tp.partition)): state.restore.remaining
+                for tp, state in self._restoring.items()
+            }
+        )
 
     def _advance(self, tp: TopicPartition, restore: Restore) -> bool:
         """A slice. A refusal counts when it comes again after a poll.

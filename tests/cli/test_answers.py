@@ -115,3 +115,13 @@ def test_a_timeline_has_events_alerts_and_presence_in_order(company: Path, tmp_p
     code, output = call("timeline", who, "--records", company, "--at", NOON)
     assert code == 0
     assert output.startswith(f"{entity}: {len(lines)} lines")
+
+
+def test_nobody_is_anywhere_before_anything_has_arrived(company: Path, tmp_path: Path) -> None:
+    for name in ("correlator.yml", "sites.yml", "networks.yml"):
+        (tmp_path / name).write_text((company / name).read_text())
+    (tmp_path / "records").mkdir()
+    (tmp_path / "records" / "badge-events.jsonl").write_text("")
+    code, output = call("who", "lisbon", "--records", tmp_path)
+    assert code == 2, output
+    assert "nothing has arrived yet" in output

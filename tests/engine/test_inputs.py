@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from correlator.engine.inputs import Input, Inputs
 from correlator.engine.ports import TopicPartition
 from correlator.event import FOREVER, MINUTE_MS, SECOND_MS
-from correlator.record import Record
+from correlator.record import Record, Reject
 
 NOW = 1_767_571_200_000
 
@@ -72,3 +72,18 @@ def test_a_stopped_input_is_not_taken_and_holds_back_nobody() -> None:
 def test_one_step_takes_no_more_than_its_span_of_arrival() -> None:
     made = inputs({0: [NOW, NOW + MINUTE_MS, NOW + 2 * MINUTE_MS]})
     assert taken(made, span_ms=MINUTE_MS) == [(0, 0), (0, MINUTE_MS)]
+
+
+def test_dead_letters_of_one_input_are_counted_in_a_row_whatever_the_others_give() -> None:
+    """One record of the bad input comes in a thousand of the good one: most steps have none of it."""
+    made = inputs({0: [], 1: []})
+    reject = Reject("decode", "unknown_schema", "")
+    stopped: list[Input] = []
+    for n in range(6):
+        bad, good = Record("raw", 0, n, NOW, None, b""), Record("raw", 1, n, NOW, None, b"")
+        stopped += made.judge([good, bad], [(bad, reject)], 4)
+        stopped += made.judge([good], [], 4)
+    assert [found.where.partition for found in stopped] == [0]
+    assert made.by_key["raw", 0].bad_in_a_row == 6
+    made.judge([Record("raw", 0, 7, NOW, None, b"")], [], 4)
+    assert made.by_key["raw", 0].bad_in_a_row == 0, "one that can be used ends the row"

@@ -55,6 +55,7 @@ log = logging.getLogger(__name__)
 POLL_MS = 500
 POLL_INTERVAL_MS = 300_000
 UNSTABLE_S = 30.0
+NOTHING_S = 2.0  # with nothing assigned in one generation, before that is the assignment
 
 
 class KafkaGroupReader:
@@ -72,6 +73,7 @@ class KafkaGroupReader:
         self._changes: deque[AssignmentChange] = deque()
         self._membership = Membership(group, -1, "", instance)
         self._unstable_since_s: float | None = None
+        self._nothing: tuple[int, float] = (-1, 0.0)  # generation with nothing assigned, and since when
         self._consumer: Any = None
         self._join()
 
@@ -94,7 +96,7 @@ class KafkaGroupReader:
         except kafka_errors.FencedInstanceIdError as error:
             raise LogUnavailable(f"another process runs as instance {self._instance}") from error
         except kafka_errors.KafkaError as error:
-            raise LogUnavailable(f"poll: {type(error).__name__} {error}") from error
+            raise LogUnavailable(f"poll: {error}") from error
         self._note_membership()
         return [to_record(raw) for batch in batches.values() for raw in batch]
 
@@ -190,8 +192,20 @@ class KafkaGroupReader:
         self._membership = Membership(self._group, found.generation_id, found.member_id, self._instance)
         if found.state == MemberState.STABLE and self._membership.is_joined:
             self._unstable_since_s = None
+            self._note_nothing(found.generation_id)
         elif self._unstable_since_s is None:
             self._unstable_since_s = time.monotonic()
+
+    def _note_nothing(self, generation: int) -> None:
+        """Record an assignment of nothing, once, when it has lasted."""
+        now_s, (known, since_s) = time.monotonic(), self._nothing
+        if self._consumer.assignment():
+            return
+        if generation != known:
+            self._nothing = (generation, now_s)
+        elif now_s - since_s >= NOTHING_S:
+            self._nothing = (generation, float("inf"))
+            self._changes.append(AssignmentChange())
 
     def _owned(self, partitions: Iterable[TopicPartition]) -> list[KafkaPartition]:
         assigned = self._joined().assignment()

@@ -2,6 +2,7 @@
 
 A broker that restarts makes the client log some fifty errors per logger, and an unstable offset one every
 100 ms. The first ones of a kind pass, later ones are counted and the count is told with the next that passes.
+A command that ends when Kafka does not answer says so itself, with the reason: it needs none of them.
 """
 
 from __future__ import annotations
@@ -54,3 +55,10 @@ def quiet_client_logs() -> None:
     logger.setLevel(logging.WARNING)
     logger.propagate = False
     logger.addHandler(RateLimited(logging.getLogger()))
+
+
+def silence_client_logs() -> None:
+    """Nothing of the client: for commands that say what became of them in a line of their own."""
+    logger = logging.getLogger(LOGGER)
+    logger.setLevel(logging.CRITICAL + 1)
+    logger.propagate = False
