@@ -11,12 +11,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-import msgspec
-
 from correlator.engine.bundles import Bundles
 from correlator.engine.commit import Committer, Outbox, Send
 from correlator.engine.dead_letters import dead_letter
 from correlator.engine.inputs import CLOSED, STOPPED, Input, Inputs, Key, plain
+from correlator.engine.known_people import KnownPeople, first_arrival_ms
 from correlator.engine.lag import Lag
 from correlator.engine.notices import credential_contested, input_read_on, input_stopped, records_lost
 from correlator.engine.options import Options, Ports
@@ -29,20 +28,11 @@ from correlator.engine.ports import (
     TopicPartition,
 )
 from correlator.engine.topics import Topics
-from correlator.event import NEVER
+from correlator.event import FOREVER, NEVER
 from correlator.frame import encode_frame
 from correlator.intake.intake import Intake, Taken
-from correlator.intake.people import People
 from correlator.pipeline import Bundle, intake_step
 from correlator.record import Record
-
-
-class _Known(msgspec.Struct):
-    """What records of the identities below offset *end* say, as *bundle* reads them."""
-
-    people: People
-    bundle: str
-    end: int
 
 
 class IntakeStage:
@@ -61,7 +51,8 @@ class IntakeStage:
         self._people = TopicPartition(topics.identities, 0)
         self._owned: set[TopicPartition] | None = None  # None before the first assignment
         self._intake: Intake | None = None  # None: to be built from what is committed
-        self._known: _Known | None = None
+        self._known = KnownPeople(ports.log, self._people)
+        self._known_from_ms = FOREVER  # when those count as known whom nobody was told of when we began
         self._paced_ms = self._ticked_ms = self._looked_ms = 0
         self._notices: list[Send] = []
         self._is_closing = False
@@ -204,8 +195,7 @@ class IntakeStage:
             end = mine.offset if mine else 0
         else:
             end = self._ports.log.high_watermark(self._people)
-        people = self._people_of(bundle, end)
-        intake = Intake(bundle.intake, people, is_replay=self._options.is_bounded)
+        intake = Intake(bundle.intake, self._known.as_of(bundle, end), is_replay=self._options.is_bounded)
         inputs = Inputs()
         for tp, found in committed.items():
             inputs.by_key[tp.topic, tp.partition] = self._open(tp, found)
@@ -214,6 +204,7 @@ class IntakeStage:
                 partitions = self._ports.log.partitions(tp.topic)
                 intake.assign(tp.topic, tp.partition, partitions, metadata)
         self.inputs = inputs
+        self._known_from_ms = self._first_arrival_ms()
         has_news = any(not i.is_drained for i in inputs.by_key.values())
         closed = [
             c is not None and c.metadata.endswith(CLOSED) for tp, c in committed.items() if tp != self._people
@@ -236,24 +227,13 @@ class IntakeStage:
         metadata = metadata.removesuffix(STOPPED)
         return Input(tp, committed, start, end, self._ports.steady.now_ms(), metadata=metadata)
 
-    def _people_of(self, bundle: Bundle, end: int) -> People:
-        """Those known as of offset *end* of the identities. Nobody is told: they were, or their owner tells.
-
-        What is known already is kept over a rebalance, unless it is newer: somebody would not be told then.
-        """
-        known = self._known
-        if known is None or known.bundle != bundle.hash or known.end > end:
-            known = _Known(People(bundle.intake.sites), bundle.hash, 0)
-        self._learn(known, end)
-        return known.people
-
-    def _learn(self, known: _Known, end: int) -> None:
-        self._known = None  # half of it, if reading fails
-        start = max(known.end, self._ports.log.begin_offset(self._people))
-        for record in self._ports.log.read(self._people, start, end):
-            known.people.learn(record.offset, (record.key or b"").decode(errors="replace"), record.value)
-        known.end = max(known.end, end)
-        self._known = known
+    def _first_arrival_ms(self) -> int:
+        """Where identities are to be told: before the earliest record that is still to be taken."""
+        people = self.inputs.by_key.get((self._people.topic, 0))
+        if self._options.is_bounded or people is None or people.is_drained:
+            return FOREVER
+        raw = [found for found in self.inputs.by_key.values() if found is not people]
+        return first_arrival_ms(self._ports.log, raw)
 
     # ------------------------------------------------------------------ taking
 
@@ -306,9 +286,10 @@ class IntakeStage:
     def _take_people(self, intake: Intake, clock_ms: int) -> tuple[list[Taken], int]:
         """The identities alone, before anything else is taken.
 
-        A bounded read is of the past, whenever the identities were published: they count as known when its
-        first record arrived.
+        Records may be of the past, whenever the identities were published, and those of a bounded read are:
+        they count as known when the first record arrived.
         """
+        clock_ms = min(clock_ms, self._known_from_ms)
         if self._options.is_bounded:
             raw = [i for i in self.inputs.by_key.values() if i.where != self._people]
             if any(not i.buffer and not i.is_drained for i in raw):
@@ -320,8 +301,7 @@ class IntakeStage:
 
     def _tell(self, intake: Intake, people: Sequence[Record], clock_ms: int) -> Taken:
         """Learn *people*, and tell the timelines concerned."""
-        if self._known is not None:
-            self._known.end = people[-1].offset + 1
+        self._known.told(people)
         return intake.learn(people, clock_ms)
 
     def _marks(self, intake: Intake, clock_ms: int, now_ms: int, *, has_taken: bool) -> list[Taken]:
@@ -340,9 +320,7 @@ class IntakeStage:
         self._ports.meter.set("correlator_identities_refused", intake.people.refused)
         self._ports.meter.set("correlator_credentials_contested", intake.people.contested)
         if self._people not in (self._owned or ()):
-            known, end = self._known, self._ports.log.high_watermark(self._people)
-            assert known is not None, "an intake has people"
-            self._learn(known, end)
+            self._known.catch_up()
         return [intake.tick(clock_ms, drained, stopped)]
 
     def _judge(self, records: Sequence[Record], taken: Sequence[Taken]) -> None:
