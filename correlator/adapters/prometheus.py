@@ -56,6 +56,17 @@ class PrometheusMeter:
             raise TypeError(f"{name} is no gauge")
         child.set(value)
 
+    def forget(self, name: str, **labels: str) -> None:
+        """End the series of a gauge that have *labels*. KeyError, TypeError as `set`."""
+        metric, names = self._metrics[name], self._catalogue[name].labels
+        if not isinstance(metric, Gauge):
+            raise TypeError(f"{name} is no gauge")
+        for key in [key for key in self._children if key[0] == name]:
+            if labels.items() <= dict(zip(names, key[1], strict=True)).items():
+                metric.remove(*key[1])
+                del self._children[key]
+                self._series[name] -= 1
+
     def observe(self, name: str, values: Sequence[float], **labels: str) -> None:
         child = self._child(name, labels)
         if not isinstance(child, Histogram):

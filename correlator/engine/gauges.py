@@ -62,6 +62,8 @@ class Gauges:
         self._told_ms = now_ms
         if tasks:
             self._tell_sources(tasks[0][0])
+        else:
+            self._forget_feeds()
         self._tell_feeds([partition for partition, _ in tasks])
         self._tell_rules([force for _, force in tasks], max((p.now_ms for p, _ in tasks), default=NEVER))
         self._tell_counted({id(b): b.program for _, force in tasks for _, b in force.versions}.values())
@@ -70,6 +72,12 @@ class Gauges:
         for key, count in counters.items():
             name, labels = labelled(key)
             self._ports.meter.add(name, count, **labels)
+
+    def _forget_feeds(self) -> None:
+        """Who has no partition hears of no source any more: what it knew last is not how they are."""
+        for name in _OF_FEEDS:
+            self._ports.meter.forget(name)
+        self._off.clear()
 
     def _tell_feeds(self, partitions: list[Partition]) -> None:
         meter = self._ports.meter
@@ -148,6 +156,15 @@ class Gauges:
                 if count > told.get(rule, 0):
                     self._ports.meter.add(name, count - told.get(rule, 0), rule_id=rule)
 
+
+_OF_FEEDS = (
+    "correlator_event_newest_timestamp_seconds",
+    "correlator_feed_complete_timestamp_seconds",
+    "correlator_feed_silence_seconds",
+    "correlator_feed_sources",
+    "correlator_source_skew_seconds",
+    "correlator_sources_quarantined",
+)
 
 _COUNTED: dict[str, Callable[[RuleProgram], Mapping[str, int]]] = {
     "correlator_rule_type_mismatches_total": lambda program: program.mismatches,

@@ -20,6 +20,13 @@ from correlator.engine.topics import EngineRefusal, Topics
 from correlator.pipeline import InForce
 from correlator.timeline.partition import Partition
 
+# gauges that only the owner of a partition tells
+OF_OWNED = (
+    "correlator_now_timestamp_seconds",
+    "correlator_state_entries",
+    "correlator_restore_remaining_records",
+)
+
 
 class Task(msgspec.Struct):
     """A partition that is live: folded up to *offset*, and what is committed of that."""
@@ -69,6 +76,7 @@ class Tasks:
         is_void = False
         for change in changes:
             gone = (*change.revoked, *change.lost)
+            self._fall_silent(gone)
             self._give_up(change.revoked, unsettled)
             self._drop(change.lost)
             is_void = is_void or any(tp in unsettled for tp in gone)
@@ -104,9 +112,8 @@ class Tasks:
             if is_back:
                 del self._restoring[tp]
                 self._finish(tp, state)
-            self._ports.meter.set(
-                "correlator_restore_remaining_records", state.restore.remaining, partition=str(tp.partition)
-            )
+            left = 0 if is_back else state.restore.remaining  # markers after the last record are not read
+            self._ports.meter.set("correlator_restore_remaining_records", left, partition=str(tp.partition))
 
     def _advance(self, tp: TopicPartition, restore: Restore) -> bool:
         """A slice. A refusal counts when it comes again after a poll.
@@ -171,6 +178,12 @@ class Tasks:
         for tp in lost:
             for held in (self.live, self._restoring, self._parked, self._assigned):
                 held.pop(tp, None)
+
+    def _fall_silent(self, gone: Iterable[TopicPartition]) -> None:
+        """Old figures of what another process has now would look like a partition that stands still."""
+        for tp in gone:
+            for name in OF_OWNED:
+                self._ports.meter.forget(name, partition=str(tp.partition))
 
     def _count(self, change: AssignmentChange) -> None:
         meter = self._ports.meter
