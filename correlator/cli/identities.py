@@ -17,7 +17,7 @@ from correlator.adapters.kafka.quiet import quiet_client_logs
 from correlator.adapters.record_files import read_identities
 from correlator.cli.connection import Connection, load_connection
 from correlator.cli.screen import progress
-from correlator.cli.telling import refusing
+from correlator.cli.telling import no_answer, refusing
 from correlator.engine.ports import LogUnavailable
 from correlator.engine.topics import EngineRefusal
 from correlator.problem import BadConfiguration, Problem
@@ -62,8 +62,7 @@ def load(
             try:
                 _publish(connection, topic, rows, is_quiet=as_json)
             except LogUnavailable as error:
-                servers = ", ".join(connection.kafka.bootstrap_servers)
-                typer.echo(f"no answer from Kafka at {servers} (or it refused us): {error}", err=True)
+                typer.echo(no_answer(connection.kafka.bootstrap_servers, error), err=True)
                 raise typer.Exit(UNREACHABLE) from error
     count = 0 if is_check else len(rows)
     if as_json:

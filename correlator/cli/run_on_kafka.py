@@ -45,7 +45,7 @@ class Wanted(msgspec.Struct, frozen=True):
 
 def run_on_kafka(wanted: Wanted, is_stopping: Callable[[], bool]) -> None:
     """Raises `BadConfiguration`, `EngineRefusal`."""
-    quiet_client_logs()
+    quiet_client_logs(is_brief=False)
     candidate, connection = read_candidate(wanted.config), load_connection(wanted.config)
     meter, console = PrometheusMeter(), Console(stderr=True, soft_wrap=True)
     begun = _begun(wanted, candidate, connection, meter, console, is_stopping)

@@ -41,11 +41,15 @@ def writing(path: Path) -> Iterator[None]:
         raise typer.Exit(UNWRITABLE) from error
 
 
+def no_answer(servers: Sequence[str], error: LogUnavailable) -> str:
+    return f"no answer from Kafka at {', '.join(servers)} (or it refused us): {error}"
+
+
 @contextmanager
 def reaching(servers: Sequence[str]) -> Iterator[None]:
     """A log that does not answer: exit code 3."""
     try:
         yield
     except LogUnavailable as error:
-        typer.echo(f"no answer from Kafka at {', '.join(servers)} (or it refused us): {error}", err=True)
+        typer.echo(no_answer(servers, error), err=True)
         raise typer.Exit(UNREACHABLE) from error

@@ -16,6 +16,7 @@ from kafka import errors as kafka_errors
 from kafka.structs import TopicPartition as KafkaPartition
 
 from correlator.adapters.kafka.config import KafkaConfig
+from correlator.adapters.kafka.quiet import why_unreached
 from correlator.engine.ports import LogTruncated, LogUnavailable, TopicPartition
 from correlator.record import Record
 
@@ -94,4 +95,12 @@ def asking(what: str) -> Iterator[None]:
     try:
         yield
     except kafka_errors.KafkaError as error:
-        raise LogUnavailable(f"{what}: {type(error).__name__} {error}".rstrip()) from error
+        raise LogUnavailable(f"{what}: {said(error)}") from error
+
+
+def said(error: kafka_errors.KafkaError) -> str:
+    """An error of the client in words. That it could not connect does not say why: the last attempt does."""
+    text = str(error)
+    name = type(error).__name__
+    text = text if text.startswith(name) else f"{name} {text}".rstrip()
+    return f"{text}: {why_unreached()}" if "Unable to bootstrap" in text and why_unreached() else text

@@ -40,6 +40,7 @@ from correlator.adapters.kafka.client import (
     consumer_settings,
     from_kafka,
     make_consumer,
+    said,
     to_kafka,
     to_record,
     truncated,
@@ -98,7 +99,7 @@ class KafkaGroupReader:
         except kafka_errors.FencedInstanceIdError as error:
             raise LogUnavailable(f"another process runs as instance {self._instance}") from error
         except kafka_errors.KafkaError as error:
-            raise LogUnavailable(f"poll: {type(error).__name__} {error}") from error
+            raise LogUnavailable(f"poll: {said(error)}") from error
         self._note_membership()
         return [to_record(raw) for batch in batches.values() for raw in batch]
 
