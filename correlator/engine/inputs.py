@@ -121,9 +121,7 @@ class Inputs:
     ) -> list[Input]:
         """Count dead letters in a row; the inputs that have just had more than *most* are stopped."""
         bad = {(r.topic, r.partition, r.offset) for r, _ in refused}
-        if not bad:
-            for found in self.by_key.values():
-                found.bad_in_a_row = 0
+        if not bad and not any(found.bad_in_a_row for found in self.by_key.values()):
             return []
         for record in taken:
             found = self.by_key[record.topic, record.partition]

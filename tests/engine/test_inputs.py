@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from correlator.engine.inputs import Input, Inputs
 from correlator.engine.ports import TopicPartition
 from correlator.event import FOREVER, MINUTE_MS, SECOND_MS
-from correlator.record import Record
+from correlator.record import Record, Reject
 
 NOW = 1_767_571_200_000
 
@@ -72,3 +72,17 @@ def test_a_stopped_input_is_not_taken_and_holds_back_nobody() -> None:
 def test_one_step_takes_no_more_than_its_span_of_arrival() -> None:
     made = inputs({0: [NOW, NOW + MINUTE_MS, NOW + 2 * MINUTE_MS]})
     assert taken(made, span_ms=MINUTE_MS) == [(0, 0), (0, MINUTE_MS)]
+
+
+def test_what_others_bring_does_not_hide_that_all_of_one_input_is_refused() -> None:
+    made = inputs({0: [NOW, NOW + 1, NOW + 2], 1: [NOW]})
+    reject = Reject("decode", "bad_magic", "")
+    bad = list(made.by_key["raw", 0].buffer)
+    good = list(made.by_key["raw", 1].buffer)
+    assert made.judge(bad[:2], [(record, reject) for record in bad[:2]], 2) == []
+    assert made.judge(good, [], 2) == []
+    assert made.judge(bad[2:], [(bad[2], reject)], 2) == [made.by_key["raw", 0]]
+    assert made.judge(good, [], 2) == []
+    assert made.by_key["raw", 0].bad_in_a_row == 3, "what is said of one that is stopped stays true"
+    assert made.judge(bad[:1], [], 2) == []
+    assert made.by_key["raw", 0].bad_in_a_row == 0
