@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from correlator.adapters.clock import SimulatedClock
 from correlator.adapters.prometheus import PrometheusMeter
 from correlator.cli.embedded import Embedded
+from correlator.engine.ports import LogUnavailable
 from correlator.engine.tasks import OF_OWNED
 from correlator.engine.worker import Worker
+from correlator.record import Record
 from tests.engine.company import BOUNDED, system
 
 STEP_MS = 3_000  # more than the gauges' and the lag's pauses, in two steps
@@ -81,3 +83,22 @@ def test_who_has_no_partition_tells_of_no_source() -> None:
     first.worker._correlate._gauges.tell([])
     assert not first.told("correlator_feed_sources", "state")
     assert not first.told("correlator_feed_silence_seconds", "site")
+
+
+def test_a_log_that_does_not_answer_makes_a_process_unready_and_its_loop_goes_on() -> None:
+    embedded = system()
+    first = Process(embedded, "a")
+    both(first)
+    assert first.meter.value("correlator_ready") == 1
+    assert first.worker._intake is not None
+
+    def silent(timeout_ms: int, records_max: int) -> list[Record]:
+        raise LogUnavailable("no answer")
+
+    first.worker._intake._ports.reader.poll = silent  # type: ignore[method-assign]
+    assert isinstance(embedded.clock, SimulatedClock)
+    embedded.clock.set(embedded.clock.now_ms() + 90_000)
+    first.step()
+    assert first.meter.value("correlator_ready") == 0
+    now_s = embedded.clock.now_ms() / 1_000
+    assert first.told("correlator_main_loop_timestamp_seconds", "stage") == {"correlate": now_s}
