@@ -18,6 +18,7 @@ from rich.text import Text
 from correlator.adapters.clock import SteadyClock
 from correlator.adapters.kafka.log_reader import KafkaLogReader
 from correlator.adapters.kafka.quiet import quiet_client_logs
+from correlator.alerts.phrases import iso
 from correlator.cli.connection import load_connection
 from correlator.cli.forward import forward
 from correlator.cli.reading import NoSuchTopic, record_at, records_of
@@ -139,6 +140,10 @@ def table(letters: list[DeadLetter]) -> Table:
     return rows
 
 
+def _time(timestamp: str) -> str:
+    return f"{iso(int(timestamp))} (arrival)" if timestamp.isdigit() else timestamp
+
+
 def described(letter: DeadLetter) -> str:
     """What is known of *letter*, as lines: the headers, then the bytes."""
     lines = [
@@ -149,7 +154,7 @@ def described(letter: DeadLetter) -> str:
             ("reason", letter.reason),
             ("message", letter.message),
             ("origin", f"{letter.origin} (topic/partition/offset)"),
-            ("timestamp", letter.timestamp),
+            ("timestamp", _time(letter.timestamp)),
             ("schema id", letter.schema_id),
             ("key", _readable(letter.record.key)),
         )

@@ -95,6 +95,8 @@ def _why_not(letter: DeadLetter, record: Record, bundle: Bundle) -> str:
     """Why *record* would only be refused again; "" if it would not."""
     if letter.stage == "correlate":
         return NOT_RAW
+    if letter.topic == bundle.intake.identities:
+        return "it is of the identities: publish a right record of this person, `correlator identities load`"
     feed = bundle.intake.feeds.get(letter.topic)
     if feed is None:
         return f"no feed reads {letter.topic}"

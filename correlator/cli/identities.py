@@ -56,7 +56,7 @@ def load(
     quiet_client_logs()
     began = monotonic()
     with refusing():
-        connection, rows = _read(file, config)
+        connection, rows, warned = _read(file, config)
         topic = connection.topics.identities
         if not is_check:
             try:
@@ -66,29 +66,33 @@ def load(
                 raise typer.Exit(UNREACHABLE) from error
     count = 0 if is_check else len(rows)
     if as_json:
-        found = {"file": str(file), "identities": len(rows), "published": count, "topic": topic}
-        typer.echo(json.dumps(found | {"seconds": round(monotonic() - began, 2)}))
+        document = {"file": str(file), "identities": len(rows), "published": count, "topic": topic}
+        typer.echo(json.dumps(document | {"seconds": round(monotonic() - began, 2)}))
     elif is_check:
-        typer.echo(f"{file}: {len(rows)} identities, nothing is wrong")
+        found = f"no errors, {warned} warnings" if warned else "nothing is wrong"
+        typer.echo(f"{file}: {len(rows)} identities, {found}")
     else:
         typer.echo(f"{count} identities published to {topic}")
 
 
-def _read(file: Path, config: Path) -> tuple[Connection, list[tuple[str, bytes]]]:
-    """Raises `BadConfiguration` with the errors of all files."""
+def _read(file: Path, config: Path) -> tuple[Connection, list[tuple[str, bytes]], int]:
+    """Where to, what, and how many warnings. Raises `BadConfiguration` with the errors of all files."""
     problems: list[Problem] = []
+    warned: list[Problem] = []
     connection = rows = None
     try:
         connection = load_connection(config)
     except BadConfiguration as error:
         problems += error.problems
     try:
-        rows = read_identities(file, load_sites(config), lambda problem: typer.echo(str(problem), err=True))
+        rows = read_identities(file, load_sites(config), warned.append)
     except BadConfiguration as error:
         problems += error.problems
+    for problem in warned:
+        typer.echo(str(problem), err=True)
     if connection is None or rows is None:
         raise BadConfiguration(problems)
-    return connection, rows
+    return connection, rows, len(warned)
 
 
 def _publish(connection: Connection, topic: str, rows: list[tuple[str, bytes]], *, is_quiet: bool) -> None:

@@ -132,9 +132,9 @@ def _print(entity: str, lines: Sequence[Line]) -> None:
     console.print(f"{entity}: {len(lines)} lines", style="bold")
     for line in lines:
         when = local(line.time_ms, line.offset_min)
-        if when[:10] != day:
-            day = when[:10]
-            console.print(f"\n{day} {when[20:]}", style="bold")
+        if (here := f"{when[:10]} {when[20:]}") != day:  # the offset, too: people travel
+            day = here
+            console.print(f"\n{day}", style="bold")
         console.print(_text(line, when), soft_wrap=True)
 
 

@@ -12,6 +12,8 @@ from correlator.adapters.documents import shipped
 from correlator.adapters.record_files import read_records
 from correlator.alerts.phrases import iso
 from correlator.cli.main import app
+from correlator.cli.timeline import _print
+from correlator.cli.timeline_page import Line
 from correlator.cli.times import instant_ms
 from correlator.event import HOUR_MS
 from correlator.simulate.company import CompanySettings, simulate
@@ -118,6 +120,16 @@ def test_a_timeline_without_events_says_so(company: Path) -> None:
     assert code == 0, output
     assert "0 lines" in output
     assert "events are held one horizon back, and there is none" in output
+
+
+def test_a_day_with_two_offsets_has_a_heading_for_each(capsys: pytest.CaptureFixture[str]) -> None:
+    noon = instant_ms(NOON, 0)
+    lines = [
+        Line(noon + n, offset_min, "access", "read", "") for n, offset_min in enumerate((0, 480, 480, 0))
+    ]
+    _print("identity:e1", lines)
+    heads = [line for line in capsys.readouterr().out.splitlines() if line.startswith("2026")]
+    assert heads == ["2026-01-06 +00:00", "2026-01-06 +08:00", "2026-01-06 +00:00"]
 
 
 def test_a_narrow_terminal_gets_lines(company: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 
+from correlator.alerts.phrases import iso
 from tests.broker.broker import Broker
 from tests.findings import Finding, open_alerts, read_finding
 from tests.kafka.deployment import Deployment
@@ -24,6 +25,8 @@ def test_dead_letters_go_back_once_the_feed_is_mended(tmp_path: Path, bootstrap:
     of_badges = [record for record in deployment.records if record.topic == badges]
     spoilt = msgspec.structs.replace(of_badges[-1], value=b"\x00\x00junk", headers=(("from", b"gate 7"),))
     deployment.records.append(spoilt)
+    person = msgspec.structs.replace(spoilt, topic=deployment.topics.identities, partition=0, key=b"e1")
+    deployment.records.append(person)
     feed = tmp_path / "feeds" / "badge.yml"
     text = feed.read_text()
     feed.write_text(text.replace("GRANTED: granted, ", "").partition("\nsamples:")[0])
@@ -38,7 +41,9 @@ def test_dead_letters_go_back_once_the_feed_is_mended(tmp_path: Path, bootstrap:
         assert done.exit_code == 1
         found = json.loads(done.stdout)
         assert len(found["replayed"]) == len(of_badges)
-        ((left, why),) = found["refused"].items()
+        of_feed, of_people = sorted(found["refused"].items(), key=lambda item: "publish a right" in item[1])
+        assert "publish a right record of this person" in of_people[1]
+        left, why = of_feed
         assert "no schema has the id" in why
         assert fleet.start("a").join() == 0
     assert open_alerts(deployment.told()).keys() == open_alerts(deployment.replayed()).keys()
@@ -46,6 +51,7 @@ def test_dead_letters_go_back_once_the_feed_is_mended(tmp_path: Path, bootstrap:
     assert bytes.fromhex(shown["value_hex"]) == spoilt.value
     described = deployment.call("dead-letters", "show", ..., left).stdout
     assert "gate 7" in described
+    assert f"{iso(spoilt.timestamp_ms)} (arrival)" in described
     listed = deployment.call("dead-letters", "list", ..., "--json", "--reason", shown["reason"]).stdout
     assert left in {json.loads(line)["id"] for line in listed.splitlines()}
     assert deployment.call("dead-letters", "show", ..., "0/999").exit_code == 1

@@ -68,6 +68,7 @@ def test_what_we_closed_ourselves_is_no_trouble_and_nobody_needs_the_clients_tra
     client.addHandler(quiet.RateLimited(target))
     client.propagate = target.propagate = False
     client.error("Metadata refresh: failed %s", "Cancelled")
+    client.warning("Task %r ran for %.3fs (>%.3fs threshold). It is blocking the event loop", 7, 0.2, 0.1)
     try:
         raise ConnectionResetError(104)
     except ConnectionResetError:

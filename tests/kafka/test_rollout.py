@@ -144,7 +144,11 @@ def test_who_runs_switches_at_the_frame_and_back(tmp_path: Path, bootstrap: str,
         _change(deployment, level="high")
         assert deployment.call("deploy", ...).exit_code == 0
         traffic.wait(lambda: _severities(deployment) == ["Informational", "High"], "nobody switches")
-        assert deployment.call("rollback", ...).exit_code == 0
+        wrong = deployment.call("rollback", ..., "--to", "no-such")
+        assert wrong.exit_code == 2
+        assert "no bundle begins with 'no-such'" in wrong.stderr
+        hash_of_first = _activations(deployment)[0][0]
+        assert deployment.call("rollback", ..., "--to", hash_of_first[:12]).exit_code == 0
         back = ["Informational", "High", "Informational"]
         traffic.wait(lambda: _severities(deployment) == back, "nobody switches back")
         traffic.ends()

@@ -12,7 +12,10 @@ from dataclasses import dataclass
 
 LOGGER = "kafka"
 UNREACHED = "Bootstrap connection to"  # how the message begins whose second value is the reason
-OURS = "Metadata refresh: failed Cancelled"  # we closed a client that was asking: no trouble
+NO_TROUBLE = (
+    "Metadata refresh: failed Cancelled",  # we closed a client that was asking
+    "Task ",  # ran for 0.12 s: the machine is busy
+)
 CLOSED = "socket disconnected"
 CLOSED_BY = (
     f"{CLOSED} (what a broker does to who has a wrong name or password, or speaks another security_protocol)"
@@ -38,7 +41,7 @@ class RateLimited(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         _note(record)
-        if record.getMessage() == OURS:
+        if record.getMessage().startswith(NO_TROUBLE):
             return
         record.exc_info = None  # the message says it; where in the client it happened helps nobody
         now_s = time.monotonic()
