@@ -2,7 +2,7 @@
 
 A history of 40 events must fit a few KiB, and a frame must not repeat the coordinates of a door a thousand
 times. The table of shapes belongs to whoever holds the bytes: a frame carries its own, a partition's is part
-of its state. Numbers are given in order of first use and never change: bytes written earlier stay readable.
+of its state. A shape keeps its number as long as anything has it: bytes written earlier stay readable.
 
 May not know: topics, timelines. Invariant: `unpack(pack(e, codes, owner), codes.shapes, owner) == e`.
 """
@@ -10,6 +10,7 @@ May not know: topics, timelines. Invariant: `unpack(pack(e, codes, owner), codes
 from __future__ import annotations
 
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from typing import Annotated, TypeVar, cast
 
 import msgspec
@@ -19,31 +20,55 @@ from correlator.event import Event, Kind, Network, Occurrence, Person, Place, Sc
 T = TypeVar("T")
 
 _ID_SIZE = 16  # hex digits of an id that is kept as a number
+_NO_SHAPE = Shape("door")  # stands where a number is free
 
 
 class _Table(dict[T, int]):
-    """Numbers by value; a value that is asked for the first time gets the next one."""
+    """Numbers by value; one that is asked for the first time gets the last of *free*, else the next one."""
 
-    def __init__(self, values: list[T]) -> None:
-        super().__init__((value, code) for code, value in enumerate(values))
-        self._values = values
+    def __init__(self, values: list[T], free: list[int] | None = None) -> None:
+        self._values, self._free = values, free if free is not None else []
+        nobodys = set(self._free)
+        super().__init__((value, code) for code, value in enumerate(values) if code not in nobodys)
 
     def __missing__(self, value: T) -> int:
-        code = self[value] = len(self._values)
-        self._values.append(value)
+        if self._free:
+            code = self[value] = self._free.pop()
+            self._values[code] = value
+        else:
+            code = self[value] = len(self._values)
+            self._values.append(value)
         return code
 
 
 class Codes:
-    """Shapes by number. Grows only; bounded by configuration, since addresses, devices and sessions are
-    no part of a shape.
+    """Shapes by number. Addresses, devices and sessions are no part of a shape, so they are few; but
+    networks, applications and what sources call a reason come and go.
+
+    *free*: numbers of no shape, the next one last. *kept*: how many `keep` left when it was last asked.
     """
 
-    __slots__ = ("shape_codes", "shapes")
+    __slots__ = ("free", "kept", "shape_codes", "shapes")
 
-    def __init__(self, shapes: list[Shape] | None = None) -> None:
+    def __init__(
+        self, shapes: list[Shape] | None = None, free: list[int] | None = None, kept: int = 0
+    ) -> None:
         self.shapes = shapes if shapes is not None else []
-        self.shape_codes = _Table(self.shapes)
+        self.free = free if free is not None else []
+        self.kept = kept
+        self.shape_codes = _Table(self.shapes, self.free)
+
+    def __len__(self) -> int:
+        return len(self.shape_codes)
+
+    def keep(self, used: AbstractSet[int]) -> None:
+        """Give all other numbers away again. Whoever remembers what `known` gave has to forget it."""
+        for shape, code in list(self.shape_codes.items()):
+            if code not in used:
+                del self.shape_codes[shape]
+                self.shapes[code] = _NO_SHAPE
+        self.free[:] = [code for code in reversed(range(len(self.shapes))) if code not in used]
+        self.kept = len(self)
 
     def known(self, shape: Shape) -> Shape:
         """The one of our shapes that equals *shape*: what is looked up by shape is found faster by it."""
@@ -141,6 +166,8 @@ class _Words(msgspec.Struct, array_like=True):
     places: list[Place]
     networks: list[Network]
     shapes: list[_PackedShape]
+    free: list[int] = []  # as in `Codes`
+    kept: int = 0
 
 
 class _PackedShape(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -175,7 +202,7 @@ _encode = msgspec.msgpack.Encoder().encode
 _words = msgspec.msgpack.Decoder(_Words).decode
 
 
-def dump_shapes(shapes: list[Shape]) -> bytes:
+def dump_codes(codes: Codes) -> bytes:
     words, places, networks = list[str](), list[Place](), list[Network]()
     word, place, network = _Table(words), _Table(places), _Table(networks)
     packed = [
@@ -204,16 +231,16 @@ def dump_shapes(shapes: list[Shape]) -> bytes:
             tuple([(word[door], least_s) for door, least_s in s.ways]),
             s.unread,
         )
-        for s in shapes
+        for s in codes.shapes
     ]
-    return _encode(_Words(words, places, networks, packed))
+    return _encode(_Words(words, places, networks, packed, codes.free, codes.kept))
 
 
-def load_shapes(raw: bytes) -> list[Shape]:
-    """What `dump_shapes` was given. Raises `msgspec.DecodeError`, IndexError for numbers without words."""
+def load_codes(raw: bytes) -> Codes:
+    """What `dump_codes` was given. Raises `msgspec.DecodeError`, IndexError for numbers without words."""
     table = _words(raw)
     words = table.words
-    return [
+    shapes = [
         Shape(
             cast("Kind", words[s.kind]),
             words[s.source],
@@ -241,3 +268,4 @@ def load_shapes(raw: bytes) -> list[Shape]:
         )
         for s in table.shapes
     ]
+    return Codes(shapes, table.free, table.kept)

@@ -26,7 +26,9 @@ class _Analytic(msgspec.Struct):
 
 class _Ours(msgspec.Struct):
     entity: str = ""
+    rule_id: str = ""
     evidence: list[str] = []
+    repeats: list[str] = []
     controls: list[str] = []
     repeat_count: int = 0
     supersedes: str = ""

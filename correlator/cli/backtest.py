@@ -44,7 +44,7 @@ class Source(msgspec.Struct, frozen=True):
 
 
 class Alert(msgspec.Struct, frozen=True):
-    """One that was told, as it was told last."""
+    """One that was told, as it was told last. *is_counted*: within the time that was asked for."""
 
     uid: str
     rule: str
@@ -57,6 +57,13 @@ class Alert(msgspec.Struct, frozen=True):
     is_shadow: bool
     is_closed: bool
     evidence: tuple[str, ...]
+    repeats: tuple[str, ...] = ()
+    rule_id: str = ""
+    is_counted: bool = True
+
+    @property
+    def events(self) -> tuple[str, ...]:
+        return (*self.evidence, *self.repeats)
 
 
 class Compared(msgspec.Struct, frozen=True):
@@ -165,9 +172,9 @@ def _alerts(told: Iterable[tuple[bytes, bool]], source: Source) -> list[Alert]:
         newest[said.finding_info.uid] = (said, is_shadow)
     found = []
     for uid, (said, is_shadow) in newest.items():
-        if said.unmapped.correlator.superseded_by or not source.from_ms <= said.end_time < source.to_ms:
-            continue
         ours = said.unmapped.correlator
+        if ours.superseded_by:
+            continue
         found.append(
             Alert(
                 uid,
@@ -181,6 +188,9 @@ def _alerts(told: Iterable[tuple[bytes, bool]], source: Source) -> list[Alert]:
                 is_shadow,
                 said.is_closed,
                 tuple(ours.evidence),
+                tuple(ours.repeats),
+                ours.rule_id,
+                source.from_ms <= said.end_time < source.to_ms,
             )
         )
     return sorted(found, key=lambda alert: (alert.time_ms, alert.uid))
@@ -198,32 +208,42 @@ def _alerting(bundle: Bundle) -> list[Rule]:
 
 
 def compare(ours: Sequence[Alert], against: Sequence[Alert], asked: Collection[str] = ()) -> list[Compared]:
-    """By rule, those of *asked* also where nothing was told. Alerts of one rule and entity that share an
-    event are the same, whichever completed them.
+    """By rule, those of *asked* also where nothing was told; one that has another name on the other side is
+    the same. Alerts of one rule and entity that share an event are the same, whichever completed them, or
+    joined as a repeat.
     """
-    rules = sorted({alert.rule for alert in (*ours, *against)}.union(asked))
+    names = {_key(alert): alert.rule for alert in (*against, *ours)}
+    names |= {name: name for name in asked if name not in names.values()}
     return [
-        _compared(rule, *([a for a in side if a.rule == rule] for side in (ours, against))) for rule in rules
+        compared
+        for key, name in sorted(names.items(), key=lambda row: row[1])
+        if (compared := _compared(name, *([a for a in side if _key(a) == key] for side in (ours, against))))
+        if any(compared.told) or name in asked
     ]
 
 
+def _key(alert: Alert) -> str:
+    return alert.rule_id or alert.rule
+
+
 def _compared(rule: str, ours: Sequence[Alert], against: Sequence[Alert]) -> Compared:
+    first, second = ([alert for alert in side if alert.is_counted] for side in (ours, against))
     return Compared(
         rule,
-        (len(ours), len(against)),
-        (sum(a.is_closed for a in ours), sum(a.is_closed for a in against)),
-        _only(ours, against),
-        _only(against, ours),
+        (len(first), len(second)),
+        (sum(a.is_closed for a in first), sum(a.is_closed for a in second)),
+        _only(first, against),
+        _only(second, ours),
     )
 
 
 def _only(some: Sequence[Alert], others: Sequence[Alert]) -> tuple[Alert, ...]:
-    """Open ones of *some* that are not open in *others*."""
-    known = {(other.entity, event) for other in others if not other.is_closed for event in other.evidence}
+    """Open ones of *some* that are not open in *others*, whenever these were told."""
+    known = {(other.entity, event) for other in others if not other.is_closed for event in other.events}
     return tuple(
         alert
         for alert in some
-        if not alert.is_closed and not any((alert.entity, event) in known for event in alert.evidence)
+        if not alert.is_closed and not any((alert.entity, event) in known for event in alert.events)
     )
 
 

@@ -49,7 +49,8 @@ def rule_files(paths: Sequence[Path] | None, config: Path | None) -> list[Path]:
 def _with_tests(path: Path) -> list[Path]:
     """A rule file with the file of tests beside it, whichever of the two is named."""
     stem = path.name.removesuffix(TESTS).removesuffix(path.suffix)
-    both = [path.with_name(stem + path.suffix), path.with_name(stem + TESTS)]
+    ends = (".yml", ".yaml") if path.name.endswith(TESTS) else (path.suffix,)
+    both = [path.with_name(stem + end) for end in (*ends, TESTS)]
     return [other for other in both if other == path or other.exists()]
 
 

@@ -124,7 +124,7 @@ def backtest_command(
     if as_json:
         typer.echo(as_text(_document(compared, source, (ours, theirs))))
     else:
-        _print(compared, source, (ours, theirs), SHOWN if not is_listing else None)
+        _print(compared, source, SHOWN if not is_listing else None)
     if any(rule.gained or rule.lost for rule in compared):
         raise typer.Exit(1)
 
@@ -198,9 +198,7 @@ def _run(bundles: tuple[Bundle, Bundle], source: Source, *, is_quiet: bool) -> l
     return [found[0], found[-1]]
 
 
-def _print(
-    compared: Sequence[Compared], source: Source, bundles: tuple[Bundle, Bundle], shown: int | None
-) -> None:
+def _print(compared: Sequence[Compared], source: Source, shown: int | None) -> None:
     console = wide_console()
     days = source.person_days
     table = Table(
@@ -215,16 +213,14 @@ def _print(
             (str(told), f"{rate(told, days):.2f}", str(closed))
             for told, closed in zip(row.told, row.closed, strict=True)
         ]
-        table.add_row(
-            _title(row.rule, bundles), *sides[0], *sides[1], str(len(row.gained)), str(len(row.lost))
-        )
+        table.add_row(row.rule, *sides[0], *sides[1], str(len(row.gained)), str(len(row.lost)))
     console.print(table)
     for name, alerts in (("gained", _all(compared, "gained")), ("lost", _all(compared, "lost"))):
         for alert in alerts[:shown]:
             where = " ".join(part for part in (alert.person, alert.place) if part)
             shadow = " (shadow)" if alert.is_shadow else ""
             console.print(
-                f"{name}: {alert.when} {_title(alert.rule, bundles)}{shadow}, {where}: {alert.message}",
+                f"{name}: {alert.when} {alert.rule}{shadow}, {where}: {alert.message}",
                 markup=False,
                 highlight=False,
                 soft_wrap=True,
@@ -232,7 +228,9 @@ def _print(
         if len(alerts) > len(alerts[:shown]):
             console.print(f"{name}: {len(alerts) - len(alerts[:shown]):,} more, with --list", highlight=False)
     if not any(row.gained or row.lost for row in compared):
-        console.print("the same alerts", highlight=False)
+        is_same = all(row.told[0] == row.told[1] for row in compared)
+        said = "the same alerts" if is_same else "nothing is gained or lost: the same events in other alerts"
+        console.print(said, highlight=False)
 
 
 def _all(compared: Sequence[Compared], name: str) -> list[Alert]:
@@ -240,7 +238,8 @@ def _all(compared: Sequence[Compared], name: str) -> list[Alert]:
 
 
 def _title(rule: str, bundles: tuple[Bundle, Bundle]) -> str:
-    return next((b.texts[rule].title for b in bundles if rule in b.texts), rule)
+    """Of the rule named *rule*."""
+    return next((text.title for b in bundles for text in b.texts.values() if text.name == rule), rule)
 
 
 def _document(compared: Sequence[Compared], source: Source, bundles: tuple[Bundle, Bundle]) -> object:

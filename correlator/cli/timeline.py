@@ -16,6 +16,7 @@ from correlator.alerts.told import Told, read_told
 from correlator.cli.asking import AsJson, At, Config, Records, asking
 from correlator.cli.rule_files import as_text
 from correlator.cli.telling import writing
+from correlator.cli.timeline_events import as_events
 from correlator.cli.timeline_page import HIGH, Line, page
 from correlator.cli.view import STYLES
 from correlator.event import FOREVER, Event
@@ -30,6 +31,10 @@ Who = Annotated[
     typer.Argument(metavar="IDENTITY", help="e1007, door:lis-main, zone:lis-lab, unresolved:badge:7."),
 ]
 Html = Annotated[Path | None, typer.Option("--html", help="Write a page to this file.")]
+Events = Annotated[
+    Path | None,
+    typer.Option("--events", help="Write the events as tests of rules have them."),
+]
 
 
 def timeline_command(
@@ -38,6 +43,7 @@ def timeline_command(
     records: Records = None,
     at: At = "",
     html: Html = None,
+    events: Events = None,
     as_json: AsJson = False,
 ) -> None:
     """Show events, presence, scores and alerts of one IDENTITY in order of event time.
@@ -45,7 +51,7 @@ def timeline_command(
     Events come from the state (one horizon back; late ones are in their places), alerts from their topic.
     Nothing is written there, and nobody who correlates notices.
 
-    Exit codes: 0 done, 1 FILE cannot be written, 2 nothing is known of IDENTITY or the configuration is
+    Exit codes: 0 done, 1 a file cannot be written, 2 nothing is known of IDENTITY or the configuration is
     wrong, 3 Kafka cannot be reached.
     """
     entity = who if who.startswith(KINDS) else f"identity:{who}"
@@ -58,14 +64,22 @@ def timeline_command(
             )
         found = [m for m in moments(partition, entity) if m.event.time_ms <= until_ms]
         told = [read_told(value) for value in source.alerts(entity)]
+        person = partition.person(entity)
     first_ms = found[0].event.time_ms if found else 0
     alerts = [alert for alert in told if first_ms <= alert.end_time <= until_ms]
     lines = sorted([*map(_moment, found), *map(_alert, alerts)], key=lambda line: line.time_ms)
     if html is not None:
         _write(html, page(entity, lines, iso(SystemClock().now_ms())))
+    if events is not None:
+        text = as_events(entity, [moment.event for moment in found], person)
+        if not text:
+            raise typer.BadParameter(
+                f"no events of {entity} that a source reports are held by then: see --at"
+            )
+        _write(events, text)
     if as_json:
         typer.echo(as_text({"entity": entity, "lines": lines}))
-    elif html is None:
+    elif html is None and events is None:
         _print(entity, lines)
         if not found:
             newest = iso(max(alert.end_time for alert in alerts)) if alerts else ""

@@ -211,6 +211,7 @@ class CorrelateStage:
         self._gauges.add(task.partition.take_counters())
         meter.set("correlator_now_timestamp_seconds", task.partition.now_ms / 1_000, partition=number)
         meter.set("correlator_state_entries", len(task.partition.timelines), partition=number)
+        meter.set("correlator_state_shapes", len(task.partition.codes), partition=number)
 
     def _differences(self) -> list[Send]:
         """Notices of restores that did not reproduce what was published."""

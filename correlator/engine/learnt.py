@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 
 import msgspec
 
-from correlator.codec import Codes, load_shapes
+from correlator.codec import Codes, load_codes
 from correlator.engine.checkpoint import MANIFEST_KEY, UNREADABLE, Manifest
 from correlator.formats import Format, FormatError, as_it_was
 from correlator.timeline import state
@@ -93,7 +93,7 @@ def learnt_of(
     Raises what is `UNREADABLE` when the manifest's own part cannot be read: nothing can be then.
     """
     rest = state.load_rest(manifest.rest)
-    codes = Codes(load_shapes(rest.shapes))
+    codes = load_codes(rest.shapes)
     yield Part(number, manifest.offset, rest.scorer, rest.ways)
     for key, raw in newest.items():
         if key != MANIFEST_KEY:

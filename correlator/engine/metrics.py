@@ -142,6 +142,7 @@ _TABLE: tuple[Metric, ...] = (
     _histogram("transaction_records", "Records sent in one transaction.", _RECORDS, "stage"),
     # state
     _gauge("state_entries", "Timelines held.", "partition"),
+    _gauge("state_shapes", "Kinds of events that differ in place, source, outcome and words.", "partition"),
     _counter("entities_saturated_total", "Times that a timeline above its cap folded its oldest half early."),
     _counter("checkpoints_total", "Checkpoints written.", "partition"),
     _counter("checkpoint_bytes_total", "Bytes written to the checkpoint topic.", "partition"),

@@ -13,12 +13,13 @@ from datetime import UTC, datetime
 
 from correlator.event import KINDS, SECOND_MS, Kind
 from correlator.problem import Path
-from correlator.rules.reading import Reader, nearest
+from correlator.rules.reading import LONGEST_MS, Reader, nearest, spell
 from correlator.rules.rule import Case, CaseCredential, CaseEvent, CaseMark, CasePerson, RawValue
 from correlator.timeline.field import Field
 
 START = "2026-03-03T09:00:00+00:00"  # of a test that does not say: a Tuesday morning
 EVENTS_MAX = 5_000  # of one test, repeats included
+YEARS = range(1970, 2970)  # in which a test may start
 
 # Field name -> which struct of the event, which attribute
 SETTABLE: dict[str, tuple[str, str]] = {
@@ -140,9 +141,12 @@ def _case(reader: Reader, found: object, path: Path, fields: Mapping[str, Field]
 
 def _start(reader: Reader, found: object, path: Path) -> int:
     try:
-        moment = datetime.fromisoformat(str(found))
+        moment = datetime.fromisoformat(found if isinstance(found, str) else "")
     except ValueError:
         reader.say(path, "must be a time such as 2026-03-03T09:00:00Z")
+        return 0
+    if moment.year not in YEARS:
+        reader.say(path, f"must be a time from {YEARS[0]} to {YEARS[-1]}")
         return 0
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
@@ -189,6 +193,8 @@ def _event(reader: Reader, found: object, path: Path, fields: Mapping[str, Field
         reader.say(path, f"event.kind is missing, one of: {', '.join(KINDS[:3])}")
     if offset_ms is None:
         return []
+    if every_ms * times > LONGEST_MS:
+        reader.say((*path, "repeat"), f"goes on for longer than {spell(LONGEST_MS)}")
     offsets = [offset_ms + every_ms * at for at in range(times)]
     return [CaseEvent(o, o + delay_ms, tuple(named), tuple(raw)) for o in offsets]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from correlator.event import KINDS, EntityKind
 from correlator.problem import Path
-from correlator.rules.interpret import text_matches
+from correlator.rules.interpret import searches, text_matches
 from correlator.rules.reading import Reader
 from correlator.rules.rule import (
     KEYWORDS,
@@ -106,6 +106,8 @@ def _mismatch(test: Test, field: Field, fields: Names) -> str:
             return f"{has}, not true or false"
         case Same() if not isinstance(test.value, bool) and not is_number:
             return f"{has}: write the value in quotes" if is_text else f"{has}: write true or false"
+        case Same(float() as number) if field.value_type == "int" and not number.is_integer():
+            return f"{field.name} is a whole number, never {number:g}"
         case TimePart(part, _, _) if field.name != TIME:
             return f"{has}, not a time: |{part} is for {TIME}, in UTC; local time is in time.hour and others"
         case Refers(name, "lt" | "lte" | "gt" | "gte") if (
@@ -169,4 +171,6 @@ def _is_downward(test: Test) -> bool:
             return value is False or (not isinstance(value, bool) and value == 0)
         case Text():
             return any(text_matches(test, word) for word in _NOTHING)
+        case Regex(pattern, flags):
+            return any(searches(pattern, flags, word) for word in _NOTHING)
     return False

@@ -7,6 +7,7 @@ it becomes true: of `temporal_ordered` wherever it is completed, of others when 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from math import isfinite
 from typing import NamedTuple
 
 from correlator.event import EntityKind
@@ -101,15 +102,17 @@ class Evaluation:
     def _fire(self, plan: Plan) -> list[Firing]:
         is_temporal = plan.correlation.type in {"temporal", "temporal_ordered"}
         entered: dict[Group, list[tuple[int, Entry]]] = {}
+        is_counted = False
         for at, base, nested in plan.bases:
-            carried = self.happened(plan, base, nested)
-            if carried is None:
+            carried = self.happened(
+                plan, base, nested
+            )  # also of what is not counted: it has windows of its own
+            if carried is None or (is_counted and not is_temporal):
                 continue
+            is_counted = True  # an event counts once, for the first rule that holds
             found = self.entry(plan, at, base, carried)
             if found is not None:
                 entered.setdefault(found[0], []).append((at, found[1]))
-            if not is_temporal:  # an event counts once, for the first rule that holds
-                break
         fired = [self._enter(plan, group, entries) for group, entries in entered.items()]
         return [firing for firing in fired if firing is not None]
 
@@ -171,10 +174,11 @@ class Evaluation:
 
 
 def _number(name: str, found: Scalar) -> int | float | None:
-    """The value of the field *name* as a number; text counts as one in a source's own record."""
+    """The value of the field *name* as a finite number; text counts as one in a source's own record."""
     if found is None or (isinstance(found, str) and name in FIELDS):
         return None
-    return as_number(found)
+    number = as_number(found)
+    return number if number is not None and isfinite(number) else None
 
 
 def _firing(group: Group, entries: tuple[Entry, ...], before: Window | None = None) -> Firing:

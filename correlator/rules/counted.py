@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
+from msgspec.structs import replace
 
 from correlator.rules.asks import asks
 from correlator.rules.correlate import Evaluation, Group, Plan, awaited
@@ -29,7 +30,8 @@ When = Callable[[int], str]
 
 class Entered(NamedTuple):
     """A rule that a correlation counts held of an event. *absent*: fields without which it is not counted;
-    *chain*: the order of steps that the event completed.
+    *odd*: one that is no number where numbers are added up; *chain*: the order of steps that the event
+    completed.
     """
 
     seen: Seen
@@ -38,6 +40,11 @@ class Entered(NamedTuple):
     group: Group
     absent: tuple[str, ...]
     chain: tuple[Entry, ...] = ()
+    odd: str = ""
+
+    @property
+    def is_counted(self) -> bool:
+        return not self.absent and not self.odd
 
     @property
     def time_ms(self) -> int:
@@ -87,7 +94,7 @@ class Counting:
         self._by_group: dict[tuple[str, Group], list[Entered]] = {}
         for one in (found for each in seen for found in _entered(plan, each)):
             self._by_event.setdefault((one.entity, one.id), []).append(one)
-            if not one.absent:
+            if one.is_counted:
                 self._by_group.setdefault((one.entity, one.group), []).append(one)
 
     @property
@@ -137,7 +144,10 @@ class Counting:
     def _entries(self, one: Entered) -> Sequence[Entry]:
         window = _of_group(one.seen.found.windows, self.plan.key, one.group)
         entries = recent(window, self.plan.correlation, one.time_ms)
-        return one.chain or _longest(entries) if self.plan.correlation.type == "temporal_ordered" else entries
+        if self.plan.correlation.type != "temporal_ordered":
+            return entries
+        chain = one.chain or _longest(entries)  # whose entries all say how far it got
+        return [replace(entry, values=(step,)) for step, entry in enumerate(chain)]
 
     def _progress(self, entries: Sequence[Entry], events: int) -> tuple[str, float]:
         """`4 of at least 5`, of values also in how many events; and how far off that is."""
@@ -224,23 +234,35 @@ class Counting:
         if correlation.type == "temporal_ordered":
             entries = [e for e in entries if isinstance(e.values[0], int) and e.values[0] < 0]
             entries = [e for e in entries if (e.time_ms, e.id) > begun.order]
-        denied = [e for e in entries if self._step(e) in correlation.denied]
+        lacking = self._lacking(entries)
         steps = [CountedEvent(begun.id, begun.time_ms, "begins the window")]
         steps += [event for event in self._events(entries) if event.event_id != begun.id]
-        missing = [
-            f"{self._what(e)} happened at {self._when(e.time_ms)}, within the window, and must not"
-            for e in denied
-        ]
+        missing = [self._broken(step, entries) for step in lacking]
         reached = f"window from {self._when(start_ms)} to {self._when(settled.waiting.due_ms)}"
         named = self.plan.correlation.bases[0].group
         return Counted(
             self._name,
             tuple(zip(named, group, strict=True)),
             reached,
-            len(denied),
+            len(lacking),
             tuple(steps),
             tuple(missing),
         )
+
+    def _lacking(self, entries: Sequence[Entry]) -> list[int]:
+        """Steps that were not as they should be where the window closed; of an order that it waited for."""
+        if self.plan.correlation.type == "temporal_ordered":
+            happened = {self._step(entry) for entry in entries}
+            return [step for step in self._clauses[0] if step < 0 and ~step in happened]
+        clause, met = self._nearest(entries)
+        return [step for step in clause if step not in met]
+
+    def _broken(self, step: int, entries: Sequence[Entry]) -> str:
+        if step >= 0:
+            return f"{self.name_of(self.plan.correlation.bases[step])} did not happen within the window"
+        at = ", ".join(self._when(e.time_ms) for e in entries if self._step(e) == ~step)
+        name = self.name_of(self.plan.correlation.bases[~step])
+        return f"{name} happened at {at}, within the window, and must not"
 
 
 def _entered(plan: Plan, seen: Seen) -> list[Entered]:
@@ -255,8 +277,10 @@ def _entered(plan: Plan, seen: Seen) -> list[Entered]:
             continue
         group = tuple(value(seen.observation, name) for name in base.group)
         absent = tuple(n for n in (*base.group, *base.values) if value(seen.observation, n) is None)
-        found.append(Entered(seen, at, base, group, absent))
-        if (entry := evaluation.entry(plan, at, base, carried)) is not None:
+        entry = evaluation.entry(plan, at, base, carried)
+        odd = base.values[0] if entry is None and not absent else ""
+        found.append(Entered(seen, at, base, group, absent, odd=odd))
+        if entry is not None:
             entries.setdefault(*entry)
         if plan.correlation.type not in {"temporal", "temporal_ordered"}:  # counts once, as the first
             break

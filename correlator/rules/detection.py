@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from fnmatch import fnmatchcase
+from itertools import accumulate
 
 from sigma.conditions import (
     ConditionAND,
@@ -31,6 +32,7 @@ CONDITION_MAX = 4_000  # characters
 DEPTH_MAX = 40  # levels of lists and mappings in a detection, or of parentheses in a condition
 
 _OPERATOR = re.compile(r"(?<![\w*-])(and|or|not|of|all|any|them)(?![\w*-])", re.IGNORECASE)
+_FOUND = re.compile(r"found (end of text|'.*?')\s+\(at char (\d+)\)")
 _CONDITIONS: dict[type[ConditionItem], type[And | Or]] = {ConditionAND: And, ConditionOR: Or}
 
 
@@ -108,8 +110,9 @@ class Detection:
         if any(isinstance(v, dict | list) for v in listed):
             self._say(path, "takes a value or a list of values")
             return None
-        if len(listed) > VALUES_MAX:
-            self._say(path, f"has more than {VALUES_MAX} values")
+        if not listed or len(listed) > VALUES_MAX:
+            none = "is an empty list: write null for a field that is absent"
+            self._say(path, none if not listed else f"has more than {VALUES_MAX} values")
             return None
         try:
             condition = read_item(key, values, self._lists)
@@ -135,7 +138,7 @@ class Detection:
         return _join(Or, [self._condition(text, path) for text in listed])
 
     def _condition(self, text: str, path: Path) -> Condition | None:
-        if len(text) > CONDITION_MAX or text.count("(") > DEPTH_MAX or text.lower().count("not") > 400:
+        if len(text) > CONDITION_MAX or _depth(text) > DEPTH_MAX or text.lower().count("not") > 400:
             self._say(path, "is too long or too deeply nested")
             return None
         text = _OPERATOR.sub(self._lower, text)
@@ -143,7 +146,7 @@ class Detection:
             parsed = SigmaCondition(text, EmptySigmaDetections()).parse(postprocess=False)
             return self._translate(parsed, path)
         except SigmaError as error:
-            self._say(path, f"cannot be read: {plain(error)}")
+            self._say(path, _unread(plain(error)))
         except RecursionError:
             self._say(path, "is too deeply nested")
         return None
@@ -176,6 +179,20 @@ class Detection:
             return None
         self._used.add(name)
         return self._searches[name]
+
+
+def _depth(text: str) -> int:
+    """How many parentheses are open at most."""
+    return max(accumulate((char == "(") - (char == ")") for char in text), default=0)
+
+
+def _unread(said: str) -> str:
+    """What pySigma's parser *said* of a condition, without its grammar."""
+    found = _FOUND.search(said)
+    if found is None:
+        return f"cannot be read: {said}"
+    at = "at its end" if found[1] == "end of text" else f"at {found[1]}, character {int(found[2]) + 1}"
+    return f"cannot be read {at}: names of searches, and, or, not, 1 of x*, all of x* and parentheses"
 
 
 def _listed(conditions: object) -> list[str]:

@@ -29,6 +29,7 @@ _META = {
     "Value": "tags",
     "Tag": "tags",
 }
+LOGSOURCE = ("category", "product", "service")
 _TEXT, _TEXTS = (str, "text"), (list, "a list of texts")
 _OF_TYPE: dict[str, tuple[type, str]] = {
     "title": _TEXT,
@@ -167,6 +168,9 @@ def _check_meta(document: dict[str, object], lines: Lines) -> list[Problem]:
                 del meta[key]
         elif key in meta and kind is list:
             problems += _not_texts(meta, key, lines)
+        elif key == "title" and key in meta and not str(meta[key]).strip():
+            problems.append(lines.problem((key,), "must be text: it is the first that an alert says"))
+    problems += _source(meta, lines)
     meta["detection"] = {"any": {"field": "value"}, "condition": "any"}
     if "correlation" in document:
         meta["logsource"] = {"product": "correlator"}
@@ -182,9 +186,21 @@ def _not_texts(meta: dict[str, object], key: str, lines: Lines) -> Iterator[Prob
     listed = meta[key]
     assert isinstance(listed, list)
     for at, found in enumerate(listed):
-        if isinstance(found, dict | list) or found is None:
-            yield lines.problem((key, at), "must be text: put it in quotes (a colon makes a mapping of it)")
+        if not isinstance(found, str):
+            colon = " (a colon makes a mapping of it)" if isinstance(found, dict) else ""
+            yield lines.problem((key, at), f"must be text: put it in quotes{colon}")
     meta[key] = [found for found in listed if isinstance(found, str)]
+
+
+def _source(meta: dict[str, object], lines: Lines) -> Iterator[Problem]:
+    """What in the log source is no text: pySigma looks only at some of it."""
+    found = meta.get("logsource")
+    if not isinstance(found, dict):
+        return
+    wrong = [key for key in LOGSOURCE if not isinstance(found.get(key), str | None)]
+    for key in wrong:
+        yield lines.problem(("logsource", key), "must be text")
+    meta["logsource"] = found | dict.fromkeys(wrong, "x")
 
 
 def _of_sigma(error: Exception, document: Mapping[str, object], lines: Lines) -> Problem:

@@ -10,13 +10,25 @@ from collections.abc import Mapping
 from typing import get_args
 
 from correlator.rules.rule import CorrelationType
-from correlator.rules.schema import DAY, DURATION, LEVELS, STATUSES, TEXT, TRUTH, Schema, block_schema
+from correlator.rules.schema import (
+    ANY_TEXT,
+    DURATION,
+    LEVELS,
+    STATUSES,
+    TEXT,
+    TRUTH,
+    Schema,
+    block_schema,
+)
 from correlator.rules.vocabulary import WORDS
 from correlator.timeline.field import Field
 
 _TYPES = {"str": "string", "int": "integer", "float": "number", "bool": "boolean"}
-_TEXTS: Schema = {"type": "array", "items": TEXT}
+_TEXTS: Schema = {"type": "array", "items": ANY_TEXT}
 _ONE_OR_MORE: Schema = {"anyOf": [TEXT, _TEXTS]}
+_CAPITALS: Schema = {"type": "string", "pattern": "[A-Z]"}  # words may stand in them; small letters complete
+_OR_NOTHING: Schema = {"type": ["string", "null"]}
+_KEYWORD: Schema = {"type": ["string", "number"]}
 
 
 def rule_schema(fields: Mapping[str, Field]) -> Schema:
@@ -33,20 +45,20 @@ def rule_schema(fields: Mapping[str, Field]) -> Schema:
                 "description": "Any UUID. Alerts are identified by it.",
             },
             "name": TEXT | {"description": "By which correlations and filters refer to it."},
-            "status": {"enum": list(STATUSES)},
-            "level": {"enum": list(LEVELS)},
-            "description": TEXT,
+            "status": {"anyOf": [{"enum": list(STATUSES)}, _CAPITALS]},
+            "level": {"anyOf": [{"enum": list(LEVELS)}, _CAPITALS]},
+            "description": ANY_TEXT,
             "references": _TEXTS,
-            "author": TEXT,
-            "date": DAY,
-            "modified": DAY,
+            "author": ANY_TEXT,
+            "date": _OR_NOTHING,
+            "modified": _OR_NOTHING,
             "tags": _TEXTS,
             "falsepositives": _TEXTS,
             "fields": _TEXTS,
-            "license": TEXT,
+            "license": _OR_NOTHING,
             "logsource": {
                 "type": "object",
-                "properties": dict.fromkeys(("product", "category", "service"), TEXT),
+                "properties": dict.fromkeys(("product", "category", "service"), _OR_NOTHING),
             },
             "detection": _searches(fields, "condition"),
             "correlation": _correlation(fields),
@@ -61,7 +73,9 @@ def rule_schema(fields: Mapping[str, Field]) -> Schema:
 
 
 def _searches(fields: Mapping[str, Field], condition: str, **more: Schema) -> Schema:
-    search = {"anyOf": [_mapping(fields), {"type": "array", "items": {"anyOf": [_mapping(fields), TEXT]}}]}
+    mapping = _mapping(fields)
+    listed = {"type": "array", "items": {"anyOf": [mapping, _KEYWORD, {"type": "array"}]}}
+    search = {"anyOf": [mapping, listed, _KEYWORD]}
     return {
         "type": "object",
         "required": [condition],
@@ -92,10 +106,14 @@ def _correlation(fields: Mapping[str, Field]) -> Schema:
         "properties": {
             "type": {"enum": list(get_args(CorrelationType))},
             "rules": _ONE_OR_MORE | {"description": "Rules that are counted, by name or id."},
-            "group-by": _TEXTS | {"description": "identity.id or place.door, and any further fields."},
+            "group-by": _ONE_OR_MORE | {"description": "identity.id or place.door, and any further fields."},
             "timespan": DURATION,
             "condition": {
-                "anyOf": [TEXT, {"type": "object", "properties": {**thresholds, "field": named}}],
+                "anyOf": [
+                    TEXT,
+                    {"type": "object", "properties": {**thresholds, "field": named}},
+                    {"type": "null"},
+                ],
                 "description": "Thresholds; of temporal types also `a and not b` over rules.",
             },
             "aliases": {"type": "object", "additionalProperties": {"type": "object"}},

@@ -15,7 +15,7 @@ from ipaddress import ip_network
 from itertools import groupby
 from typing import Literal, NamedTuple
 
-from correlator.rules.interpret import address_of, compile_regex, holds, text_matches
+from correlator.rules.interpret import address_of, compile_regex, has_sigma, holds, text_matches
 from correlator.rules.keywords import KEYWORD_FIELDS
 from correlator.rules.loads import EASY, GUARDED, Holds, holds_of, sort_of
 from correlator.rules.members import is_of_records
@@ -293,6 +293,8 @@ def equal_to(leaf: Leaf) -> frozenset[str] | None:
 
 def shape_of(test: Text) -> tuple[Literal["whole", "starts", "ends", "contains"], str] | None:
     """What *test* comes to if it is one text, in lower case unless cased, with at most `*` at its ends."""
+    if has_sigma(test):
+        return None
     parts = [p if test.is_cased or isinstance(p, int) else p.lower() for p in test.parts]
     texts = [p for p in parts if isinstance(p, str)]
     text = texts[0] if texts else ""

@@ -24,12 +24,14 @@ from correlator.rules.testing import alone, play
 from correlator.rules.watched import Seen, Watched
 from correlator.timeline.settings import Settings
 
+MATCHED_MAX = 100  # matches among which one is looked for that is told of
+
 Which = int | Literal["nearest", "all"]
 
 
 class Explanation(msgspec.Struct, frozen=True):
-    """*state*: of the first event that matched; *asked*: how many events the rule saw; *looks*: those that
-    were asked for; *events*: all, by id.
+    """*state*: of the first event that is told of, else of the first that matched; *asked*: how many events
+    the rule saw; *looks*: those that were asked for; *events*: all, by id.
     """
 
     state: State
@@ -63,8 +65,9 @@ def explain(
     asked.sort(key=lambda seen: (seen.observation.event.order, seen.observation.entity))
     looking = _Looking(Story(rule, {r.id: r for r in rules}, tuple(asked), played, when))
     near = [looking.nearness(seen) for seen in asked]
-    state = looking.look(near.index(0)).state if 0 in near else "no match"
-    looks = tuple(looking.look(at) for at in _chosen(which, near))
+    told = looking.told([at for at, off in enumerate(near) if off == 0])
+    state = looking.look(told).state if told is not None else "no match"
+    looks = tuple(looking.look(at) for at in _chosen(which, near, told))
     events = {s.observation.event.id: s.observation.event for s in [*asked, *program.refused]}
     return Explanation(state, len(asked), tuple(_overall(rule, program, when)), looks, events)
 
@@ -87,6 +90,11 @@ class _Looking:
             return self._correlated.nearness(seen)
         return look_single.nearness(self._story, seen)
 
+    def told(self, matched: Sequence[int]) -> int | None:
+        """Of the events *matched* the first that is an alert, else the first; None where there are none."""
+        alerts = (at for at in matched[:MATCHED_MAX] if self.look(at).state == "alert")
+        return next(alerts, matched[0] if matched else None)
+
     def look(self, at: int) -> Look:
         story, seen = self._story, self._story.asked[at]
         entity, event = seen.observation.entity, seen.observation.event
@@ -98,13 +106,11 @@ class _Looking:
         return replace(look, said=(*look.said, *retracted(event.id, entity, story.played)))
 
 
-def _chosen(which: Which, near: Sequence[float]) -> Sequence[int]:
+def _chosen(which: Which, near: Sequence[float], told: int | None) -> Sequence[int]:
     if which == "all" or not near:
         return range(len(near))
-    if which == "nearest":
-        best = min(near)
-        first = near.index(best)  # the first match; of misses the last one, which had most behind it
-        return [first if best == 0 else len(near) - 1 - near[::-1].index(best)]
+    if which == "nearest":  # of misses the last one, which had most behind it
+        return [len(near) - 1 - near[::-1].index(min(near)) if told is None else told]
     if not 1 <= which <= len(near):
         raise NoSuchEvent(f"there is no event {which}: the rule saw {len(near)}")
     return [which - 1]

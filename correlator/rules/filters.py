@@ -6,6 +6,7 @@ the end of that day, UTC, by event time: so a replay decides as the live run did
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import date
 
@@ -14,12 +15,12 @@ from msgspec.structs import replace
 from correlator.event import DAY_MS
 from correlator.problem import Path
 from correlator.rules.check import TIME
-from correlator.rules.draft import Draft, find
+from correlator.rules.draft import LOGSOURCE, Draft, find
 from correlator.rules.reading import nearest
 from correlator.rules.rule import And, Compare, Condition, Leaf, Or, Written
 
 _KEYS = ("expires", "owner", "review_by")  # of the correlator block of a filter
-_LOGSOURCE = ("category", "product", "service")
+_NOT = re.compile(r"[\s(]*not\b", re.IGNORECASE)
 
 
 def apply_filters(drafts: Sequence[Draft], targets: Mapping[str, Draft], today: date | None) -> None:
@@ -47,14 +48,17 @@ def _check_block(draft: Draft, today: date | None) -> None:
         draft.say(("correlator", key), f"{key} is for rules; a filter has {', '.join(_KEYS)}")
     section = draft.document["filter"]
     said = section.get("condition") if isinstance(section, dict) else None
-    if isinstance(said, str) and not said.strip(" (").lower().startswith("not "):
+    if isinstance(said, str) and not _NOT.match(said):
         message = (
             "lets through only what it matches, for it is ANDed as written: an exception begins with not"
         )
         draft.warn(("filter", "condition"), message)
     elif said is not None and not isinstance(said, str):
         draft.say(("filter", "condition"), "of a filter is one text")
-    expires = draft.block.expires
+    expires, review_by = draft.block.expires, draft.block.review_by
+    if review_by is not None and today is not None and review_by < today:
+        whose = f" by {draft.block.owner}" if draft.block.owner else ""
+        draft.warn(("correlator", "review_by"), f"was to be reviewed{whose} until {review_by}")
     if expires is not None and today is not None and expires.on < today:
         message = (
             f"expired on {expires.on}: it holds no longer for events after that day. "
@@ -102,7 +106,7 @@ def _is_for(draft: Draft, rule: Draft) -> bool:
     wanted, has = draft.document.get("logsource"), rule.document.get("logsource")
     if not isinstance(wanted, dict) or not isinstance(has, dict):
         return False
-    return all(wanted[key] == has.get(key) for key in _LOGSOURCE if wanted.get(key) is not None)
+    return all(wanted[key] == has.get(key) for key in LOGSOURCE if wanted.get(key) is not None)
 
 
 def _renamed(draft: Draft) -> dict[Condition, Written]:

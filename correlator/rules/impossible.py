@@ -125,7 +125,7 @@ def odd_values(condition: Condition) -> Iterator[Found]:
             continue
         yield from ((leaf, text) for test in leaf.tests if (text := _odd(leaf.field, test)))
         plain = {t.parts for t in leaf.tests if isinstance(t, Text) and _is_plain(t)}
-        if leaf.needs_all and len(plain) > 1:
+        if leaf.needs_all and len(plain) > 1 and leaf.field in FIELDS:  # a record's own may have several
             yield leaf, f"can never hold: {leaf.field} has one value, not all; did you mean contains?"
 
 

@@ -12,6 +12,7 @@ compared with.
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
@@ -49,6 +50,8 @@ from correlator.timeline.observation import Observation
 from correlator.timeline.raw import as_text, kept_of
 
 DASHES = "-/–—―"
+SIGMAS = frozenset("Σσς")
+_SIGMA = re.compile(r"\\?[σς]")
 TIME_MAX_MS = 253_402_300_800_000  # the year 10000: what is later is no time
 _ORDER = {"lt": lt, "lte": le, "gt": gt, "gte": ge, "eq": eq}
 
@@ -125,7 +128,7 @@ def test_holds(test: Test, found: Scalar, observation: Observation) -> bool | No
         case Compare(operator, number):
             return _ORDER[operator](found, number) if _is_number(found) else None
         case Regex(pattern, flags):
-            return _searches(pattern, flags, found) if isinstance(found, str) else None
+            return searches(pattern, flags, found) if isinstance(found, str) else None
         case Cidr(network):
             return _is_within(network, found)
         case Refers(name, relation):
@@ -163,12 +166,18 @@ def text_matches(test: Text, found: str) -> bool:
     if not test.parts:
         return not found
     first = test.parts[0]
-    if len(test.parts) == 1 and isinstance(first, str):  # neighbouring texts are one part
-        return found == (first if test.is_cased else first.lower())
+    is_one = len(test.parts) == 1 and isinstance(first, str)  # neighbouring texts are one part
+    if is_one and (found.isascii() or not has_sigma(test)):
+        return found == (first if test.is_cased else str(first).lower())
     try:
         return _wildcards(test).fullmatch(found) is not None
     except UnicodeError:  # a lone surrogate is no text
         return False
+
+
+def has_sigma(test: Text) -> bool:
+    """Is there a letter whose lower case hangs on where the word ends, and so on the text around it?"""
+    return not test.is_cased and any(isinstance(p, str) and not SIGMAS.isdisjoint(p) for p in test.parts)
 
 
 @lru_cache(maxsize=4096)
@@ -176,13 +185,14 @@ def _wildcards(test: Text) -> Any:
     pattern = "(?s)"
     for part in test.parts:
         if isinstance(part, str):
-            pattern += re2.escape(part if test.is_cased else part.lower())
+            text = re2.escape(part if test.is_cased else part.lower())
+            pattern += _SIGMA.sub("[σς]", text) if has_sigma(test) else text
         else:
             pattern += ".*" if part == MANY else f"[{re2.escape(DASHES)}]" if part == DASH else "."
     return re2.compile(pattern)
 
 
-def _searches(pattern: str, flags: str, found: str) -> bool:
+def searches(pattern: str, flags: str, found: str) -> bool:
     try:
         return compile_regex(pattern, flags).search(found) is not None
     except UnicodeError:

@@ -6,6 +6,7 @@ from correlator.rules.rule import Rule, SeverityBy
 from correlator.timeline.fields import value
 from correlator.timeline.live import Scalar
 from correlator.timeline.observation import Observation
+from correlator.timeline.raw import as_text
 
 
 def severity_of(rule: Rule, observation: Observation) -> str:
@@ -17,12 +18,12 @@ def severity_of(rule: Rule, observation: Observation) -> str:
 
 
 def _level(by: SeverityBy, found: Scalar) -> str:
-    if isinstance(found, str):
-        return next((level for text, level in by.levels if text == found.lower()), "")
+    if found is not None and isinstance(by.levels[0][0], str):  # a source's own record may say it as a number
+        return next((level for text, level in by.levels if text == as_text(found).lower()), "")
     if isinstance(found, bool):
         return next((level for each, level in by.levels if each is found), "")
     level = ""
-    if found is not None:
+    if isinstance(found, int | float):
         for number, name in by.levels:
             if isinstance(number, int | float) and number <= found:
                 level = name

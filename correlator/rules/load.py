@@ -184,7 +184,7 @@ def _taken(draft: Draft) -> dict[str, Any]:
 def _cases(reader: Reader, draft: Draft, fields: Names) -> tuple[Case, ...]:
     """The tests in the rule's block, its exemplars, and those in documents beside it."""
     cases: tuple[Case, ...] = ()
-    if draft.block.tests is not None:
+    if "tests" in draft.block.keys:
         cases = read_cases(reader, draft.block.tests, ("correlator", "tests"), fields)
     cases += read_exemplars(reader, draft.document, fields, cases)
     for beside in draft.beside:

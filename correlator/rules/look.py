@@ -11,13 +11,16 @@ import msgspec
 from msgspec.structs import replace
 
 from correlator.event import Event
+from correlator.rules.absent import why_absent
 from correlator.rules.check import kinds_of
 from correlator.rules.counted import Counted, CountedEvent
 from correlator.rules.examine import Node, cost, examine, texts_of
 from correlator.rules.outcome import State, outcome
+from correlator.rules.requires import WARM, is_met
 from correlator.rules.rule import Rule
 from correlator.rules.testing import Played
 from correlator.rules.watched import Seen, Settled, Watched
+from correlator.timeline.fields import value
 from correlator.timeline.live import Match
 from correlator.timeline.observation import Observation
 
@@ -70,6 +73,17 @@ class Story(msgspec.Struct, frozen=True):
         if not seen.found.waiting:
             return None
         return program.settled.get((self.rule.id, observation.entity, observation.event.id))
+
+    def unmet(self, observation: Observation) -> tuple[str, ...]:
+        """What the rule requires and the event does not have, for which it is silent. Of feeds and readers
+        nothing is said: like a test, an explanation takes them to be there.
+        """
+        requires = self.rule.requires
+        if requires is None or is_met(requires, {}, observation):
+            return ()
+        said = value(observation, WARM)
+        why = why_absent(observation, WARM) if said is None else "its model has not learnt enough"
+        return (f"it holds, but the rule requires a warm model, and is silent without: {why}",)
 
     def matched(self, look: Look, match: Match) -> Look:
         """*look* with what became of *match*."""

@@ -8,12 +8,13 @@ from msgspec.structs import replace
 
 from correlator.rules.absent import why_absent
 from correlator.rules.check import kinds_of
-from correlator.rules.correlate import Plan, plan_of
+from correlator.rules.correlate import Plan, plan_of, plans_in
 from correlator.rules.counted import Counted, CountedEvent, Counting, Entered
 from correlator.rules.examine import blame, examine, texts_of
 from correlator.rules.look import ASKED_AGAIN, FAR, Examined, Look, Story, distance, examined
 from correlator.rules.rule import Rule
 from correlator.rules.watched import Seen
+from correlator.timeline.fields import value
 from correlator.timeline.observation import Observation
 
 UNCOUNTED_MAX = 5  # events that were left out that are named
@@ -31,9 +32,13 @@ class Correlated:
             Counting(names.get(rule, rule), plan, story.asked, names, story.when)
             for rule, plan in _plans(story.rule.id, self._plan)
         )
-        self._bases: list[Rule] = [
-            story.rules[base.rule] for _, base, nested in self._plan.bases if nested is None
-        ]
+        self._bases = self._rules_of(self._plan)
+        if not self._bases:  # it counts correlations only: what these count is what can be told
+            self._bases = [rule for plan in plans_in(self._plan) for rule in self._rules_of(plan)]
+
+    def _rules_of(self, plan: Plan) -> list[Rule]:
+        """The detection rules that *plan* counts."""
+        return [self._story.rules[base.rule] for _, base, nested in plan.bases if nested is None]
 
     def nearness(self, seen: Seen) -> float:
         """How near *seen* came to a match: less is nearer, 0 is one."""
@@ -73,14 +78,14 @@ class Correlated:
         furthest, where that was not far enough.
         """
         for counting in self._nested:
-            entered = [one for one in counting.of_event(seen) if not one.absent]
+            entered = [one for one in counting.of_event(seen) if one.is_counted]
             yield from map(counting.window, entered)
             furthest = None if entered else counting.furthest(seen)
             if furthest is not None and furthest.off:
                 yield furthest
 
     def _entered(self, seen: Seen) -> list[Entered]:
-        return [one for one in self._own.of_event(seen) if not one.absent]
+        return [one for one in self._own.of_event(seen) if one.is_counted]
 
     def _examined(self, observation: Observation) -> Iterator[Examined]:
         """The counted rules that can hold of the event's kind."""
@@ -93,13 +98,20 @@ class Correlated:
     ) -> Iterator[str]:
         """Why the event completed nothing."""
         observation, own = seen.observation, self._own.of_event(seen)
+        if any(self._own.off(one) == 0 for one in own if one.is_counted):
+            yield from self._story.unmet(observation)
         for window in windows:
             yield window.reached
             yield from window.missing
         yield from (f"{window.rule}: {window.reached}" for window in inner if window.off)
-        for one in own:
-            why = "; ".join(f"{name} is absent, {why_absent(observation, name)}" for name in one.absent)
-            if why:
+        if not own:
+            again = ", as it was before: a counted correlation counts where it becomes true"
+            yield from (f"{window.rule}: {window.reached}{again}" for window in inner if not window.off)
+        for one in (*own, *(one for counting in self._nested for one in counting.of_event(seen))):
+            whys = [f"{name} is absent, {why_absent(observation, name)}" for name in one.absent]
+            if one.odd:
+                whys.append(f"{one.odd} is {value(observation, one.odd)}, no number")
+            if why := "; ".join(whys):
                 yield f"{self._own.name_of(one.base)} holds, but is not counted: {why}"
         if not own and self._bases and not self._is_nested(seen):
             name, why = self._nearest(observation)
@@ -123,7 +135,7 @@ class Correlated:
         own = {one.group for one in self._entered(seen)}
         best: dict[object, tuple[float, Entered]] = {}
         for one in self._own.entered:
-            if one.absent or one.group in own or one.entity != seen.observation.entity:
+            if not one.is_counted or one.group in own or one.entity != seen.observation.entity:
                 continue
             off = self._own.off(one)
             if one.group not in best or off < best[one.group][0]:

@@ -15,7 +15,9 @@ def nearness(story: Story, seen: Seen) -> float:
     settled = story.settled(seen)
     if seen.found.matches or (settled is not None and settled.match is not None):
         return 0
-    return distance(story.rule, seen.observation) if settled is None else ASKED_AGAIN
+    if settled is not None:
+        return ASKED_AGAIN
+    return distance(story.rule, seen.observation) or ASKED_AGAIN  # it holds, and something else is missing
 
 
 def look(story: Story, seen: Seen, blank: Look) -> Look:
@@ -28,8 +30,11 @@ def look(story: Story, seen: Seen, blank: Look) -> Look:
         return story.matched(shown, seen.found.matches[0])
     if settled is not None:
         return _verdict(story, shown, settled)
-    if settle is None or not at_event.tree.holds:
+    if not at_event.tree.holds:
         return replace(shown, said=blame(at_event.tree))
+    unmet = story.unmet(observation)
+    if unmet or settle is None:
+        return replace(shown, said=unmet)
     why = why_absent(observation, settle.at)
     return replace(shown, said=(f"it holds, but cannot settle: {settle.at} is absent, {why}",))
 

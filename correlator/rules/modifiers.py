@@ -34,7 +34,7 @@ _TOGETHER = {  # sort -> sorts that it may stand with, in either order
     "flag": {"regex", "flag"},
     "order": {"part", "reference"},
     "case": {"dash", "encoding", "base64"},
-    "encoding": {"base64", "dash"},
+    "encoding": {"base64"},
     "all": set(_SORTS) - {"presence", "all"},
     "neq": set(_SORTS) - {"presence", "neq"},
     "expand": set(_SORTS) - {"presence", "reference", "expand"},

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal
 
-from correlator.event import NEVER
+from correlator.event import DAY_MS, NEVER
 from correlator.rules.reading import spell
 from correlator.rules.rule import Rule
 from correlator.rules.testing import Played
@@ -19,17 +19,17 @@ State = Literal["no match", "alert", "repeat", "waiting", "inconclusive", "final
 
 def outcome(rule: Rule, match: Match, entity: str, played: Played, when: When) -> tuple[State, str]:
     """What is told of *match* after all that was played, and what it waits for."""
-    for alert in played.alerts.values():
-        if alert.entity != entity:
-            continue
+    own = [a for a in played.alerts.values() if a.entity == entity and a.rule == match.rule]
+    for alert in own:
         if alert.event_id == match.event_id:
             return "alert", _alert(alert)
         if match.event_id in alert.repeats:
-            quiet = f"quiet for {spell(rule.suppress_ms)}, at most to the end of the day (UTC)"
-            first = f"alert {alert.uid} of {when(alert.decided_ms)}"
-            return "repeat", f"a repeat of {first}: matches join it until it has been {quiet}"
+            return "repeat", _repeat(rule, alert, when)
     if match.feed and not believed(match, played.partition.marks, played.partition.program):
         return _waiting(match, played, when)
+    joined = [a for a in own if _is_of_its_day(a, match) and a.repeat_count > len(a.repeats)]
+    if joined:  # an alert names only the newest of its repeats
+        return "repeat", _repeat(rule, max(joined, key=lambda a: a.decided_ms), when)
     return "final", "what it belongs to is beyond the horizon: nothing more is said of it"
 
 
@@ -49,6 +49,19 @@ def _alert(alert: Alert) -> str:
     if alert.repeat_count:
         said += f", and {alert.repeat_count} repeats joined it"
     return f"{said}; assumed: {'; '.join(alert.assumed)}" if alert.assumed else said
+
+
+def _is_of_its_day(alert: Alert, match: Match) -> bool:
+    return alert.decided_ms <= match.decided_ms < (alert.decided_ms // DAY_MS + 1) * DAY_MS
+
+
+def _repeat(rule: Rule, alert: Alert, when: When) -> str:
+    first = f"alert {alert.uid} of {when(alert.decided_ms)}"
+    if alert.is_summary and rule.budget is not None:
+        within = spell(rule.budget.per_ms)
+        return f"a repeat of {first}, which is beyond the budget: what follows within {within} joins it"
+    quiet = f"quiet for {spell(rule.suppress_ms)}, at most to the end of the day (UTC)"
+    return f"a repeat of {first}: matches join it until it has been {quiet}"
 
 
 def _waiting(match: Match, played: Played, when: When) -> tuple[State, str]:

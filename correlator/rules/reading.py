@@ -11,6 +11,7 @@ from correlator.event import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS
 from correlator.problem import Lines, Path, Problem
 
 _DURATION = re.compile(r"([+-]?)([0-9]{1,9})(ms|s|m|h|d|w)")
+LONGEST_MS = 36_500 * DAY_MS  # what is longer is a slip, and no date can be told of it
 VALUES_SHOWN = 5  # of a list, in texts for people
 TEXT_SHOWN = 60  # characters of a value
 _UNITS = {"ms": 1, "s": SECOND_MS, "m": MINUTE_MS, "h": HOUR_MS, "d": DAY_MS, "w": 7 * DAY_MS}
@@ -55,6 +56,9 @@ class Reader:
             return None
         sign, number, unit = parsed.groups()
         duration_ms = int(number) * _UNITS[unit] * (-1 if sign == "-" else 1)
+        if abs(duration_ms) > LONGEST_MS:
+            self.say(path, f"is longer than {spell(LONGEST_MS)}")
+            return None
         if at_least_ms is not None and duration_ms < at_least_ms:
             self.say(path, "must not be negative" if at_least_ms == 0 else "is too short")
             return None

@@ -14,6 +14,8 @@ from correlator.timeline.fields import value
 from correlator.timeline.observation import Observation
 from correlator.timeline.settings import Settings, SiteTiming
 
+WARM = "anomaly.is_warm"
+
 
 class Requires(msgspec.Struct, frozen=True):
     """*feeds*: kinds that report of the site. *exit_reads*: readers that see people leave. *warm_model*: the
@@ -35,7 +37,7 @@ def is_met(requires: Requires, inert: Mapping[str, object], observation: Observa
     """Does the event of *observation* come from where *requires* is met? Else the person's home site decides;
     where neither is known, nothing is.
     """
-    if requires.warm_model and value(observation, "anomaly.is_warm") is not True:
+    if requires.warm_model and value(observation, WARM) is not True:
         return False
     if not observation.settings.sites or not (requires.feeds or requires.exit_reads):
         return True

@@ -48,6 +48,15 @@ class Same(msgspec.Struct, frozen=True, tag=True):
 
     value: int | float | bool
 
+    def __eq__(self, other: object) -> bool:
+        """Conditions are keys of dictionaries, and to Python 1 equals true."""
+        if not isinstance(other, Same):
+            return NotImplemented
+        return self.value == other.value and isinstance(self.value, bool) is isinstance(other.value, bool)
+
+    def __hash__(self) -> int:
+        return hash(self.value)
+
 
 class Compare(msgspec.Struct, frozen=True, tag=True):
     operator: Literal["lt", "lte", "gt", "gte"]

@@ -35,6 +35,7 @@ def _list(items: Schema) -> Schema:
 
 
 TEXT: Schema = {"type": "string", "minLength": 1}
+ANY_TEXT: Schema = {"type": "string"}
 TRUTH: Schema = {"type": "boolean"}
 DURATION: Schema = {"type": "string", "pattern": "^[+]?[0-9]{1,9}(ms|s|m|h|d|w)$"}
 OFFSET: Schema = {"type": "string", "pattern": "^[+-]?[0-9]{1,9}(ms|s|m|h|d|w)$"}
@@ -53,18 +54,18 @@ _EVENT: Schema = {
     "additionalProperties": {"type": ["string", "number", "boolean", "array", "null"]},
 }
 _PERSON = _object(
-    type=TEXT,
-    department=TEXT,
-    home_site=TEXT,
+    type=ANY_TEXT,
+    department=ANY_TEXT,
+    home_site=ANY_TEXT,
     hired=OFFSET,
-    status={"oneOf": [TEXT, _list(_object(("at", "status"), at=OFFSET, status=TEXT))]},
+    status={"oneOf": [ANY_TEXT, _list(_object(("at", "status"), at=OFFSET, status=ANY_TEXT))]},
     credentials=_list(
         _object(
             ("id",),
-            id=TEXT,
-            states=_list(_object(("at", "state"), at=OFFSET, state=TEXT)),
+            id=ANY_TEXT,
+            states=_list(_object(("at", "state"), at=OFFSET, state=ANY_TEXT)),
             issued=OFFSET,
-            **{"class": TEXT},
+            **{"class": ANY_TEXT},
         )
     ),
 )
@@ -72,7 +73,7 @@ _MARK = _object(
     ("offset", "feed", "site", "complete_to"),
     offset=OFFSET,
     feed={"enum": list(FEEDS)},
-    site=TEXT,
+    site=ANY_TEXT,
     complete_to=OFFSET,
 )
 _TEST = _object(
@@ -138,7 +139,7 @@ TABLE: dict[str, Key] = {
         "What must be there at a site; unmet, the rule is inert there.",
     ),
     "evidence": Key(_list(TEXT), "Fields that the alert quotes first."),
-    "controls": Key(_list(TEXT), "References to standards."),
+    "controls": Key(_list(ANY_TEXT), "References to standards."),
     "owner": Key(TEXT, "Who answers for the rule."),
     "review_by": Key(DAY, "When somebody must look at the rule again."),
     "expires": Key(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
+from ipaddress import IPv4Network, IPv6Network
 from itertools import product
 from math import prod
 from typing import Literal
@@ -74,7 +75,10 @@ _TAKES: dict[str, tuple[tuple[type, ...], str]] = {
     "exists": ((bool,), "true or false"),
     "cidr": ((str,), "a network such as 10.0.0.0/8"),
     "re": ((str,), "a regular expression, in quotes"),
+    "fieldref": ((str,), "the name of another field"),
+    **dict.fromkeys(("contains", "startswith", "endswith", "cased"), ((str,), "text, in quotes")),
 }
+_MAPPED_BITS = 96  # that say that an address of version 6 is one of 4
 _PLACED = {"startswith", "endswith", "contains"}  # modifiers that say where in a text
 
 
@@ -122,8 +126,6 @@ def _leaf(field: str, modifiers: Sequence[str], values: Sequence[Value], order: 
         _check_patterns(values)
         values, named = _anchored(values, named)
     item = SigmaDetectionItem.from_mapping("|".join([field, *named]), list(values))
-    if not item.value:
-        return Leaf(field, (Null(),), is_negated=item.negated)
     tests = tuple(test for v in item.value for test in _tests(v, has_dashes))
     if order is not None:
         tests = tuple(_ordered(test, order) for test in tests)
@@ -289,7 +291,7 @@ def _test(value: SigmaType, has_dashes: bool) -> Test:
         case SigmaExists():
             return Exists(value.exists)
         case SigmaCIDRExpression():
-            return Cidr(str(value.network))
+            return Cidr(_network(value.network))
         case SigmaRegularExpression():
             flags = "".join(sorted(SigmaRegularExpression.sigma_to_re_flag[f] for f in value.flags))
             return Regex(str(value.regexp), flags)
@@ -298,6 +300,13 @@ def _test(value: SigmaType, has_dashes: bool) -> Test:
         case SigmaCompareExpression():
             return _compare(value)
     raise Unsupported(f"values of type {type(value).__name__} are not supported")
+
+
+def _network(network: IPv4Network | IPv6Network) -> str:
+    """One of version 4 written as of 6 is one of 4, as addresses are (`interpret.address_of`)."""
+    mapped = network.network_address.ipv4_mapped if isinstance(network, IPv6Network) else None
+    beyond = network.prefixlen - _MAPPED_BITS
+    return str(network) if mapped is None or beyond < 0 else f"{mapped}/{beyond}"
 
 
 def _relation(value: SigmaFieldReference) -> Relation:

@@ -52,8 +52,13 @@ def amount_of(entries: Sequence[Entry], correlation: Correlation) -> float:
     """What thresholds are held against: how many entries, or their sum or average."""
     if correlation.type not in SUMS or not entries:
         return len(entries)
-    total = fsum(float(entry.values[0] or 0) for entry in entries)
-    return total / len(entries) if correlation.type == "value_avg" else total
+    numbers = [float(entry.values[0] or 0) for entry in entries]
+    over = len(numbers) if correlation.type == "value_avg" else 1
+    try:
+        return fsum(numbers) / over
+    except OverflowError:  # finite, but their sum is more than a float holds
+        scale = 2 * len(numbers)
+        return fsum(number / scale for number in numbers) / over * scale
 
 
 def meets(correlation: Correlation, happened: Iterable[object]) -> bool:

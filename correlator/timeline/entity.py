@@ -366,10 +366,12 @@ class Timeline:
             self.known = None
 
     def saturate(self, marks: Completeness, codes: Codes, program: Program) -> None:
-        """Fold the oldest half into the base early: a shorter horizon for an entity above its cap."""
-        half = len(self.blocks) // 2
+        """Fold the oldest half into the base early: a shorter horizon for an entity above its cap. All of it
+        where half is of one instant, by a clock that stands still.
+        """
+        half_ms = self.blocks[len(self.blocks) // 2].first_ms
         self.is_saturated = True
-        self.forget(self.blocks[half].first_ms, marks, codes, program)
+        self.forget(half_ms if half_ms > self.tally.edge_ms else self.last[0] + 1, marks, codes, program)
 
 
 def _ways(blocks: Iterable[Block]) -> list[Passage]:

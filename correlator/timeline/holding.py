@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
-from correlator.codec import Codes, dump_shapes, owner_of
+from correlator.codec import Codes, dump_codes, owner_of
 from correlator.event import NEVER, Event, Person
 from correlator.timeline import state
 from correlator.timeline.changed import Changed
@@ -17,6 +17,7 @@ from correlator.timeline.outgoing import Outgoing
 from correlator.timeline.program import Program, Scorer
 from correlator.timeline.refused import Refused
 from correlator.timeline.storms import STORM, Storms
+from correlator.timeline.sweeping import used
 from correlator.timeline.timelines import Timelines
 from correlator.timeline.wakes import Wakes
 from correlator.timeline.ways import Ways
@@ -77,6 +78,12 @@ class Holding:
     def _add(self, *name: str, count: int = 1) -> None:
         self.counters[name] = self.counters.get(name, 0) + count
 
+    def sweep(self) -> None:
+        """When the table of shapes has doubled, forget those that no event has any more."""
+        if len(self.codes) >= max(2 * self.codes.kept, self.program.settings.shapes_min):
+            self.codes.keep(used(self.timelines, self.codes))
+            self.ways.forget_stamps()
+
     def freeze(self) -> None:
         """Cut here, between two frames. `changed` gives the cut."""
         self.changed.freeze(self.rest())
@@ -87,7 +94,7 @@ class Holding:
             state.Rest(
                 state.FORMAT,
                 self.number,
-                dump_shapes(self.codes.shapes),
+                dump_codes(self.codes),
                 sorted(self.refused.told.items()),
                 self.marks.dump(),
                 self.scorer.encode(),

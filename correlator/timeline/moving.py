@@ -15,7 +15,7 @@ May not know: folding, publishing.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import takewhile
 
 import msgspec
@@ -38,6 +38,10 @@ class Moved(msgspec.Struct):
     away: dict[str, tuple[Event, str]] = {}  # held directly: the event as it came, the entity it belongs to
     given: dict[str, dict[str, Event]] = {}  # by home, which says that it belongs here
     direct: set[str] = set()  # of those given, that are held directly too, and belong
+
+    def events(self) -> Iterator[Event]:
+        yield from (event for event, _ in self.away.values())
+        yield from (event for homes in self.given.values() for event in homes.values())
 
     def forget(self, edge_ms: int) -> Moved | None:
         """What is left of it after *edge_ms*; None for nothing."""

@@ -5,6 +5,8 @@ Events inside a live state are packed with the same table of shapes as the histo
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import msgspec
 
 from correlator import codec
@@ -68,6 +70,35 @@ class _Ahead(msgspec.Struct, array_like=True, gc=False):
     waiting: tuple[_Waiting, ...]
 
 
+class _Number(msgspec.Struct, array_like=True, gc=False):
+    """The number of a packed event's shape."""
+
+    time_ms: msgspec.Raw
+    id: msgspec.Raw
+    shape: int
+
+
+class _AnyWaiting(msgspec.Struct, array_like=True, gc=False):
+    due_ms: int
+    rule: str
+    event: _Number
+
+
+class _Numbers(msgspec.Struct, array_like=True, gc=False):
+    """A `_Live` of which only the numbers of shapes are of interest."""
+
+    last_badge: _Number | bool | None
+    last_login: _Number | bool | None
+    badge_places: tuple[_Number, ...]
+    card_places: tuple[_Number, ...] | bool
+    login_places: tuple[_Number, ...]
+    stays: msgspec.Raw
+    person: msgspec.Raw
+    door: msgspec.Raw
+    windows: msgspec.Raw
+    waiting: tuple[_AnyWaiting, ...]
+
+
 class _Head(msgspec.Struct, array_like=True, gc=False):
     """The head of a packed event: decoding stops there."""
 
@@ -78,6 +109,8 @@ class _Head(msgspec.Struct, array_like=True, gc=False):
 _encode = msgspec.msgpack.Encoder().encode
 _live = msgspec.msgpack.Decoder(_Live).decode
 _ahead = msgspec.msgpack.Decoder(_Ahead).decode
+_numbers = msgspec.msgpack.Decoder(_Numbers).decode
+_each_number = msgspec.msgpack.Decoder(list[_Number]).decode
 _events = msgspec.msgpack.Decoder(list[PackedEvent]).decode
 _heads = msgspec.msgpack.Decoder(list[_Head]).decode
 
@@ -91,6 +124,20 @@ def load_events(packed: bytes, count: int, codes: Codes, owner: str) -> list[Eve
     """Events that were dumped one after the other: appending needs no decoding."""
     shapes = codes.shapes
     return [codec.unpack(p, shapes, owner) for p in _events(_array(packed, count))]
+
+
+def numbers_in(packed: bytes, count: int) -> Iterator[int]:
+    """The numbers of the shapes of each."""
+    return (number.shape for number in _each_number(_array(packed, count)))
+
+
+def numbers_in_live(raw: bytes) -> Iterator[int]:
+    """The numbers of the shapes of all events in a live state."""
+    live = _numbers(raw)
+    cards = () if isinstance(live.card_places, bool) else live.card_places
+    lasts = (e for e in (live.last_badge, live.last_login) if isinstance(e, _Number))
+    for number in (*lasts, *live.badge_places, *cards, *live.login_places, *(w.event for w in live.waiting)):
+        yield number.shape
 
 
 def load_orders(packed: bytes, count: int) -> list[Order]:

@@ -13,7 +13,7 @@ from functools import partial
 
 from msgspec.structs import replace
 
-from correlator.codec import Codes, load_shapes, pack_id
+from correlator.codec import load_codes, pack_id
 from correlator.event import NEVER, Event, Order
 from correlator.frame import Binding, Fact, Frame
 from correlator.timeline import state
@@ -76,6 +76,7 @@ class Partition(Holding):
         self.bound.forget(self.now_ms)
         self.refused.forget(self.now_ms - self.program.settings.any_age_ms)
         self.timelines.rest()
+        self.sweep()
         return changes + self.storms.tell()
 
     def activate(self, program: Program, since_ms: int) -> list[Change]:
@@ -359,7 +360,7 @@ class Partition(Holding):
         """The partition as of the cut that *rest* and *entities* belong to. Raises `StateError`."""
         known = state.load_rest(rest)
         partition = cls(program, decode_scorer(known.scorer), known.number)
-        partition.codes = Codes(load_shapes(known.shapes))
+        partition.codes = load_codes(known.shapes)
         partition.timelines = Timelines(partition.codes)
         partition.changed = Changed(partition.timelines.record)
         partition.marks = Marks.load(program.settings, known.marks)

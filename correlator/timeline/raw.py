@@ -9,6 +9,7 @@ May not know: rules, which names anybody asks for. Total: bytes that are none of
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from math import isnan
 
 import msgspec
 from msgspec.structs import replace
@@ -25,6 +26,7 @@ NAMES_MAX = 256  # of one record
 TEXT_MAX = 4_096  # characters of a value; longer ones are not kept
 DEPTH_MAX = 16
 _WHOLE_MAX = 1 << 63
+_BETWEEN = ", "  # several values that are told as one
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(dict[str, Member | list[Member]]).decode
@@ -51,9 +53,10 @@ def with_record(event: Event, record: Mapping[str, object], names: Iterable[str]
 
 def members(observation: Observation, name: str) -> Members | None:
     """The values of the source's field *name*; () for one without a value, None for one that is absent."""
-    if name in observation.seen:
+    if name in observation.seen:  # of an alert that is explained: as `joined` said it
         seen = observation.seen[name]
-        return None if seen is None else (seen,)
+        parts = tuple(seen.split(_BETWEEN)) if isinstance(seen, str) and _BETWEEN in seen else ()
+        return None if seen is None else (seen, *parts)
     if observation.event.raw is None:
         return None
     found = kept_of(observation)
@@ -75,7 +78,7 @@ def joined(observation: Observation, name: str) -> Scalar:
     found = members(observation, name)
     if not found:
         return None
-    return found[0] if len(found) == 1 else ", ".join(map(as_text, found))
+    return found[0] if len(found) == 1 else _BETWEEN.join(map(as_text, found))
 
 
 def as_text(member: Member) -> str:
@@ -105,8 +108,10 @@ def _flat(value: object, name: str, depth: int) -> Iterator[tuple[str, Member | 
             yield name, None
         for part in value:
             yield from _flat(part, name, depth + 1)
-    elif value is None or isinstance(value, bool | float):
+    elif value is None or isinstance(value, bool):
         yield name, value
+    elif isinstance(value, float):
+        yield name, None if isnan(value) else value  # NaN does not even equal itself
     elif isinstance(value, int):
         yield name, value if -_WHOLE_MAX <= value < _WHOLE_MAX else str(value)
     elif isinstance(value, str) and len(value) <= TEXT_MAX:

@@ -53,6 +53,7 @@ class Settings(msgspec.Struct, frozen=True):
     horizon_ms: int = DAY_MS
     ahead_ms: int = 5 * MINUTE_MS  # an event further ahead of its arrival is clamped by intake
     block_size: int = 32  # events between two checkpoints of a timeline
+    shapes_min: int = 2_000  # kinds of events in a partition before it looks whether all are still needed
     events_max: int = 2_000  # an entity with more folds its oldest half into its base early
     skew_max_ms: int = (
         MINUTE_MS  # a source whose clock is off by more contradicts nobody (timeline/clocks.py)

@@ -53,7 +53,7 @@ class _Record(msgspec.Struct, array_like=True):
 class Rest(msgspec.Struct, array_like=True):
     format: int
     number: int
-    shapes: bytes  # `codec.load_shapes`
+    shapes: bytes  # `codec.load_codes`
     any_age: list[tuple[str, int]]
     marks: bytes
     scorer: bytes

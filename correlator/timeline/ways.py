@@ -181,6 +181,10 @@ class Ways:
             shape = stamps[event.shape] = known(_stamped(event.shape, table))
         return event if shape is event.shape else replace(event, shape=shape)
 
+    def forget_stamps(self) -> None:
+        """Shapes that `known` gave are known no more."""
+        self._stamps.clear()
+
     # --------------------------------------------------------------------- state
 
     def dump(self) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from typer.testing import CliRunner
 from correlator.adapters.documents import shipped
 from correlator.adapters.record_files import read_records
 from correlator.alerts.phrases import iso
+from correlator.alerts.told import read_told
 from correlator.cli.main import app
 from correlator.cli.timeline import _print
 from correlator.cli.timeline_page import Line
@@ -29,6 +31,35 @@ def company(tmp_path_factory: pytest.TempPathFactory) -> Path:
     settings = CompanySettings(days=3, people=40, seed=1)
     write_directory(simulate(settings, read_schemas(shipped("schemas"))), directory)
     return directory
+
+
+@pytest.fixture(scope="module")
+def attacked(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
+    """A company with some attacks, and all that was told of them."""
+    directory = tmp_path_factory.mktemp("attacked")
+    settings = CompanySettings(days=5, people=200, seed=1, scenarios=2)
+    write_directory(simulate(settings, read_schemas(shipped("schemas"))), directory)
+    told = directory / "alerts.jsonl"
+    assert call("replay", directory, "--out", told)[0] == 0
+    return directory, told.read_text().splitlines()
+
+
+@pytest.mark.parametrize(
+    "rule", ["d28_door_forced", "d17_denied_burst", "d18_door_probing", "d05_badge_login_travel"]
+)
+def test_what_happened_can_be_explained_and_kept_as_a_test(
+    attacked: tuple[Path, list[str]], tmp_path: Path, rule: str
+) -> None:
+    """The events of a timeline, written to a file, make the rule match as they did."""
+    directory, lines = attacked
+    events, number = tmp_path / "events.yml", f"-00{rule[1:3]}-"  # in the rule's id
+    alert = next(read_told(line.encode()) for line in lines if number in line)
+    at = datetime.fromtimestamp(alert.end_time / 1_000, UTC) + timedelta(hours=1)
+    asked = ("--records", directory, "--at", at.isoformat(), "--events", events)
+    assert call("timeline", alert.unmapped.correlator.entity, *asked)[0] == 0
+    code, output = call("rules", "explain", rule, events)
+    assert code == 0, output
+    assert "\n→ alert " in output, output
 
 
 def call(*arguments: object) -> tuple[int, str]:

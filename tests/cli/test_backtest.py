@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from correlator.adapters.documents import shipped
 from correlator.cli.backtest import Alert, compare
@@ -68,6 +69,7 @@ def test_what_a_changed_rule_gains_is_named_and_others_stay(whole: Any) -> None:
     burst = by_rule.pop("d17_denied_burst")
     assert burst["told"][0] > burst["told"][1]
     assert burst["lost"] == []
+    assert burst["title"] == "Burst of denied reads at one door"
     assert len(burst["gained"]) >= burst["told"][0] - burst["told"][1]
     assert burst["rates"] == [told * 1_000 / whole["person_days"] for told in burst["told"]]
     assert by_rule
@@ -113,6 +115,27 @@ def test_alerts_of_a_rule_that_share_an_event_are_the_same() -> None:
     assert (same.gained, same.lost) == ((), ())
     (other,) = compare([alert("1", "a")], [alert("2", "b")])
     assert ([a.uid for a in other.gained], [a.uid for a in other.lost]) == (["1"], ["2"])
+
+
+def test_an_alert_that_is_a_repeat_on_the_other_side_is_not_lost() -> None:
+    """A rule that asks for less begins an episode earlier."""
+    wider = replace(alert("1", "a"), repeats=("b",))
+    (row,) = compare([wider], [alert("2", "b")])
+    assert (row.gained, row.lost) == ((), ())
+
+
+def test_an_alert_that_the_other_side_told_just_before_the_time_asked_for_is_not_gained() -> None:
+    before = replace(alert("1", "a", "b"), is_counted=False)
+    (row,) = compare([alert("2", "b", "c")], [before])
+    assert (row.told, row.gained, row.lost) == ((1, 0), (), ())
+    assert compare([before], [before]) == []
+
+
+def test_a_rule_that_was_renamed_is_the_same() -> None:
+    (row,) = compare(
+        [replace(alert("1", "a"), rule="new", rule_id="i")], [replace(alert("1", "a"), rule_id="i")]
+    )
+    assert (row.rule, row.told, row.gained, row.lost) == ("new", (1, 1), (), ())
 
 
 def test_an_alert_that_was_closed_is_neither_gained_nor_lost() -> None:

@@ -107,12 +107,14 @@ def test_rules_without_tests_are_named(written: Path) -> None:
 # -------------------------------------------------------------- tests in a file beside
 
 
-@pytest.mark.parametrize("name", ["one.yml", "one.tests.yml", "."])
-def test_a_file_of_tests_lies_beside_the_rule(written: Path, name: str) -> None:
+@pytest.mark.parametrize("end", ["yml", "yaml"])
+@pytest.mark.parametrize("name", ["one.{}", "one.tests.yml", "."])
+def test_a_file_of_tests_lies_beside_the_rule(written: Path, name: str, end: str) -> None:
+    written = written.with_suffix(f".{end}")
     written.write_text(holding(PASSES), encoding="utf-8")
     beside = written.with_name("one.tests.yml")
     beside.write_text(f"rule: {ID.format(1)}\ntests:\n  - {MISSES}\n", encoding="utf-8")
-    code, output = call("test", written.parent / name)
+    code, output = call("test", written.parent / name.format(end))
     assert code == 1
     assert f"FAILED  rule_1: a login  {beside}:3" in output
     assert "1 passed, 1 failed" in output

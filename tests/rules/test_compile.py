@@ -45,8 +45,14 @@ from correlator.timeline.settings import Settings
 from tests.rules.writing import access, login, observe
 
 SETTINGS = Settings()
-WORDS = ("", "a", "A", "ab", "aB-c", "granted", "İ", "ß", "ΑΣ", "a\x00b", "\ud800", "a\udfff", "a\nb")
-ADDRESSES = ("192.0.2.7", "10.1.2.3", "2001:db8::7", "fe80::1%eth0", "no address", "")
+WORDS = (
+    "", "a", "A", "ab", "aB-c", "granted", "İ", "ß", "ΑΣ", "ασ", "ΑΣΑ", "ſ", "K", "-a", "a\x00b", "\ud800",
+    "a\udfff", "a\nb",
+)  # fmt: skip
+ADDRESSES = (
+    "192.0.2.7", "10.1.2.3", "::FFFF:10.1.2.3", "010.1.2.3", "2001:db8::7", "fe80::1%eth0", "%",
+    "no address", "",
+)  # fmt: skip
 
 words = st.sampled_from(WORDS)
 odd = st.sampled_from((0, 1, 2.5, True, False, "a", "", float("nan"), 3, None))

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import date
 from textwrap import indent
 
 import pytest
 
 from correlator.event import DAY_MS, MINUTE_MS, Event, Place
+from correlator.rules.load import load_rules
 from correlator.rules.program import PENDING_MAX, RuleProgram
 from correlator.timeline.fold import fold, verdicts
 from correlator.timeline.live import Live, Match
-from tests.rules.writing import ID, SETTINGS, access, load, rule
+from tests.rules.writing import ID, SETTINGS, access, documents, load, rule
 
 
 def base(name: str) -> str:
@@ -223,6 +225,16 @@ def test_a_counted_correlation_counts_where_it_becomes_true() -> None:
     assert match.evidence == ("000", "001", "003", "004"), "the evidence of both bursts is kept"
 
 
+def test_a_counted_correlation_sees_every_event_also_those_that_count_for_another_rule() -> None:
+    section = (
+        "type: event_count\nrules: [a, pair]\ngroup-by: [identity.id]\ntimespan: 1h\ncondition: {gte: 2}"
+    )
+    pair = BURST.replace("burst", "pair").replace("[a]", "[a, b]").replace(", place.door]", "]")
+    for rules in ("[a, pair]", "[pair, a]"):
+        using = program(section.replace("[a, pair]", rules), more=pair)
+        assert ids(run(using, events(("a", 0), ("b", 1)))) == ["001"], rules
+
+
 def test_the_group_of_a_counted_correlation_is_its_own_business() -> None:
     section = "type: event_count\nrules: [burst]\ngroup-by: [identity.id]\ntimespan: 1h\ncondition: {gte: 2}"
     here, there = Place("lisbon", door="d"), Place("lisbon", door="e")
@@ -277,6 +289,8 @@ def test_a_filter_is_anded_as_written_and_one_without_not_is_warned_about() -> N
     assert hits(filtered("not s"), *told) == ["x"]
     assert hits(filtered("s"), *told) == ["g"]
     assert [p.severity for p in load(filtered("s"))[1]] == ["warning"]
+    for exception in ("not(s)", "(NOT s)", '"not\\n s"'):
+        assert load(filtered(exception))[1] == [], exception
 
 
 def test_a_filter_for_any_rule_is_for_those_of_its_logsource() -> None:
@@ -315,6 +329,13 @@ def test_an_exception_holds_to_the_end_of_its_day_by_event_time() -> None:
         access(2 * DAY_MS, "after", credential="guard"),
     ]
     assert hits(filtered("not s", extra=extra), *told) == ["after"]
+
+
+def test_a_filter_is_reviewed_like_a_rule() -> None:
+    late = filtered("not s", extra="correlator: {review_by: 2026-01-31, owner: soc}\n")
+    said = load_rules(documents(late), today=date(2026, 2, 1))[1]
+    assert "was to be reviewed by soc until 2026-01-31" in [p.message for p in said]
+    assert not any("reviewed" in p.message for p in load_rules(documents(late), today=date(2026, 1, 31))[1])
 
 
 def test_what_a_filter_says_is_checked_where_it_stands() -> None:

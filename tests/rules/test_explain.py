@@ -105,6 +105,7 @@ PAIR = "type: temporal\nrules: [came, left]\ngroup-by: [identity.id]\ntimespan: 
 ORDER = PAIR.replace("temporal", "temporal_ordered").replace("14h", "10m")
 STAYED = correlation(PAIR + "\ncondition: came and not left", *STEPS[:2])
 BETWEEN = ORDER.replace("left]", "left, logged_in]") + "\ncondition: came and not left and logged_in"
+EITHER = PAIR.replace("left]", "left, logged_in]") + "\ncondition: came and (logged_in or not left)"
 NESTED = correlation(
     "type: event_count\nrules: [burst]\ngroup-by: [identity.id]\ntimespan: 1h\ncondition: {gte: 2}",
     base("denied", DENIED),
@@ -160,19 +161,36 @@ STORIES = {
     "count_without_group": Story(BURST, denied("0s").replace("place.door: d1", "device.id: x")),
     "values": Story(PROBING, denied("0s") + denied("1m") + denied("2m", "d2")),
     "sum": Story(SUM, denied("0s", more=CRITICAL) + denied("1m", more=CRITICAL)),
+    "sum_of_no_number": Story(
+        SUM.replace("place.criticality", "Bytes"),
+        denied("0s", more=", Bytes: 2") + denied("1m", more=", Bytes: many"),
+        which=2,
+    ),
     "repeat": Story(SINGLE, denied("0s") + denied("5m"), block="suppress: {for: 1h}\n", which=2),
     "all": Story(SINGLE, denied("0s") + at("1m", IN), which="all"),
     "pair": Story(correlation(PAIR, *STEPS[:2]), at("0s", IN) + at("15h", OUT)),
     "order": Story(correlation(ORDER, *STEPS[:2]), at("0s", OUT) + at("1m", IN)),
     "order_told": Story(correlation(ORDER, *STEPS[:2]), at("0s", IN) + at("10m", OUT)),
     "between": Story(correlation(BETWEEN, *STEPS), at("0s", IN) + at("1m", OUT) + at("2m", LOGIN)),
+    "between_told": Story(correlation(BETWEEN, *STEPS), at("0s", IN) + at("2m", LOGIN)),
+    "between_short": Story(
+        correlation(ORDER.replace("left]", "left, logged_in]"), *STEPS), at("0s", IN) + at("1m", OUT)
+    ),
+    "nothing_counted": Story(NESTED, at("0s", IN)),
+    "alternatives": Story(correlation(EITHER, *STEPS), at("0s", LOGIN)),
+    "alternatives_told": Story(correlation(EITHER, *STEPS), at("0s", IN) + at("1m", OUT) + at("2m", LOGIN)),
     "stayed": Story(STAYED, at("0s", IN)),
     "left": Story(STAYED, at("0s", IN) + at("13h", OUT)),
     "stayed_nowhere": Story(STAYED, at("0s", IN.replace(", place.site: lisbon", ""))),
     "nested": Story(NESTED, denied("0s") + denied("1m") + denied("2m")),
     "nested_short": Story(THEN_IN, denied("0s") + denied("1m") + at("4m", IN)),
     "nested_told": Story(THEN_IN, denied("0s") + denied("1m") + denied("2m") + at("4m", IN)),
+    "nested_again": Story(NESTED, denied("0s") + denied("1m") + denied("2m"), which=3),
+    "nested_without_group": Story(THEN_IN, denied("0s").replace("place.door: d1", "device.id: x")),
     "nested_step": Story(THEN_IN, denied("0s") + denied("1m") + at("4m", IN), which=1),
+    "requires": Story(SINGLE, denied("0s"), block="requires: {warm_model: true}\n"),
+    "requires_settle": Story(ABSENT, at("0s", LOGIN), block=SETTLE + "requires: {warm_model: true}\n"),
+    "requires_count": Story(BURST, denied("0s") * 3, block="requires: {warm_model: true}\n"),
     "no_door": Story(rule("s: {event.kind: login}\ncondition: s"), at("0s", LOGIN), block="entity: door\n"),
     "too_old": Story(
         LOST,
@@ -195,6 +213,22 @@ def test_golden_text(name: str) -> None:
     if os.environ.get("CORRELATOR_UPDATE_GOLDEN"):
         path.write_text(text, encoding="utf-8")
     assert text == path.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("which", [2, 40, 150])
+def test_a_repeat_is_one_also_where_the_alert_names_newer_ones_only(which: int) -> None:
+    often = f"- {{offset: 0s, repeat: {{every: 1s, times: 150}}, {DENIED}}}\n"
+    found, _ = explained(Story(SINGLE, often, which=which))
+    assert [look.state for look in found.looks] == ["repeat"]
+    assert "matches join it until it has been quiet for 1h" in found.looks[0].said[0]
+
+
+def test_a_repeat_beyond_the_budget_is_one_for_the_budget() -> None:
+    often = f"- {{offset: 0s, repeat: {{every: 1m, times: 4}}, {DENIED}}}\n"
+    block = "suppress: {for: 0s}\nbudget: {alerts: 1, per: 1h}\nrisk: 100\n"
+    found, _ = explained(Story(SINGLE, often, block=block, which="all"))
+    assert [look.state for look in found.looks] == ["alert", "alert", "repeat", "repeat"]
+    assert "which is beyond the budget: what follows within 1h joins it" in found.looks[2].said[0]
 
 
 def test_an_event_that_is_not_there() -> None:

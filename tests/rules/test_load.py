@@ -134,6 +134,7 @@ def test_detections_that_cannot_be_read(detection: str, message: str) -> None:
         "presence.site|exists: false",
         "presence.confidence: 0",
         "last_badge.outcome: unknown",
+        "presence.site|re|i: ^(Unknown|x)$",
         "travel.badge.is_impossible: false",
     ],
 )
@@ -150,7 +151,8 @@ def test_not_over_another_feeds_context_must_settle_however_it_is_nested() -> No
 
 
 @pytest.mark.parametrize(
-    "line", ["presence.here|gte: 0.8", "travel.badge.speed_kmh|gt: 800", "presence.site: x"]
+    "line",
+    ["presence.here|gte: 0.8", "travel.badge.speed_kmh|gt: 800", "presence.site: x", "presence.site|re: ^x"],
 )
 def test_upward_conclusions_need_not_settle(line: str) -> None:
     assert said(rule(f"{LOGIN}{line}\ncondition: s")) == []

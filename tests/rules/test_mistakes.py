@@ -64,10 +64,22 @@ def test_a_wrong_type_at_the_top_hides_nothing() -> None:
         ("device.id|exists: yes it is", "|exists takes true or false, not 'yes it is'"),
         ("source.ip|cidr: 10", "|cidr takes a network such as 10.0.0.0/8, not 10"),
         ("device.id|re: 5", "|re takes a regular expression, in quotes, not 5"),
+        ("device.id|contains: 4711", "|contains takes text, in quotes, not 4711"),
+        ("device.id|startswith: [a, null]", "|startswith takes text, in quotes, not None"),
+        ("device.id|cased: true", "|cased takes text, in quotes, not True"),
+        ("device.id|fieldref: null", "|fieldref takes the name of another field, not None"),
     ],
 )
 def test_what_modifiers_take_is_said_in_words(line: str, message: str) -> None:
     assert_said(rule(f"{LOGIN}{line}\ncondition: s"), message)
+
+
+@pytest.mark.parametrize("key", ["device.id", "device.id|contains", "device.id|neq", "'|all'", "'|re'"])
+def test_a_list_without_values_is_no_search(key: str) -> None:
+    """Keywords of an empty list would hold of every event."""
+    assert_said(
+        rule(f"s: {{{key}: []}}\ncondition: s"), "is an empty list: write null for a field that is absent"
+    )
 
 
 def test_one_mistake_in_a_budget_is_one_message() -> None:
@@ -112,3 +124,53 @@ def test_a_misspelt_reference_makes_no_mistakes_of_the_rule_that_is_meant() -> N
     """A counted rule needs neither id nor level."""
     section = "type: event_count\nrules: [bass]\ngroup-by: [identity.id]\ntimespan: 10m\ncondition: {gte: 5}"
     assert_said(counting(section), "there is no rule 'bass': did you mean base?")
+
+
+@pytest.mark.parametrize(
+    ("event", "more", "message"),
+    [
+        ("offset: 999999999w", "", "events[0].offset: is longer than 36500d"),
+        ("arrives: -999999999w", "", "events[0].arrives: is longer than 36500d"),
+        ("repeat: {every: 30000d, times: 5000}", "", "events[0].repeat: goes on for longer than 36500d"),
+        ("offset: 0s", "start: 9999-12-31T23:59:59Z", "start: must be a time from 1970 to 2969"),
+        ("offset: 0s", "expect_at: 99999999w", "expect_at: is longer than 36500d"),
+    ],
+)
+def test_times_of_a_test_that_no_calendar_has(event: str, more: str, message: str) -> None:
+    case = f"{{name: t, expect: match, events: [{{{event}, event.kind: access}}], {more}}}"
+    assert_said(rule("s: {event.kind: access}\ncondition: s", f"correlator: {{tests: [{case}]}}\n"), message)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("title: A rule", "title: ' '", "title: must be text: it is the first that an alert says"),
+        ("{product: x}", "{product: x, service: []}", "logsource.service: must be text"),
+        ("level: low", "level: low\nreferences: [5]", "references[0]: must be text: put it in quotes"),
+        ("level: low", "level: low\ncorrelator: {tests: null}", "correlator.tests: must be a list of tests"),
+        ("device.id: x", "place.criticality: 2.5", "place.criticality is a whole number, never 2.5"),
+    ],
+)
+def test_what_is_left_empty_or_of_another_type_is_said(old: str, new: str, message: str) -> None:
+    text = rule("s: {event.kind: access, device.id: x}\ncondition: s")
+    assert_said(text.replace(old, new), message)
+
+
+@pytest.mark.parametrize(
+    ("condition", "message"),
+    [
+        ("s and", "condition: cannot be read at its end: names of searches, and, or, not"),
+        ("s & s", "condition: cannot be read at '&', character 3: names of searches, and, or, not"),
+        ("s and t u", "condition: cannot be read at 'u', character 9"),
+        ("s | count() > 5", "replaced by Sigma correlations"),
+    ],
+)
+def test_a_condition_that_cannot_be_read_says_where(condition: str, message: str) -> None:
+    assert_said(rule(f"s: {{event.kind: login}}\nt: {{device.id: x}}\ncondition: {condition}"), message)
+
+
+def test_many_parentheses_are_no_depth() -> None:
+    wide = " or ".join(["(s and not t)"] * 60)
+    assert said(rule(f"s: {{event.kind: login}}\nt: {{device.id: x}}\ncondition: {wide}")) == []
+    deep = "(" * 41 + "s" + ")" * 41
+    assert_said(rule(f"s: {{event.kind: login}}\ncondition: {deep}"), "is too long or too deeply nested")

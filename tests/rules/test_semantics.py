@@ -112,6 +112,10 @@ def test_cidr_of_both_versions() -> None:
     assert matches(one("source.ip|cidr: 10.0.0.0/8"), login(ip="::ffff:10.1.2.3")), (
         "one address, two spellings"
     )
+    mapped = one("source.ip|cidr: '::ffff:10.0.0.0/104'")
+    assert matches(mapped, login(ip="::ffff:10.1.2.3"))
+    assert matches(mapped, login(ip="10.1.2.3"))
+    assert not matches(mapped, login(ip="11.1.2.3"))
     assert matches(one("source.ip|cidr: fe80::/10"), login(ip="fe80::1%eth0"))
 
 
@@ -176,6 +180,10 @@ def test_utf16le_is_what_other_engines_call_wide() -> None:
 
 def test_unicode_is_compared_in_lower_case() -> None:
     assert matches(one("place.site: ZÜRICH*"), access(place=Place(site="zürich-süd")))
+    for site in ("ΟΔΟΣ", "ΟΔΟΣΑ", "οδος", "οδοσα"):  # whose last letter has two small forms
+        assert matches(one("place.site|startswith: ΟΔΟΣ"), access(place=Place(site=site))), site
+    assert matches(one("place.site: ΟΔΟΣ"), access(place=Place(site="οδοσ")))
+    assert matches("s: ΟΔΟΣ\ncondition: s", access(device="παροδοσα"))
 
 
 def test_keywords_are_looked_for_in_every_text_of_the_event_itself() -> None:
@@ -311,6 +319,7 @@ def test_expand_takes_percent_signs_that_are_escaped_as_they_are() -> None:
         ("base64|base64offset", "|base64 and |base64offset do not go together"),
         ("exists|contains", "|exists and |contains do not go together"),
         ("windash|cidr", "|windash and |cidr do not go together"),
+        ("windash|wide", "|windash and |wide do not go together"),
     ],
 )
 def test_modifiers_that_cannot_both_be_meant(modifiers: str, message: str) -> None:

@@ -213,6 +213,13 @@ def test_values_are_counted_and_grouped_as_they_are_written() -> None:
     )
 
 
+def test_all_of_several_texts_may_be_in_a_list_of_the_record() -> None:
+    text = rule("s: {event.kind: access, Groups|all: [staff, admins]}\ncondition: s")
+    said = load_rules(documents(text), kept=["Groups"], today=date(2026, 1, 1))[1]
+    assert [p.message for p in said] == ["has no tests: write at least one, from events"]
+    assert _matches("Groups|all: [staff, admins]")
+
+
 EXEMPLARS = """
 custom_attributes:
   rsigma.exemplars:

@@ -103,7 +103,8 @@ class Company:
         time_ms, who = self._log.clock.now_ms() - random.randint(0, late_ms), random.choice(PEOPLE)
         if random.random() < 0.3:
             login = Mapped(time_ms, number, "login", "idp", "login", who, "account", outcome="success")
-            return LOGINS, msgspec.structs.replace(login, host="WS-7", is_interactive=True)
+            words = str(len(self.sent) // 5)  # shapes come and go
+            return LOGINS, msgspec.structs.replace(login, host="WS-7", is_interactive=True, application=words)
         outcome = random.choice(("denied", "granted", "granted"))
         return BADGES, _read(time_ms, number, who, random.choice(READERS), outcome)
 

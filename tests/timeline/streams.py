@@ -52,11 +52,17 @@ def some_event(
     random: Random, time_ms: int, number: int, kind: Literal["access", "login"], is_good: bool
 ) -> Event:
     place = Place(random.choice(SITES), is_perimeter=random.random() < 0.5)
-    name = f"{number:016}"
+    name, words = f"{number:016}", str(number // 3)  # shapes come and go
     if kind == "login":
         outcome = "success" if is_good else "failure"
         return make_event(
-            time_ms, name, "login", outcome=outcome, place=place, is_interactive=random.random() < 0.5
+            time_ms,
+            name,
+            "login",
+            outcome=outcome,
+            place=place,
+            is_interactive=random.random() < 0.5,
+            application=words,
         )
     return make_event(
         time_ms,
@@ -66,6 +72,7 @@ def some_event(
         taken=random.choice(["taken", "unknown", "not_taken"]),
         direction=random.choice(["in", "in", "out"]),
         place=place,
+        reason_native=words,
     )
 
 

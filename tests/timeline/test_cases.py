@@ -269,6 +269,18 @@ def test_an_unresolved_credential_is_kept_while_late_events_may_add_to_what_it_l
     assert stray not in p.timelines
 
 
+def test_an_entity_whose_clock_stands_still_is_held_below_its_cap_too() -> None:
+    p = partition(Toy(events_max=40, block_size=8))
+    p.step(frame(0, read(-1, "f")))
+    for number in range(200):
+        event = make_event(START_MS, f"{number:016}", "access", outcome="granted", place=Place("a"))
+        p.step(frame(number // 10, event))
+        assert p.timelines[WHO].count <= 42
+    counters = p.take_counters()
+    assert counters["correlator_entities_saturated_total",] == 2
+    assert counters["correlator_events_refused_total", "saturated"] == 200 - 41
+
+
 def test_an_entity_above_its_cap_gets_a_shorter_horizon() -> None:
     p = partition(Toy(events_max=40, block_size=8))
     for minute in range(60):

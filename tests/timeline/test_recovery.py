@@ -141,7 +141,9 @@ def some_row(random: Random, now_ms: int, horizon_ms: int, number: int) -> tuple
         return entity, make_event(time_ms, name, "person", person=who)
     kind: Literal["access", "login"] = "access" if random.random() < 0.6 else "login"
     event = some_event(random, time_ms, number, kind, random.random() < 0.5)
-    return entity, changed(event, reason_native=random.choice(["", "a", "b"]), device=f"{number % 7:016}")
+    return entity, changed(
+        event, reason_native=random.choice(["", "a", "b", name]), device=f"{number % 7:016}"
+    )
 
 
 def some_frames(random: Random, toy: Toy, count: int) -> list[Frame]:

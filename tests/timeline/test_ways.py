@@ -57,7 +57,8 @@ def some_days(random: Random, days: int) -> Rows:
             at_ms = START_MS + day * DAY_MS + random.randrange(9 * HOUR_MS)
             for _ in range(random.randrange(4, 12)):
                 place, outcome = random.choice(DOORS), random.choice(["granted"] * 9 + ["denied"])
-                rows.append((who, read(len(rows), at_ms, place, who, outcome=outcome)))
+                words = str(len(rows) // 9)  # shapes come and go
+                rows.append((who, read(len(rows), at_ms, place, who, outcome=outcome, reason_native=words)))
                 at_ms += random.choice([1, 3, 7, 20, 31, 90, 400, 3_600, 4_000, 30_000]) * SECOND_MS
     return rows
 
@@ -97,7 +98,7 @@ def by_definition(rows: Rows, day: int, horizon_ms: int) -> tuple[dict[str, Row]
 
 
 TOY = Toy(horizon_ms=DAY_MS)
-SOME = Settings(travel_trips_min=8, presence_arrivals_min=5)
+SOME = Settings(travel_trips_min=8, presence_arrivals_min=5, shapes_min=2)
 
 
 def taught() -> ToyProgram:

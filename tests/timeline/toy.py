@@ -42,6 +42,7 @@ class Toy(msgspec.Struct, frozen=True):
     presence_full_ms: int = 20 * MINUTE_MS
     presence_half_life_ms: int = 5 * MINUTE_MS
     events_max: int = 2_000
+    shapes_min: int = 2  # so few that the table is looked at all the time
     has_zones: bool = False
 
 
@@ -52,6 +53,7 @@ class ToyProgram:
             horizon_ms=toy.horizon_ms,
             block_size=toy.block_size,
             events_max=toy.events_max,
+            shapes_min=toy.shapes_min,
             presence_full_ms=toy.presence_full_ms,
             presence_half_life_ms=toy.presence_half_life_ms,
             presence_linger_ms=toy.presence_full_ms,
