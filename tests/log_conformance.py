@@ -342,6 +342,24 @@ def members_share_the_partitions_and_hear_of_every_change(log: Log) -> None:
     until(lambda: old.owned == everything, old)
 
 
+def who_has_nothing_hears_so(log: Log) -> None:
+    """More members than partitions: the one that is too many is ready, and gives up what it had."""
+    topic, group = log.topic(), log.name("group")
+    members = [joined(log, group, topic)]
+    members.append(Member(log.reader(group, [topic])))
+    until(
+        lambda: all(m.changes and not (m.changes[-1].revoked or m.changes[-1].lost) for m in members),
+        *members,
+    )
+    assert sorted(len(m.owned) for m in members) == [0, 1]
+    (spare,) = [member for member in members if not member.owned]
+    assert spare.changes[-1] == AssignmentChange()
+    count = len(spare.changes)
+    for _ in range(3):
+        spare.poll()
+    assert len(spare.changes) == count, "once"
+
+
 def a_static_member_comes_back_without_a_rebalance(log: Log) -> None:
     topic, group = log.topic(2), log.name("group")
     first = joined(log, group, topic, "pod-0")
@@ -370,5 +388,6 @@ BEHAVIOURS: list[Callable[[Log], None]] = [
     a_send_to_nowhere_aborts_and_the_writer_goes_on,
     reading_before_the_beginning_is_refused,
     members_share_the_partitions_and_hear_of_every_change,
+    who_has_nothing_hears_so,
     a_static_member_comes_back_without_a_rebalance,
 ]

@@ -56,16 +56,18 @@ class PrometheusMeter:
             raise TypeError(f"{name} is no gauge")
         child.set(value)
 
-    def forget(self, name: str, **labels: str) -> None:
-        """End the series of a gauge that have *labels*. KeyError, TypeError as `set`."""
-        metric, names = self._metrics[name], self._catalogue[name].labels
-        if not isinstance(metric, Gauge):
+    def remove(self, name: str, **labels: str) -> None:
+        """The series of a gauge; those beyond `SERIES_MAX` are one, and stay."""
+        given = self._given(name, labels)
+        child = self._children.get((name, given))
+        if child is None:
+            return
+        if not isinstance(child, Gauge):
             raise TypeError(f"{name} is no gauge")
-        for key in [key for key in self._children if key[0] == name]:
-            if labels.items() <= dict(zip(names, key[1], strict=True)).items():
-                metric.remove(*key[1])
-                del self._children[key]
-                self._series[name] -= 1
+        if given:
+            self._metrics[name].remove(*given)
+            del self._children[name, given]
+            self._series[name] -= 1
 
     def observe(self, name: str, values: Sequence[float], **labels: str) -> None:
         child = self._child(name, labels)
@@ -93,7 +95,7 @@ class PrometheusMeter:
         return CONTENT_TYPE_PLAIN_0_0_4, generate_latest(self._registry)
 
     def _child(self, name: str, labels: Mapping[str, str]) -> Child:
-        given = tuple(labels[label] for label in self._catalogue[name].labels if label in labels)
+        given = self._given(name, labels)
         child = self._children.get((name, given))
         if child is not None and len(labels) == len(given):
             return child
@@ -106,6 +108,9 @@ class PrometheusMeter:
             self._children[name, given] = child
             self._series[name] += 1
         return child
+
+    def _given(self, name: str, labels: Mapping[str, str]) -> tuple[str, ...]:
+        return tuple(labels[label] for label in self._catalogue[name].labels if label in labels)
 
     def _registered(self, metric: Metric) -> Child:
         labels, registry = metric.labels, self._registry

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from correlator.adapters.clock import SteadyClock
 from correlator.adapters.kafka.log_reader import KafkaLogReader
-from correlator.adapters.kafka.quiet import quiet_client_logs
+from correlator.adapters.kafka.quiet import silence_client_logs
 from correlator.alerts.told import Told, read_told
 from correlator.cli.connection import load_connection
 from correlator.cli.reading import NoSuchTopic, records_of
@@ -142,7 +142,7 @@ def _of_file(path: Path) -> Iterator[bytes]:
 
 
 def _of_kafka(directory: Path, *, is_shadow: bool, from_beginning: bool, follows: bool) -> Iterator[bytes]:
-    quiet_client_logs()
+    silence_client_logs()
     try:
         connection = load_connection(directory)
     except BadConfiguration as error:

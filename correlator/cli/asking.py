@@ -19,7 +19,7 @@ from correlator.cli.looking import looking
 from correlator.cli.replay import Replay
 from correlator.cli.telling import refusing
 from correlator.cli.times import instant_ms
-from correlator.event import HOUR_MS, partition_of
+from correlator.event import HOUR_MS, NEVER, partition_of
 from correlator.intake.arrival import NO_TIMESTAMP
 from correlator.pipeline import Bundle
 from correlator.timeline.answers import kept_from_ms
@@ -54,6 +54,8 @@ class Source(msgspec.Struct, frozen=True):
         """
         held = list(partitions)
         known_ms = min(partition.now_ms for partition in held)
+        if known_ms == NEVER:
+            raise typer.BadParameter("nothing has arrived yet, so nobody is known to be anywhere")
         newest_ms = known_ms if self.newest_ms is None else min(known_ms, self.newest_ms)
         at_ms = instant_ms(at, newest_ms) if at else newest_ms
         kept_ms = max(map(kept_from_ms, held))

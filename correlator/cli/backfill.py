@@ -79,7 +79,7 @@ def backfill_command(
     Exit codes: 0 done, 2 the configuration is wrong, a test failed, or there is a state already, 3 Kafka
     cannot be reached, 130 interrupted.
     """
-    quiet_client_logs(is_brief=False)
+    quiet_client_logs()
     with refusing():
         candidate, connection = read_candidate(directory), load_connection(directory)
         if candidate.failed:

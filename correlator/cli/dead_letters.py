@@ -17,7 +17,7 @@ from rich.text import Text
 
 from correlator.adapters.clock import SteadyClock
 from correlator.adapters.kafka.log_reader import KafkaLogReader
-from correlator.adapters.kafka.quiet import quiet_client_logs
+from correlator.adapters.kafka.quiet import silence_client_logs
 from correlator.alerts.phrases import iso
 from correlator.cli.connection import load_connection
 from correlator.cli.forward import forward
@@ -223,7 +223,7 @@ def _contents(letter: DeadLetter) -> dict[str, object]:
 @contextmanager
 def _reading(directory: Path) -> Iterator[tuple[LogReader, str]]:
     """A reader and the name of the dead-letter topic; ends the program where it cannot be read."""
-    quiet_client_logs()
+    silence_client_logs()
     try:
         connection = load_connection(directory)
         with (

@@ -1,13 +1,15 @@
 """`correlator dead-letters replay`: what was refused goes back to where it came from, once it can be used.
 
 A record that the feeds of the directory still refuse stays where it is. What is sent back arrives now. To
-send it twice does no harm, for an event's id is folded once.
+send it twice does no harm, for an event's id is folded once; but where a feed has `id: offset` it is another
+event each time.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
 from contextlib import closing
 from typing import Annotated
 
@@ -18,7 +20,7 @@ from correlator.adapters.clock import SteadyClock
 from correlator.adapters.files import load_bundle
 from correlator.adapters.kafka.log_reader import KafkaLogReader
 from correlator.adapters.kafka.publisher import KafkaPublisher
-from correlator.adapters.kafka.quiet import quiet_client_logs
+from correlator.adapters.kafka.quiet import silence_client_logs
 from correlator.cli.connection import Connection, load_connection
 from correlator.cli.dead_letters import PARTITION_OFFSET, DeadLetter, Directory, dead_letter_of
 from correlator.cli.reading import NoSuchTopic, records_of
@@ -26,11 +28,15 @@ from correlator.cli.telling import reaching, refusing
 from correlator.engine.dead_letters import PREFIX
 from correlator.engine.ports import LogTruncated, LogUnavailable
 from correlator.engine.topics import EngineRefusal
+from correlator.intake.arrival import NO_TIMESTAMP
 from correlator.pipeline import Bundle
 from correlator.record import Record, Reject
 
 LEFT = 1
+NUMBER = re.compile(r"[0-9]{1,18}")
 NOT_RAW = "it is a frame of correlator's own: only records of feeds are replayed"
+
+IDENTITY = "it is an identity, a newer one may be known: publish a right one (`correlator identities load`)"
 
 
 class Sorted(msgspec.Struct):
@@ -52,17 +58,18 @@ def replay(
     """Send refused records back to their topic and partition, as far as the feeds of DIR take them now.
 
     Repair the feed and `correlator deploy` it first. Bytes, key and headers are as they were; the record
-    arrives now. Dead letters stay in their topic until it expires.
+    arrives now. Dead letters stay in their topic until it expires: of a feed with `id: offset` send each
+    once, by its ID, for twice it is two events.
 
     Exit codes: 0 all of them were sent, 1 some are still refused, 2 the configuration or an ID is wrong,
     3 Kafka cannot be reached.
     """
-    quiet_client_logs()
+    silence_client_logs()
     with refusing():
         bundle, connection = load_bundle(directory), load_connection(directory)
     with refusing(), reaching(connection.kafka.bootstrap_servers):
-        letters = _read(connection, set(ids or ()), reason)
-        found = sort(letters, bundle)
+        letters, partitions = _read(connection, bundle.intake.feeds, set(ids or ()), reason)
+        found = sort(letters, bundle, partitions)
         if not is_dry:
             _send(connection, [record for _, record in found.usable])
     _tell(found, is_dry=is_dry, as_json=as_json)
@@ -70,20 +77,20 @@ def replay(
         raise typer.Exit(LEFT)
 
 
-def sort(letters: Iterable[DeadLetter], bundle: Bundle) -> Sorted:
-    """In the order in which the records were in their partitions."""
+def sort(letters: Iterable[DeadLetter], bundle: Bundle, partitions: Mapping[str, int]) -> Sorted:
+    """In the order in which the records were in their partitions. *partitions*: of each topic, by now."""
     found = Sorted()
     for letter in sorted(letters, key=lambda each: (each.topic, int(each.partition), int(each.offset))):
         record = Record(
             letter.topic,
             int(letter.partition),
             int(letter.offset),
-            int(letter.timestamp or -1),
+            int(letter.timestamp) if NUMBER.fullmatch(letter.timestamp) else NO_TIMESTAMP,
             letter.record.key,
             letter.record.value,
             tuple(header for header in letter.record.headers if not header[0].startswith(PREFIX)),
         )
-        why_not = _why_not(letter, record, bundle)
+        why_not = _why_not(letter, record, bundle, partitions)
         if why_not:
             found.refused.append((letter, why_not))
         else:
@@ -91,36 +98,45 @@ def sort(letters: Iterable[DeadLetter], bundle: Bundle) -> Sorted:
     return found
 
 
-def _why_not(letter: DeadLetter, record: Record, bundle: Bundle) -> str:
+def _why_not(letter: DeadLetter, record: Record, bundle: Bundle, partitions: Mapping[str, int]) -> str:
     """Why *record* would only be refused again; "" if it would not."""
     if letter.stage == "correlate":
         return NOT_RAW
     if letter.topic == bundle.intake.identities:
-        return "it is of the identities: publish a right record of this person, `correlator identities load`"
+        return IDENTITY
     feed = bundle.intake.feeds.get(letter.topic)
     if feed is None:
         return f"no feed reads {letter.topic}"
+    if not record.partition < partitions.get(letter.topic, 0):
+        return f"there is no partition {letter.topic}/{letter.partition} any more"
     mapped = feed.map(record)
     return mapped.message if isinstance(mapped, Reject) else ""
 
 
-def _read(connection: Connection, ids: set[str], reason: str) -> list[DeadLetter]:
-    """Raises `EngineRefusal` for ids that are none, `LogUnavailable`."""
+def _read(
+    connection: Connection, feeds: Iterable[str], ids: set[str], reason: str
+) -> tuple[list[DeadLetter], dict[str, int]]:
+    """Those asked for, and how many partitions the topics of *feeds* have.
+
+    Raises `EngineRefusal` for ids that are none, `LogUnavailable`.
+    """
     if odd := sorted(i for i in ids if PARTITION_OFFSET.fullmatch(i) is None):
         raise EngineRefusal(f"{odd[0]!r} is not PARTITION/OFFSET, as list shows it")
     topic = connection.topics.dead_letters
     try:
         with closing(KafkaLogReader(connection.kafka)) as reader:
-            records = list(records_of(reader, topic, SteadyClock(), from_beginning=True, follows=False))
+            records = records_of(reader, topic, SteadyClock(), from_beginning=True, follows=False)
+            letters = [dead_letter_of(record) for record in records]
+            partitions = {name: reader.partitions(name) for name in feeds}
     except NoSuchTopic as error:
         raise EngineRefusal(str(error)) from error
     except LogTruncated as error:
         raise LogUnavailable(str(error)) from error
-    letters = [dead_letter_of(record) for record in records]
     if unknown := sorted(ids - {letter.id for letter in letters}):
         raise EngineRefusal(f"there is no dead letter {unknown[0]}")
-    ours = [letter for letter in letters if letter.partition.isdigit() and letter.offset.isdigit()]
-    return [e for e in ours if (not ids or e.id in ids) and (not reason or e.reason == reason)]
+    ours = [e for e in letters if NUMBER.fullmatch(e.partition) and NUMBER.fullmatch(e.offset)]
+    asked = [e for e in ours if (not ids or e.id in ids) and (not reason or e.reason == reason)]
+    return asked, partitions
 
 
 def _send(connection: Connection, records: Iterable[Record]) -> None:

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from correlator.adapters.clock import SystemClock
 from correlator.adapters.kafka.log_reader import KafkaLogReader
-from correlator.adapters.kafka.quiet import quiet_client_logs
+from correlator.adapters.kafka.quiet import silence_client_logs
 from correlator.adapters.kafka.transactions import KafkaTransactionalWriter
 from correlator.alerts.phrases import iso
 from correlator.cli.candidate import Candidate, Difference, difference, read_candidate
@@ -56,6 +56,7 @@ def deploy_command(
     Exit codes: 0 it is active (or was already), 1 a test failed, 2 the configuration is wrong or was refused,
     3 Kafka cannot be reached. Nothing was changed unless it is 0.
     """
+    silence_client_logs()
     since_ms = _since_ms(since)
     with refusing():
         candidate, connection = read_candidate(directory), load_connection(directory)
@@ -89,6 +90,7 @@ def rollback_command(
 
     Exit codes: 0 it is active, 2 there is no such bundle, 3 Kafka cannot be reached.
     """
+    silence_client_logs()
     with refusing():
         connection = load_connection(directory)
     with refusing(), reaching(connection.kafka.bootstrap_servers), edges_on(connection) as edges:
@@ -121,7 +123,6 @@ def _meant(bundles: Bundles, to: str, directory: Path) -> str:
 
 @contextmanager
 def edges_on(connection: Connection) -> Iterator[Edges]:
-    quiet_client_logs()
     topics, log = connection.topics, KafkaLogReader(connection.kafka)
     writer = KafkaTransactionalWriter(connection.kafka, f"{connection.prefix}deploy")
     try:

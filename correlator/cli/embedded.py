@@ -129,7 +129,8 @@ class Embedded:
             for where, committed in self.log.group(group).committed.items():
                 if where.topic in topics:
                     self.log.truncate(where, committed.offset)
-        for topic in (self.topics.alerts, self.topics.dead_letters):
+        ours = self.topics
+        for topic in (ours.alerts, ours.shadow, ours.notices, ours.dead_letters):
             for number in range(self.log.partitions(topic)):
                 where = TopicPartition(topic, number)
                 self.log.truncate(where, self._seen.get(where, 0))

@@ -69,7 +69,7 @@ def status_command(directory: Directory, as_json: AsJson = False) -> None:
     Exit codes: 0 done, 2 the configuration is wrong or nothing is deployed, 3 Kafka cannot be reached.
     """
     with looking(directory) as look:
-        _ = look.bundle  # refuses where nothing is deployed
+        _ = look.bundle  # refuses where there is none
         status = status_of(restored.partition for restored in look.partitions())
     if as_json:
         typer.echo(as_text(status))

@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from correlator.adapters.files import load_sites
 from correlator.adapters.kafka.log_reader import KafkaLogReader
 from correlator.adapters.kafka.publisher import KafkaPublisher
-from correlator.adapters.kafka.quiet import quiet_client_logs
+from correlator.adapters.kafka.quiet import silence_client_logs
 from correlator.adapters.record_files import read_identities
 from correlator.cli.connection import Connection, load_connection
 from correlator.cli.screen import progress
@@ -53,7 +53,7 @@ def load(
     Exit codes: 0 published (or, with --check, nothing wrong), 2 the file or the configuration is wrong or the
     topic is not there, 3 Kafka cannot be reached.
     """
-    quiet_client_logs()
+    silence_client_logs()
     began = monotonic()
     with refusing():
         connection, rows, warned = _read(file, config)

@@ -12,10 +12,10 @@ from pathlib import Path
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from correlator.adapters.kafka.log_reader import KafkaLogReader
-from correlator.adapters.kafka.quiet import quiet_client_logs
-from correlator.alerts.told import read_told
+from correlator.adapters.kafka.quiet import silence_client_logs
 from correlator.cli.connection import load_connection
 from correlator.cli.on_kafka import bundles_on
+from correlator.cli.reading import told_in
 from correlator.cli.screen import progress
 from correlator.cli.telling import reaching, refusing
 from correlator.engine import view
@@ -54,12 +54,14 @@ class Look:
         return found
 
     def alerts(self, entity: str) -> list[bytes]:
-        """Records of the alerts of *entity*, as far as the topic reaches back."""
+        """Records of the alerts of *entity*, as far as the topic reaches back. Ends the program, with 1, at a
+        record that is none.
+        """
         where = TopicPartition(self._topics.alerts, alert_partition(entity))
         begin, end = self._log.begin_offset(where), self._log.high_watermark(where)
         with suppress(LogTruncated):
-            values = (record.value or b"" for record in self._log.read(where, begin, end))
-            return [value for value in values if read_told(value).unmapped.correlator.entity == entity]
+            told = ((record.value or b"", told_in(record)) for record in self._log.read(where, begin, end))
+            return [value for value, of in told if of and of.unmapped.correlator.entity == entity]
         return self.alerts(entity)
 
     def _told(self, at: view.Progress) -> None:
@@ -79,7 +81,7 @@ def looking(directory: Path) -> Iterator[Look]:
     """A look at the deployment that *directory* configures. Ends the program where there is nothing to see:
     exit code 2 for a configuration or state that is wrong, 3 where Kafka does not answer.
     """
-    quiet_client_logs()
+    silence_client_logs()
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with refusing():
         connection = load_connection(directory)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Sequence
+from contextlib import ExitStack, closing
 from functools import partial
 
 from correlator.adapters.clock import SteadyClock, SystemClock
@@ -72,32 +73,35 @@ def kafka_worker(
 ) -> Worker:
     """Both stages, or the one named *stage*. *instance*: unique per process, the same after a restart."""
     topics, clock, steady = connection.topics, SystemClock(), SteadyClock()
+    with ExitStack() as made:  # closed, should the next one fail: whoever waits for a broker comes again
 
-    def ports(name: str, inputs: list[str]) -> Ports:
-        identity = topics.group(name)
-        return Ports(
-            KafkaGroupReader(connection.kafka, identity, inputs, instance),
-            KafkaTransactionalWriter(connection.kafka, f"{identity}.{instance}"),
-            KafkaLogReader(connection.kafka),
-            clock,
-            steady,
-            meter,
-            freeze_heap,
-        )
+        def reader() -> KafkaLogReader:
+            return made.enter_context(closing(KafkaLogReader(connection.kafka)))
 
-    def bundles(*, is_looked_up: bool = False) -> Bundles:
-        return bundles_on(connection, KafkaLogReader(connection.kafka), is_looked_up=is_looked_up)
+        def ports(name: str, inputs: list[str]) -> Ports:
+            identity = topics.group(name)
+            return Ports(
+                made.enter_context(closing(KafkaGroupReader(connection.kafka, identity, inputs, instance))),
+                KafkaTransactionalWriter(connection.kafka, f"{identity}.{instance}"),
+                reader(),
+                clock,
+                steady,
+                meter,
+                freeze_heap,
+            )
 
-    intake = correlate = None
-    if stage in (None, "intake"):
-        known = bundles(is_looked_up=True)
-        known.look()
-        active = known.active
-        feeds = known.get(active.bundle).intake.feeds if active is not None else ()
-        intake = IntakeStage(known, topics, ports("intake", [*feeds, topics.identities]), options)
-    if stage in (None, "correlate"):
-        correlate = CorrelateStage(bundles(), topics, ports("correlate", [topics.keyed]), options)
-    return Worker(intake, correlate, steady, meter, options)
+        intake = correlate = None
+        if stage in (None, "intake"):
+            known = bundles_on(connection, reader(), is_looked_up=True)
+            known.look()
+            active = known.active
+            feeds = known.get(active.bundle).intake.feeds if active is not None else ()
+            intake = IntakeStage(known, topics, ports("intake", [*feeds, topics.identities]), options)
+        if stage in (None, "correlate"):
+            known = bundles_on(connection, reader())
+            correlate = CorrelateStage(known, topics, ports("correlate", [topics.keyed]), options)
+        made.pop_all()
+        return Worker(intake, correlate, steady, meter, options)
 
 
 def sole_owner(connection: Connection, stage: str, partitions: Sequence[TopicPartition]) -> SoleOwner:

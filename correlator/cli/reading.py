@@ -5,9 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from operator import itemgetter
 
+import msgspec
+import typer
+
+from correlator.alerts.told import Told, read_told
 from correlator.engine.ports import Clock, LogReader, TopicPartition
 from correlator.record import Record
 
+UNREADABLE = 1
 FOLLOW_MS = 500  # between two looks at the end of the log
 
 
@@ -27,6 +32,20 @@ def identities_in(log: LogReader, topic: str) -> dict[str, bytes]:
         if record.key is not None and record.value is not None:
             newest[record.key.decode(errors="replace")] = record.value
     return newest
+
+
+def told_in(record: Record) -> Told | None:
+    """The alert of a record of its topics, None for one that was deleted. Ends the program, with 1, at what
+    somebody else wrote.
+    """
+    if record.value is None:
+        return None
+    try:
+        return read_told(record.value)
+    except msgspec.DecodeError as error:
+        where = f"{record.topic}/{record.partition} offset {record.offset}"
+        typer.echo(f"{where}: no alert: {error}", err=True)
+        raise typer.Exit(UNREADABLE) from error
 
 
 def records_of(

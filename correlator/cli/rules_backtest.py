@@ -16,7 +16,7 @@ from rich.table import Table
 from correlator.adapters.clock import SystemClock
 from correlator.adapters.files import load_general, load_texts
 from correlator.adapters.kafka.log_reader import KafkaLogReader
-from correlator.adapters.kafka.quiet import quiet_client_logs
+from correlator.adapters.kafka.quiet import silence_client_logs
 from correlator.adapters.record_files import identities_of, read_records
 from correlator.cli.backtest import (
     Alert,
@@ -150,7 +150,7 @@ def _on_kafka(
 ) -> tuple[Bundle, Source]:
     """The bundle that ours is held against, and what both read."""
     against, from_, to, warm_up = asked
-    quiet_client_logs()
+    silence_client_logs()
     connection, now_ms = load_connection(config), SystemClock().now_ms()
     servers = connection.kafka.bootstrap_servers
     with reaching(servers), closing(KafkaLogReader(connection.kafka)) as log:

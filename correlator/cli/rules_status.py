@@ -14,13 +14,12 @@ from rich.table import Table
 
 from correlator.adapters.clock import SystemClock
 from correlator.adapters.kafka.log_reader import KafkaLogReader
-from correlator.adapters.kafka.quiet import quiet_client_logs
+from correlator.adapters.kafka.quiet import silence_client_logs
 from correlator.alerts.phrases import iso
-from correlator.alerts.told import read_told
 from correlator.cli.candidate import mode, rules_of
 from correlator.cli.connection import load_connection
 from correlator.cli.on_kafka import bundles_on
-from correlator.cli.reading import partitions_of
+from correlator.cli.reading import partitions_of, told_in
 from correlator.cli.rule_files import as_text
 from correlator.cli.screen import wide_console
 from correlator.cli.telling import reaching, refusing
@@ -33,7 +32,6 @@ from correlator.pipeline import HORIZONS_KEPT, InForce
 from correlator.rules.versions import reaching_back
 
 HISTORY = 10  # activations shown
-UNREADABLE = 1
 
 Directory = Annotated[Path, typer.Argument(help="Configuration directory: says where Kafka is.")]
 Since = Annotated[str, typer.Option(help="Count alerts since: 2026-11-25T08:00Z, or -7d.")]
@@ -66,7 +64,7 @@ def status_command(directory: Directory, since: Since = "-7d", as_json: AsJson =
     Exit codes: 0 done, 1 a record of the alert topics is none, 2 the configuration is wrong or nothing is
     deployed, 3 Kafka cannot be reached.
     """
-    quiet_client_logs()
+    silence_client_logs()
     with refusing():
         connection = load_connection(directory)
     now_ms, topics = SystemClock().now_ms(), connection.topics
@@ -109,13 +107,8 @@ def hits_of(log: LogReader, topics: Topics, begin: Callable[[TopicPartition], in
             for record in log.read(
                 where, max(begin(where), log.begin_offset(where)), log.high_watermark(where)
             ):
-                try:
-                    told = read_told(record.value or b"")
-                except msgspec.DecodeError as error:
-                    typer.echo(
-                        f"{topic}/{where.partition} offset {record.offset}: no alert: {error}", err=True
-                    )
-                    raise typer.Exit(UNREADABLE) from error
+                if (told := told_in(record)) is None:
+                    continue
                 key = (told.metadata.event_code, told.finding_info.uid)
                 is_shadow = topic == topics.shadow
                 if is_shadow and key in newest and newest[key][0] >= told.time:

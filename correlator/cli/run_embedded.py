@@ -47,18 +47,21 @@ class _Show:
                 sys.stdout.write(f"{value.decode()}\n")
             else:
                 self.view.alert(value)
-        self._embedded.news(self._embedded.topics.dead_letters)
+        topics = self._embedded.topics
+        for topic in (topics.shadow, topics.notices, topics.dead_letters):
+            self._embedded.news(topic)
 
     def status(self) -> None:
-        """A new picture, a few times a second."""
+        """A new picture, a few times a second; what everybody has read is forgotten."""
         now_s = monotonic()
-        if self.view is None or now_s - self._shown_s < SHOW_S:
+        if now_s - self._shown_s < SHOW_S:
             return
         events = int(self._meter.total("correlator_events_total"))
         rate = (events - self._events) / (now_s - self._shown_s)
         self._shown_s, self._events = now_s, events
         self._embedded.forget()
-        self.view.update(self._snapshot(now_s, events, rate))
+        if self.view is not None:
+            self.view.update(self._snapshot(now_s, events, rate))
 
     def _snapshot(self, now_s: float, events: int, rate: float) -> Snapshot:
         opened = int(self._meter.total("correlator_alerts_total", activity="create"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from time import monotonic
 from typing import Literal
@@ -45,7 +46,7 @@ class Wanted(msgspec.Struct, frozen=True):
 
 def run_on_kafka(wanted: Wanted, is_stopping: Callable[[], bool]) -> None:
     """Raises `BadConfiguration`, `EngineRefusal`."""
-    quiet_client_logs(is_brief=False)
+    quiet_client_logs()
     candidate, connection = read_candidate(wanted.config), load_connection(wanted.config)
     meter, console = PrometheusMeter(), Console(stderr=True, soft_wrap=True)
     begun = _begun(wanted, candidate, connection, meter, console, is_stopping)
@@ -61,7 +62,13 @@ def run_on_kafka(wanted: Wanted, is_stopping: Callable[[], bool]) -> None:
     watching = _watching(wanted.config, connection, candidate, console) if wanted.is_watching else _nothing
     with served(worker, meter, wanted.http) as url:
         console.print(f"bundle {active}, {url}/metrics /livez /readyz", highlight=False)
-        worker.run(is_stopping, watching)
+        switching = _switching(worker, lambda line: console.print(line, highlight=False))
+
+        def after_step() -> None:
+            watching()
+            switching()
+
+        worker.run(is_stopping, after_step)
     taken = int(meter.total("correlator_records_consumed_total", stage="intake"))
     frames = int(meter.total("correlator_records_consumed_total", stage="correlate"))
     letters = int(meter.total("correlator_dead_letters_total"))
@@ -97,10 +104,26 @@ def _nothing() -> None:
     return
 
 
+def _switching(worker: Worker, told: Callable[[str], None]) -> Callable[[], None]:
+    """Called after each step: says when another bundle has come into force in all partitions of ours."""
+    before = ""
+
+    def look() -> None:
+        nonlocal before
+        now = worker.bundle
+        if before and now and now != before:
+            told(f"bundle {now} is in force; it was {before}")
+        before = now or before
+
+    return look
+
+
 def _watching(
     config: Path, connection: Connection, candidate: Candidate, console: Console
 ) -> Callable[[], None]:
-    """Called after each step: deploys the directory when a file of it has changed, and is good."""
+    """Called after each step: deploys the directory when a file of it has changed, and is good. Where the log
+    does not answer it tries again; what is refused waits for another change.
+    """
     seen, hash_now, looked_s = _modified(config), candidate.bundle.hash, monotonic()
 
     def look() -> None:
@@ -111,7 +134,7 @@ def _watching(
         found = _modified(config)
         if found == seen:
             return
-        seen = found
+        before, seen = seen, found
         try:
             changed = read_candidate(config)
             if changed.bundle.hash != hash_now:
@@ -120,8 +143,11 @@ def _watching(
         except BadConfiguration as error:
             problems = "\n".join(map(str, error.problems))
             console.print(f"{problems}\nnot deployed: the old bundle stays", highlight=False)
-        except (EngineRefusal, LogUnavailable) as error:
+        except EngineRefusal as error:
             console.print(f"not deployed: {error}", highlight=False)
+        except LogUnavailable as error:
+            seen = before
+            console.print(f"not deployed yet, trying again: {error}", highlight=False)
 
     return look
 
@@ -130,4 +156,8 @@ def _modified(directory: Path) -> dict[Path, int]:
     """When each file was changed last; records and identities aside, which are no part of a bundle."""
     globs = ("*.yml", "*.mmdb", "*/*.yml", "schemas/*")
     files = [file for glob in globs for file in directory.glob(glob)]
-    return {file: file.stat().st_mtime_ns for file in files if file.exists()}
+    found: dict[Path, int] = {}
+    for file in files:
+        with suppress(FileNotFoundError):  # an editor is replacing it
+            found[file] = file.stat().st_mtime_ns
+    return found

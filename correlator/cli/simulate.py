@@ -16,6 +16,7 @@ from correlator.adapters.documents import shipped
 from correlator.adapters.kafka.admin import Topic, kafka_topics
 from correlator.adapters.kafka.config import KafkaConfig
 from correlator.adapters.kafka.publisher import KafkaPublisher
+from correlator.adapters.kafka.quiet import silence_client_logs
 from correlator.cli.screen import progress
 from correlator.engine.ports import LogUnavailable
 from correlator.event import DAY_MS
@@ -107,6 +108,7 @@ class _progress:  # noqa: N801 - reads as a `with` phrase
 
 def _produce(company: Company, bootstrap: str, told: Callable[[int], None]) -> None:
     """Every record to its topic and partition. Raises `LogUnavailable`."""
+    silence_client_logs()
     config = KafkaConfig(bootstrap_servers=tuple(bootstrap.split(",")))
     with kafka_topics(config) as topics:
         topics.create([Topic(name, PARTITIONS, RAW_SETTINGS) for name in TOPICS])

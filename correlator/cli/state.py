@@ -14,10 +14,11 @@ from rich.progress import track
 
 from correlator.adapters.files import load_bundle
 from correlator.adapters.kafka.log_reader import KafkaLogReader
-from correlator.adapters.kafka.quiet import quiet_client_logs
+from correlator.adapters.kafka.quiet import silence_client_logs
 from correlator.cli.connection import Connection, load_connection
 from correlator.cli.learnt_file import read_file, write_file
 from correlator.cli.on_kafka import bundles_on, check_topics, committed_of, sole_owner
+from correlator.cli.reading import partitions_of
 from correlator.cli.telling import refusing, writing
 from correlator.engine import anew
 from correlator.engine.learnt import FORMAT, Head
@@ -30,7 +31,7 @@ from correlator.engine.ports import (
     TopicPartition,
 )
 from correlator.engine.sole_owner import SoleOwner
-from correlator.engine.topics import Topics
+from correlator.engine.topics import EngineRefusal, Topics
 
 UNREADABLE = 1
 UNREACHABLE = 3
@@ -92,14 +93,13 @@ def import_command(
     with _connected(directory, partitions) as (connection, topics, log):
         bundle, found = load_bundle(directory), read_file(file)
         check_topics(connection, bundle)
-        keyed = [TopicPartition(topics.keyed, n) for n in range(connection.partitions)]
         numbers = _numbers(partitions, connection)
         told_to = committed_of(connection, "intake", TopicPartition(topics.identities, 0))
         persons = anew.persons_told(
             log, topics, bundle.intake.sites, 0 if told_to is None else told_to.offset
         )
         force = bundles_on(connection, log).now()
-        with _alone(connection, keyed) as owner:
+        with _alone(connection, partitions_of(log, topics.keyed)) as owner:
             begin = anew.Begin(owner, log, topics, force, persons=persons, file=found)
             left = begin.check(numbers)
             entities = sum(begin.write(n) for n in _track(left, "writing states", is_quiet=as_json))
@@ -128,8 +128,7 @@ def forget(
         raise typer.BadParameter("give partitions, or --all")
     with _connected(directory, partitions) as (connection, topics, log):
         numbers = _numbers(partitions, connection)
-        keyed = [TopicPartition(topics.keyed, n) for n in range(connection.partitions)]
-        with _alone(connection, keyed) as owner:
+        with _alone(connection, partitions_of(log, topics.keyed)) as owner:
             counts = {number: anew.forget(owner, log, topics, number) for number in numbers}
     if as_json:
         typer.echo(json.dumps({"forgotten": {str(number): count for number, count in counts.items()}}))
@@ -143,6 +142,22 @@ def _numbers(given: list[int] | None, connection: Connection) -> list[int]:
     if not 0 <= numbers[0] <= numbers[-1] < connection.partitions:
         raise typer.BadParameter(f"partitions are 0 to {connection.partitions - 1}")
     return numbers
+
+
+def _check(log: LogReader, connection: Connection) -> None:
+    """Raises `EngineRefusal` where there are no checkpoints of so many partitions.
+
+    *keyed* may have others, or be gone: then this is how to begin anew.
+    """
+    topic = connection.topics.checkpoints
+    found = log.partitions(topic)
+    if found == 0:
+        raise EngineRefusal(f"{topic} does not exist: `correlator topics create` makes it.")
+    if found != connection.partitions:
+        raise EngineRefusal(
+            f"{topic} has {found} partitions, the configuration says {connection.partitions}: set "
+            "`partitions` in correlator.yml to the topic's."
+        )
 
 
 def _track(items: list[int], what: str, *, is_quiet: bool) -> Iterable[int]:
@@ -168,13 +183,14 @@ def _connected(
     directory: Path, partitions: list[int] | None = None
 ) -> Iterator[tuple[Connection, Topics, LogReader]]:
     """Ends the program with what is wrong where Kafka does not answer, or refuses. *partitions*: given."""
-    quiet_client_logs()
+    silence_client_logs()
     with refusing():
         connection = load_connection(directory)
         _numbers(partitions, connection)
         try:
             log = KafkaLogReader(connection.kafka)
             try:
+                _check(log, connection)
                 yield connection, connection.topics, log
             finally:
                 log.close()

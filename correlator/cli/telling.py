@@ -8,7 +8,7 @@ from pathlib import Path
 
 import typer
 
-from correlator.engine.ports import LogUnavailable
+from correlator.engine.ports import LogTruncated, LogUnavailable
 from correlator.engine.topics import EngineRefusal
 from correlator.problem import BadConfiguration
 
@@ -47,9 +47,12 @@ def no_answer(servers: Sequence[str], error: LogUnavailable) -> str:
 
 @contextmanager
 def reaching(servers: Sequence[str]) -> Iterator[None]:
-    """A log that does not answer: exit code 3."""
+    """A log that does not answer, or whose records go while they are read: exit code 3."""
     try:
         yield
+    except LogTruncated as error:
+        typer.echo(f"Kafka: {error} (it was truncated meanwhile: ask again)", err=True)
+        raise typer.Exit(UNREACHABLE) from error
     except LogUnavailable as error:
         typer.echo(no_answer(servers, error), err=True)
         raise typer.Exit(UNREACHABLE) from error

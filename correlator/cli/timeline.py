@@ -51,8 +51,8 @@ def timeline_command(
     Events come from the state (one horizon back; late ones are in their places), alerts from their topic.
     Nothing is written there, and nobody who correlates notices.
 
-    Exit codes: 0 done, 1 a file cannot be written, 2 nothing is known of IDENTITY or the configuration is
-    wrong, 3 Kafka cannot be reached.
+    Exit codes: 0 done, 1 a file cannot be written or a record of the alert topic is none, 2 nothing is known
+    of IDENTITY or the configuration is wrong, 3 Kafka cannot be reached.
     """
     entity = who if who.startswith(KINDS) else f"identity:{who}"
     with asking(config, records, at, is_of_before=True) as source:

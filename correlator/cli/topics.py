@@ -10,7 +10,7 @@ import typer
 
 from correlator.adapters.files import read_bundle
 from correlator.adapters.kafka.admin import Topic, kafka_topics, own_topics, raw_topics
-from correlator.adapters.kafka.quiet import quiet_client_logs
+from correlator.adapters.kafka.quiet import silence_client_logs
 from correlator.cli.connection import Connection, load_connection
 from correlator.cli.telling import no_answer
 from correlator.engine.ports import LogUnavailable
@@ -81,7 +81,7 @@ def check(directory: Directory, as_json: AsJson = False) -> None:
 
 
 def _connection(directory: Path) -> Connection:
-    quiet_client_logs()
+    silence_client_logs()
     try:
         return load_connection(directory)
     except BadConfiguration as error:

@@ -38,8 +38,8 @@ def who_command(
     The state is read from the newest checkpoints and what came since; nothing is written, and nobody who
     correlates notices. Events that came late are in their places. It reaches back one horizon.
 
-    Exit codes: 0 done, also when nobody was there, 2 the zone or the time is not known, or the configuration
-    is wrong, 3 Kafka cannot be reached.
+    Exit codes: 0 done, also when nobody was there, 2 the zone or the time is not known, nothing has arrived
+    yet or the configuration is wrong, 3 Kafka cannot be reached.
     """
     with asking(config, records, at) as source:
         sites = source.bundle.intake.sites

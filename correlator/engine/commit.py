@@ -16,6 +16,7 @@ from typing import Literal
 
 import msgspec
 
+from correlator.engine.metrics import labelled
 from correlator.engine.ports import (
     Clock,
     CommitAborted,
@@ -74,11 +75,14 @@ class Send(msgspec.Struct, frozen=True):
 
 
 class Outbox(msgspec.Struct):
-    """One transaction. *previous* is what was committed for the same partitions before."""
+    """One transaction. *previous* is what was committed for the same partitions before, *counters* (as of
+    `metrics.labelled`) what is counted when it is committed: what comes to nothing is made once more.
+    """
 
     sends: Sequence[Send]
     offsets: dict[TopicPartition, Committed]
     previous: dict[TopicPartition, Committed | None]
+    counters: Mapping[tuple[str, ...], int] = {}
 
 
 class Committer:
@@ -121,12 +125,19 @@ class Committer:
             self._state, action = TABLE[self._state, self._send(outbox, membership)]
         if self._state == "unknown":
             self._state, action = TABLE[self._state, self._tried(lambda: self._settle(outbox))]
+        if action == "apply":
+            self._count(outbox)
         if action in ("apply", "drop"):
             self.drop()
         else:
             self._attempts += 1
             self._back_off_ms = min(BACK_OFF_MAX_MS, 2 * self._back_off_ms or 50)
         return action
+
+    def _count(self, outbox: Outbox) -> None:
+        for key, count in outbox.counters.items():
+            name, labels = labelled(key)
+            self._meter.add(name, count, **labels)
 
     def _send(self, outbox: Outbox, membership: Membership) -> Event:
         started_ms = self._clock.now_ms()

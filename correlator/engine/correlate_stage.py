@@ -18,6 +18,7 @@ from correlator.engine.feed_notices import FeedNotices
 from correlator.engine.frames import frame_of
 from correlator.engine.gauges import Gauges
 from correlator.engine.lag import Lag
+from correlator.engine.metrics import alert_counters
 from correlator.engine.notices import replay_differs
 from correlator.engine.options import Options, Ports
 from correlator.engine.ports import Committed, LogUnavailable, Membership, TopicPartition
@@ -47,6 +48,7 @@ class CorrelateStage:
         self._gauges = Gauges(ports)
         self._feed_notices = FeedNotices(topics.notices)
         self._turn: TopicPartition | None = None  # whose checkpoint is under way
+        self._counters = Counter[tuple[str, ...]]()  # of the next outbox
 
     # -------------------------------------------------------------------- loop
 
@@ -65,6 +67,7 @@ class CorrelateStage:
             outbox = self._committer.outbox
             if self.tasks.apply(changes, outbox.offsets if outbox else ()):
                 self._committer.drop()
+                self._dropped()
             self.tasks.advance()
             records = [r for r in records if _where(r) in live and _where(r) not in moved]
             return self._react(records, membership)
@@ -97,6 +100,12 @@ class CorrelateStage:
             and self._committer.outbox is None
             and all(reader.position(tp) >= end for tp, end in reader.end_offsets(tasks.live).items())
         )
+
+    @property
+    def bundle(self) -> str:
+        """That is in force in all owned partitions; "" while they differ, and where there are none."""
+        found = {task.force.hash for task in self.tasks.live.values()}
+        return found.pop() if len(found) == 1 else ""
 
     def waiting(self) -> tuple[str, ...]:
         """Why the stage is not ready, for a person."""
@@ -132,9 +141,11 @@ class CorrelateStage:
 
     def _fold(self, records: Sequence[Record], positions: Mapping[TopicPartition, int]) -> Outbox:
         self._fetch_bundles(records)
-        sends = self._differences()
         partitions = [task.partition for task in self.tasks.live.values()]
         self._feed_notices.take_over(partitions)
+        if not self.tasks.is_restoring:  # by the same reader
+            self._feed_notices.adopt(self._ports.log)
+        sends = self._differences()
         touched: dict[TopicPartition, Task] = {}
         told: list[tuple[int, Told]] = []
         started_ms, steady = self._ports.steady.now_ms(), self._ports.steady
@@ -155,7 +166,7 @@ class CorrelateStage:
         for tp, task in touched.items():
             task.offset = max(task.offset, positions[tp])
             task.folded_ms += spent_ms / len(touched)
-            self._count(task)
+            self._counters.update(task.partition.take_counters())
         self._ports.meter.add(
             "correlator_records_consumed_total", len(records), stage=self.name, topic=self._topics.keyed
         )
@@ -175,6 +186,7 @@ class CorrelateStage:
         task.folded_events += len(frame.rows) + len(frame.facts)
         task.folded_frames += 1
         self._gauges.folded(frame, correlated.folded.changes)
+        self._counters.update(alert_counters(correlated.folded.changes))
         return correlated
 
     def _alerts(self, correlated: Correlated) -> list[Send]:
@@ -193,31 +205,25 @@ class CorrelateStage:
         held = Counter(fact.is_held for _, each in told for fact in each.facts)
         for is_held, count in held.items():
             operation = "asserted" if is_held else "retracted"
-            self._ports.meter.add("correlator_facts_total", count, operation=operation)
+            self._counters["correlator_facts_total", operation] += count
         made = frames(told, bundle.intake.partitions, bundle.hash)
         return [Send(self._topics.keyed, number, None, encode_frame(frame)) for number, frame in made]
 
     def _refuse(self, record: Record, reject: Reject) -> Send:
-        self._ports.meter.add("correlator_dead_letters_total", 1, stage=self.name, reason=reject.reason)
+        self._counters["correlator_dead_letters_total", self.name, reject.reason] += 1
         return dead_letter(self._topics.dead_letters, record, reject)
 
     def _outbox(self, sends: Sequence[Send], touched: Mapping[TopicPartition, Task]) -> Outbox:
         stamps = {tp: Stamp(task.crc, task.force.hash).text() for tp, task in touched.items()}
         offsets = {tp: Committed(task.offset, stamps[tp]) for tp, task in touched.items()}
-        return Outbox(sends, offsets, {tp: task.committed for tp, task in touched.items()})
-
-    def _count(self, task: Task) -> None:
-        meter, number = self._ports.meter, str(task.partition.number)
-        self._gauges.add(task.partition.take_counters())
-        meter.set("correlator_now_timestamp_seconds", task.partition.now_ms / 1_000, partition=number)
-        meter.set("correlator_state_entries", len(task.partition.timelines), partition=number)
-        meter.set("correlator_state_shapes", len(task.partition.codes), partition=number)
+        counters, self._counters = self._counters, Counter()
+        return Outbox(sends, offsets, {tp: task.committed for tp, task in touched.items()}, counters)
 
     def _differences(self) -> list[Send]:
         """Notices of restores that did not reproduce what was published."""
         differing, self.tasks.differing = self.tasks.differing, []
         for tp, _ in differing:
-            self._ports.meter.add("correlator_replay_differs_total", 1, partition=str(tp.partition))
+            self._counters["correlator_replay_differs_total", str(tp.partition)] += 1
         return [replay_differs(self._topics.notices, tp, restored) for tp, restored in differing]
 
     # -------------------------------------------------------------- committing
@@ -232,10 +238,15 @@ class CorrelateStage:
                 self.tasks.live[tp].committed = committed
             self._gauges.committed()
         elif action == "drop":
-            self._gauges.dropped()
-            self._turn = None
             self.tasks.restart(list(self.tasks.live))
+            self._dropped()
         return action == "apply"
+
+    def _dropped(self) -> None:
+        """Nobody was told what was in the last outbox: it will be folded again."""
+        self._gauges.dropped()
+        self._feed_notices.forget()
+        self._turn = None
 
     def _settle(self) -> bool:
         """On the way out: a few attempts, then the successor finds out."""
@@ -291,13 +302,12 @@ class CorrelateStage:
         partitions = self._ports.log.partitions(self._topics.keyed)
         sends = cut.sends(self._topics, partitions)
         task.cut, self._turn, task.image_ms = None, None, self._ports.steady.now_ms()
-        self._committer.put(self._outbox(sends, {tp: task}))
-        number, meter = str(tp.partition), self._ports.meter
+        number, seconds = str(tp.partition), (task.image_ms - cut.started_ms) / 1_000
+        self._counters["correlator_checkpoints_total", number] += 1
         size = sum(len(send.value or b"") for send in sends)
-        meter.add("correlator_checkpoints_total", 1, partition=number)
-        meter.add("correlator_checkpoint_bytes_total", size, partition=number)
-        seconds = (task.image_ms - cut.started_ms) / 1_000
-        meter.observe("correlator_checkpoint_seconds", [seconds], partition=number)
+        self._counters["correlator_checkpoint_bytes_total", number] += size
+        self._committer.put(self._outbox(sends, {tp: task}))
+        self._ports.meter.observe("correlator_checkpoint_seconds", [seconds], partition=number)
 
 
 def _where(record: Record) -> TopicPartition:

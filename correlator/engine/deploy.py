@@ -39,8 +39,8 @@ class Edges(msgspec.Struct):
 
 
 def deploy(edges: Edges, activated: Activated, texts: Texts | None = None, *, is_first: bool = False) -> bool:
-    """Activate; False where that bundle is active already, and nothing was written. *texts*: to be stored.
-    *is_first*: only where nothing is active.
+    """Activate; False where that bundle is active already, and nothing was written. *texts*: to be stored,
+    None where it is. *is_first*: only where nothing is active.
 
     The first bundle of all is in force whenever: *since_ms* is not looked at. Raises `Overtaken`,
     `EngineRefusal`, `LogUnavailable`.
@@ -48,6 +48,12 @@ def deploy(edges: Edges, activated: Activated, texts: Texts | None = None, *, is
     partitions = edges.log.partitions(edges.topics.keyed)
     if partitions == 0:
         raise EngineRefusal(f"{edges.topics.keyed} does not exist: `correlator topics create` makes it.")
+    made_for = partitions if texts is not None else edges.bundles.get(activated.bundle).intake.partitions
+    if made_for != partitions:
+        raise EngineRefusal(
+            f"bundle {activated.bundle} was deployed when {edges.topics.keyed} had {made_for} partitions, "
+            f"now it has {partitions}: every entity would change its owner. Deploy its directory anew."
+        )
     try:
         edges.writer.begin()
         edges.bundles.look()  # not before: now nobody else can activate and go unnoticed

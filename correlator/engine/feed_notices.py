@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from correlator.engine.commit import Send
+from correlator.engine.ports import LogReader, LogTruncated, LogUnavailable, TopicPartition
 from correlator.event import DAY_MS, HOUR_MS, MINUTE_MS, NEVER, SECOND_MS
 from correlator.timeline.partition import Partition
 from correlator.timeline.quiet import Standing
@@ -25,7 +26,7 @@ OVERDUE_MS = 15 * MINUTE_MS  # of log time, behind the verdict: what `max_wait` 
 AGAIN_MS = {"feed_incomplete": HOUR_MS, "clock_off": HOUR_MS, "source_never_heard": DAY_MS}  # of log time
 WAITING_AGAIN_MS = MINUTE_MS  # while verdicts wait
 LOOK_MS = 10 * SECOND_MS  # of log time, between two looks at all sources
-START_MS = HOUR_MS  # of log time, before a source counts as never heard
+START_MS = HOUR_MS  # of log time since a process began, before it says that a source was never heard
 SILENT_MS = DAY_MS  # of a feed at a site for which nothing waits, where nothing is known to be usual
 SOURCES_MAX = 20
 
@@ -33,6 +34,20 @@ Key = tuple[str, str, str]  # kind, feed, site or source
 Document = dict[str, object]
 Live = dict[tuple[str, str, str], str]  # kind, site and source -> feed file that hears it
 _encode = msgspec.json.Encoder(order="deterministic").encode
+
+
+class _Said(msgspec.Struct):
+    """A notice of these kinds, as far as it is read back."""
+
+    kind: str
+    feed: str = ""
+    site: str = ""
+    source: str = ""
+    state: str = ""
+    waiting: int = 0
+
+
+_said = msgspec.json.Decoder(_Said).decode
 
 
 class FeedNotices:
@@ -45,6 +60,9 @@ class FeedNotices:
         self._began_ms = self._looked_ms = NEVER
         self._standing: dict[Key, Document] = {}
         self._live: Live = {}
+        self._is_adopted = False
+        self._next = 0  # offset in the topic, to which it was read
+        self._open: set[Key] = set()  # by then, of what nothing waits for
 
     def take_over(self, partitions: Sequence[Partition]) -> None:
         """Before anything is folded. What is wrong with partitions that were somebody's else, who told of it,
@@ -54,16 +72,58 @@ class FeedNotices:
         if numbers == self._numbers:
             return
         self._numbers, self._standing, self._looked_ms = numbers, {}, NEVER
+        self._is_adopted = False
         now_ms, wrong = self._wrong(partitions)
         soon_ms = now_ms + WAITING_AGAIN_MS
-        self._told = {key: soon_ms - _again_ms(key, document) for key, document in wrong.items()}
+        self._told = {
+            key: soon_ms - _again_ms(key, document)
+            for key, document in wrong.items()
+            if key[0] != "source_never_heard"  # said only after a while: `adopt` knows whether it was
+        }
+
+    def adopt(self, log: LogReader) -> None:
+        """What the topic says is open of sources and feeds themselves is ours to close, too, where we fold
+        the first partition: it may have been over before it could be told. *log*: of which nothing else is
+        being read. Where it cannot be read, alerts do not wait for it: the next one to take over tries again.
+        """
+        if self._is_adopted or 0 not in self._numbers:
+            return
+        self._is_adopted, where = True, TopicPartition(self._topic, 0)
+        try:
+            end = log.high_watermark(where)
+            for record in log.read(where, max(self._next, log.begin_offset(where)), end):
+                self._hear(record.value or b"")
+        except (LogTruncated, LogUnavailable):
+            return
+        self._next = end
+        for key in self._open:
+            self._told.setdefault(key, self._looked_ms)
+
+    def forget(self) -> None:
+        """What was told last was in a transaction that came to nothing: take over what is restored."""
+        self._numbers = frozenset()
+
+    def _hear(self, raw: bytes) -> None:
+        """What anybody said last; whatever is no notice of these kinds says nothing."""
+        try:
+            said = _said(raw)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return
+        key = (said.kind, said.feed, said.site or said.source)
+        if said.kind not in AGAIN_MS:
+            return
+        if said.state == "open" and not said.waiting:
+            self._open.add(key)
+        else:
+            self._open.discard(key)
 
     def due(self, partitions: Sequence[Partition]) -> list[Send]:
         """Notices to write now, given the state of all partitions that this process folds."""
         now_ms, wrong = self._wrong(partitions)
         sends = []
         for key, document in sorted(wrong.items()):
-            if now_ms - self._told.get(key, NEVER) >= _again_ms(key, document):
+            is_early = key[0] == "source_never_heard" and now_ms - self._began_ms < START_MS
+            if not is_early and now_ms - self._told.get(key, NEVER) >= _again_ms(key, document):
                 self._told[key] = now_ms
                 sends.append(self._send(key, {"state": "open", **document}))
         for key in sorted(self._told.keys() - wrong.keys()):
@@ -84,10 +144,9 @@ class FeedNotices:
         self._began_ms = now_ms if self._began_ms == NEVER else self._began_ms
         first = next((partition for partition in partitions if partition.number == 0), None)
         if first is not None:
-            is_early = now_ms - self._began_ms < START_MS
             found = first.marks.standings()
             self._live = {(s.kind, s.site, s.source): s.feed for s in found if s.state == "live"}
-            self._standing = _standing(found, self._live, now_ms, is_early=is_early)
+            self._standing = _standing(found, self._live, now_ms)
 
     def _send(self, key: Key, document: Mapping[str, object]) -> Send:
         kind, feed, name = key
@@ -119,7 +178,7 @@ def _incomplete(partitions: Sequence[Partition], live: Live) -> dict[Key, Docume
     }
 
 
-def _standing(sources: Iterable[Standing], live: Live, now_ms: int, *, is_early: bool) -> dict[Key, Document]:
+def _standing(sources: Iterable[Standing], live: Live, now_ms: int) -> dict[Key, Document]:
     """What is wrong with feeds and sources themselves, whether anything waits for them or not."""
     wrong: dict[Key, Document] = {}
     silent: dict[tuple[str, str], list[Standing]] = {}
@@ -127,7 +186,7 @@ def _standing(sources: Iterable[Standing], live: Live, now_ms: int, *, is_early:
     for source in sources:
         if source.is_quarantined:
             wrong["clock_off", source.feed, source.source] = _clock_off(source)
-        if source.state == "never_heard" and not is_early:
+        if source.state == "never_heard":
             message = (
                 f"Source {source.source} of feed {source.feed} is configured at {source.site} and was never "
                 "heard. Nothing waits for it. Connect it, or take it out of `sources` in sites.yml."

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from correlator.engine.metrics import alert_counters, labelled
 from correlator.engine.options import Ports
+from correlator.engine.shown import Shown
 from correlator.event import NEVER, SECOND_MS
 from correlator.frame import Frame
 from correlator.pipeline import InForce
@@ -19,6 +19,8 @@ from correlator.timeline.partition import Partition
 from correlator.timeline.program import Program
 
 TELL_MS = 1_000
+
+Found = dict[tuple[str, ...], float]  # gauges, as of `metrics.labelled`
 
 
 class Gauges:
@@ -30,13 +32,12 @@ class Gauges:
         self._bundles: set[str] = set()  # that were told once: they go back to 0
         self._waiting: set[tuple[str, str]] = set()  # feed and site that were told once: they go back to 0
         self._off: set[tuple[str, str]] = set()  # feed and source whose clock was off once: they go back to 0
-        self._told: dict[str, dict[str, int]] = {name: {} for name in _COUNTED}
+        self._told: dict[tuple[str, str, str], int] = {}  # bundle, counter, rule
+        self._shown = Shown(ports.meter)
         self._emitted: list[tuple[int, int]] = []  # (arrival, decided) of alerts not committed yet
 
     def folded(self, frame: Frame, changes: Iterable[Change]) -> None:
-        """Count what a frame changed; its alerts are timed when they are committed."""
-        changes = list(changes)
-        self.add(alert_counters(changes))
+        """Alerts that a frame created are timed when they are committed."""
         arrival_ms = max((arrival.arrival_ms for arrival in frame.arrivals), default=NEVER)
         if arrival_ms > NEVER:
             created = (c.alert for c in changes if c.activity == "create" and not c.alert.is_shadow)
@@ -60,111 +61,108 @@ class Gauges:
         if now_ms - self._told_ms < TELL_MS:
             return
         self._told_ms = now_ms
-        if tasks:
-            self._tell_sources(tasks[0][0])
-        else:
-            self._forget_feeds()
-        self._tell_feeds([partition for partition, _ in tasks])
-        self._tell_rules([force for _, force in tasks], max((p.now_ms for p, _ in tasks), default=NEVER))
-        self._tell_counted({id(b): b.program for _, force in tasks for _, b in force.versions}.values())
+        partitions, forces = [partition for partition, _ in tasks], [force for _, force in tasks]
+        newest_ms = max((partition.now_ms for partition in partitions), default=NEVER)
+        found = _of_partitions(partitions) | self._of_feeds(partitions)
+        found |= self._of_sources(partitions[0]) if partitions else {}
+        self._shown.tell(found | self._of_bundles(forces) | _of_rules(forces, newest_ms))
+        self._tell_counted({b.hash: b.program for force in forces for _, b in force.versions})
 
-    def add(self, counters: Mapping[tuple[str, ...], int]) -> None:
-        for key, count in counters.items():
-            name, labels = labelled(key)
-            self._ports.meter.add(name, count, **labels)
-
-    def _forget_feeds(self) -> None:
-        """Who has no partition hears of no source any more: what it knew last is not how they are."""
-        for name in _OF_FEEDS:
-            self._ports.meter.forget(name)
-        self._off.clear()
-
-    def _tell_feeds(self, partitions: list[Partition]) -> None:
-        meter = self._ports.meter
+    def _of_feeds(self, partitions: list[Partition]) -> Found:
         waiting: dict[tuple[str, str], int] = dict.fromkeys(self._waiting, 0)
         newest: dict[str, int] = {}
         complete: dict[tuple[str, str], int] = {}
         for partition in partitions:
             for key, count in partition.wakes.count().items():
                 waiting[key] = waiting.get(key, 0) + count
+            feeds = {timing.feed: timing.kind for timing in partition.marks.settings.feeds}
             for feed, event_ms in partition.marks.newest().items():
-                newest[feed] = max(event_ms, newest.get(feed, NEVER))
+                if feed in feeds:
+                    newest[feed] = max(event_ms, newest.get(feed, NEVER))
             for key, complete_ms in partition.marks.complete.items():
-                complete[key] = max(complete_ms, complete.get(key, NEVER))
+                if key[0] in feeds.values():
+                    complete[key] = max(complete_ms, complete.get(key, NEVER))
         self._waiting |= waiting.keys()
-        for (feed, site), count in waiting.items():
-            meter.set("correlator_feed_decisions_waiting", count, feed=feed, site=site)
-        for (feed, site), complete_ms in complete.items():
-            if complete_ms > NEVER:
-                seconds = complete_ms / SECOND_MS
-                meter.set("correlator_feed_complete_timestamp_seconds", seconds, feed=feed, site=site)
-        for feed, event_ms in newest.items():
-            meter.set("correlator_event_newest_timestamp_seconds", event_ms / SECOND_MS, feed=feed)
+        return (
+            {("correlator_feed_decisions_waiting", *key): count for key, count in waiting.items()}
+            | _timestamps("correlator_feed_complete_timestamp_seconds", complete)
+            | _timestamps(
+                "correlator_event_newest_timestamp_seconds", {(feed,): ms for feed, ms in newest.items()}
+            )
+        )
 
-    def _tell_sources(self, partition: Partition) -> None:
+    def _of_sources(self, partition: Partition) -> Found:
         """Of all sources; every partition knows the same of them."""
-        meter, standings = self._ports.meter, partition.marks.standings()
+        found: Found = {}
+        standings = partition.marks.standings()
         states = Counter((s.feed, s.state) for s in standings)
         off = {(s.feed, s.source) for s in standings if s.is_quarantined}
-        quarantined = {s.feed: sum(feed == s.feed for feed, _ in off) for s in standings}
         alive: dict[tuple[str, str], int] = {}
         for source in standings:
             place, name = (source.feed, source.site), (source.feed, source.source)
             alive[place] = max(source.alive_ms, alive.get(place, NEVER))
             if source.skew_ms or name in self._off:
                 self._off.add(name)
-                skew_s = source.skew_ms / SECOND_MS
-                meter.set("correlator_source_skew_seconds", skew_s, feed=name[0], source=name[1])
-        for feed, count in quarantined.items():
-            meter.set("correlator_sources_quarantined", count, feed=feed)
+                found["correlator_source_skew_seconds", *name] = source.skew_ms / SECOND_MS
+        for feed in {s.feed for s in standings}:
+            found["correlator_sources_quarantined", feed] = sum(feed == of for of, _ in off)
             for state in ("live", "silent", "never_heard"):
-                meter.set("correlator_feed_sources", states[feed, state], feed=feed, state=state)
-        for (feed, site), alive_ms in alive.items():
+                found["correlator_feed_sources", feed, state] = states[feed, state]
+        for place, alive_ms in alive.items():
             if alive_ms > NEVER:
                 seconds = max(0, partition.now_ms - alive_ms) / SECOND_MS
-                meter.set("correlator_feed_silence_seconds", seconds, feed=feed, site=site)
+                found["correlator_feed_silence_seconds", *place] = seconds
+        return found
 
-    def _tell_rules(self, forces: Sequence[InForce], now_ms: int) -> None:
-        """What is in force, as the partition says that switched last."""
-        bundles = {force.hash for force in forces}
-        for bundle in bundles | self._bundles:
-            self._ports.meter.set(
-                "correlator_bundle_info", bundle in bundles, stage="correlate", bundle=bundle
-            )
+    def _of_bundles(self, forces: Sequence[InForce]) -> Found:
+        bundles = {force.hash for force in forces if force.versions}
         self._bundles |= bundles
-        newest = max((f for f in forces if f.versions), key=lambda f: f.versions[-1][0], default=None)
-        if newest is not None:
-            rules = newest.versions[-1][1].program.rules.values()
-            warming = newest.warming(now_ms)
-            counts = {
-                "active": sum(not rule.is_shadow for rule in rules),
-                "shadow": sum(rule.is_shadow for rule in rules),
-                "warming": len(warming),
-            }
-            for state, count in counts.items():
-                self._ports.meter.set("correlator_rules", count, state=state)
+        return {
+            ("correlator_bundle_info", "correlate", bundle): bundle in bundles for bundle in self._bundles
+        }
 
-    def _tell_counted(self, programs: Iterable[Program]) -> None:
-        """What programs count by rule."""
-        of_rules = [program for program in programs if isinstance(program, RuleProgram)]
-        for name, counts in _COUNTED.items():
-            counted: Counter[str] = Counter()
-            for program in of_rules:
-                counted.update(counts(program))
-            told, self._told[name] = self._told[name], dict(counted)
-            for rule, count in counted.items():
-                if count > told.get(rule, 0):
-                    self._ports.meter.add(name, count - told.get(rule, 0), rule_id=rule)
+    def _tell_counted(self, programs: Mapping[str, Program]) -> None:
+        """What programs count by rule. *programs*: by the bundle's hash; each counts on as long as we live,
+        also while nobody here folds by it.
+        """
+        of_rules = [
+            (bundle, program) for bundle, program in programs.items() if isinstance(program, RuleProgram)
+        ]
+        for bundle, program in of_rules:
+            for name, counts in _COUNTED.items():
+                for rule, count in counts(program).items():
+                    told, self._told[bundle, name, rule] = self._told.get((bundle, name, rule), 0), count
+                    if count > told:
+                        self._ports.meter.add(name, count - told, rule_id=rule)
 
 
-_OF_FEEDS = (
-    "correlator_event_newest_timestamp_seconds",
-    "correlator_feed_complete_timestamp_seconds",
-    "correlator_feed_silence_seconds",
-    "correlator_feed_sources",
-    "correlator_source_skew_seconds",
-    "correlator_sources_quarantined",
-)
+def _timestamps(name: str, found: Mapping[tuple[str, str], int] | Mapping[tuple[str], int]) -> Found:
+    return {(name, *key): at_ms / SECOND_MS for key, at_ms in found.items() if at_ms > NEVER}
+
+
+def _of_partitions(partitions: Iterable[Partition]) -> Found:
+    found: Found = {}
+    for partition in partitions:
+        number = str(partition.number)
+        found["correlator_state_entries", number] = len(partition.timelines)
+        found["correlator_state_shapes", number] = len(partition.codes)
+        if partition.now_ms > NEVER:
+            found["correlator_now_timestamp_seconds", number] = partition.now_ms / SECOND_MS
+    return found
+
+
+def _of_rules(forces: Sequence[InForce], now_ms: int) -> Found:
+    """What is in force, as the partition says that switched last."""
+    newest = max((f for f in forces if f.versions), key=lambda f: f.versions[-1][0], default=None)
+    if newest is None:
+        return {}
+    rules = newest.versions[-1][1].program.rules.values()
+    return {
+        ("correlator_rules", "active"): sum(not rule.is_shadow for rule in rules),
+        ("correlator_rules", "shadow"): sum(rule.is_shadow for rule in rules),
+        ("correlator_rules", "warming"): len(newest.warming(now_ms)),
+    }
+
 
 _COUNTED: dict[str, Callable[[RuleProgram], Mapping[str, int]]] = {
     "correlator_rule_type_mismatches_total": lambda program: program.mismatches,

@@ -20,6 +20,8 @@ from correlator.intake.arrival import HEAD_MS, STUCK_MS
 from correlator.record import Record, Reject
 
 Key = tuple[str, int]
+CLOSED = " closed"  # in an offset's metadata: a bounded read has stated its end
+STOPPED = " stopped"  # the same: not read on, and operators were told so
 AHEAD = ((SECOND_MS // 2, SECOND_MS), (STUCK_MS, HEAD_MS))  # read in vain for less than -> ahead at most
 
 
@@ -44,8 +46,17 @@ class Input(msgspec.Struct):
         return self.buffer[0].offset if self.buffer else self.position
 
     @property
+    def to_commit(self) -> Committed:
+        return Committed(self.next_offset, self.metadata + (STOPPED if self.is_stopped else ""))
+
+    @property
     def is_drained(self) -> bool:
         return not self.buffer and self.position >= self.end
+
+
+def plain(metadata: str) -> str:
+    """What intake wrote beside an offset."""
+    return metadata.removesuffix(STOPPED).removesuffix(CLOSED)
 
 
 def _ahead_ms(empty_ms: int) -> int:
@@ -119,7 +130,9 @@ class Inputs:
     def judge(
         self, taken: Iterable[Record], refused: Iterable[tuple[Record, Reject]], most: int
     ) -> list[Input]:
-        """Count dead letters in a row; the inputs that have just had more than *most* are stopped."""
+        """Count dead letters in a row of each input, whatever the others give meanwhile; the inputs that have
+        just had more than *most* are stopped.
+        """
         bad = {(r.topic, r.partition, r.offset) for r, _ in refused}
         if not bad and not any(found.bad_in_a_row for found in self.by_key.values()):
             return []

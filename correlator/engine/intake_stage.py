@@ -8,17 +8,17 @@ before anything else is taken: its owner tells the timelines concerned, everybod
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Sequence
 
 import msgspec
 
 from correlator.engine.bundles import Bundles
 from correlator.engine.commit import Committer, Outbox, Send
 from correlator.engine.dead_letters import dead_letter
-from correlator.engine.inputs import Input, Inputs, Key
+from correlator.engine.inputs import CLOSED, STOPPED, Input, Inputs, Key, plain
 from correlator.engine.lag import Lag
-from correlator.engine.metrics import labelled
-from correlator.engine.notices import credential_contested, input_stopped, records_lost
+from correlator.engine.notices import credential_contested, input_read_on, input_stopped, records_lost
 from correlator.engine.options import Options, Ports
 from correlator.engine.ports import (
     AssignmentChange,
@@ -35,8 +35,6 @@ from correlator.intake.intake import Intake, Taken
 from correlator.intake.people import People
 from correlator.pipeline import Bundle, intake_step
 from correlator.record import Record
-
-CLOSED = " closed"  # in an offset's metadata: a bounded read has stated its end
 
 
 class _Known(msgspec.Struct):
@@ -110,6 +108,11 @@ class IntakeStage:
         else:
             self.is_finished = self.is_finished or self._is_closing
         return count
+
+    @property
+    def bundle(self) -> str:
+        """That is routed by; "" before any is active."""
+        return self._bundle.hash if self._bundle is not None else ""
 
     def waiting(self) -> tuple[str, ...]:
         """Why the stage is not ready, for a person."""
@@ -207,7 +210,7 @@ class IntakeStage:
         for tp, found in committed.items():
             inputs.by_key[tp.topic, tp.partition] = self._open(tp, found)
             if tp != self._people:
-                metadata = found.metadata.removesuffix(CLOSED) if found else ""
+                metadata = plain(found.metadata) if found else ""
                 partitions = self._ports.log.partitions(tp.topic)
                 intake.assign(tp.topic, tp.partition, partitions, metadata)
         self.inputs = inputs
@@ -228,6 +231,9 @@ class IntakeStage:
             start = begin
         reader.seek(tp, start)
         metadata = committed.metadata if committed else ""
+        if metadata.endswith(STOPPED):
+            self._notices.append(input_read_on(self._topics.notices, tp))
+        metadata = metadata.removesuffix(STOPPED)
         return Input(tp, committed, start, end, self._ports.steady.now_ms(), metadata=metadata)
 
     def _people_of(self, bundle: Bundle, end: int) -> People:
@@ -360,25 +366,21 @@ class IntakeStage:
     def _outbox(self, taken: Sequence[Taken]) -> Outbox:
         sends, self._notices = self._notices, []
         metadata: dict[Key, str] = {}
+        counters = Counter[tuple[str, ...]]()
         for part in taken:
             sends += [Send(self._topics.keyed, p, None, encode_frame(frame)) for p, frame in part.frames]
             sends += [dead_letter(self._topics.dead_letters, r, reject) for r, reject in part.dead_letters]
             sends += [credential_contested(self._topics.notices, contest) for contest in part.contests]
             metadata |= part.metadata
-            self._add(part.counters)
+            counters.update(part.counters)
         suffix = CLOSED if self._is_closing else ""
         offsets, previous = {}, {}
         for key, found in self.inputs.by_key.items():
             found.metadata = metadata[key] + suffix if key in metadata else found.metadata
-            committed = Committed(found.next_offset, found.metadata)
+            committed = found.to_commit
             if committed != found.committed:
                 offsets[found.where], previous[found.where] = committed, found.committed
-        return Outbox(sends, offsets, previous)
-
-    def _add(self, counters: Mapping[tuple[str, ...], int]) -> None:
-        for key, count in counters.items():
-            name, labels = labelled(key)
-            self._ports.meter.add(name, count, **labels)
+        return Outbox(sends, offsets, previous, counters)
 
     def _finish(self, membership: Membership) -> None:
         outbox = self._committer.outbox

@@ -28,7 +28,7 @@ def records_lost(topic: str, tp: TopicPartition, wanted: int, first: int, end: i
             f"{name}: {wanted} is committed, but the log ends at {end}: the topic was created anew, or lost "
             f"records. Reading begins at {first}; events that were read before are known by their ids."
         )
-    return _input("records_lost", topic, tp, message)
+    return _input("records_lost", topic, tp, message=message)
 
 
 def input_stopped(topic: str, tp: TopicPartition, why: str) -> Send:
@@ -36,9 +36,16 @@ def input_stopped(topic: str, tp: TopicPartition, why: str) -> Send:
         "input_stopped",
         topic,
         tp,
-        f"{tp.topic}/{tp.partition}: {why}; reading of this partition is stopped. See `correlator "
+        state="open",
+        message=f"{tp.topic}/{tp.partition}: {why}; reading of this partition is stopped. See `correlator "
         "dead-letters list`; mend the feed or the producer and start this process again.",
     )
+
+
+def input_read_on(topic: str, tp: TopicPartition) -> Send:
+    """Closes `input_stopped`. Should its records be of no use still, that is told anew."""
+    message = f"{tp.topic}/{tp.partition} is read on."
+    return _input("input_stopped", topic, tp, state="closed", message=message)
 
 
 def credential_contested(topic: str, contest: Contest) -> Send:
@@ -66,6 +73,6 @@ def replay_differs(topic: str, tp: TopicPartition, restored: Restored) -> Send:
     return Send(topic, 0, f"replay_differs:{tp.partition}".encode(), _encode(document))
 
 
-def _input(kind: str, topic: str, tp: TopicPartition, message: str) -> Send:
-    document = {"kind": kind, "topic": tp.topic, "partition": tp.partition, "message": message}
+def _input(kind: str, topic: str, tp: TopicPartition, **said: str) -> Send:
+    document = {"kind": kind, "topic": tp.topic, "partition": tp.partition, **said}
     return Send(topic, 0, f"{kind}:{tp.topic}:{tp.partition}".encode(), _encode(document))

@@ -178,7 +178,7 @@ class Meter(Protocol):
 
     def set(self, name: str, value: float, **labels: str) -> None: ...
 
-    def forget(self, name: str, **labels: str) -> None:
-        """End the series of a gauge that have *labels*: what they tell is somebody else's to tell now."""
+    def remove(self, name: str, **labels: str) -> None:
+        """What a gauge was set to for *labels*, if it was."""
 
     def observe(self, name: str, values: Sequence[float], **labels: str) -> None: ...

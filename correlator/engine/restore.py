@@ -171,10 +171,12 @@ class Restore:
 
     def _check_manifest(self, manifest: Manifest, entities: int) -> None:
         if manifest.entities not in (-1, entities):
-            raise self._damaged(
-                f"it holds {entities} entities of {manifest.entities}. Records were deleted from it: "
-                "`correlator topics check` says whether its settings are right"
+            deleted = (
+                "Records were deleted from it: `correlator topics check` says whether its settings are right"
             )
+            written = "Somebody else wrote to it: take away that writer's rights"
+            why = deleted if entities < manifest.entities else written
+            raise self._damaged(f"it holds {entities} entities of {manifest.entities}. {why}")
         if self._committed is None:
             raise EngineRefusal(
                 f"{self._name}: there is a checkpoint at offset {manifest.offset}, but the consumer group "

@@ -16,16 +16,10 @@ from correlator.engine.checkpoint import Cut
 from correlator.engine.options import Options, Ports
 from correlator.engine.ports import AssignmentChange, Committed, TopicPartition
 from correlator.engine.restore import Restore, Restored
+from correlator.engine.shown import Shown
 from correlator.engine.topics import EngineRefusal, Topics
 from correlator.pipeline import InForce
 from correlator.timeline.partition import Partition
-
-# gauges that only the owner of a partition tells
-OF_OWNED = (
-    "correlator_now_timestamp_seconds",
-    "correlator_state_entries",
-    "correlator_restore_remaining_records",
-)
 
 
 class Task(msgspec.Struct):
@@ -60,6 +54,7 @@ class Tasks:
         self._assigned: dict[TopicPartition, None] = {}  # ours, and nothing is done about it yet
         self._doubted: set[TopicPartition] = set()  # refused once
         self._bundles, self._topics, self._ports, self._options = bundles, topics, ports, options
+        self._shown = Shown(ports.meter)
 
     @property
     def is_restoring(self) -> bool:
@@ -76,7 +71,6 @@ class Tasks:
         is_void = False
         for change in changes:
             gone = (*change.revoked, *change.lost)
-            self._fall_silent(gone)
             self._give_up(change.revoked, unsettled)
             self._drop(change.lost)
             is_void = is_void or any(tp in unsettled for tp in gone)
@@ -112,8 +106,12 @@ class Tasks:
             if is_back:
                 del self._restoring[tp]
                 self._finish(tp, state)
-            left = 0 if is_back else state.restore.remaining  # markers after the last record are not read
-            self._ports.meter.set("correlator_restore_remaining_records", left, partition=str(tp.partition))
+        self._shown.tell(
+            {
+                ("correlator_restore_remaining_records", str(tp.partition)): state.restore.remaining
+                for tp, state in self._restoring.items()
+            }
+        )
 
     def _advance(self, tp: TopicPartition, restore: Restore) -> bool:
         """A slice. A refusal counts when it comes again after a poll.
@@ -178,12 +176,6 @@ class Tasks:
         for tp in lost:
             for held in (self.live, self._restoring, self._parked, self._assigned):
                 held.pop(tp, None)
-
-    def _fall_silent(self, gone: Iterable[TopicPartition]) -> None:
-        """Old figures of what another process has now would look like a partition that stands still."""
-        for tp in gone:
-            for name in OF_OWNED:
-                self._ports.meter.forget(name, partition=str(tp.partition))
 
     def _count(self, change: AssignmentChange) -> None:
         meter = self._ports.meter

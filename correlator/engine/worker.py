@@ -30,6 +30,8 @@ class _Stage(Protocol):
     name: str
     clock: Clock  # the wall's
 
+    @property
+    def bundle(self) -> str: ...
     def step(self, wait_ms: int) -> int: ...
     def waiting(self) -> tuple[str, ...]: ...
     def finish(self) -> None: ...
@@ -77,21 +79,25 @@ class Worker:
             self.close()
 
     def step(self) -> int:
-        """Each stage once. How many records they took."""
+        """Each stage once, whether the log answers the other one or not. How many records they took."""
         count = 0
         wait_ms = self._wait_ms if self._is_idle else 0
-        try:
-            for stage in self._stages:
+        unanswered: list[str] = []
+        for stage in self._stages:
+            try:
                 count += stage.step(wait_ms)
-            self._back_off_ms = 0
-            self.health.waiting = tuple(reason for stage in self._stages for reason in stage.waiting())
-        except LogUnavailable as error:
-            self._back_off(error)
-        except LogTruncated as error:
-            raise EngineRefusal(
-                f"{error}. Records were deleted before they were read: give the topic a longer retention. "
-                "To go on, set the offset of the consumer group to the first record that is left."
-            ) from error
+            except LogUnavailable as error:
+                unanswered.append(f"the log does not answer: {error}")
+                continue
+            except LogTruncated as error:
+                raise EngineRefusal(
+                    f"{error}. Records were deleted before they were read: give the topic a longer "
+                    "retention. To go on, set the offset of the consumer group to the first record that is "
+                    "left."
+                ) from error
+        waiting = (reason for stage in self._stages for reason in stage.waiting())
+        self.health.waiting = (*unanswered, *(waiting if not unanswered else ()))
+        self._back_off(is_answered=not unanswered)
         self._came_round()
         self._is_idle = count == 0
         self._collect()
@@ -109,6 +115,11 @@ class Worker:
         for stage in self._stages:
             now_s = stage.clock.now_ms() / 1_000
             self._meter.set("correlator_main_loop_timestamp_seconds", now_s, stage=stage.name)
+
+    @property
+    def bundle(self) -> str:
+        """Hash of what this process works by; "" while there is none, or its partitions differ."""
+        return self._stages[-1].bundle
 
     @property
     def is_finished(self) -> bool:
@@ -141,8 +152,10 @@ class Worker:
         for stage in self._stages:
             stage.close()
 
-    def _back_off(self, error: LogUnavailable) -> None:
-        self.health.waiting = (f"the log does not answer: {error}",)
+    def _back_off(self, *, is_answered: bool) -> None:
+        if is_answered:
+            self._back_off_ms = 0
+            return
         self._back_off_ms = min(BACK_OFF_MAX_MS, 2 * self._back_off_ms or BACK_OFF_MIN_MS)
         self._steady.sleep_ms(self._back_off_ms)
 

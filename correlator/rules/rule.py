@@ -47,15 +47,9 @@ class Same(msgspec.Struct, frozen=True, tag=True):
     """A number or a truth value. 1 is not true, and "1" is not 1."""
 
     value: int | float | bool
-
-    def __eq__(self, other: object) -> bool:
-        """Conditions are keys of dictionaries, and to Python 1 equals true."""
-        if not isinstance(other, Same):
-            return NotImplemented
-        return self.value == other.value and isinstance(self.value, bool) is isinstance(other.value, bool)
-
-    def __hash__(self) -> int:
-        return hash(self.value)
+    is_truth: bool = (
+        False  # told apart here: conditions are keys of dictionaries, and to Python 1 equals true
+    )
 
 
 class Compare(msgspec.Struct, frozen=True, tag=True):

@@ -285,7 +285,7 @@ def _test(value: SigmaType, has_dashes: bool) -> Test:
         case SigmaNumber():
             return Same(value.number)
         case SigmaBool():
-            return Same(value.boolean)
+            return Same(value.boolean, is_truth=True)
         case SigmaNull():
             return Null()
         case SigmaExists():

@@ -113,17 +113,3 @@ def test_labels_by_position() -> None:
     assert labelled(given) == (given[0], {"stage": "intake", "reason": "bad_magic"})
     with pytest.raises(ValueError, match="zip"):
         labelled(("correlator_dead_letters_total", "intake"))
-
-
-def test_a_gauge_forgets_the_series_that_have_labels() -> None:
-    meter = PrometheusMeter(has_process=False)
-    for topic, partition in (("a", "0"), ("a", "1"), ("b", "0")):
-        meter.set("correlator_consumer_lag_records", 5, stage="intake", topic=topic, partition=partition)
-    meter.forget("correlator_consumer_lag_records", topic="a", partition="0")
-    assert meter.total("correlator_consumer_lag_records") == 10
-    meter.set("correlator_consumer_lag_records", 1, stage="intake", topic="a", partition="0")
-    assert meter.total("correlator_consumer_lag_records", topic="a") == 6
-    meter.forget("correlator_consumer_lag_records")
-    assert meter.total("correlator_consumer_lag_records") == 0
-    with pytest.raises(TypeError, match="no gauge"):
-        meter.forget("correlator_events_total")

@@ -168,3 +168,13 @@ def test_a_narrow_terminal_gets_lines(company: Path, monkeypatch: pytest.MonkeyP
     output = call("who", "lisbon", "--records", company, "--at", NOON)[1]
     assert "\u2503" not in output
     assert "95%\n    " in output
+
+
+def test_nobody_is_anywhere_before_anything_has_arrived(company: Path, tmp_path: Path) -> None:
+    for name in ("correlator.yml", "sites.yml", "networks.yml"):
+        (tmp_path / name).write_text((company / name).read_text())
+    (tmp_path / "records").mkdir()
+    (tmp_path / "records" / "badge-events.jsonl").write_text("")
+    code, output = call("who", "lisbon", "--records", tmp_path)
+    assert code == 2, output
+    assert "nothing has arrived yet" in output

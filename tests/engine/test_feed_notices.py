@@ -5,9 +5,14 @@ from __future__ import annotations
 import json
 
 import msgspec
+import pytest
 
+from correlator.adapters.clock import SimulatedClock
+from correlator.adapters.memory.clients import MemoryLogReader
+from correlator.adapters.memory.log import MemoryLog
 from correlator.engine.commit import Send
 from correlator.engine.feed_notices import FeedNotices
+from correlator.engine.ports import LogUnavailable, TopicPartition
 from correlator.event import MINUTE_MS, NEVER, Event, Place, make_event
 from correlator.frame import Arrival, Frame, SourceMark
 from correlator.timeline.partition import Partition
@@ -110,6 +115,77 @@ def test_a_configured_source_that_was_never_heard_is_told_after_an_hour() -> Non
     assert list(told_by_minute[60]) == ["source_never_heard:badge:c9"]
     beat = SourceMark("c9", "badge", "", "badge-events", 0, NEVER, 0, 0, START_MS + 90 * MINUTE_MS)
     partition.step(frame(91, beat))
+    assert told(notices.due([partition])) == [("closed", None)]
+
+
+def with_sources(partition: Partition) -> Partition:
+    """Nobody has heard c9 yet."""
+    sites = (SiteTiming("a", "UTC", sources=(("badge", "c1"), ("badge", "c9"))),)
+    partition.marks.use(msgspec.structs.replace(partition.marks.settings, sites=sites))
+    return partition
+
+
+@pytest.mark.parametrize("heard_at", [61, 70, 200])
+def test_that_a_source_was_never_heard_is_closed_after_a_restart_too(heard_at: int) -> None:
+    """At 61 it is heard before the restart, which comes before the process has looked."""
+    log = MemoryLog(SimulatedClock(1))
+    log.create_topic("notices", 1)
+    partition, notices = with_sources(Partition(ToyProgram(Toy()), NoScorer(), 0)), FeedNotices("notices")
+    at_ms = START_MS + heard_at * MINUTE_MS
+    beat = SourceMark("c9", "badge", "", "badge-events", 0, NEVER, 0, 0, at_ms)
+
+    def told_by(of: FeedNotices, by: Partition) -> list[tuple[str, object]]:
+        sends = of.due([by])
+        for send in sends:
+            log.append(TopicPartition(send.topic, 0), send.key, send.value)
+        return told(sends)
+
+    log.append(TopicPartition("notices", 0), None, b"of somebody else")
+    sent = []
+    for minute in range(61):
+        partition.step(frame(minute, heard(minute)))
+        sent += told_by(notices, partition)
+    assert sent == [("open", None)]
+    if heard_at == 61:
+        partition.step(Frame("", (), arrivals(START_MS + 60 * MINUTE_MS + 1), (beat,)))
+        assert told_by(notices, partition) == []
+    heir, restored = FeedNotices("notices"), with_sources(saved(partition, ToyProgram(Toy())))
+    heir.take_over([restored])
+    heir.adopt(MemoryLogReader(log))
+    for minute in range(61, heard_at):
+        restored.step(frame(minute, heard(minute)))
+        assert told_by(heir, restored) == [], "the notice stands"
+    restored.step(frame(heard_at + 1, beat))
+    assert told_by(heir, restored) == [("closed", None)]
+    last = FeedNotices("notices")
+    last.take_over([restored])
+    last.adopt(MemoryLogReader(log))
+    restored.step(frame(heard_at + 2))
+    assert told_by(last, restored) == [], "it was closed"
+
+
+def test_where_the_topic_cannot_be_read_the_next_take_over_tries_again() -> None:
+    log = MemoryLog(SimulatedClock(1))
+    log.create_topic("notices", 1)
+    open_notice = {"kind": "clock_off", "feed": "badge", "source": "c1", "state": "open"}
+    log.append(TopicPartition("notices", 0), b"key", json.dumps(open_notice).encode())
+    partition, notices = Partition(ToyProgram(Toy()), NoScorer(), 0), FeedNotices("notices")
+    reader, asked = MemoryLogReader(log), list[int]()
+
+    class Away(MemoryLogReader):
+        def high_watermark(self, partition: TopicPartition) -> int:
+            asked.append(partition.partition)
+            raise LogUnavailable("a transaction hangs")
+
+    partition.step(frame(0, heard(0)))
+    notices.take_over([partition])
+    for _ in range(2):
+        notices.adopt(Away(log))
+    assert asked == [0], "once, for it may take a minute"
+    assert notices.due([partition]) == []
+    notices.forget()
+    notices.take_over([partition])
+    notices.adopt(reader)
     assert told(notices.due([partition])) == [("closed", None)]
 
 

@@ -74,15 +74,16 @@ def test_one_step_takes_no_more_than_its_span_of_arrival() -> None:
     assert taken(made, span_ms=MINUTE_MS) == [(0, 0), (0, MINUTE_MS)]
 
 
-def test_what_others_bring_does_not_hide_that_all_of_one_input_is_refused() -> None:
-    made = inputs({0: [NOW, NOW + 1, NOW + 2], 1: [NOW]})
-    reject = Reject("decode", "bad_magic", "")
-    bad = list(made.by_key["raw", 0].buffer)
-    good = list(made.by_key["raw", 1].buffer)
-    assert made.judge(bad[:2], [(record, reject) for record in bad[:2]], 2) == []
-    assert made.judge(good, [], 2) == []
-    assert made.judge(bad[2:], [(bad[2], reject)], 2) == [made.by_key["raw", 0]]
-    assert made.judge(good, [], 2) == []
-    assert made.by_key["raw", 0].bad_in_a_row == 3, "what is said of one that is stopped stays true"
-    assert made.judge(bad[:1], [], 2) == []
-    assert made.by_key["raw", 0].bad_in_a_row == 0
+def test_dead_letters_of_one_input_are_counted_in_a_row_whatever_the_others_give() -> None:
+    """One record of the bad input comes in a thousand of the good one: most steps have none of it."""
+    made = inputs({0: [], 1: []})
+    reject = Reject("decode", "unknown_schema", "")
+    stopped: list[Input] = []
+    for n in range(6):
+        bad, good = Record("raw", 0, n, NOW, None, b""), Record("raw", 1, n, NOW, None, b"")
+        stopped += made.judge([good, bad], [(bad, reject)], 4)
+        stopped += made.judge([good], [], 4)
+    assert [found.where.partition for found in stopped] == [0]
+    assert made.by_key["raw", 0].bad_in_a_row == 6
+    made.judge([Record("raw", 0, 7, NOW, None, b"")], [], 4)
+    assert made.by_key["raw", 0].bad_in_a_row == 0, "one that can be used ends the row"

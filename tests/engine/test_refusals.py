@@ -17,7 +17,7 @@ import pytest
 
 from correlator import frame
 from correlator.adapters.memory.clients import MemoryLogReader, MemoryTransactionalWriter
-from correlator.cli.embedded import CORRELATE_GROUP, Embedded
+from correlator.cli.embedded import CORRELATE_GROUP, Embedded, with_partitions
 from correlator.engine import checkpoint
 from correlator.engine.bundles import ACTIVE_KEY, Activated, Bundles
 from correlator.engine.checkpoint import MANIFEST_KEY, Manifest, decode_manifest
@@ -97,6 +97,10 @@ def records_of_the_checkpoint_were_deleted(embedded: Embedded) -> None:
     embedded.log.truncate(where, newest.offset)
 
 
+def somebody_else_wrote_to_the_checkpoint(embedded: Embedded) -> None:
+    embedded.log.append(_checkpoints(embedded), b"key", b"hello")
+
+
 def an_entity_is_damaged(embedded: Embedded) -> None:
     where = _checkpoints(embedded)
     key = next(record.key for record in _records(embedded, where) if record.key != MANIFEST_KEY)
@@ -140,6 +144,7 @@ CASES: dict[Callable[[Embedded], None], str] = {
     keyed_was_created_anew: r"the log ends at offset 1, but was read up to \d+: the topic was created anew",
     keyed_lost_records: r"the log ends at offset 1, but was read up to \d+: the topic was created anew",
     records_of_the_checkpoint_were_deleted: r"it holds 0 entities of \d+.*`correlator topics check`",
+    somebody_else_wrote_to_the_checkpoint: r"it holds \d+ entities of \d+. Somebody else wrote to it",
     an_entity_is_damaged: r"/1: the checkpoint is damaged: a record of it cannot be read.*state forget DIR",
     the_manifest_is_damaged: "/1: the checkpoint is damaged: no manifest.*state forget DIR",
     a_newer_version_wrote_the_checkpoint: r"checkpoint format \d+, this version reads \d+: .*upgrade",
@@ -221,6 +226,22 @@ def test_a_deployment_needs_the_topic() -> None:
     del embedded.log._topics[embedded.topics.keyed]
     with pytest.raises(EngineRefusal, match="keyed does not exist: `correlator topics create` makes it"):
         _deploy_other(embedded)
+
+
+def test_a_bundle_of_another_number_of_partitions_is_not_gone_back_to() -> None:
+    """Intakes would route by it, to partitions whose owners know nothing of the entities."""
+    embedded = system()
+    other = msgspec.structs.replace(with_partitions(embedded.bundle, 8), hash="of-eight")
+    bundles = Bundles(MemoryLogReader(embedded.log), embedded.topics.bundles, known=[embedded.bundle, other])
+    writer = MemoryTransactionalWriter(embedded.log, "deploy")
+    edges = Edges(bundles, writer, MemoryLogReader(embedded.log), embedded.topics)
+    message = (
+        "had 8 partitions, now it has 4: every entity would change its owner. Deploy its directory anew."
+    )
+    with pytest.raises(EngineRefusal, match=message):
+        deploy(edges, Activated("of-eight", 1, 1))
+    bundles.look()
+    assert [activated.bundle for activated in bundles.history] == [embedded.bundle.hash]
 
 
 def test_of_two_deployments_the_later_one_holds() -> None:

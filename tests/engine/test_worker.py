@@ -11,8 +11,9 @@ from correlator.adapters.clock import SimulatedClock
 from correlator.adapters.prometheus import PrometheusMeter
 from correlator.cli.embedded import CORRELATE_GROUP, FAST, INTAKE_GROUP, Embedded, with_partitions
 from correlator.engine.checkpoint import MANIFEST_KEY, Manifest, decode_manifest
-from correlator.engine.ports import Committed, TopicPartition
+from correlator.engine.ports import Committed, LogUnavailable, TopicPartition
 from correlator.event import HOUR_MS, NEVER
+from correlator.record import Record
 from tests.engine.company import (
     BOUNDED,
     company,
@@ -87,6 +88,29 @@ def test_a_process_that_dies_at_any_effect_leaves_nothing_undone_or_done_twice(p
             only = worker(embedded)
     assert (told(embedded), state(only)) == refolded(embedded)
     assert open_at_end(embedded) == expected
+
+
+def test_an_input_that_is_refused_to_us_does_not_keep_the_other_stage_from_its_work() -> None:
+    """Its topic was deleted, or the right to read it taken away; other processes may still take inputs."""
+    embedded = system()
+    only, other = worker(embedded, instance=None), worker(embedded, instance=None)
+    assert only._intake is not None
+
+    def refused(_timeout_ms: int, _records_max: int) -> list[Record]:
+        raise LogUnavailable("TopicAuthorizationFailedError")
+
+    while not (only.partitions() and other.partitions()):
+        only.step()
+        other.step()
+    only._intake._ports.reader.poll = refused  # type: ignore[assignment]
+    assert only._correlate is not None
+    tasks = only._correlate.tasks.live
+    before = {where: task.offset for where, task in tasks.items()}
+    for _ in range(30):
+        only.step()
+        other.step()
+    assert only.health.waiting[0] == "the log does not answer: TopicAuthorizationFailedError"
+    assert all(task.offset > before[where] for where, task in tasks.items())
 
 
 def test_a_second_bounded_read_of_the_same_log_changes_nothing() -> None:

@@ -21,7 +21,7 @@ from correlator.adapters.files import load_bundle
 from correlator.adapters.kafka.client import consumer_settings, to_kafka
 from correlator.adapters.kafka.log_reader import KafkaLogReader
 from correlator.cli.replay import Replay
-from correlator.engine.intake_stage import CLOSED
+from correlator.engine.inputs import CLOSED
 from correlator.engine.ports import Committed, TopicPartition
 from correlator.engine.restore import Restore
 from correlator.frame import decode_frame

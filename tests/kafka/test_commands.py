@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import signal
 from collections.abc import Iterable
+from contextlib import closing
 from pathlib import Path
 
 import msgspec
 
+from correlator.adapters.kafka.publisher import KafkaPublisher
 from correlator.alerts.phrases import iso
+from correlator.engine.dead_letters import PREFIX
 from tests.broker.broker import Broker
 from tests.findings import Finding, open_alerts, read_finding
-from tests.kafka.deployment import Deployment
+from tests.kafka.deployment import KEYED, Deployment
 from tests.kafka.fleet import Fleet
 
 INTERRUPTED = 130
@@ -41,8 +44,8 @@ def test_dead_letters_go_back_once_the_feed_is_mended(tmp_path: Path, bootstrap:
         assert done.exit_code == 1
         found = json.loads(done.stdout)
         assert len(found["replayed"]) == len(of_badges)
-        of_feed, of_people = sorted(found["refused"].items(), key=lambda item: "publish a right" in item[1])
-        assert "publish a right record of this person" in of_people[1]
+        of_feed, of_people = sorted(found["refused"].items(), key=lambda item: "it is an identity" in item[1])
+        assert "it is an identity" in of_people[1]
         left, why = of_feed
         assert "no schema has the id" in why
         assert fleet.start("a").join() == 0
@@ -64,6 +67,48 @@ def by_alert(findings: Iterable[Finding]) -> dict[str, list[Finding]]:
     for finding in findings:
         found.setdefault(finding.finding_info.uid, []).append(finding)
     return found
+
+
+def test_what_cannot_be_sent_back_is_said(tmp_path: Path, bootstrap: str, unique: str) -> None:
+    """An identity, older than what is known maybe; a partition that is gone; what somebody else wrote."""
+    deployment = Deployment(tmp_path, bootstrap, unique, records_max=1)
+    deployment.publish()
+    (record,) = deployment.records
+    of_raw = {"stage": "intake", "topic": record.topic, "offset": "1", "timestamp": "soon"}
+    letters = [
+        (b"{}", of_raw | {"topic": deployment.topics.identities, "partition": "0"}),
+        (record.value, of_raw | {"partition": "99"}),
+        (record.value, of_raw | {"partition": "\u00b2"}),
+        (record.value, of_raw | {"partition": "0"}),
+    ]
+    with closing(KafkaPublisher(deployment.kafka)) as publisher:
+        for value, headers in letters:
+            ours = [(PREFIX + name, text.encode()) for name, text in headers.items()]
+            publisher.send(deployment.topics.dead_letters, 0, b"key", value, ours)
+        publisher.flush()
+    done = deployment.call("dead-letters", "replay", ..., "--json")
+    assert done.exit_code == 1, done.output
+    found = json.loads(done.stdout)
+    assert found["replayed"] == ["0/3"]
+    assert "it is an identity, a newer one may be known" in found["refused"]["0/0"]
+    assert f"there is no partition {record.topic}/99 any more" in found["refused"]["0/1"]
+
+
+def test_commands_that_find_no_topic_or_another_say_so(tmp_path: Path, bootstrap: str, unique: str) -> None:
+    deployment = Deployment(tmp_path, bootstrap, unique, records_max=0)
+    export = ("state", "export", ..., tmp_path / "file")
+    missing = deployment.call(*export)
+    assert (missing.exit_code, "does not exist: `correlator topics create`" in missing.output) == (2, True)
+    deployment.create_topics()
+    nothing = deployment.call("feeds", "status", ...)
+    assert (nothing.exit_code, "nothing is deployed yet" in nothing.output) == (2, True)
+    assert deployment.call(*export).exit_code == 0
+    general = tmp_path / "correlator.yml"
+    general.write_text(json.dumps(json.loads(general.read_text()) | {"partitions": KEYED + 2}))
+    for command in (export, ("state", "forget", ..., "--all")):
+        other = deployment.call(*command)
+        assert other.exit_code == 2
+        assert f"has {KEYED} partitions, the configuration says {KEYED + 2}" in other.output
 
 
 def test_alerts_tail_shows_what_is_published(tmp_path: Path, bootstrap: str, unique: str) -> None:

@@ -41,8 +41,8 @@ def test_it_is_set_up_once() -> None:
     logger = logging.getLogger(quiet.LOGGER)
     before, level, propagate = list(logger.handlers), logger.level, logger.propagate
     try:
-        quiet.quiet_client_logs(is_brief=False)
         quiet.quiet_client_logs()
+        quiet.silence_client_logs()
         assert len([h for h in logger.handlers if isinstance(h, quiet.RateLimited | quiet.Brief)]) == 1
         assert not logger.propagate
     finally:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import gc
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
-from kafka import KafkaConsumer
+from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
+from kafka.errors import KafkaTimeoutError
 
-from correlator.adapters.kafka.client import ask_offset, consumer_settings, make_consumer
+from correlator.adapters.kafka.client import ask_offset, consumer_settings, make_consumer, opened
+from correlator.adapters.kafka.config import KafkaConfig
 from correlator.adapters.kafka.group_reader import KafkaGroupReader
 from correlator.adapters.kafka.log_reader import KafkaLogReader
 from correlator.engine.ports import AssignmentChange, Committed, LogUnavailable, TopicPartition
@@ -194,7 +199,7 @@ def test_a_fenced_instance_cannot_go_on_and_says_so(log: KafkaLog) -> None:
         writer.commit({TopicPartition(topic, 0): Committed(1)}, old.reader.membership())
 
 
-def test_h9_a_member_that_another_one_fenced_says_so_and_comes_back_when_that_has_ended(
+def test_h10_a_member_that_another_one_fenced_says_so_and_comes_back_when_that_has_ended(
     log: KafkaLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("correlator.adapters.kafka.group_reader.UNSTABLE_S", 2 * SESSION_MS / 1000)
@@ -219,3 +224,39 @@ def test_h9_a_member_that_another_one_fenced_says_so_and_comes_back_when_that_ha
     poll_until(lambda: len(old.changes) > 2)
     owned = (TopicPartition(topic, 0),)
     assert old.changes[1:] == [AssignmentChange(lost=owned), AssignmentChange(assigned=owned)]
+
+
+@pytest.mark.parametrize("make", [KafkaConsumer, KafkaAdminClient, KafkaProducer])
+def test_of_a_client_that_no_broker_answered_nothing_is_left(
+    make: type, caplog: pytest.LogCaptureFixture
+) -> None:
+    """H9: who waits for a broker makes one every some seconds, for as long as it is away."""
+    caplog.set_level(logging.CRITICAL + 1, "kafka")  # what is logged is kept, and holds sockets
+
+    def held() -> tuple[int, int]:
+        gc.collect()
+        return threading.active_count(), sum(1 for _ in Path("/proc/self/fd").iterdir())
+
+    settings = {"bootstrap_servers": "localhost:1", "bootstrap_timeout_ms": 200}
+    with pytest.raises(KafkaTimeoutError):
+        opened(make, settings)  # what is imported late is
+    before = held()
+    for _ in range(3):
+        with pytest.raises(KafkaTimeoutError):
+            opened(make, settings)
+    assert held() == before
+
+
+def test_a_reader_whose_second_client_fails_closes_the_first(bootstrap: str) -> None:
+    config = KafkaConfig.model_validate({"bootstrap_servers": bootstrap})
+    before = threading.active_count()
+    settings, made = config.client(), list[str]()
+
+    class Failing(KafkaConfig):
+        def client(self) -> dict[str, object]:
+            made.append("client")
+            return settings | ({"bootstrap_servers": ["localhost:1"]} if len(made) == 2 else {})
+
+    with pytest.raises(LogUnavailable):
+        KafkaLogReader(Failing.model_validate({"bootstrap_servers": bootstrap}))
+    assert threading.active_count() == before

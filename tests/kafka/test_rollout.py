@@ -17,6 +17,7 @@ from correlator.engine.bundles import Activated
 from correlator.engine.ports import TransactionalWriter
 from correlator.frame import decode_frame
 from correlator.simulate.wire import PARTITIONS
+from tests.broker.broker import Broker
 from tests.findings import Finding, read_finding
 from tests.kafka.deployment import EVERY_READ, KEYED, Deployment
 from tests.kafka.fleet import KILLED, Fleet, Halt, halting
@@ -243,5 +244,22 @@ def test_run_with_watch_deploys_what_changes_and_nothing_that_is_wrong(
         changed = _change(deployment, level="high")
         running.wait_for(f"deployed bundle {changed}")
         assert [a.bundle for a in _active(deployment)] == [changed, first.bundle]
+        running.wait_for(f"bundle {changed} is in force; it was {first.bundle}")
+        running.ask()
+        assert running.join() == 0
+
+
+def test_what_changes_while_kafka_is_away_is_deployed_when_it_is_back(
+    tmp_path: Path, broker: Broker, unique: str
+) -> None:
+    deployment = Deployment(tmp_path, broker.bootstrap, unique, records_max=0)
+    deployment.publish()
+    with deployment.running("--watch") as running:
+        running.wait_for("/readyz")
+        with broker.paused():
+            changed = _change(deployment, level="high")
+            running.wait_for("not deployed")
+        running.wait_for(f"deployed bundle {changed}")
+        assert _active(deployment)[0].bundle == changed
         running.ask()
         assert running.join() == 0

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import msgspec
 import pytest
+import typer
 from rich.progress import Progress
 from typer.testing import CliRunner
 
@@ -15,6 +16,7 @@ from correlator.cli.deploy import check_partitions
 from correlator.cli.embedded import Embedded, with_partitions
 from correlator.cli.looking import Look
 from correlator.cli.main import app
+from correlator.cli.rules_status import hits_of
 from correlator.codec import Codes
 from correlator.engine.bundles import Activated, Bundles
 from correlator.engine.deploy import Edges, deploy
@@ -23,6 +25,7 @@ from correlator.engine.topics import EngineRefusal
 from correlator.frame import FORMAT, FrameError, decode_frame
 from correlator.models.percentile import PercentileState, percentile_from
 from correlator.models.state import StateFormatError
+from correlator.pipeline import alert_partition
 from correlator.timeline import state
 from tests.engine.company import system
 
@@ -62,6 +65,27 @@ def test_another_number_of_partitions_than_that_of_the_active_bundle() -> None:
     bundle = system().bundle
     with pytest.raises(EngineRefusal, match="`partitions` is 8 here and 4 in the active bundle: "):
         check_partitions(bundle, with_partitions(bundle, 8))
+
+
+def test_a_record_of_the_alerts_that_is_none_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    embedded, entity = system(), "identity:e1"
+    log, topics = MemoryLogReader(embedded.log), embedded.topics
+    where = TopicPartition(topics.alerts, alert_partition(entity))
+    embedded.log.append(where, b"deleted", None)
+    look = Look(log, topics, embedded.bundles(), Progress())
+    assert look.alerts(entity) == []
+    assert hits_of(log, topics, lambda _: 0) == {}
+    embedded.log.append(where, b"key", b"hello")
+    asked: list[Callable[[], object]] = [
+        lambda: look.alerts(entity),
+        lambda: hits_of(log, topics, lambda _: 0),
+    ]
+    for ask in asked:
+        with pytest.raises(typer.Exit) as ended:
+            ask()
+        assert ended.value.exit_code == 1
+        told = capsys.readouterr().err
+        assert f"{where.topic}/{where.partition} offset 1: no alert: JSON is malformed" in told
 
 
 def test_a_look_where_nothing_is_deployed() -> None:

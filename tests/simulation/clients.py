@@ -245,7 +245,7 @@ class NoMeter:
     def set(self, name: str, value: float, **labels: str) -> None:
         return
 
-    def forget(self, name: str, **labels: str) -> None:
+    def remove(self, name: str, **labels: str) -> None:
         return
 
     def observe(self, name: str, values: Sequence[float], **labels: str) -> None:

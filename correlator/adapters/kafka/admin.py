@@ -11,7 +11,7 @@ from kafka import KafkaAdminClient
 from kafka import errors as kafka_errors
 from kafka.admin import ConfigResource, ConfigResourceType
 
-from correlator.adapters.kafka.client import TIMEOUT_MS, asking
+from correlator.adapters.kafka.client import TIMEOUT_MS, asking, opened
 from correlator.adapters.kafka.config import KafkaConfig
 
 RECORD_BYTES_MAX = 4 << 20
@@ -80,7 +80,8 @@ class KafkaTopics:
 
     def __init__(self, config: KafkaConfig) -> None:
         with asking("connecting"):
-            self._admin: Any = KafkaAdminClient(**config.client(), bootstrap_timeout_ms=TIMEOUT_MS)
+            settings = config.client() | {"bootstrap_timeout_ms": TIMEOUT_MS}
+            self._admin: Any = opened(KafkaAdminClient, settings)
 
     def create(self, topics: Sequence[Topic], replication: int = -1) -> list[str]:
         """Create what is missing, change nothing else. The names created. *replication* -1: the broker's."""

@@ -3,6 +3,10 @@
 H8: asked for the first or last offset of a partition whose leader has moved, the client asks the old leader
 again and again, without a pause, and does not look for the new one; a consumer that fetches nothing learns of
 it when its metadata is 5 minutes old. Hence such an answer makes it look at once.
+
+H9: a consumer, producer or admin client that is made while no broker answers raises, and leaves its network
+thread and sockets behind, which nobody can close: an outage of an hour ends with too many open files. Hence
+they are made by `opened`.
 """
 
 from __future__ import annotations
@@ -13,6 +17,7 @@ from typing import Any
 
 from kafka import KafkaConsumer
 from kafka import errors as kafka_errors
+from kafka.net.compat import KafkaNetClient
 from kafka.structs import TopicPartition as KafkaPartition
 
 from correlator.adapters.kafka.config import KafkaConfig
@@ -39,9 +44,25 @@ def consumer_settings(config: KafkaConfig) -> dict[str, Any]:
     }
 
 
+def opened(make: Callable[..., Any], settings: dict[str, Any]) -> Any:
+    """What *make*, a class of the client, makes of *settings*; if it fails, nothing is left of it (H9)."""
+    made: list[KafkaNetClient] = []
+
+    def net_client(**config: Any) -> KafkaNetClient:
+        made.append(KafkaNetClient(**config))
+        return made[-1]
+
+    try:
+        return make(**settings, kafka_client=net_client)
+    except BaseException:
+        for each in made:
+            each.close()
+        raise
+
+
 def make_consumer(settings: dict[str, Any]) -> Any:
     """A `KafkaConsumer` that finds leaders that have moved (H8). Raises errors of the client."""
-    consumer = KafkaConsumer(**settings)
+    consumer = opened(KafkaConsumer, settings)
     fetcher = consumer._fetcher
     handle = fetcher._handle_list_offsets_response
 
@@ -100,7 +121,5 @@ def asking(what: str) -> Iterator[None]:
 
 def said(error: kafka_errors.KafkaError) -> str:
     """An error of the client in words. That it could not connect does not say why: the last attempt does."""
-    text = str(error)
-    name = type(error).__name__
-    text = text if text.startswith(name) else f"{name} {text}".rstrip()
+    text = str(error)  # which names its class itself
     return f"{text}: {why_unreached()}" if "Unable to bootstrap" in text and why_unreached() else text

@@ -12,7 +12,7 @@ only when no other batch is in line; one that was read to its end still counts. 
 fetched, the partition is silent for ever after it was resumed. Hence a batch that was read to its end is put
 away before each poll.
 
-H9: the client keeps to itself that its heartbeat was fenced by a member with the same instance id, stops the
+H10: the client keeps to itself that its heartbeat was fenced by a member with the same instance id, stops the
 heartbeats, and looks as stable as before: it never comes back, also when the other one has ended. Hence a
 member whose heartbeats stopped says so instead of polling, and is built anew after 30 s.
 """
@@ -60,6 +60,7 @@ log = logging.getLogger(__name__)
 POLL_MS = 500
 POLL_INTERVAL_MS = 300_000
 UNSTABLE_S = 30.0
+NOTHING_S = 2.0  # with nothing assigned in one generation, before that is the assignment
 
 
 class KafkaGroupReader:
@@ -77,6 +78,7 @@ class KafkaGroupReader:
         self._changes: deque[AssignmentChange] = deque()
         self._membership = Membership(group, -1, "", instance)
         self._unstable_since_s: float | None = None
+        self._nothing: tuple[int, float] = (-1, 0.0)  # generation with nothing assigned, and since when
         self._consumer: Any = None
         self._join()
 
@@ -176,7 +178,7 @@ class KafkaGroupReader:
                 return batches
 
     def _watch(self) -> None:
-        """Build the member anew when it has not been stable (H6), or was fenced (H9), for too long."""
+        """Build the member anew when it has not been stable (H6), or was fenced (H10), for too long."""
         is_fenced = self._is_fenced()
         if is_fenced and self._unstable_since_s is None:
             self._unstable_since_s = time.monotonic()
@@ -207,8 +209,20 @@ class KafkaGroupReader:
         self._membership = Membership(self._group, found.generation_id, found.member_id, self._instance)
         if found.state == MemberState.STABLE and self._membership.is_joined:
             self._unstable_since_s = None
+            self._note_nothing(found.generation_id)
         elif self._unstable_since_s is None:
             self._unstable_since_s = time.monotonic()
+
+    def _note_nothing(self, generation: int) -> None:
+        """Record an assignment of nothing, once, when it has lasted."""
+        now_s, (known, since_s) = time.monotonic(), self._nothing
+        if self._consumer.assignment():
+            return
+        if generation != known:
+            self._nothing = (generation, now_s)
+        elif now_s - since_s >= NOTHING_S:
+            self._nothing = (generation, float("inf"))
+            self._changes.append(AssignmentChange())
 
     def _owned(self, partitions: Iterable[TopicPartition]) -> list[KafkaPartition]:
         assigned = self._joined().assignment()

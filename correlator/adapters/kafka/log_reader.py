@@ -35,9 +35,13 @@ class KafkaLogReader:
         with asking("connecting"):
             self._consumer = make_consumer(consumer_settings(config))
             # its end offsets count open transactions; those of the other one end before them
-            self._uncommitted = make_consumer(
-                consumer_settings(config) | {"isolation_level": "read_uncommitted"}
-            )
+            try:
+                self._uncommitted = make_consumer(
+                    consumer_settings(config) | {"isolation_level": "read_uncommitted"}
+                )
+            except kafka_errors.KafkaError:
+                self._consumer.close(timeout_ms=0)
+                raise
 
     def partitions(self, topic: str) -> int:
         with asking(f"partitions of {topic}"):

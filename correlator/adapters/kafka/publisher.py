@@ -8,7 +8,7 @@ from typing import Any
 from kafka import KafkaProducer
 from kafka import errors as kafka_errors
 
-from correlator.adapters.kafka.client import asking
+from correlator.adapters.kafka.client import asking, opened
 from correlator.adapters.kafka.config import KafkaConfig
 from correlator.adapters.kafka.transactions import BATCH_BYTES, RECORD_BYTES_MAX
 from correlator.engine.ports import LogUnavailable
@@ -20,20 +20,20 @@ class KafkaPublisher:
     """Idempotent: no record twice, none out of order. What was sent is there once `flush` has returned."""
 
     def __init__(self, config: KafkaConfig) -> None:
+        settings = config.client() | {
+            "acks": "all",
+            "compression_type": "zstd",
+            "batch_size": BATCH_BYTES,
+            "max_request_size": RECORD_BYTES_MAX,
+            "linger_ms": 20,
+            "delivery_timeout_ms": TIMEOUT_MS,
+            "request_timeout_ms": TIMEOUT_MS // 3,
+            "max_block_ms": TIMEOUT_MS // 3,
+            "bootstrap_timeout_ms": TIMEOUT_MS // 3,
+            "allow_auto_create_topics": False,
+        }
         with asking("connecting"):
-            self._producer: Any = KafkaProducer(
-                **config.client(),
-                acks="all",
-                compression_type="zstd",
-                batch_size=BATCH_BYTES,
-                max_request_size=RECORD_BYTES_MAX,
-                linger_ms=20,
-                delivery_timeout_ms=TIMEOUT_MS,
-                request_timeout_ms=TIMEOUT_MS // 3,
-                max_block_ms=TIMEOUT_MS // 3,
-                bootstrap_timeout_ms=TIMEOUT_MS // 3,
-                allow_auto_create_topics=False,
-            )
+            self._producer: Any = opened(KafkaProducer, settings)
         self._failed: list[BaseException] = []
 
     def send(  # noqa: PLR0917 - a Kafka record has six parts

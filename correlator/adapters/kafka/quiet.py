@@ -2,6 +2,7 @@
 
 A broker that restarts makes the client log some fifty errors per logger, and an unstable offset one every
 100 ms. The first ones of a kind pass, later ones are counted and the count is told with the next that passes.
+A command that ends when Kafka does not answer says so itself, with the reason: it needs none of them.
 """
 
 from __future__ import annotations
@@ -92,13 +93,22 @@ def _note(record: logging.LogRecord) -> bool:
     return True
 
 
-def quiet_client_logs(*, is_brief: bool = True) -> None:
-    """Of the client's warnings and errors only the first reason why there is no connection, or, unless
-    *is_brief*, each kind a few times a minute. Idempotent.
+def quiet_client_logs() -> None:
+    """Warnings and errors of the client only, each kind a few times a minute. Idempotent."""
+    _take_over(RateLimited)
+
+
+def silence_client_logs() -> None:
+    """Of the client the first reason why there is no connection: for commands that say what became of them in
+    a line of their own. Idempotent.
     """
+    _take_over(Brief)
+
+
+def _take_over(handler: type[RateLimited | Brief]) -> None:
     logger = logging.getLogger(LOGGER)
-    if any(isinstance(handler, RateLimited | Brief) for handler in logger.handlers):
+    if any(isinstance(each, RateLimited | Brief) for each in logger.handlers):
         return
     logger.setLevel(logging.WARNING)
     logger.propagate = False
-    logger.addHandler((Brief if is_brief else RateLimited)(logging.getLogger()))
+    logger.addHandler(handler(logging.getLogger()))

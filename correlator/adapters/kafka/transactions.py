@@ -23,6 +23,7 @@ from kafka import errors as kafka_errors
 from kafka.structs import ConsumerGroupMetadata, OffsetAndMetadata
 from kafka.structs import TopicPartition as KafkaPartition
 
+from correlator.adapters.kafka.client import opened
 from correlator.adapters.kafka.config import KafkaConfig
 from correlator.engine.ports import (
     CommitAborted,
@@ -212,7 +213,7 @@ def _settings(config: KafkaConfig, transactional_id: str, deadlines: Deadlines) 
 
 def _start(settings: dict[str, Any]) -> Any:
     """A producer whose transactional id has nothing open: fences older holders, finishes what they had."""
-    producer = KafkaProducer(**settings)
+    producer = opened(KafkaProducer, settings)
     try:
         producer.init_transactions()
     except BaseException:  # a half-initialised one must not be kept
@@ -253,4 +254,5 @@ def _aborted(error: Exception) -> CommitAborted:
 
 
 def _text(error: BaseException | None) -> str:
-    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    name, said = type(error).__name__, str(error)  # errors of the client name their class themselves
+    return said if name in said else f"{name}: {said}" if said else name
