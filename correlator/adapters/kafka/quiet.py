@@ -8,6 +8,7 @@ A command that ends when Kafka does not answer says so itself, with the reason: 
 from __future__ import annotations
 
 import logging
+import sys
 import time
 from dataclasses import dataclass
 
@@ -62,16 +63,16 @@ class RateLimited(logging.Handler):
 
 class Brief(logging.Handler):
     """Passes only the first reason why there is no connection on to *target*, as soon as it is known: the
-    command that asks goes on trying, and says at its end what became of it.
+    command that asks goes on trying, and says at its end what became of it. Without *target* it only notes.
     """
 
-    def __init__(self, target: logging.Logger) -> None:
+    def __init__(self, target: logging.Logger | None) -> None:
         super().__init__()
         self._target = target
         self._is_told = False
 
     def emit(self, record: logging.LogRecord) -> None:
-        if _note(record) and not self._is_told:
+        if _note(record) and self._target is not None and not self._is_told:
             self._is_told = True
             record.msg, record.args = f"no connection to Kafka yet: {why_unreached()}", None
             self._target.handle(record)
@@ -95,20 +96,20 @@ def _note(record: logging.LogRecord) -> bool:
 
 def quiet_client_logs() -> None:
     """Warnings and errors of the client only, each kind a few times a minute. Idempotent."""
-    _take_over(RateLimited)
+    _take_over(RateLimited(logging.getLogger()))
 
 
 def silence_client_logs() -> None:
-    """Of the client the first reason why there is no connection: for commands that say what became of them in
-    a line of their own. Idempotent.
+    """Nothing of the client, for commands that say what became of them in a line of their own; who sits at
+    a terminal reads the first reason why there is no connection meanwhile. Idempotent.
     """
-    _take_over(Brief)
+    _take_over(Brief(logging.getLogger() if sys.stderr.isatty() else None))
 
 
-def _take_over(handler: type[RateLimited | Brief]) -> None:
+def _take_over(handler: RateLimited | Brief) -> None:
     logger = logging.getLogger(LOGGER)
     if any(isinstance(each, RateLimited | Brief) for each in logger.handlers):
         return
     logger.setLevel(logging.WARNING)
     logger.propagate = False
-    logger.addHandler(handler(logging.getLogger()))
+    logger.addHandler(handler)
