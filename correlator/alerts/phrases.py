@@ -121,7 +121,20 @@ def happened(event: Event) -> str:
     if event.kind == "occupancy":
         zone = event.place.zone if event.place else ""
         return f"{event.identity_id or 'somebody'} {event.activity} zone {zone or '?'}"
-    return f"the identities feed changed {event.identity_id or 'an identity'}"
+    return _person(event)
+
+
+def _person(event: Event) -> str:
+    """What a record of the identities says of somebody; the same again, if it was published again."""
+    name, person = event.identity_id or "an identity", event.person
+    if person is None:
+        return f"the identities feed says who {name} is"
+    if person.is_removed:
+        return f"the identities feed removed {name}"
+    status = next((status for since_ms, status in reversed(person.statuses) if since_ms <= event.time_ms), "")
+    home = f"home site {person.home_site}" if person.home_site else ""
+    said = (person.identity_type, person.department, home, status)
+    return f"the identities feed says who {name} is: {', '.join(part for part in said if part)}"
 
 
 def _access(event: Event) -> str:

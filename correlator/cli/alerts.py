@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from pathlib import Path
 from textwrap import fill
 from typing import Annotated, NoReturn
@@ -18,8 +19,9 @@ from correlator.adapters.kafka.quiet import silence_client_logs
 from correlator.alerts.told import Told, read_told
 from correlator.cli.connection import load_connection
 from correlator.cli.reading import NoSuchTopic, records_of
+from correlator.cli.telling import reaching
 from correlator.cli.view import STYLES
-from correlator.engine.ports import LogTruncated, LogUnavailable
+from correlator.engine.ports import LogTruncated
 from correlator.problem import BadConfiguration
 
 UNREADABLE = 1
@@ -43,7 +45,10 @@ def tail(
         Path | None, typer.Option("--file", help="Read this file, one alert a line, instead of Kafka.")
     ] = None,
     from_beginning: Annotated[bool, typer.Option("--from-beginning", help="Old alerts first.")] = False,
-    follow: Annotated[bool, typer.Option("--follow/--no-follow", help="Wait for new alerts.")] = True,
+    follow: Annotated[
+        bool,
+        typer.Option("--follow/--no-follow", help="Wait for new alerts; or show what is there."),
+    ] = True,
     is_open: Annotated[
         bool, typer.Option("--open", help="Only alerts that are not closed, as they stand now; then end.")
     ] = False,
@@ -65,9 +70,13 @@ def tail(
         values = _of_file(file)
     else:
         assert config is not None
-        begins, follows = from_beginning or is_open, follow and not is_open
-        values = _of_kafka(config, is_shadow=is_shadow, from_beginning=begins, follows=follows)
-    _show(still_open(values) if is_open else values, Console(), as_json=as_json)
+        follows = follow and not is_open
+        values = _of_kafka(
+            config, is_shadow=is_shadow, from_beginning=from_beginning or not follows, follows=follows
+        )
+    count = _show(still_open(values) if is_open else values, Console(), as_json=as_json)
+    if not count:
+        typer.echo("no alert is open" if is_open else "no alerts", err=True)
 
 
 def still_open(values: Iterable[bytes]) -> Iterator[bytes]:
@@ -104,9 +113,11 @@ def block(told: Told, width: int) -> Text:
     return head
 
 
-def _show(values: Iterable[bytes], console: Console, *, as_json: bool) -> None:
+def _show(values: Iterable[bytes], console: Console, *, as_json: bool) -> int:
+    """How many there were."""
+    count = 0
     try:
-        for value in values:
+        for count, value in enumerate(values, 1):  # noqa: B007 - the last one counts
             if as_json:
                 typer.echo(value)
             else:
@@ -115,10 +126,11 @@ def _show(values: Iterable[bytes], console: Console, *, as_json: bool) -> None:
         _end(f"a record is no alert: {error}", UNREADABLE, error)
     except NoSuchTopic as error:
         _end(str(error), INVALID, error)
-    except (LogUnavailable, LogTruncated) as error:
-        _end(f"Kafka: {error}", UNREACHABLE, error)
+    except LogTruncated as error:
+        _end(f"{error}: it was deleted meanwhile, ask again", UNREACHABLE, error)
     except KeyboardInterrupt:
         raise typer.Exit(0) from None
+    return count
 
 
 def _of_file(path: Path) -> Iterator[bytes]:
@@ -135,16 +147,13 @@ def _of_kafka(directory: Path, *, is_shadow: bool, from_beginning: bool, follows
         connection = load_connection(directory)
     except BadConfiguration as error:
         _end(str(error), INVALID, error)
-    reader = KafkaLogReader(connection.kafka)
     topic = connection.topics.shadow if is_shadow else connection.topics.alerts
-    try:
+    with reaching(connection.kafka.bootstrap_servers), closing(KafkaLogReader(connection.kafka)) as reader:
         for record in records_of(
-            reader, topic, SteadyClock(), from_beginning=from_beginning, follows=follows
+            reader, topic, SteadyClock(), from_beginning=from_beginning, follows=follows, is_in_time=True
         ):
             if record.value is not None:
                 yield record.value
-    finally:
-        reader.close()
 
 
 def _end(message: str, code: int, cause: BaseException) -> NoReturn:

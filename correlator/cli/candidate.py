@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
+from rich.console import Console
 
 from correlator.adapters.files import load_texts
 from correlator.engine.bundles import Texts
@@ -40,7 +41,8 @@ def read_candidate(directory: Path) -> Candidate:
     """Raises `BadConfiguration` with every error of every file."""
     bundle, texts, problems = load_texts(directory)
     rules = list(rules_of(bundle).values())
-    failed = [*_failed_tests(rules, bundle), *_failed_samples(bundle)]
+    with Console(stderr=True).status(f"testing {len(rules)} rules"):
+        failed = [*_failed_tests(rules, bundle), *_failed_samples(bundle)]
     tests = sum(len(rule.cases) for rule in rules)
     return Candidate(bundle, texts, tuple(problems), tests, tuple(failed))
 

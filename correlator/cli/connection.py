@@ -34,7 +34,7 @@ def load_connection(directory: Path) -> Connection:
     problems: list[Problem] = []
     kafka = general = None
     try:
-        kafka, problems = parse_kafka(*kafka_settings(directory))
+        kafka, problems = parse_kafka(*kafka_settings(directory), directory)
         general = load_general(directory)
     except BadConfiguration as error:
         problems = [*problems, *error.problems]

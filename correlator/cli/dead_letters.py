@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -18,11 +18,13 @@ from rich.text import Text
 from correlator.adapters.clock import SteadyClock
 from correlator.adapters.kafka.log_reader import KafkaLogReader
 from correlator.adapters.kafka.quiet import silence_client_logs
+from correlator.alerts.phrases import iso
 from correlator.cli.connection import load_connection
 from correlator.cli.forward import forward
 from correlator.cli.reading import NoSuchTopic, record_at, records_of
+from correlator.cli.telling import reaching
 from correlator.engine.dead_letters import PREFIX
-from correlator.engine.ports import LogReader, LogTruncated, LogUnavailable, TopicPartition
+from correlator.engine.ports import LogReader, LogTruncated, TopicPartition
 from correlator.problem import BadConfiguration
 from correlator.record import Record
 
@@ -138,6 +140,10 @@ def table(letters: list[DeadLetter]) -> Table:
     return rows
 
 
+def _time(timestamp: str) -> str:
+    return f"{iso(int(timestamp))} (arrival)" if timestamp.isdigit() else timestamp
+
+
 def described(letter: DeadLetter) -> str:
     """What is known of *letter*, as lines: the headers, then the bytes."""
     lines = [
@@ -148,7 +154,7 @@ def described(letter: DeadLetter) -> str:
             ("reason", letter.reason),
             ("message", letter.message),
             ("origin", f"{letter.origin} (topic/partition/offset)"),
-            ("timestamp", letter.timestamp),
+            ("timestamp", _time(letter.timestamp)),
             ("schema id", letter.schema_id),
             ("key", _readable(letter.record.key)),
         )
@@ -220,15 +226,15 @@ def _reading(directory: Path) -> Iterator[tuple[LogReader, str]]:
     silence_client_logs()
     try:
         connection = load_connection(directory)
-        reader = KafkaLogReader(connection.kafka)
-        try:
+        with (
+            reaching(connection.kafka.bootstrap_servers),
+            closing(KafkaLogReader(connection.kafka)) as reader,
+        ):
             yield reader, connection.topics.dead_letters
-        finally:
-            reader.close()
     except (BadConfiguration, NoSuchTopic) as error:
         _end(str(error), INVALID, error)
-    except (LogUnavailable, LogTruncated) as error:
-        _end(f"Kafka: {error}", UNREACHABLE, error)
+    except LogTruncated as error:
+        _end(f"{error}: it was deleted meanwhile, ask again", UNREACHABLE, error)
 
 
 def _end(message: str, code: int, cause: BaseException | None) -> NoReturn:

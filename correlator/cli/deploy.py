@@ -23,7 +23,7 @@ from correlator.cli.connection import Connection, load_connection
 from correlator.cli.on_kafka import bundles_on
 from correlator.cli.telling import reaching, refusing
 from correlator.cli.times import instant_ms
-from correlator.engine.bundles import Activated
+from correlator.engine.bundles import Activated, Bundles
 from correlator.engine.deploy import LEAD_MS, Edges, Overtaken, deploy, previous
 from correlator.engine.ports import LogUnavailable
 from correlator.engine.topics import EngineRefusal
@@ -80,7 +80,7 @@ def deploy_command(
 
 def rollback_command(
     directory: Directory,
-    to: Annotated[str, typer.Option(help="Hash of the bundle; default: the one before.")] = "",
+    to: Annotated[str, typer.Option(help="Hash, or how it begins; default: the one before.")] = "",
     by: By = "",
     as_json: AsJson = False,
 ) -> None:
@@ -95,10 +95,7 @@ def rollback_command(
         connection = load_connection(directory)
     with refusing(), reaching(connection.kafka.bootstrap_servers), edges_on(connection) as edges:
         edges.bundles.look()
-        before = previous(edges.bundles)
-        bundle = to or (before.bundle if before is not None else "")
-        if not bundle:
-            raise EngineRefusal("there is no bundle before the active one: nothing to go back to")
+        bundle = _meant(edges.bundles, to, directory)
         edges.bundles.get(bundle)
         now_ms = SystemClock().now_ms()
         is_new = deploy(edges, Activated(bundle, now_ms + LEAD_MS, now_ms, by or somebody()))
@@ -108,6 +105,20 @@ def rollback_command(
         return
     since = f" for what happens from {iso(active.since_ms)} on" if is_new and active is not None else ""
     typer.echo(f"bundle {bundle} is in force{since}" if is_new else f"bundle {bundle} is active already")
+
+
+def _meant(bundles: Bundles, to: str, directory: Path) -> str:
+    """The hash that begins with *to*, "": of the bundle before. Raises `EngineRefusal`."""
+    if to:
+        found = bundles.begin_so(to)
+        if len(found) != 1:
+            what = f"{len(found)} bundles begin" if found else "no bundle begins"
+            raise EngineRefusal(f"{what} with {to!r}: `correlator rules status {directory}` lists them")
+        return found[0]
+    before = previous(bundles)
+    if before is None:
+        raise EngineRefusal("there is no bundle before the active one: nothing to go back to")
+    return before.bundle
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from correlator.adapters.kafka.quiet import silence_client_logs
 from correlator.adapters.record_files import read_identities
 from correlator.cli.connection import Connection, load_connection
 from correlator.cli.screen import progress
-from correlator.cli.telling import refusing
+from correlator.cli.telling import no_answer, refusing
 from correlator.engine.ports import LogUnavailable
 from correlator.engine.topics import EngineRefusal
 from correlator.problem import BadConfiguration, Problem
@@ -56,40 +56,43 @@ def load(
     silence_client_logs()
     began = monotonic()
     with refusing():
-        connection, rows = _read(file, config)
+        connection, rows, warned = _read(file, config)
         topic = connection.topics.identities
         if not is_check:
             try:
                 _publish(connection, topic, rows, is_quiet=as_json)
             except LogUnavailable as error:
-                servers = ", ".join(connection.kafka.bootstrap_servers)
-                typer.echo(f"no answer from Kafka at {servers} (or it refused us): {error}", err=True)
+                typer.echo(no_answer(connection.kafka.bootstrap_servers, error), err=True)
                 raise typer.Exit(UNREACHABLE) from error
     count = 0 if is_check else len(rows)
     if as_json:
-        found = {"file": str(file), "identities": len(rows), "published": count, "topic": topic}
-        typer.echo(json.dumps(found | {"seconds": round(monotonic() - began, 2)}))
+        document = {"file": str(file), "identities": len(rows), "published": count, "topic": topic}
+        typer.echo(json.dumps(document | {"seconds": round(monotonic() - began, 2)}))
     elif is_check:
-        typer.echo(f"{file}: {len(rows)} identities, nothing is wrong")
+        found = f"no errors, {warned} warnings" if warned else "nothing is wrong"
+        typer.echo(f"{file}: {len(rows)} identities, {found}")
     else:
         typer.echo(f"{count} identities published to {topic}")
 
 
-def _read(file: Path, config: Path) -> tuple[Connection, list[tuple[str, bytes]]]:
-    """Raises `BadConfiguration` with the errors of all files."""
+def _read(file: Path, config: Path) -> tuple[Connection, list[tuple[str, bytes]], int]:
+    """Where to, what, and how many warnings. Raises `BadConfiguration` with the errors of all files."""
     problems: list[Problem] = []
+    warned: list[Problem] = []
     connection = rows = None
     try:
         connection = load_connection(config)
     except BadConfiguration as error:
         problems += error.problems
     try:
-        rows = read_identities(file, load_sites(config), lambda problem: typer.echo(str(problem), err=True))
+        rows = read_identities(file, load_sites(config), warned.append)
     except BadConfiguration as error:
         problems += error.problems
+    for problem in warned:
+        typer.echo(str(problem), err=True)
     if connection is None or rows is None:
         raise BadConfiguration(problems)
-    return connection, rows
+    return connection, rows, len(warned)
 
 
 def _publish(connection: Connection, topic: str, rows: list[tuple[str, bytes]], *, is_quiet: bool) -> None:

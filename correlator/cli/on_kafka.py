@@ -55,7 +55,9 @@ def check_topics(connection: Connection, bundle: Bundle) -> None:
             if found != bundle.intake.partitions:
                 raise EngineRefusal(
                     f"{name} has {found} partitions, the configuration says {bundle.intake.partitions}. "
-                    "Their number is fixed for life: set `partitions` in correlator.yml to the topic's."
+                    "Their number is fixed for life: set `partitions` in correlator.yml to the topic's. If "
+                    f"somebody added partitions to it, create it anew with {bundle.intake.partitions}: "
+                    "what was learnt survives that (`correlator state export`)."
                 )
     finally:
         reader.close()

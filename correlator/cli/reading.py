@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from operator import itemgetter
 
 import msgspec
 import typer
@@ -48,9 +49,16 @@ def told_in(record: Record) -> Told | None:
 
 
 def records_of(
-    reader: LogReader, topic: str, clock: Clock, *, from_beginning: bool, follows: bool
+    reader: LogReader,
+    topic: str,
+    clock: Clock,
+    *,
+    from_beginning: bool,
+    follows: bool,
+    is_in_time: bool = False,
 ) -> Iterator[Record]:
     """Committed records of *topic*, in offset order per partition. Ends at today's end unless it *follows*.
+    *is_in_time*: what is there at a look comes `in_time`, for which it is held.
 
     Raises NoSuchTopic, `LogTruncated` and `LogUnavailable`.
     """
@@ -59,14 +67,28 @@ def records_of(
         raise NoSuchTopic(f"there is no topic {topic}; `correlator topics create` makes it")
     begin = reader.begin_offset if from_beginning else reader.high_watermark
     positions = {partition: begin(partition) for partition in partitions}
-    while True:
+
+    def look() -> Iterator[Record]:
         for partition in partitions:
             end = reader.high_watermark(partition)
             yield from reader.read(partition, positions[partition], end)
             positions[partition] = max(end, positions[partition])
+
+    while True:
+        yield from in_time(look()) if is_in_time else look()
         if not follows:
             return
         clock.sleep_ms(FOLLOW_MS)
+
+
+def in_time(records: Iterable[Record]) -> list[Record]:
+    """In order of publication over all partitions; that within a partition stays, whatever clocks say."""
+    newest: dict[int, int] = {}
+    timed = []
+    for record in records:
+        at_ms = newest[record.partition] = max(record.timestamp_ms, newest.get(record.partition, 0))
+        timed.append((at_ms, record))
+    return [record for _, record in sorted(timed, key=itemgetter(0))]
 
 
 def record_at(reader: LogReader, partition: TopicPartition, offset: int) -> Record | None:

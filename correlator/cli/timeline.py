@@ -19,7 +19,8 @@ from correlator.cli.telling import writing
 from correlator.cli.timeline_events import as_events
 from correlator.cli.timeline_page import HIGH, Line, page
 from correlator.cli.view import STYLES
-from correlator.event import Event
+from correlator.event import FOREVER, Event
+from correlator.intake.places import Sites
 from correlator.timeline.answers import Moment, moments
 from correlator.timeline.presence import PRESENT_MIN
 
@@ -54,15 +55,18 @@ def timeline_command(
     of IDENTITY or the configuration is wrong, 3 Kafka cannot be reached.
     """
     entity = who if who.startswith(KINDS) else f"identity:{who}"
-    with asking(config, records, at) as source:
+    with asking(config, records, at, is_of_before=True) as source:
         (partition,) = source.partitions(entity)
+        until_ms = source.asked_ms(at, [partition]) if at else FOREVER
         if entity not in partition.timelines:
-            raise typer.BadParameter(f"nothing is known of {entity}, or no longer")
-        found = moments(partition, entity)
+            raise typer.BadParameter(
+                f"nothing is known of {entity}, or no longer{_meant(who, source.bundle.intake.sites)}"
+            )
+        found = [m for m in moments(partition, entity) if m.event.time_ms <= until_ms]
         told = [read_told(value) for value in source.alerts(entity)]
         person = partition.person(entity)
     first_ms = found[0].event.time_ms if found else 0
-    alerts = [alert for alert in told if alert.end_time >= first_ms]
+    alerts = [alert for alert in told if first_ms <= alert.end_time <= until_ms]
     lines = sorted([*map(_moment, found), *map(_alert, alerts)], key=lambda line: line.time_ms)
     if html is not None:
         _write(html, page(entity, lines, iso(SystemClock().now_ms())))
@@ -77,9 +81,20 @@ def timeline_command(
         typer.echo(as_text({"entity": entity, "lines": lines}))
     elif html is None and events is None:
         _print(entity, lines)
-        if not found and alerts:
-            newest = iso(max(alert.end_time for alert in alerts))
-            typer.echo(f"events are held one horizon back: --at {newest} shows those around it", err=True)
+        if not found:
+            newest = iso(max(alert.end_time for alert in alerts)) if alerts else ""
+            shows = f": --at {newest} shows those before it" if newest and records is not None else ""
+            typer.echo(f"events are held one horizon back, and there is none{shows}", err=True)
+
+
+def _meant(who: str, sites: Sites) -> str:
+    """Names of alerts that are no identities: doors and zones, and what people hold."""
+    for kind, known in (("door", sites.door), ("zone", sites.zone)):
+        if known(who) is not None:
+            return f": did you mean {kind}:{who}?"
+    if who.startswith(KINDS):
+        return ""
+    return "; give the id of a person, as alerts do, or unresolved:badge:7 for what is nobody's"
 
 
 def _moment(moment: Moment) -> Line:
@@ -131,9 +146,9 @@ def _print(entity: str, lines: Sequence[Line]) -> None:
     console.print(f"{entity}: {len(lines)} lines", style="bold")
     for line in lines:
         when = local(line.time_ms, line.offset_min)
-        if when[:10] != day:
-            day = when[:10]
-            console.print(f"\n{day} {when[20:]}", style="bold")
+        if (here := f"{when[:10]} {when[20:]}") != day:  # the offset, too: people travel
+            day = here
+            console.print(f"\n{day}", style="bold")
         console.print(_text(line, when), soft_wrap=True)
 
 

@@ -12,6 +12,7 @@ from correlator.adapters.files import read_bundle
 from correlator.adapters.kafka.admin import Topic, kafka_topics, own_topics, raw_topics
 from correlator.adapters.kafka.quiet import silence_client_logs
 from correlator.cli.connection import Connection, load_connection
+from correlator.cli.telling import no_answer
 from correlator.engine.ports import LogUnavailable
 from correlator.problem import BadConfiguration
 
@@ -98,6 +99,5 @@ def _raw_topics(directory: Path) -> list[Topic]:
 
 
 def _unreachable(connection: Connection, error: LogUnavailable) -> typer.Exit:
-    servers = ", ".join(connection.kafka.bootstrap_servers)
-    typer.echo(f"no answer from Kafka at {servers} (or it refused us): {error}", err=True)
+    typer.echo(no_answer(connection.kafka.bootstrap_servers, error), err=True)
     return typer.Exit(UNREACHABLE)

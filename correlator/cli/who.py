@@ -11,12 +11,13 @@ from correlator.alerts.phrases import happened, iso, local
 from correlator.cli.asking import AsJson, At, Config, Records, asking
 from correlator.cli.rule_files import as_text
 from correlator.cli.screen import wide_console
-from correlator.cli.times import instant_ms
-from correlator.event import NEVER
 from correlator.intake.places import Sites
 from correlator.rules.reading import nearest
-from correlator.timeline.answers import Present, kept_from_ms, present
+from correlator.timeline.answers import Present, present
 from correlator.timeline.presence import PRESENT_MIN
+
+HEADS = ("who", "type", "host", "zone", "since", "confidence", "newest evidence")
+NARROW = 90  # columns: a table would be a word wide
 
 Where = Annotated[str, typer.Argument(metavar="ZONE", help="A zone or a site of sites.yml.")]
 Least = Annotated[
@@ -44,14 +45,7 @@ def who_command(
         sites = source.bundle.intake.sites
         site, zone = _place(sites, where)
         partitions = list(source.partitions(None))
-        known_ms = min(partition.now_ms for partition in partitions)
-        if known_ms == NEVER:
-            raise typer.BadParameter("nothing has arrived yet, so nobody is known to be anywhere")
-        at_ms = instant_ms(at, known_ms) if at else known_ms
-        kept_ms = max(map(kept_from_ms, partitions))
-        if not kept_ms <= at_ms <= known_ms:
-            span = f"{iso(kept_ms)} to {iso(known_ms)}"
-            raise typer.BadParameter(f"--at {at} is {iso(at_ms)}: what is known is of {span}")
+        at_ms = source.asked_ms(at, partitions)
         found = [one for p in partitions for one in present(p, at_ms, site=site, zone=zone, least=least)]
     found.sort(key=lambda one: (-one.confidence, one.entity))
     offset_min = sites.offset_min(site, at_ms)
@@ -61,12 +55,19 @@ def who_command(
         )
         return
     title = f"{where}: {len(found)} believed present at {local(at_ms, offset_min)}"
+    console, rows = wide_console(), [_row(one, offset_min) for one in found]
+    if console.width < NARROW:
+        console.print(title, style="bold")
+        for row in rows:
+            *facts, newest = (text for text in row if text not in ("", "-"))
+            console.print(f"{'  '.join(facts)}\n    {newest}", highlight=False)
+        return
     table = Table(title=title, title_justify="left")
-    for head in ("who", "type", "host", "zone", "since", "confidence", "newest evidence"):
+    for head in HEADS:
         table.add_column(head, justify="right" if head == "confidence" else "left")
-    for one in found:
-        table.add_row(*_row(one, offset_min))
-    wide_console().print(table)
+    for row in rows:
+        table.add_row(*row)
+    console.print(table)
 
 
 def _place(sites: Sites, name: str) -> tuple[str, str]:

@@ -70,6 +70,10 @@ class Bundles:
     def active(self) -> Activated | None:
         return self.history[0] if self.history else None
 
+    def begin_so(self, text: str) -> list[str]:
+        """Hashes of bundles that are stored and begin with *text*."""
+        return sorted(name for name in self._stored if name.startswith(text))
+
     def look(self) -> None:
         """Read what is new. Raises `EngineRefusal` where there is no such topic, `LogUnavailable`."""
         if self._next == 0 and self._log.partitions(self._where.topic) == 0:

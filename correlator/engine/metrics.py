@@ -63,6 +63,7 @@ _TABLE: tuple[Metric, ...] = (
     _gauge("bundle_info", "1 for the bundle of rules and configuration in force, else 0.", "stage", "bundle"),
     _gauge("rules", "Rules by state: active, shadow, warming (they are active or shadow, too).", "state"),
     _gauge("main_loop_timestamp_seconds", "When the main loop last came round.", "stage"),
+    _gauge("ready", "1 while /readyz answers 200, else 0: it says why."),
     # records and events
     _counter("records_consumed_total", "Records read from a topic.", "stage", "topic"),
     _counter("events_total", "Events accepted by intake.", "kind"),

@@ -95,12 +95,10 @@ class Worker:
                     "retention. To go on, set the offset of the consumer group to the first record that is "
                     "left."
                 ) from error
-            now_s = stage.clock.now_ms() / 1_000
-            self._meter.set("correlator_main_loop_timestamp_seconds", now_s, stage=stage.name)
         waiting = (reason for stage in self._stages for reason in stage.waiting())
         self.health.waiting = (*unanswered, *(waiting if not unanswered else ()))
         self._back_off(is_answered=not unanswered)
-        self.health.loop_ms = self._steady.now_ms()
+        self._came_round()
         self._is_idle = count == 0
         self._collect()
         return count
@@ -109,6 +107,14 @@ class Worker:
         """What this process folds now: for views and tests."""
         tasks = self._correlate.tasks.live.values() if self._correlate is not None else ()
         return [task.partition for task in tasks]
+
+    def _came_round(self) -> None:
+        """Also when Kafka does not answer: then it is not ready, and no reason to restart it."""
+        self.health.loop_ms = self._steady.now_ms()
+        self._meter.set("correlator_ready", not self.health.waiting)
+        for stage in self._stages:
+            now_s = stage.clock.now_ms() / 1_000
+            self._meter.set("correlator_main_loop_timestamp_seconds", now_s, stage=stage.name)
 
     @property
     def bundle(self) -> str:

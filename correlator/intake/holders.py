@@ -91,8 +91,8 @@ class Holders:
         several = ", ".join(f"{identity!r} {_span(*times)}" for *times, identity in claims[:NAMED_MAX])
         more = f" and {len(claims) - NAMED_MAX} more" if len(claims) > NAMED_MAX else ""
         return (
-            f"{space} {name!r} is claimed by {several}{more}. Taken as held by who began last: {held}. "
-            "End it in the record of who gave it up."
+            f"{space} {name!r} is claimed by {several}{more}. Taken as held by who began last, then by the "
+            f"smallest id: {held}. End it in the record of who gave it up."
         )
 
 
@@ -127,12 +127,13 @@ def _from(holding: Holding) -> int:
 
 
 def _span(from_ms: int, to_ms: int) -> str:
-    return f"from {_said(from_ms)} to {_said(to_ms)}"
+    """`always`, `from X on`, `until Y`, `from X to Y`"""
+    if from_ms == NEVER:
+        return "always" if to_ms == FOREVER else f"until {_said(to_ms)}"
+    return f"from {_said(from_ms)} on" if to_ms == FOREVER else f"from {_said(from_ms)} to {_said(to_ms)}"
 
 
 def _said(time_ms: int) -> str:
-    if time_ms in {NEVER, FOREVER}:
-        return "ever" if time_ms == NEVER else "further notice"
     return (
         datetime.fromtimestamp(time_ms / SECOND_MS, UTC).isoformat(timespec="minutes").replace("+00:00", "Z")
     )

@@ -252,4 +252,4 @@ def test_of_what_several_claim_one_is_warned_and_who_held_it_first_need_not_stan
     found = read_identities(path, load_sites(company), warned.append)
     assert found == [(row["identity_id"], json.dumps(row).encode()) for row in rows]
     assert [(problem.line, problem.severity) for problem in warned] == [(3, "warning")]
-    assert "account 'admin' is claimed by 'e3' from ever" in warned[0].message
+    assert "account 'admin' is claimed by 'e3' always" in warned[0].message

@@ -10,8 +10,14 @@ import pytest
 from typer.testing import CliRunner
 
 from correlator.adapters.documents import shipped
+from correlator.adapters.record_files import read_records
+from correlator.alerts.phrases import iso
 from correlator.alerts.told import read_told
 from correlator.cli.main import app
+from correlator.cli.timeline import _print
+from correlator.cli.timeline_page import Line
+from correlator.cli.times import instant_ms
+from correlator.event import HOUR_MS
 from correlator.simulate.company import CompanySettings, simulate
 from correlator.simulate.configuration import write_directory
 from correlator.simulate.wire import read_schemas
@@ -90,6 +96,11 @@ def test_a_table_for_people(company: Path) -> None:
         (("who", "lisbn", "--at", NOON), "no site or zone 'lisbn': did you mean lisbon?"),
         (("who", "lisbon", "--at", "2026-02-01T00:00Z"), "what is known is of 2026-01-0"),
         (("timeline", "e9999"), "nothing is known of identity:e9999"),
+        (("timeline", "lis-main-1"), "did you mean door:lis-main-1?"),
+        (("timeline", "lis-lab"), "did you mean zone:lis-lab?"),
+        (("timeline", "100182"), "give the id of a person"),
+        (("timeline", "e1001", "--at", "2027-01-01T00:00Z"), "what is known is of 2026-01-0"),
+        (("who", "lisbon", "--at", "-300d"), "what is known is of 2026-01-0"),
     ],
 )
 def test_what_is_not_known_is_said(company: Path, arguments: tuple[str, ...], message: str) -> None:
@@ -115,6 +126,48 @@ def test_a_timeline_has_events_alerts_and_presence_in_order(company: Path, tmp_p
     code, output = call("timeline", who, "--records", company, "--at", NOON)
     assert code == 0
     assert output.startswith(f"{entity}: {len(lines)} lines")
+
+
+def test_the_newest_of_records_is_their_last_and_not_when_all_was_settled(company: Path) -> None:
+    newest_ms = max(record.timestamp_ms for record in read_records(company))
+    at = json.loads(call("who", "lisbon", "--records", company, "--json")[1])["at"]
+    assert at == iso(newest_ms)
+    early = json.loads(call("who", "lisbon", "--records", company, "--at", "-60m", "--json")[1])["at"]
+    assert early == iso(newest_ms - HOUR_MS)
+
+
+def test_a_timeline_ends_at_the_time_that_is_asked_for_and_has_hours_before_it(company: Path) -> None:
+    for at in ("2026-01-06T12:00Z", "2026-01-06T15:00Z", "2026-01-06T17:30Z"):
+        code, output = call("timeline", "door:lis-main-1", "--records", company, "--at", at, "--json")
+        assert code == 0, output
+        times = [line["time_ms"] for line in json.loads(output[output.index("{") :])["lines"]]
+        at_ms = instant_ms(at, 0)
+        assert at_ms - 10 * HOUR_MS <= max(times) <= at_ms
+        assert min(times) < at_ms - 3 * HOUR_MS
+
+
+def test_a_timeline_without_events_says_so(company: Path) -> None:
+    code, output = call("timeline", "door:lis-dc-1", "--records", company)
+    assert code == 0, output
+    assert "0 lines" in output
+    assert "events are held one horizon back, and there is none" in output
+
+
+def test_a_day_with_two_offsets_has_a_heading_for_each(capsys: pytest.CaptureFixture[str]) -> None:
+    noon = instant_ms(NOON, 0)
+    lines = [
+        Line(noon + n, offset_min, "access", "read", "") for n, offset_min in enumerate((0, 480, 480, 0))
+    ]
+    _print("identity:e1", lines)
+    heads = [line for line in capsys.readouterr().out.splitlines() if line.startswith("2026")]
+    assert heads == ["2026-01-06 +00:00", "2026-01-06 +08:00", "2026-01-06 +00:00"]
+
+
+def test_a_narrow_terminal_gets_lines(company: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    output = call("who", "lisbon", "--records", company, "--at", NOON)[1]
+    assert "\u2503" not in output
+    assert "95%\n    " in output
 
 
 def test_nobody_is_anywhere_before_anything_has_arrived(company: Path, tmp_path: Path) -> None:

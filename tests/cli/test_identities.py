@@ -49,6 +49,14 @@ def test_check_publishes_nothing(company: Path) -> None:
     assert json.loads(out)["published"] == 0
 
 
+def test_a_check_that_warns_does_not_say_that_nothing_is_wrong(company: Path) -> None:
+    rows: list[dict[str, object]] = [{"identity_id": who, "badges": [{"id": "17"}]} for who in ("e1", "e2")]
+    file = write(company / "people.jsonl", rows)
+    status, out, told = run("load", file, "--config", company, "--check")
+    assert (status, out) == (0, f"{file}: 2 identities, no errors, 1 warnings\n")
+    assert "badge '17' is claimed by 'e1' always, 'e2' always" in told
+
+
 def test_errors_of_the_file_and_of_the_configuration_are_told_together(company: Path) -> None:
     file = write(company / "people.jsonl", [*PEOPLE, PEOPLE[0], {"identity_id": "e3", "home_site": "mars"}])
     (company / "correlator.yml").write_text("partitions: none\n")

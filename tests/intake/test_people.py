@@ -133,9 +133,9 @@ def test_who_began_last_holds_what_two_claim_and_it_is_said_until_they_agree() -
     [contest] = told.contests
     assert contest.credential == ("badge", "17")
     assert contest.message == (
-        "badge '17' is claimed by 'e1' from ever to further notice, 'e2' from 2026-01-05T00:00Z to further "
-        "notice. Taken as held by who began last: 'e1' from ever to 2026-01-05T00:00Z; 'e2' from "
-        "2026-01-05T00:00Z to further notice. End it in the record of who gave it up."
+        "badge '17' is claimed by 'e1' always, 'e2' from 2026-01-05T00:00Z on. Taken as held by who began "
+        "last, then by the smallest id: 'e1' until 2026-01-05T00:00Z; 'e2' from 2026-01-05T00:00Z on. End it "
+        "in the record of who gave it up."
     )
     assert found.contested == 1
     over = found.apply(6, "e1", identity("e1", badges=[{"id": "17", "valid_to": "2026-01-05"}]), NOW)

@@ -108,3 +108,13 @@ def test_an_unknown_authority_is_not_trusted(
     del secure["ssl_cafile"]
     with pytest.raises(LogUnavailable):
         KafkaTopics(KafkaConfig.model_validate(secure))
+
+
+def test_files_are_relative_to_the_directory_and_one_that_is_missing_is_named(tmp_path: Path) -> None:
+    (tmp_path / "ca.pem").write_text("")
+    config, found = parse_kafka({"security_protocol": "SSL", "ssl_cafile": "ca.pem"}, LINES, tmp_path)
+    assert config is not None
+    assert (config.ssl_cafile, found) == (tmp_path / "ca.pem", [])
+    section = {"security_protocol": "SSL", "ssl_cafile": "ca.pem", "ssl_keyfile": "key.pem"}
+    (problem,) = parse_kafka(section, LINES, tmp_path)[1]
+    assert problem.message == f"there is no file {tmp_path / 'key.pem'}"

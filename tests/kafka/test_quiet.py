@@ -13,8 +13,10 @@ class Kept(logging.Handler):
     def __init__(self) -> None:
         super().__init__()
         self.told: list[str] = []
+        self.has_traceback = False
 
     def emit(self, record: logging.LogRecord) -> None:
+        self.has_traceback |= record.exc_info is not None
         self.told.append(record.getMessage())
 
 
@@ -40,9 +42,36 @@ def test_it_is_set_up_once() -> None:
     before, level, propagate = list(logger.handlers), logger.level, logger.propagate
     try:
         quiet.quiet_client_logs()
-        quiet.quiet_client_logs()
-        assert len([h for h in logger.handlers if isinstance(h, quiet.RateLimited)]) == 1
+        quiet.silence_client_logs()
+        assert len([h for h in logger.handlers if isinstance(h, quiet.RateLimited | quiet.Brief)]) == 1
         assert not logger.propagate
     finally:
         logger.handlers[:], logger.propagate = before, propagate
         logger.setLevel(level)
+
+
+def test_a_command_tells_the_first_reason_why_there_is_no_connection_and_nothing_else() -> None:
+    kept, target, client = Kept(), logging.getLogger("brief-target"), logging.getLogger("brief-client")
+    target.addHandler(kept)
+    client.addHandler(quiet.Brief(target))
+    client.propagate = target.propagate = False
+    client.error("Metadata refresh: failed %s", "KafkaConnectionError")
+    for reason in ("111 ECONNREFUSED", "socket disconnected"):
+        client.warning("Bootstrap connection to %s failed: %s (backoff %.2f secs)", "b-0", reason, 0.1)
+    assert kept.told == ["no connection to Kafka yet: 111 ECONNREFUSED"]
+    assert "wrong name or password" in quiet.why_unreached()
+
+
+def test_what_we_closed_ourselves_is_no_trouble_and_nobody_needs_the_clients_traceback() -> None:
+    kept, target, client = Kept(), logging.getLogger("own-target"), logging.getLogger("own-client")
+    target.addHandler(kept)
+    client.addHandler(quiet.RateLimited(target))
+    client.propagate = target.propagate = False
+    client.error("Metadata refresh: failed %s", "Cancelled")
+    client.warning("Task %r ran for %.3fs (>%.3fs threshold). It is blocking the event loop", 7, 0.2, 0.1)
+    try:
+        raise ConnectionResetError(104)
+    except ConnectionResetError:
+        client.exception("Error receiving network data")
+    assert kept.told == ["Error receiving network data"]
+    assert not kept.has_traceback

@@ -199,6 +199,33 @@ def test_a_fenced_instance_cannot_go_on_and_says_so(log: KafkaLog) -> None:
         writer.commit({TopicPartition(topic, 0): Committed(1)}, old.reader.membership())
 
 
+def test_h10_a_member_that_another_one_fenced_says_so_and_comes_back_when_that_has_ended(
+    log: KafkaLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("correlator.adapters.kafka.group_reader.UNSTABLE_S", 2 * SESSION_MS / 1000)
+    topic, group = log.topic(), log.name("group")
+    old = joined(log, group, topic, "pod-0")
+    twin = joined(log, group, topic, "pod-0")
+    said = set[str]()
+
+    def poll_until(is_done: Callable[[], bool]) -> None:
+        end_s = time.monotonic() + 60
+        while not is_done():
+            assert time.monotonic() < end_s, (said, old.changes)
+            try:
+                old.poll()
+            except LogUnavailable as error:
+                said.add(str(error))
+                time.sleep(0.1)  # as the worker backs off
+
+    poll_until(lambda: bool(said))
+    assert said == {"another process runs as instance pod-0"}
+    twin.reader.close()
+    poll_until(lambda: len(old.changes) > 2)
+    owned = (TopicPartition(topic, 0),)
+    assert old.changes[1:] == [AssignmentChange(lost=owned), AssignmentChange(assigned=owned)]
+
+
 @pytest.mark.parametrize("make", [KafkaConsumer, KafkaAdminClient, KafkaProducer])
 def test_of_a_client_that_no_broker_answered_nothing_is_left(
     make: type, caplog: pytest.LogCaptureFixture

@@ -18,7 +18,7 @@ from correlator.engine.ports import TransactionalWriter
 from correlator.frame import decode_frame
 from correlator.simulate.wire import PARTITIONS
 from tests.broker.broker import Broker
-from tests.findings import read_finding
+from tests.findings import Finding, read_finding
 from tests.kafka.deployment import EVERY_READ, KEYED, Deployment
 from tests.kafka.fleet import KILLED, Fleet, Halt, halting
 from tests.kafka.live import LIVE, Traffic, check_live
@@ -145,7 +145,11 @@ def test_who_runs_switches_at_the_frame_and_back(tmp_path: Path, bootstrap: str,
         _change(deployment, level="high")
         assert deployment.call("deploy", ...).exit_code == 0
         traffic.wait(lambda: _severities(deployment) == ["Informational", "High"], "nobody switches")
-        assert deployment.call("rollback", ...).exit_code == 0
+        wrong = deployment.call("rollback", ..., "--to", "no-such")
+        assert wrong.exit_code == 2
+        assert "no bundle begins with 'no-such'" in wrong.stderr
+        hash_of_first = _activations(deployment)[0][0]
+        assert deployment.call("rollback", ..., "--to", hash_of_first[:12]).exit_code == 0
         back = ["Informational", "High", "Informational"]
         traffic.wait(lambda: _severities(deployment) == back, "nobody switches back")
         traffic.ends()
@@ -157,6 +161,10 @@ def test_who_runs_switches_at_the_frame_and_back(tmp_path: Path, bootstrap: str,
     assert traffic.told.keys() == traffic.sent.keys()
     (first, *_), *others = _activations(deployment).values()
     assert all(names[0] == first and len(names) == 3 for names in others)
+
+
+def _uid(finding: Finding) -> str:
+    return finding.metadata.uid
 
 
 def _severities(deployment: Deployment) -> list[str]:
@@ -213,7 +221,8 @@ def test_alerts_of_a_shadow_rule_go_to_the_shadow_topic_alone(
     tail = deployment.call(
         "alerts", "tail", "--config", ..., "--shadow", "--from-beginning", "--no-follow", "--json"
     )
-    assert [read_finding(line.encode()) for line in tail.stdout.splitlines()] == shadow
+    shown = [read_finding(line.encode()) for line in tail.stdout.splitlines()]
+    assert sorted(shown, key=_uid) == sorted(shadow, key=_uid), "in order of publication, not of partitions"
     live, apart = tmp_path / "live.jsonl", tmp_path / "shadow.jsonl"
     assert deployment.call("replay", ..., "--out", live, "--shadow", apart).exit_code == 0
     replayed = {read_finding(line).finding_info.uid for line in apart.read_bytes().splitlines()}

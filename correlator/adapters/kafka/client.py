@@ -21,6 +21,7 @@ from kafka.net.compat import KafkaNetClient
 from kafka.structs import TopicPartition as KafkaPartition
 
 from correlator.adapters.kafka.config import KafkaConfig
+from correlator.adapters.kafka.quiet import why_unreached
 from correlator.engine.ports import LogTruncated, LogUnavailable, TopicPartition
 from correlator.record import Record
 
@@ -115,4 +116,10 @@ def asking(what: str) -> Iterator[None]:
     try:
         yield
     except kafka_errors.KafkaError as error:
-        raise LogUnavailable(f"{what}: {error}") from error  # which names its class itself
+        raise LogUnavailable(f"{what}: {said(error)}") from error
+
+
+def said(error: kafka_errors.KafkaError) -> str:
+    """An error of the client in words. That it could not connect does not say why: the last attempt does."""
+    text = str(error)  # which names its class itself
+    return f"{text}: {why_unreached()}" if "Unable to bootstrap" in text and why_unreached() else text

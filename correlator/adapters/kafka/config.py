@@ -30,6 +30,7 @@ NOT_OF_EVERY_CLIENT = {
     *("sasl_plain_password", "sasl_plain_password_file", "ssl_password"),  # secrets, read below
     *("session_timeout_ms", "transaction_timeout_ms"),  # of group members, of transactional producers
 }
+FILES = ("sasl_plain_password_file", "ssl_cafile", "ssl_certfile", "ssl_keyfile", "ssl_crlfile")
 USER_AND_PASSWORD = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
 
 
@@ -128,8 +129,23 @@ def require_crc32c() -> None:
         raise BadConfiguration([Problem("installation", 0, 0, "", message)])
 
 
-def parse_kafka(document: object, lines: Lines) -> tuple[KafkaConfig | None, list[Problem]]:
-    """The `kafka` section of a parsed correlator.yml, `None` for a missing one; or every problem with it."""
+def parse_kafka(
+    document: object, lines: Lines, directory: Path = Path()
+) -> tuple[KafkaConfig | None, list[Problem]]:
+    """The `kafka` section of a parsed correlator.yml, `None` for a missing one; or every problem with it.
+
+    Files that it names are relative to *directory*, where it stands.
+    """
+    if isinstance(document, dict):
+        files = {name: directory / v for name, v in document.items() if name in FILES and isinstance(v, str)}
+        missing = [
+            lines.problem((SECTION, name), f"there is no file {path}")
+            for name, path in files.items()
+            if not path.is_file()
+        ]
+        if missing:
+            return None, missing
+        document = document | files
     try:
         return KafkaConfig.model_validate({} if document is None else document), []
     except ValidationError as error:

@@ -11,6 +11,10 @@ H7: the client parks what it holds of a partition that is paused in the middle o
 only when no other batch is in line; one that was read to its end still counts. Where nothing else is to be
 fetched, the partition is silent for ever after it was resumed. Hence a batch that was read to its end is put
 away before each poll.
+
+H10: the client keeps to itself that its heartbeat was fenced by a member with the same instance id, stops the
+heartbeats, and looks as stable as before: it never comes back, also when the other one has ended. Hence a
+member whose heartbeats stopped says so instead of polling, and is built anew after 30 s.
 """
 
 from __future__ import annotations
@@ -36,6 +40,7 @@ from correlator.adapters.kafka.client import (
     consumer_settings,
     from_kafka,
     make_consumer,
+    said,
     to_kafka,
     to_record,
     truncated,
@@ -96,7 +101,7 @@ class KafkaGroupReader:
         except kafka_errors.FencedInstanceIdError as error:
             raise LogUnavailable(f"another process runs as instance {self._instance}") from error
         except kafka_errors.KafkaError as error:
-            raise LogUnavailable(f"poll: {error}") from error
+            raise LogUnavailable(f"poll: {said(error)}") from error
         self._note_membership()
         return [to_record(raw) for batch in batches.values() for raw in batch]
 
@@ -173,9 +178,14 @@ class KafkaGroupReader:
                 return batches
 
     def _watch(self) -> None:
-        """Build the member anew when it has not been stable for too long (H6)."""
+        """Build the member anew when it has not been stable (H6), or was fenced (H10), for too long."""
+        is_fenced = self._is_fenced()
+        if is_fenced and self._unstable_since_s is None:
+            self._unstable_since_s = time.monotonic()
         since_s = self._unstable_since_s
         if since_s is None or time.monotonic() - since_s < UNSTABLE_S or self._consumer is None:
+            if is_fenced:
+                raise LogUnavailable(f"another process runs as instance {self._instance}")
             return
         log.warning("group %s: no stable assignment for %d s, joining anew", self._group, UNSTABLE_S)
         consumer, self._consumer, self._unstable_since_s = self._consumer, None, None
@@ -185,6 +195,13 @@ class KafkaGroupReader:
         if owned:
             self._changes.append(AssignmentChange(lost=owned))
         self._membership = Membership(self._group, -1, "", self._instance)
+
+    def _is_fenced(self) -> bool:
+        if self._consumer is None:
+            return False
+        coordinator = self._consumer._coordinator
+        has_stopped = not coordinator._heartbeat_enabled and not coordinator.rejoin_needed
+        return has_stopped and coordinator.state == MemberState.STABLE
 
     def _note_membership(self) -> None:
         """Right after the poll, because heartbeat replies may reset it at any time (H3)."""
