@@ -155,14 +155,20 @@ def _downward(condition: Condition, *, is_negated: bool) -> list[Leaf]:
         case And(args) | Or(args):
             return [leaf for arg in args for leaf in _downward(arg, is_negated=is_negated)]
         case Leaf():
-            is_downward = is_negated or condition.is_negated or any(map(_is_downward, condition.tests))
-            return [condition] if is_downward else []
+            is_age = any(map(_is_age, condition.reads()))
+            found = any(_is_downward(test, is_age=is_age) for test in condition.tests)
+            return [condition] if found or is_negated or condition.is_negated else []
 
 
-def _is_downward(test: Test) -> bool:
+def _is_age(name: str) -> bool:
+    """Is it more, the longer nothing was seen?"""
+    return name.endswith(("age_s", "since_s", "left_s", "empty_s", "elapsed_s"))
+
+
+def _is_downward(test: Test, *, is_age: bool) -> bool:
     match test:
         case Compare(operator, _):
-            return operator in {"lt", "lte"}
+            return is_age or operator in {"lt", "lte"}
         case Refers(_, "lt" | "lte" | "gt" | "gte"):  # downward of the one or the other
             return True
         case Null() | Exists(False):

@@ -12,8 +12,8 @@ Made from `correlator/timeline/fields.py` by `correlator rules fields --markdown
 
 A field is *absent* where the event or its context does not say. *Entity*: whose timeline has the field;
 a rule is evaluated on one kind of entity. *Concludes from*: the feed whose earlier events the value rests
-on; a rule that tests such a field downward (`lt`, `lte`, `neq`, `null`, `exists: false`, `not`) must
-`settle` (see [rules](rules.md)).
+on; a rule that tests such a field downward (`lt`, `lte`, `neq`, `null`, `exists: false`, `not`; of ages also
+`gt` and `gte`) must `settle` (see [rules](rules.md)).
 """
 _TYPES = {"str": "text", "int": "whole number", "float": "number", "bool": "true or false"}
 

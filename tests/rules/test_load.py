@@ -136,6 +136,8 @@ def test_detections_that_cannot_be_read(detection: str, message: str) -> None:
         "last_badge.outcome: unknown",
         "presence.site|re|i: ^(Unknown|x)$",
         "travel.badge.is_impossible: false",
+        "last_badge.age_s|gt: 3600",
+        "presence.left_s|gte: 900",
     ],
 )
 def test_a_conclusion_from_what_another_feed_did_not_say_must_settle(line: str) -> None:

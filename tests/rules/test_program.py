@@ -103,7 +103,9 @@ def test_a_settled_rule_needs_a_site_to_settle_at() -> None:
 def test_evidence_names_the_earlier_events_that_the_context_comes_from() -> None:
     using = program(
         rule(
-            "s: {event.kind: login, travel.badge.distance_km|gte: 500, last_badge.age_s|gte: 1}\ncondition: s"
+            "s: {event.kind: login, travel.badge.distance_km|gte: 500, last_badge.outcome: granted}\n"
+            "condition: s",
+            "correlator: {evidence: [last_badge.age_s]}\n",
         )
     )
     here = login(place=Place(country="US", lat=40.7, lon=-74.0), is_interactive=True)
