@@ -55,6 +55,7 @@ class IntakeStage:
         self._known_from_ms = FOREVER  # when those count as known whom nobody was told of when we began
         self._paced_ms = self._ticked_ms = self._looked_ms = 0
         self._notices: list[Send] = []
+        self._counters = Counter[tuple[str, ...]]()  # of the next outbox
         self._is_closing = False
         self._knows_people = False  # the identities were read to their end since we began
 
@@ -219,6 +220,7 @@ class IntakeStage:
         start = committed.offset if committed else begin
         if not begin <= start <= end:
             self._notices.append(records_lost(self._topics.notices, tp, start, begin, end))
+            self._counters["correlator_records_lost_total", tp.topic] += max(begin - start, 1)
             start = begin
         reader.seek(tp, start)
         metadata = committed.metadata if committed else ""
@@ -344,7 +346,7 @@ class IntakeStage:
     def _outbox(self, taken: Sequence[Taken]) -> Outbox:
         sends, self._notices = self._notices, []
         metadata: dict[Key, str] = {}
-        counters = Counter[tuple[str, ...]]()
+        counters, self._counters = self._counters, Counter()
         for part in taken:
             sends += [Send(self._topics.keyed, p, None, encode_frame(frame)) for p, frame in part.frames]
             sends += [dead_letter(self._topics.dead_letters, r, reject) for r, reject in part.dead_letters]

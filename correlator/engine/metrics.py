@@ -66,6 +66,7 @@ _TABLE: tuple[Metric, ...] = (
     _gauge("ready", "1 while /readyz answers 200, else 0: it says why."),
     # records and events
     _counter("records_consumed_total", "Records read from a topic.", "stage", "topic"),
+    _counter("records_lost_total", "Records of inputs that were deleted before they were read.", "topic"),
     _counter("events_total", "Events accepted by intake.", "kind"),
     _counter(
         "events_clamped_total", "Events whose time was ahead of their arrival and was set to it.", "feed"

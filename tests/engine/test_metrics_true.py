@@ -143,3 +143,19 @@ def test_what_rules_count_is_counted_once_whoever_has_the_partitions_meanwhile()
     for most in (4, 0, 4, 1, 4):
         told(only, most)
     assert meter.total("correlator_rule_type_mismatches_total") == 3
+
+
+def test_records_that_were_deleted_before_they_were_read_are_counted_once() -> None:
+    embedded = system()
+    first = embedded.worker(
+        PrometheusMeter(has_process=False), BOUNDED, instance="a", steady=SimulatedClock(1)
+    )
+    while not (begun := embedded.log.group("correlator-intake").committed):
+        first.step()
+    where = next(tp for tp in begun if tp.topic == "badge-events")
+    first.finish()
+    first.close()
+    taken = embedded.log.group("correlator-intake").committed[where].offset
+    embedded.log.truncate(where, taken + 5)
+    assert counted(embedded).total("correlator_records_lost_total") == 5
+    assert counted(embedded).total("correlator_records_lost_total") == 0
