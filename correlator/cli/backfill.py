@@ -38,6 +38,7 @@ from correlator.engine.anew import person_events
 from correlator.engine.bundles import Activated, Texts
 from correlator.engine.commit import Send
 from correlator.engine.deploy import LEAD_MS, deploy
+from correlator.engine.known_people import first_arrival_ms
 from correlator.engine.options import Options
 from correlator.engine.ports import (
     CommitAborted,
@@ -102,7 +103,16 @@ def backfill_command(
             deploy(edges, live, candidate.texts)
             hits = hits_of(edges.log, connection.topics, lambda _: 0)
             people = len(identities_in(edges.log, connection.topics.identities))
-    _report(hits, people * (now_ms - from_ms) / DAY_MS, candidate.bundle, as_json=as_json)
+            span_ms = now_ms - max(from_ms, min(now_ms, _first_ms(connection, candidate.bundle, from_ms)))
+    _report(hits, people * span_ms / DAY_MS, candidate.bundle, as_json=as_json)
+
+
+def _first_ms(connection: Connection, bundle: Bundle, from_ms: int) -> int:
+    """When the first record that was read arrived: topics may begin later than what was asked for."""
+    with closing(KafkaLogReader(connection.kafka)) as log:
+        raw = [tp for topic in bundle.intake.feeds for tp in partitions_of(log, topic)]
+        spans = [(tp, log.offset_at(tp, from_ms), log.high_watermark(tp)) for tp in raw]
+        return first_arrival_ms(log, spans)
 
 
 def _begin(connection: Connection, candidate: Candidate, from_ms: int) -> int:

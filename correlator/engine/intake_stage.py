@@ -235,7 +235,7 @@ class IntakeStage:
         if self._options.is_bounded or people is None or people.is_drained:
             return FOREVER
         raw = [found for found in self.inputs.by_key.values() if found is not people]
-        return first_arrival_ms(self._ports.log, raw)
+        return first_arrival_ms(self._ports.log, [(i.where, i.position, i.end) for i in raw])
 
     # ------------------------------------------------------------------ taking
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from correlator.engine.inputs import Input
 from correlator.engine.ports import LogReader, TopicPartition
 from correlator.event import FOREVER
 from correlator.intake.arrival import NO_TIMESTAMP
@@ -50,8 +49,8 @@ class KnownPeople:
         self.end, self._people = max(self.end, end), people
 
 
-def first_arrival_ms(log: LogReader, inputs: Iterable[Input]) -> int:
-    """When the earliest record of *inputs* that is still to be taken arrived; FOREVER where there is none."""
-    heads = [next(iter(log.read(i.where, i.position, i.end)), None) for i in inputs if not i.is_drained]
+def first_arrival_ms(log: LogReader, spans: Iterable[tuple[TopicPartition, int, int]]) -> int:
+    """When the earliest record of *spans* (start, end) arrived; FOREVER where there is none."""
+    heads = [next(iter(log.read(where, start, end)), None) for where, start, end in spans if start < end]
     times_ms = [head.timestamp_ms for head in heads if head is not None]
     return min((time_ms for time_ms in times_ms if time_ms != NO_TIMESTAMP), default=FOREVER)

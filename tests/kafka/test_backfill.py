@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from correlator.adapters.clock import SystemClock
 from correlator.adapters.kafka.log_reader import KafkaLogReader
 from correlator.engine.bundles import Bundles
-from correlator.event import NEVER
+from correlator.event import DAY_MS, NEVER
 from tests.findings import read_finding
 from tests.kafka.deployment import Deployment
 
@@ -22,6 +23,11 @@ def test_the_past_is_learned_in_shadow_and_then_it_is_live(
     done = deployment.call("backfill", ..., "--from", LONG_AGO, "--json")
     assert done.exit_code == 0, done.stderr
     report = json.loads(done.stdout)
+    topics = ("badge-events", "door-events", "login-events")
+    records = [r for topic in topics for r in deployment.committed(deployment.named(topic))]
+    days = (SystemClock().now_ms() - min(record.timestamp_ms for record in records)) / DAY_MS
+    people = len(deployment.committed(deployment.topics.identities))
+    assert people * (days - 0.1) < report["person_days"] <= people * days, "of what there was, not of 2025"
     assert deployment.told() == []
     shadow = [read_finding(r.value or b"") for r in deployment.committed(deployment.topics.shadow)]
     assert sum(rule["told"] for rule in report["rules"].values()) == len({f.finding_info.uid for f in shadow})
