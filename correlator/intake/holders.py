@@ -1,9 +1,9 @@
 """Who held which badge and account when, by what the records of identities claim.
 
 Records contradict each other: a badge is given to somebody else before it is taken from who had it. Where
-several claim one credential, it is held by who began last, and of those who began together by the smallest id
-(docs/adr/0039). So who holds what is a function of the claims alone: the order of the records and those that
-compaction has dropped make no difference.
+several claim one credential, it is held by who began last, and of those who began together by the smallest
+id; what more than a hundred claim with no end is nobody's (docs/adr/0039). So who holds what is a function of
+the claims alone: the order of the records and those that compaction has dropped make no difference.
 
 May not know: records, events, clocks.
 """
@@ -16,12 +16,22 @@ from datetime import UTC, datetime
 from heapq import heappop, heappush
 from itertools import pairwise
 
+import msgspec
+
 from correlator.event import FOREVER, NEVER, SECOND_MS, Credential
 from correlator.intake.identity_record import Namespace, namespace
 
 Holding = tuple[int, int, str]  # from, to (ms), identity: of one credential, by time, never overlapping
 Key = tuple[Namespace, str]  # of a credential
 NAMED_MAX = 5  # of those who claim one credential
+CROWD_MAX = 100  # who claim one credential until further notice: it is none, but stands for one
+
+
+class _Crowd(msgspec.Struct):
+    """Claims by identity. *open*: how many of them have no end."""
+
+    open: int
+    claims: dict[str, list[Holding]] = {}
 
 
 class Holders:
@@ -30,11 +40,12 @@ class Holders:
     def __init__(self) -> None:
         self._held: dict[Namespace, dict[str, Sequence[Holding]]] = {"badge": {}, "account": {}}
         self._contested: dict[Key, list[Holding]] = {}  # all claims, by time, where some overlap
+        self._crowds: dict[Key, _Crowd] = {}
 
     @property
     def contested(self) -> int:
         """How many credentials several claim for one time."""
-        return len(self._contested)
+        return len(self._contested) + len(self._crowds)
 
     def of(self, key: Key) -> tuple[Holding, ...]:
         """Who held it when."""
@@ -57,39 +68,52 @@ class Holders:
 
     def replace(self, identity: str, before: Iterable[Credential], after: Iterable[Credential]) -> None:
         """*identity* claims *after* and nothing else any more; so far it claimed *before*."""
-        claimed: dict[Key, list[Credential]] = {key_of(credential): [] for credential in before}
-        for credential in after:
-            claimed.setdefault(key_of(credential), []).append(credential)
-        for key, credentials in claimed.items():
-            space, name = key
-            claims = [
-                claim
-                for claim in self._contested.get(key) or self._held[space].get(name, ())
-                if claim[2] != identity
-            ]
-            for credential in credentials:
-                insort(claims, (credential.from_ms, credential.to_ms, identity))
-            self._settle(key, claims)
+        claimed: dict[Key, list[Holding]] = {key_of(credential): [] for credential in before}
+        for held in after:
+            claimed.setdefault(key_of(held), []).append((held.from_ms, held.to_ms, identity))
+        for key, own in claimed.items():
+            crowd = self._crowds.get(key)
+            if crowd is None:
+                space, name = key
+                known = self._contested.get(key) or self._held[space].get(name, ())
+                claims = [claim for claim in known if claim[2] != identity]
+                for claim in own:
+                    insort(claims, claim)
+                self._settle(key, claims)
+                continue
+            crowd.open += _open(own) - _open(crowd.claims.pop(identity, ()))
+            crowd.claims[identity] = own
+            if crowd.open <= CROWD_MAX:
+                del self._crowds[key]
+                self._settle(key, sorted(claim for claims in crowd.claims.values() for claim in claims))
 
     def _settle(self, key: Key, claims: list[Holding]) -> None:
         space, name = key
         self._contested.pop(key, None)
-        if not claims:
-            self._held[space].pop(name, None)
-        elif all(earlier[1] <= later[0] for earlier, later in pairwise(claims)):
-            self._held[space][name] = claims
-        else:
+        self._held[space].pop(name, None)
+        if (count := _open(claims)) > CROWD_MAX:
+            crowd = self._crowds[key] = _Crowd(count)
+            for claim in claims:
+                crowd.claims.setdefault(claim[2], []).append(claim)
+        elif any(earlier[1] > later[0] for earlier, later in pairwise(claims)):
             self._held[space][name], self._contested[key] = _settled(claims), claims
+        elif claims:
+            self._held[space][name] = claims
 
     def contest(self, key: Key) -> str:
         """What is to be said to who keeps the records, "" where the claims agree."""
+        space, name = key
+        if key in self._crowds:
+            return (
+                f"{space} {name!r} is claimed by more than {CROWD_MAX} people, and taken as nobody's. "
+                "Leave out of the records what stands for no credential."
+            )
         claims = self._contested.get(key)
         if claims is None:
             return ""
-        space, name = key
         held = "; ".join(f"{identity!r} {_span(*times)}" for *times, identity in self.of(key)[:NAMED_MAX])
         several = ", ".join(f"{identity!r} {_span(*times)}" for *times, identity in claims[:NAMED_MAX])
-        more = f" and {len(claims) - NAMED_MAX} more" if len(claims) > NAMED_MAX else ""
+        more = " and others" if len(claims) > NAMED_MAX else ""  # not how many: it would be said at each
         return (
             f"{space} {name!r} is claimed by {several}{more}. Taken as held by who began last, then by the "
             f"smallest id: {held}. End it in the record of who gave it up."
@@ -120,6 +144,10 @@ def _settled(claims: Sequence[Holding]) -> list[Holding]:
         else:
             held.append((from_ms, to_ms, identity))
     return held
+
+
+def _open(claims: Iterable[Holding]) -> int:
+    return sum(to_ms == FOREVER for _, to_ms, _ in claims)
 
 
 def _from(holding: Holding) -> int:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections import Counter
 from random import Random
 
 import pytest
@@ -150,6 +151,26 @@ def test_what_two_claim_from_the_same_time_on_the_smaller_id_holds() -> None:
         found = people(*(identity(who, accounts=[{"name": "admin"}]) for who in (first, second)))
         assert found.resolve("account", "admin", NOW) == "e1"
         assert found.contested == 1
+
+
+def test_what_stands_for_no_badge_is_nobodys_until_only_some_claim_it() -> None:
+    """`0` in the record of whoever has no badge. That many are learnt in no time, and told of a few times."""
+    found, told = People(sites()), Counter[str]()
+    for number in range(20_000):
+        record = identity(f"e{number}", badges=[{"id": "0", "valid_from": date(number % 28)}])
+        made = found.apply(number, f"e{number}", record, NOW)
+        assert isinstance(made, Told)
+        told.update(contest.message for contest in made.contests)
+    assert found.resolve("card", "0", NOW) == ""
+    assert found.contested == 1
+    assert [message for message in told if "taken as nobody's" in message]
+    assert len(told) < 50
+    for number in range(100, 20_000):
+        applied(found, 20_000 + number, identity(f"e{number}"), f"e{number}")
+    again = people(*(identity(f"e{n}", badges=[{"id": "0", "valid_from": date(n % 28)}]) for n in range(100)))
+    for day in range(30):
+        at_ms = ms(f"{date(day)}T12:00")
+        assert found.resolve("card", "0", at_ms) == again.resolve("card", "0", at_ms) != ""
 
 
 def test_who_has_a_badge_for_a_while_gives_it_back() -> None:
