@@ -11,7 +11,6 @@ from typing import Annotated, NoReturn
 
 import msgspec
 import typer
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -22,6 +21,7 @@ from correlator.alerts.phrases import iso
 from correlator.cli.connection import load_connection
 from correlator.cli.forward import forward
 from correlator.cli.reading import NoSuchTopic, record_at, records_of
+from correlator.cli.screen import wide_console
 from correlator.cli.telling import reaching
 from correlator.engine.dead_letters import PREFIX
 from correlator.engine.ports import LogReader, LogTruncated, TopicPartition
@@ -107,7 +107,7 @@ def list_command(
         for letter in letters:
             typer.echo(json.dumps(_as_json(letter)))
     else:
-        Console().print(table(letters))
+        wide_console().print(table(letters))
 
 
 @app.command()

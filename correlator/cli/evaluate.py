@@ -9,9 +9,9 @@ from typing import Annotated, NoReturn
 
 import msgspec
 import typer
-from rich.console import Console
 from rich.table import Table
 
+from correlator.cli.screen import wide_console
 from correlator.simulate.evaluate import Injected, RuleResult, Told, Truth, evaluate, read_alerts
 
 
@@ -30,7 +30,7 @@ def evaluate_command(
     if as_json:
         typer.echo(json.dumps(_as_json(read, results)))
     else:
-        Console().print(_table(read, results))
+        wide_console().print(_table(read, results))
         if is_listing:
             _list(results)
     if not all(result.is_good for result in results.values()):

@@ -18,6 +18,7 @@ from correlator.adapters.schema_store import read_schemas
 from correlator.adapters.yaml_lines import load_yaml
 from correlator.cli.forward import forward
 from correlator.cli.record_file import BadRecordFile, read_record_file
+from correlator.cli.screen import wide_console
 from correlator.intake.canonical import CANONICAL
 from correlator.intake.convert import CONVERTERS
 from correlator.intake.decode import Schemas
@@ -55,7 +56,7 @@ def check_command(paths: Paths = None, config: Config = None, as_json: AsJson = 
         typer.echo(json.dumps({"feeds": [_feed(feed) for feed in feeds], "problems": _problems(problems)}))
     else:
         _print_problems(problems)
-        Console().print(_feeds_table(feeds))
+        wide_console().print(_feeds_table(feeds))
     if _is_wrong(problems):
         raise typer.Exit(INVALID)
 
@@ -135,7 +136,7 @@ def fields_command(as_json: AsJson = False) -> None:
     converting = Table("converter", "meaning")
     for name, converter in CONVERTERS.items():
         converting.add_row(name, escape(converter.doc))
-    Console().print(table, converting)
+    wide_console().print(table, converting)
 
 
 forward(
@@ -311,7 +312,7 @@ def _print_counts(feed: Feed, counts: Counter[str], *, as_json: bool) -> None:
     table = Table("outcome", "records", title=f"feed {feed.name}")
     for reason, count in counts.most_common():
         table.add_row(reason, f"{count:,}")
-    Console().print(table)
+    wide_console().print(table)
 
 
 def _feed(feed: Feed) -> dict[str, object]:

@@ -19,7 +19,7 @@ from correlator.adapters.files import load_bundle
 from correlator.adapters.prometheus import PrometheusMeter
 from correlator.adapters.record_files import identities_of, read_records
 from correlator.cli.embedded import FAST, Embedded, with_partitions
-from correlator.cli.screen import progress
+from correlator.cli.screen import progress, wide_console
 from correlator.cli.stopping import STOPPING
 from correlator.cli.telling import refusing, writing
 from correlator.event import FOREVER
@@ -198,7 +198,7 @@ def _run(replay: Replay, *, is_quiet: bool) -> None:
 
 
 def _print(summary: Summary, replay: Replay, bundle: Bundle) -> None:
-    console = Console()
+    console = wide_console()
     console.print(
         f"{summary.events:,} events of {summary.records:,} records in {summary.seconds:.1f} s "
         f"({summary.events_per_s:,.0f}/s, {summary.events / summary.cpu_seconds:,.0f} per CPU-second), "
