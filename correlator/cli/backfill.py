@@ -38,7 +38,6 @@ from correlator.engine.anew import person_events
 from correlator.engine.bundles import Activated, Texts
 from correlator.engine.commit import Send
 from correlator.engine.deploy import LEAD_MS, deploy
-from correlator.engine.known_people import first_arrival_ms
 from correlator.engine.options import Options
 from correlator.engine.ports import (
     CommitAborted,
@@ -49,7 +48,7 @@ from correlator.engine.ports import (
     TopicPartition,
 )
 from correlator.engine.topics import EngineRefusal, Topics
-from correlator.event import DAY_MS, NEVER, Event, partition_of
+from correlator.event import DAY_MS, FOREVER, NEVER, Event, partition_of
 from correlator.frame import EVENTS_MAX, Frame, encode_frame
 from correlator.pipeline import Bundle
 
@@ -112,7 +111,8 @@ def _first_ms(connection: Connection, bundle: Bundle, from_ms: int) -> int:
     with closing(KafkaLogReader(connection.kafka)) as log:
         raw = [tp for topic in bundle.intake.feeds for tp in partitions_of(log, topic)]
         spans = [(tp, log.offset_at(tp, from_ms), log.high_watermark(tp)) for tp in raw]
-        return first_arrival_ms(log, spans)
+        heads = [next(log.read(*span), None) for span in spans]
+        return min((head.timestamp_ms for head in heads if head is not None), default=FOREVER)
 
 
 def _begin(connection: Connection, candidate: Candidate, from_ms: int) -> int:

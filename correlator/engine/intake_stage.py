@@ -15,7 +15,7 @@ from correlator.engine.bundles import Bundles
 from correlator.engine.commit import Committer, Outbox, Send
 from correlator.engine.dead_letters import dead_letter
 from correlator.engine.inputs import CLOSED, STOPPED, Input, Inputs, Key, plain
-from correlator.engine.known_people import KnownPeople, first_arrival_ms
+from correlator.engine.known_people import KnownPeople
 from correlator.engine.lag import Lag
 from correlator.engine.notices import credential_contested, input_read_on, input_stopped, records_lost
 from correlator.engine.options import Options, Ports
@@ -28,11 +28,13 @@ from correlator.engine.ports import (
     TopicPartition,
 )
 from correlator.engine.topics import Topics
-from correlator.event import FOREVER, NEVER
+from correlator.event import NEVER, SECOND_MS
 from correlator.frame import encode_frame
 from correlator.intake.intake import Intake, Taken
 from correlator.pipeline import Bundle, intake_step
 from correlator.record import Record
+
+FIRST_MS = 5 * SECOND_MS  # for which identities wait for the first record of each input
 
 
 class IntakeStage:
@@ -52,8 +54,7 @@ class IntakeStage:
         self._owned: set[TopicPartition] | None = None  # None before the first assignment
         self._intake: Intake | None = None  # None: to be built from what is committed
         self._known = KnownPeople(ports.log, self._people)
-        self._known_from_ms = FOREVER  # when those count as known whom nobody was told of when we began
-        self._paced_ms = self._ticked_ms = self._looked_ms = 0
+        self._paced_ms = self._ticked_ms = self._looked_ms = self._built_ms = 0
         self._notices: list[Send] = []
         self._counters = Counter[tuple[str, ...]]()  # of the next outbox
         self._is_closing = False
@@ -205,7 +206,7 @@ class IntakeStage:
                 partitions = self._ports.log.partitions(tp.topic)
                 intake.assign(tp.topic, tp.partition, partitions, metadata)
         self.inputs = inputs
-        self._known_from_ms = self._first_arrival_ms()
+        self._built_ms = self._ports.steady.now_ms()
         has_news = any(not i.is_drained for i in inputs.by_key.values())
         closed = [
             c is not None and c.metadata.endswith(CLOSED) for tp, c in committed.items() if tp != self._people
@@ -228,14 +229,6 @@ class IntakeStage:
             self._notices.append(input_read_on(self._topics.notices, tp))
         metadata = metadata.removesuffix(STOPPED)
         return Input(tp, committed, start, end, self._ports.steady.now_ms(), metadata=metadata)
-
-    def _first_arrival_ms(self) -> int:
-        """Where identities are to be told: before the earliest record that is still to be taken."""
-        people = self.inputs.by_key.get((self._people.topic, 0))
-        if self._options.is_bounded or people is None or people.is_drained:
-            return FOREVER
-        raw = [found for found in self.inputs.by_key.values() if found is not people]
-        return first_arrival_ms(self._ports.log, [(i.where, i.position, i.end) for i in raw])
 
     # ------------------------------------------------------------------ taking
 
@@ -291,12 +284,11 @@ class IntakeStage:
         Records may be of the past, whenever the identities were published, and those of a bounded read are:
         they count as known when the first record arrived.
         """
-        clock_ms = min(clock_ms, self._known_from_ms)
-        if self._options.is_bounded:
-            raw = [i for i in self.inputs.by_key.values() if i.where != self._people]
-            if any(not i.buffer and not i.is_drained for i in raw):
-                return [], 0
-            clock_ms = min((i.buffer[0].timestamp_ms for i in raw if i.buffer), default=clock_ms)
+        raw = [i for i in self.inputs.by_key.values() if i.where != self._people]
+        is_patient = self._options.is_bounded or self._ports.steady.now_ms() - self._built_ms < FIRST_MS
+        if is_patient and any(not i.buffer and not i.is_drained for i in raw):
+            return [], 0
+        clock_ms = min([clock_ms, *(i.buffer[0].timestamp_ms for i in raw if i.buffer)])
         records = self.inputs.take_all((self._people.topic, 0), self._options.records_max)
         self._count(records)
         return ([self._tell(intake, records, clock_ms)] if records else []), len(records)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from correlator.engine.ports import LogReader, TopicPartition
-from correlator.event import FOREVER
-from correlator.intake.arrival import NO_TIMESTAMP
 from correlator.intake.people import People
 from correlator.pipeline import Bundle
 from correlator.record import Record
@@ -47,10 +45,3 @@ class KnownPeople:
         for record in self._log.read(self._where, start, end):
             people.learn(record.offset, (record.key or b"").decode(errors="replace"), record.value)
         self.end, self._people = max(self.end, end), people
-
-
-def first_arrival_ms(log: LogReader, spans: Iterable[tuple[TopicPartition, int, int]]) -> int:
-    """When the earliest record of *spans* (start, end) arrived; FOREVER where there is none."""
-    heads = [next(iter(log.read(where, start, end)), None) for where, start, end in spans if start < end]
-    times_ms = [head.timestamp_ms for head in heads if head is not None]
-    return min((time_ms for time_ms in times_ms if time_ms != NO_TIMESTAMP), default=FOREVER)
