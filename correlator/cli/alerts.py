@@ -21,12 +21,10 @@ from correlator.cli.connection import load_connection
 from correlator.cli.reading import NoSuchTopic, records_of
 from correlator.cli.telling import reaching
 from correlator.cli.view import STYLES
-from correlator.engine.ports import LogTruncated
 from correlator.problem import BadConfiguration
 
 UNREADABLE = 1
 INVALID = 2
-UNREACHABLE = 3
 
 app = typer.Typer(help="Read alerts from Kafka, or from a file that replay wrote.", no_args_is_help=True)
 
@@ -126,8 +124,6 @@ def _show(values: Iterable[bytes], console: Console, *, as_json: bool) -> int:
         _end(f"a record is no alert: {error}", UNREADABLE, error)
     except NoSuchTopic as error:
         _end(str(error), INVALID, error)
-    except LogTruncated as error:
-        _end(f"{error}: it was deleted meanwhile, ask again", UNREACHABLE, error)
     except KeyboardInterrupt:
         raise typer.Exit(0) from None
     return count

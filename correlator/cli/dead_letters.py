@@ -24,13 +24,12 @@ from correlator.cli.reading import NoSuchTopic, record_at, records_of
 from correlator.cli.screen import wide_console
 from correlator.cli.telling import reaching
 from correlator.engine.dead_letters import PREFIX
-from correlator.engine.ports import LogReader, LogTruncated, TopicPartition
+from correlator.engine.ports import LogReader, TopicPartition
 from correlator.problem import BadConfiguration
 from correlator.record import Record
 
 NOT_FOUND = 1
 INVALID = 2
-UNREACHABLE = 3
 BYTES_SHOWN = 4_096
 PARTITION_OFFSET = re.compile(r"[0-9]+/[0-9]+")
 
@@ -233,8 +232,6 @@ def _reading(directory: Path) -> Iterator[tuple[LogReader, str]]:
             yield reader, connection.topics.dead_letters
     except (BadConfiguration, NoSuchTopic) as error:
         _end(str(error), INVALID, error)
-    except LogTruncated as error:
-        _end(f"{error}: it was deleted meanwhile, ask again", UNREACHABLE, error)
 
 
 def _end(message: str, code: int, cause: BaseException | None) -> NoReturn:

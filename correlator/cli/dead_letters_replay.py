@@ -26,7 +26,6 @@ from correlator.cli.dead_letters import PARTITION_OFFSET, DeadLetter, Directory,
 from correlator.cli.reading import NoSuchTopic, records_of
 from correlator.cli.telling import reaching, refusing
 from correlator.engine.dead_letters import PREFIX
-from correlator.engine.ports import LogTruncated, LogUnavailable
 from correlator.engine.topics import EngineRefusal
 from correlator.intake.arrival import NO_TIMESTAMP
 from correlator.pipeline import Bundle
@@ -118,7 +117,7 @@ def _read(
 ) -> tuple[list[DeadLetter], dict[str, int]]:
     """Those asked for, and how many partitions the topics of *feeds* have.
 
-    Raises `EngineRefusal` for ids that are none, `LogUnavailable`.
+    Raises `EngineRefusal` for ids that are none, `LogTruncated`, `LogUnavailable`.
     """
     if odd := sorted(i for i in ids if PARTITION_OFFSET.fullmatch(i) is None):
         raise EngineRefusal(f"{odd[0]!r} is not PARTITION/OFFSET, as list shows it")
@@ -130,8 +129,6 @@ def _read(
             partitions = {name: reader.partitions(name) for name in feeds}
     except NoSuchTopic as error:
         raise EngineRefusal(str(error)) from error
-    except LogTruncated as error:
-        raise LogUnavailable(str(error)) from error
     if unknown := sorted(ids - {letter.id for letter in letters}):
         raise EngineRefusal(f"there is no dead letter {unknown[0]}")
     ours = [e for e in letters if NUMBER.fullmatch(e.partition) and NUMBER.fullmatch(e.offset)]

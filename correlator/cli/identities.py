@@ -17,12 +17,10 @@ from correlator.adapters.kafka.quiet import silence_client_logs
 from correlator.adapters.record_files import read_identities
 from correlator.cli.connection import Connection, load_connection
 from correlator.cli.screen import progress
-from correlator.cli.telling import no_answer, refusing
-from correlator.engine.ports import LogUnavailable
+from correlator.cli.telling import reaching, refusing
 from correlator.engine.topics import EngineRefusal
 from correlator.problem import BadConfiguration, Problem
 
-UNREACHABLE = 3
 FLUSH_RECORDS = 10_000
 
 app = typer.Typer(help="Publish who holds which badges and accounts.", no_args_is_help=True)
@@ -59,11 +57,8 @@ def load(
         connection, rows, warned = _read(file, config)
         topic = connection.topics.identities
         if not is_check:
-            try:
+            with reaching(connection.kafka.bootstrap_servers):
                 _publish(connection, topic, rows, is_quiet=as_json)
-            except LogUnavailable as error:
-                typer.echo(no_answer(connection.kafka.bootstrap_servers, error), err=True)
-                raise typer.Exit(UNREACHABLE) from error
     count = 0 if is_check else len(rows)
     if as_json:
         document = {"file": str(file), "identities": len(rows), "published": count, "topic": topic}

@@ -6,7 +6,7 @@ Nothing is written and no group joined (`engine.view`). Progress goes to stderr,
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
@@ -20,7 +20,7 @@ from correlator.cli.screen import progress
 from correlator.cli.telling import reaching, refusing
 from correlator.engine import view
 from correlator.engine.bundles import Bundles
-from correlator.engine.ports import LogReader, LogTruncated, LogUnavailable, TopicPartition
+from correlator.engine.ports import LogReader, LogTruncated, TopicPartition
 from correlator.engine.restore import Restored
 from correlator.engine.topics import EngineRefusal, Topics
 from correlator.pipeline import Bundle, alert_partition
@@ -85,14 +85,12 @@ def looking(directory: Path) -> Iterator[Look]:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with refusing():
         connection = load_connection(directory)
-    with refusing(), reaching(connection.kafka.bootstrap_servers):
-        log = KafkaLogReader(connection.kafka)
-        try:
-            bundles = bundles_on(connection, log)
-            bundles.look()
-            with progress(*columns, is_transient=True) as shown:
-                yield Look(log, connection.topics, bundles, shown)
-        except LogTruncated as error:
-            raise LogUnavailable(f"{error} (it was truncated meanwhile: ask again)") from error
-        finally:
-            log.close()
+    with (
+        refusing(),
+        reaching(connection.kafka.bootstrap_servers),
+        closing(KafkaLogReader(connection.kafka)) as log,
+    ):
+        bundles = bundles_on(connection, log)
+        bundles.look()
+        with progress(*columns, is_transient=True) as shown:
+            yield Look(log, connection.topics, bundles, shown)

@@ -41,10 +41,6 @@ def writing(path: Path) -> Iterator[None]:
         raise typer.Exit(UNWRITABLE) from error
 
 
-def no_answer(servers: Sequence[str], error: LogUnavailable) -> str:
-    return f"no answer from Kafka at {', '.join(servers)} (or it refused us): {error}"
-
-
 @contextmanager
 def reaching(servers: Sequence[str]) -> Iterator[None]:
     """A log that does not answer, or whose records go while they are read: exit code 3."""
@@ -54,5 +50,5 @@ def reaching(servers: Sequence[str]) -> Iterator[None]:
         typer.echo(f"Kafka: {error} (it was truncated meanwhile: ask again)", err=True)
         raise typer.Exit(UNREACHABLE) from error
     except LogUnavailable as error:
-        typer.echo(no_answer(servers, error), err=True)
+        typer.echo(f"no answer from Kafka at {', '.join(servers)} (or it refused us): {error}", err=True)
         raise typer.Exit(UNREACHABLE) from error

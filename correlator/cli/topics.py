@@ -12,13 +12,9 @@ from correlator.adapters.files import read_bundle
 from correlator.adapters.kafka.admin import Topic, kafka_topics, own_topics, raw_topics
 from correlator.adapters.kafka.quiet import silence_client_logs
 from correlator.cli.connection import Connection, load_connection
-from correlator.cli.telling import no_answer
-from correlator.engine.ports import LogUnavailable
-from correlator.problem import BadConfiguration
+from correlator.cli.telling import reaching, refusing
 
 DIFFERENT = 1
-INVALID = 2
-UNREACHABLE = 3
 
 app = typer.Typer(help="Create and check the topics that correlator needs.", no_args_is_help=True)
 
@@ -42,11 +38,8 @@ def create(
     Exit codes: 0 all topics exist, 2 the configuration is wrong, 3 Kafka cannot be reached or refuses.
     """
     connection = _connection(directory)
-    try:
-        with kafka_topics(connection.kafka) as topics:
-            created = topics.create(own_topics(connection.prefix, connection.partitions), replication)
-    except LogUnavailable as error:
-        raise _unreachable(connection, error) from error
+    with reaching(connection.kafka.bootstrap_servers), kafka_topics(connection.kafka) as topics:
+        created = topics.create(own_topics(connection.prefix, connection.partitions), replication)
     if as_json:
         typer.echo(json.dumps({"created": created}))
         return
@@ -63,12 +56,9 @@ def check(directory: Directory, as_json: AsJson = False) -> None:
     Exit codes: 0 nothing differs, 1 something does, 2 the configuration is wrong, 3 Kafka cannot be reached.
     """
     connection = _connection(directory)
-    try:
-        with kafka_topics(connection.kafka) as topics:
-            wanted = own_topics(connection.prefix, connection.partitions)
-            differences = topics.check([*wanted, *_raw_topics(directory)])
-    except LogUnavailable as error:
-        raise _unreachable(connection, error) from error
+    with reaching(connection.kafka.bootstrap_servers), kafka_topics(connection.kafka) as topics:
+        wanted = own_topics(connection.prefix, connection.partitions)
+        differences = topics.check([*wanted, *_raw_topics(directory)])
     if as_json:
         rows = [{"topic": d.topic, "what": d.what, "wanted": d.wanted, "found": d.found} for d in differences]
         typer.echo(json.dumps({"differences": rows}))
@@ -82,12 +72,8 @@ def check(directory: Directory, as_json: AsJson = False) -> None:
 
 def _connection(directory: Path) -> Connection:
     silence_client_logs()
-    try:
+    with refusing():
         return load_connection(directory)
-    except BadConfiguration as error:
-        for problem in error.problems:
-            typer.echo(str(problem), err=True)
-        raise typer.Exit(INVALID) from error
 
 
 def _raw_topics(directory: Path) -> list[Topic]:
@@ -96,8 +82,3 @@ def _raw_topics(directory: Path) -> list[Topic]:
         typer.echo("topics of feeds are not checked: the configuration has errors (`feeds check`)", err=True)
         return []
     return raw_topics(sorted(bundle.intake.feeds))
-
-
-def _unreachable(connection: Connection, error: LogUnavailable) -> typer.Exit:
-    typer.echo(no_answer(connection.kafka.bootstrap_servers, error), err=True)
-    return typer.Exit(UNREACHABLE)
