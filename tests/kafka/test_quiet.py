@@ -20,13 +20,19 @@ class Kept(logging.Handler):
         self.told.append(record.getMessage())
 
 
+def heard_through(handler: type[quiet.RateLimited | quiet.Brief], name: str) -> tuple[Kept, logging.Logger]:
+    """What comes through a *handler*, and the logger that it is put on."""
+    kept, target, client = Kept(), logging.getLogger(f"{name}-target"), logging.getLogger(f"{name}-client")
+    target.addHandler(kept)
+    client.addHandler(handler(target))
+    client.propagate = target.propagate = False
+    return kept, client
+
+
 def test_each_kind_of_message_passes_a_few_times_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
     now_s = 100.0
     monkeypatch.setattr("correlator.adapters.kafka.quiet.time.monotonic", lambda: now_s)
-    kept, target, client = Kept(), logging.getLogger("test-target"), logging.getLogger("test-client")
-    target.addHandler(kept)
-    client.addHandler(quiet.RateLimited(target))
-    client.propagate = target.propagate = False
+    kept, client = heard_through(quiet.RateLimited, "test")
     for number in range(10):
         client.error("node %d is gone", number)
     client.error("something else")
@@ -51,10 +57,7 @@ def test_it_is_set_up_once() -> None:
 
 
 def test_a_command_tells_the_first_reason_why_there_is_no_connection_and_nothing_else() -> None:
-    kept, target, client = Kept(), logging.getLogger("brief-target"), logging.getLogger("brief-client")
-    target.addHandler(kept)
-    client.addHandler(quiet.Brief(target))
-    client.propagate = target.propagate = False
+    kept, client = heard_through(quiet.Brief, "brief")
     client.error("Metadata refresh: failed %s", "KafkaConnectionError")
     for reason in ("111 ECONNREFUSED", "socket disconnected"):
         client.warning("Bootstrap connection to %s failed: %s (backoff %.2f secs)", "b-0", reason, 0.1)
@@ -63,10 +66,7 @@ def test_a_command_tells_the_first_reason_why_there_is_no_connection_and_nothing
 
 
 def test_what_we_closed_ourselves_is_no_trouble_and_nobody_needs_the_clients_traceback() -> None:
-    kept, target, client = Kept(), logging.getLogger("own-target"), logging.getLogger("own-client")
-    target.addHandler(kept)
-    client.addHandler(quiet.RateLimited(target))
-    client.propagate = target.propagate = False
+    kept, client = heard_through(quiet.RateLimited, "own")
     client.error("Metadata refresh: failed %s", "Cancelled")
     client.warning("Task %r ran for %.3fs (>%.3fs threshold). It is blocking the event loop", 7, 0.2, 0.1)
     try:
