@@ -44,12 +44,12 @@ class Text(msgspec.Struct, frozen=True, tag=True):
 
 
 class Same(msgspec.Struct, frozen=True, tag=True):
-    """A number or a truth value. 1 is not true, and "1" is not 1."""
+    """A number or a truth value. 1 is not true, and "1" is not 1. *is_truth* tells them apart where
+    conditions are keys of dictionaries: to Python 1 equals true.
+    """
 
     value: int | float | bool
-    is_truth: bool = (
-        False  # told apart here: conditions are keys of dictionaries, and to Python 1 equals true
-    )
+    is_truth: bool = False
 
 
 class Compare(msgspec.Struct, frozen=True, tag=True):
