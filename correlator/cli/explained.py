@@ -106,8 +106,9 @@ def _add(tree: Tree, node: Node, blamed: set[int], before: str = "", inside: str
     needs_level = before or name or (inner.how != inside and len(inner.parts) > 1)
     branch = tree
     if needs_level:
-        several = f" ({inner.how} of)" if inner.how == "any" or (inner.how == "all" and not name) else ""
-        branch = tree.add(_marked(node.holds, f"{before}{name}{several}".strip()))
+        several = f"({inner.how} of)" if inner.how == "any" or (inner.how == "all" and not name) else ""
+        head = " ".join(filter(None, [before.strip(), name, several]))
+        branch = tree.add(_marked(node.holds, head))
     for part in inner.parts:
         _add(branch, part, blamed, "", inner.how)
 

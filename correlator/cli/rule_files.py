@@ -42,7 +42,9 @@ def rule_files(paths: Sequence[Path] | None, config: Path | None) -> list[Path]:
     for path in given:
         found += sorted([*path.glob("*.yml"), *path.glob("*.yaml")]) if path.is_dir() else _with_tests(path)
     if not found:
-        refuse(f"no rule files in {', '.join(map(str, given))}")
+        deeper = any(next(path.glob("*/**/*.yml"), None) for path in given if path.is_dir())
+        hint = " itself: directories in it are not read, name them" if deeper else ""
+        refuse(f"no rule files in {', '.join(map(str, given))}{hint}")
     return list(dict.fromkeys(found))
 
 

@@ -12,7 +12,7 @@ from correlator.cli.rule_files import AsJson, as_text, refuse
 from correlator.cli.screen import wide_console
 from correlator.event import EntityKind
 from correlator.rules.reading import nearest
-from correlator.rules.reference import markdown
+from correlator.rules.reference import TYPES, markdown
 from correlator.timeline.field import Field
 from correlator.timeline.fields import FIELDS
 
@@ -47,7 +47,7 @@ def fields_command(
         return
     table = Table("field", "type", "entities", "concludes from", "meaning")
     for f in listed:
-        table.add_row(f.name, f.value_type, _entities(f), f.feed, escape(f.doc))
+        table.add_row(f.name, TYPES[f.value_type], _entities(f), f.feed, escape(f.doc))
     wide_console().print(table)
 
 

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 
 from correlator.event import KINDS, SECOND_MS, Kind
 from correlator.problem import Path
+from correlator.rules.check import NAMES
 from correlator.rules.reading import LONGEST_MS, Reader, nearest, spell
 from correlator.rules.rule import Case, CaseCredential, CaseEvent, CaseMark, CasePerson, RawValue
 from correlator.timeline.field import Field
@@ -203,12 +204,14 @@ def _wrong(name: str, value: object, fields: Mapping[str, Field]) -> str:
     """What is wrong with *name* having *value*, or nothing."""
     if name in SETTABLE:
         is_right = isinstance(value, str | int | float | bool) and _has_type(value, fields[name])
-        return "" if is_right else f"{name} must be {fields[name].value_type}"
+        return "" if is_right else f"{name} must be {NAMES[fields[name].value_type]}"
     near = nearest(name, _OF_AN_EVENT)
     if name in fields and fields[name].value_type == "raw" and not near:
         members = value if isinstance(value, list) else [value]
         is_right = value is None or all(isinstance(member, str | int | float | bool) for member in members)
-        return "" if is_right else f"{name} must be a value, or a list of values"
+        inner = next((key for member in members if isinstance(member, dict) for key in member), "")
+        dotted = f": write {name}.{inner}, also through lists" if inner else ""
+        return "" if is_right else f"{name} must be a value, or a list of values{dotted}"
     derived = "is derived from events: write these" if name in fields and not near else "is no field"
     return f"{name!r} {derived}{nearest(name, (*_OF_AN_EVENT, *SETTABLE))}"
 

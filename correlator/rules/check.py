@@ -96,7 +96,7 @@ def _mismatch(test: Test, field: Field, fields: Names) -> str:
     if any(each.value_type == "raw" for each in (field, *others)):
         return ""
     is_text, is_number = field.value_type == "str", field.value_type in {"int", "float"}
-    has = f"{field.name} is {_NAMES[field.value_type]}"
+    has = f"{field.name} is {NAMES[field.value_type]}"
     match test:
         case Text() | Regex() | Cidr() if not is_text:
             return f"{has}: write {'a number' if is_number else 'true or false'}, without quotes"
@@ -113,17 +113,17 @@ def _mismatch(test: Test, field: Field, fields: Names) -> str:
         case Refers(name, "lt" | "lte" | "gt" | "gte") if (
             not is_number or fields[name].value_type not in _NUMBERS
         ):
-            return f"{has}, {name} is {_NAMES[fields[name].value_type]}: lt, lte, gt and gte are for numbers"
+            return f"{has}, {name} is {NAMES[fields[name].value_type]}: lt, lte, gt and gte are for numbers"
         case Refers(name, relation):
             other = fields[name].value_type
             if is_text != (other == "str") or (field.value_type == "bool") != (other == "bool"):
-                return f"{has}, {name} is {_NAMES[other]}: they are never equal"
+                return f"{has}, {name} is {NAMES[other]}: they are never equal"
             if relation in {"starts", "ends", "contains"} and not is_text:
                 return f"{has}: startswith, endswith and contains are for text"
     return ""
 
 
-_NAMES = {"str": "text", "int": "a number", "float": "a number", "bool": "true or false"}
+NAMES = {"str": "text", "int": "a number", "float": "a number", "bool": "true or false"}
 _NUMBERS = ("int", "float")
 
 

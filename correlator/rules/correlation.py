@@ -95,7 +95,9 @@ def entity_of(section: Section, said: EntityKind | None) -> tuple[EntityKind | N
     routable = [ENTITY_FIELDS[name] for name in section.group_by if name in ENTITY_FIELDS]
     routable.sort(key=lambda kind: kind not in ALWAYS)  # what a person does is counted with the person
     if not routable:
-        return None, f"must name one of {', '.join(ENTITY_FIELDS)}: events are counted per identity, door, …"
+        also = " beside these" if section.group_by else ""
+        named = ", ".join(ENTITY_FIELDS)
+        return None, f"must name one of {named}{also}: events are counted per identity, door, …"
     if said is None:
         return routable[0], ""
     if said not in routable:

@@ -188,6 +188,8 @@ def _depth(text: str) -> int:
 
 def _unread(said: str) -> str:
     """What pySigma's parser *said* of a condition, without its grammar."""
+    if "pipe syntax" in said:
+        return "counts nothing since Sigma 2: write a correlation (rules new -t count)"
     found = _FOUND.search(said)
     if found is None:
         return f"cannot be read: {said}"

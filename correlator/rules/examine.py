@@ -121,9 +121,10 @@ def blame(node: Node) -> tuple[str, ...]:
 
 def _blamed(line: Line, *, wanted: bool) -> str:
     place = f" ({line.file}:{line.line})" if line.line else ""
-    found = "" if line.field == KEYWORDS else found_text(line.found)
+    found = "" if line.field in {"", KEYWORDS} else found_text(line.found)
     why = ", ".join(filter(None, [found, line.note]))
-    return f"{line.text}{place} {'does not hold' if wanted else 'must not hold, but does'}: {why}"
+    said = f"{line.text}{place} {'does not hold' if wanted else 'must not hold, but does'}"
+    return f"{said}: {why}" if why else said
 
 
 def found_text(found: Scalar) -> str:
@@ -141,6 +142,8 @@ def found_text(found: Scalar) -> str:
 def _line(leaf: Leaf, observation: Observation, texts: Texts, why: Why) -> Line:
     written = texts.lines.get(leaf)
     text, file, line = (written.text, written.file, written.line) if written else (leaf.field, "", 0)
+    if written is not None and leaf.field != KEYWORDS and not text.startswith(leaf.field):
+        return Line(text, leaf_holds(leaf, observation, []), "", None, "", file, line)  # our own words
     mismatched: list[str] = []
     is_held = leaf_holds(leaf, observation, mismatched)
     if leaf.field == KEYWORDS:

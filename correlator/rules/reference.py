@@ -15,7 +15,7 @@ a rule is evaluated on one kind of entity. *Concludes from*: the feed whose earl
 on; a rule that tests such a field downward (`lt`, `lte`, `neq`, `null`, `exists: false`, `not`; of ages also
 `gt` and `gte`) must `settle` (see [rules](rules.md)).
 """
-_TYPES = {"str": "text", "int": "whole number", "float": "number", "bool": "true or false"}
+TYPES = {"str": "text", "int": "whole number", "float": "number", "bool": "true or false"}
 
 
 def markdown(fields: Mapping[str, Field]) -> str:
@@ -28,7 +28,7 @@ def markdown(fields: Mapping[str, Field]) -> str:
 
 def _group(name: str, members: list[Field]) -> str:
     rows = [
-        f"| `{f.name}` | {_TYPES[f.value_type]} | {', '.join(f.entities)} | {f.feed} | {f.doc} |"
+        f"| `{f.name}` | {TYPES[f.value_type]} | {', '.join(f.entities)} | {f.feed} | {f.doc} |"
         for f in members
     ]
     head = f"\n## {name}\n\n| field | type | entity | concludes from | meaning |\n|---|---|---|---|---|\n"

@@ -24,8 +24,10 @@ TACTICS = (  # of ATT&CK for Enterprise, as Sigma writes them in tags
     "reconnaissance", "resource-development", "initial-access", "execution", "persistence",
     "privilege-escalation", "defense-evasion", "credential-access", "discovery", "lateral-movement",
     "collection", "command-and-control", "exfiltration", "impact",
+    "stealth", "defense-impairment",  # what defense evasion became in ATT&CK 19
 )  # fmt: skip
 
+_MEMBERS = re.compile(r"(?<!\\)\[(any|all|none|all_or_empty|-?[0-9]+)\]")
 _TECHNIQUE = re.compile(r"t[0-9]{4}(\.[0-9]{3})?")
 
 Oddity = tuple[Path, str]
@@ -35,7 +37,7 @@ def oddities(draft: Draft, today: date) -> Iterator[Oddity]:
     """Places of *draft*'s document that are odd, and why."""
     document = draft.document
     for key in document:
-        if key not in KEYS and (near := nearest(key.lower(), KEYS)):
+        if key not in KEYS and not nearest(key, ["correlator"]) and (near := nearest(key.lower(), KEYS)):
             yield (key,), f"unknown key {key!r}{near}"
     for key in ("tags", "references", "falsepositives", "fields"):
         found = document.get(key)
@@ -114,6 +116,8 @@ def _item(key: str, values: object, path: Path) -> Iterator[Oddity]:
         yield path, "all is for several values: here is one"
     if field and listed == ["*"] and not modifiers:
         yield path, f"any text: write {field}|exists: true"
+    if found := _MEMBERS.search(field):
+        yield path, f"{found[0]} is part of the name here: a test holds if it holds of any member of a list"
     if "re" in modifiers and any(map(_is_wide, listed)):
         yield path, "begins or ends with .*, which asks for nothing: it is looked for anywhere"
 

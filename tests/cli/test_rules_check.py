@@ -95,3 +95,11 @@ def test_rules_are_listed_where_asked(written: Path) -> None:
     written.write_text(GOOD, encoding="utf-8")
     assert "A rule" in call("check", written, "--verbose")[1]
     assert "A rule" not in call("check", written)[1]
+
+
+def test_directories_in_a_directory_are_not_read_and_that_is_said(tmp_path: Path) -> None:
+    (tmp_path / "cloud" / "okta").mkdir(parents=True)
+    assert "no rule files in" in call("check", tmp_path)[1]
+    assert "directories in it" not in call("check", tmp_path)[1]
+    (tmp_path / "cloud" / "okta" / "a.yml").write_text(GOOD, encoding="utf-8")
+    assert "itself: directories in it are not read, name them" in " ".join(call("check", tmp_path)[1].split())

@@ -19,6 +19,25 @@ events:
     - {offset: 1m, event.kind: access, access.outcome: denied, access.reason: damaged, place.door: d}
 """
 
+FILTERED = """\
+title: Base
+name: base
+logsource: {product: x}
+detection: {s: {event.kind: login}, condition: s}
+---
+title: F
+logsource: {product: x}
+filter: {rules: [base], f: {device.id: x}, condition: not f}
+correlator: {expires: {on: 2099-01-31, reason: r, owner: o}}
+---
+title: Many
+id: 00000000-0000-4000-8000-000000000009
+name: many
+level: low
+correlation: {type: event_count, rules: [base], group-by: [identity.id], timespan: 10m, condition: {gte: 1}}
+correlator: {tests: [{name: a, expect: match, events: [{event.kind: login, device.id: y}]}]}
+"""
+
 
 @pytest.fixture
 def alerts(tmp_path: Path) -> Path:
@@ -182,3 +201,12 @@ def test_a_risk_says_what_adds_up_and_what_is_missing(tmp_path: Path) -> None:
 def test_a_risk_needs_alerts(tmp_path: Path) -> None:
     code, output = call("explain", "correlator-risk")
     assert (code, "give a file of them" in output) == (2, True)
+
+
+def test_a_part_without_a_name_leaves_no_gap(tmp_path: Path) -> None:
+    rules = tmp_path / "rules"
+    rules.mkdir()
+    (rules / "a.yml").write_text(FILTERED, encoding="utf-8")
+    output = call("explain", "many", "--rules", rules, "--test", "1")[1]
+    assert "✓ the counted rule base: (all of)" in output
+    assert "✗ the filter 'F' has expired, on 2099-01-31\n" in output

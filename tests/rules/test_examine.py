@@ -162,3 +162,19 @@ def test_every_field_says_why_it_is_absent(name: str) -> None:
         for live in (Live(), Live(person=Person("e1", 0), last_badge=access(), last_login=login())):
             for entity in ("identity:e1", "unresolved:badge:1", "door:d"):
                 assert why_absent(observe(event, live, entity), name)
+
+
+def test_what_we_say_ourselves_is_not_followed_by_numbers() -> None:
+    """A filter that expires compares times: that is in no file."""
+    text = rule("s: {event.kind: login}\ncondition: s") + (
+        "---\ntitle: F\nlogsource: {product: x}\n"
+        "filter: {rules: [rule_1], f: {device.id: x}, condition: not f}\n"
+        "correlator: {expires: {on: 2099-01-31, reason: r, owner: o}}\n"
+    )
+    (loaded,), problems = load(text)
+    assert not problems
+    assert loaded.condition is not None
+    tree = examine(loaded.condition, observe(login(device="x")), texts_of(loaded))
+    (line,) = [line for line in lines(tree) if "expired" in line.text]
+    assert (line.text, line.field, line.found) == ("the filter 'F' has expired, on 2099-01-31", "", None)
+    assert blame(line) == (f"{line.text} (rule.yml:13) does not hold",)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 import pytest
 
+from correlator.rules.load import load_rules
 from tests.rules.test_load import LOGIN, assert_said, said
-from tests.rules.writing import ID, counting, rule
+from tests.rules.writing import ID, counting, documents, rule
 
 
 def test_mistakes_beside_a_mistake_are_said_too() -> None:
@@ -174,3 +177,30 @@ def test_many_parentheses_are_no_depth() -> None:
     assert said(rule(f"s: {{event.kind: login}}\nt: {{device.id: x}}\ncondition: {wide}")) == []
     deep = "(" * 41 + "s" + ")" * 41
     assert_said(rule(f"s: {{event.kind: login}}\ncondition: {deep}"), "is too long or too deeply nested")
+
+
+def test_what_cannot_be_counted_by_names_what_stands_there() -> None:
+    assert_said(
+        counting("type: event_count\nrules: [base]\ngroup-by: [User]\ntimespan: 10m\ncondition: {gte: 5}"),
+        "group-by: must name one of identity.id, place.door, place.zone, source.ip, device.id beside these",
+    )
+
+
+def test_events_of_tests_say_what_is_wanted_in_the_words_of_the_reference() -> None:
+    block = "correlator: {{tests: [{{name: a, expect: match, events: [{{event.kind: login, {0}}}]}}]}}\n"
+    for line, message in (
+        ("login.logon_type: 3", "login.logon_type must be text"),
+        ("place.floor: x", "place.floor must be a number"),
+        (
+            "User: {Name: ana}",
+            "a value, or a list of values: write User.Name, also through lists",
+        ),
+        ("Users: [{Name: ana}]", "write Users.Name, also through lists"),
+    ):
+        assert_said(rule("s: {event.kind: login}\ncondition: s", block.format(line)), message)
+
+
+def test_a_misspelt_block_is_said_once() -> None:
+    text = rule("s: {event.kind: login}\ncondition: s", "corelator: {risk: 3}\n")
+    problems = load_rules(documents(text), today=date(2026, 11, 30))[1]
+    assert [problem.severity for problem in problems if problem.field == "corelator"] == ["error"]
