@@ -25,6 +25,7 @@ from correlator.adapters.schema_store import read_schemas
 from correlator.adapters.yaml_lines import load_yaml, load_yaml_all
 from correlator.alerts.text import RuleText, rule_text
 from correlator.intake.decode import Schemas
+from correlator.intake.document import nearest
 from correlator.intake.feeds import Feed, parse_feed
 from correlator.intake.general import FEEDS, General, parse_general
 from correlator.intake.intake import IntakeConfig
@@ -187,6 +188,7 @@ class _Reading:
     def __init__(self, directory: Path, meant: Meant | None = None) -> None:
         self.problems: list[Problem] = []
         self._directory, self._meant = directory, meant
+        self._lines: dict[str, Lines] = {}  # of each file that was read
         self.texts: dict[str, str] = {}  # path -> text, of what a bundle is made of
         # kind of file -> documents; from a topic there always is a correlator.yml, if an empty one
         self._said: dict[str, list[object]] = {GENERAL: [{}]}
@@ -226,6 +228,7 @@ class _Reading:
         document, lines = self.document(name, is_needed=is_needed, otherwise=otherwise)
         if document is None:
             return None
+        self._lines[name] = lines
         found, problems = parse(document, lines)
         self.problems += problems
         if name == GENERAL and isinstance(document, dict):
@@ -264,7 +267,12 @@ class _Reading:
         own = sorted((self._directory / "feeds").glob("*.yml"))
         named = general.feeds or (() if own else FEEDS)
         known = {path.stem for path in own}
-        paths = own + [shipped("feeds") / f"{name}.yml" for name in named if name not in known]
+        there = [path.stem for path in sorted(shipped("feeds").glob("*.yml"))]
+        for at, name in enumerate(named):
+            if name not in known and name not in there:
+                said = f"no feed {name!r} is shipped{nearest(name, there)}: {', '.join(there)}"
+                self.problems.append(self._lines[GENERAL].problem(("feeds", at), said))
+        paths = own + [shipped("feeds") / f"{name}.yml" for name in named if name in {*there} - known]
         feeds: dict[str, tuple[Feed, Path]] = {}
         topics: dict[str, Path] = {}
         for path in paths:

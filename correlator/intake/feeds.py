@@ -134,7 +134,7 @@ def parse_feed(
     timing = _timing(fields, FeedTiming(name, kinds[0], topic))
     raw = _raw(fields)
     samples = read_samples(fields, wire, topic, schemas)
-    if not samples:
+    if not samples and not fields.value("samples"):
         report.problems.append(lines.problem((), "no samples: nothing tests this feed", "warning"))
     if plan is None or report.has_errors:
         return None, report.problems
@@ -160,7 +160,9 @@ def _wire(feed: Fields, schemas: Schemas) -> Wire:
     if form == "json" and (reader or framing == "single-object"):
         feed.problem("schema" if reader else "framing", "only Avro has this, the format is json")
     elif reader and reader not in schemas.by_name:
-        feed.problem("schema", f"no schema {reader!r}{nearest(reader, schemas.by_name)}")
+        known = ", ".join(schemas.by_name) or "none"
+        message = f"no schema {reader!r}{nearest(reader, schemas.by_name)}; in schemas/: {known}"
+        feed.problem("schema", f"{message} (with schemas/ of its own a directory does without the shipped)")
         reader = ""
     elif form == "avro" and framing == "none" and not reader:
         feed.problem("", "Avro without framing does not say its schema: name it in `schema`")

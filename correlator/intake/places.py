@@ -200,7 +200,7 @@ class _Reader:
 
     def __init__(self, top: Fields, report: Report, feeds: Iterable[str] | None) -> None:
         self._top = top
-        self._feeds = feeds
+        self._feeds = None if feeds is None else tuple(feeds)
         self._report = report
         self._sites: dict[str, Site] = {}
         self._buildings: dict[str, str] = {}  # -> site
@@ -295,9 +295,14 @@ class _Reader:
             self._exit_readers[site_id] = row.flag("exit_readers")
 
     def _sources(self, row: Fields) -> tuple[tuple[str, str], ...]:
-        part = row.part("sources", self._feeds)
+        part = row.part("sources")
         if part is None:
             return ()
+        for feed in part.keys():  # noqa: SIM118 - no mapping
+            if self._feeds is not None and feed not in self._feeds:
+                read = f"there are {', '.join(self._feeds)}" if self._feeds else "there is none"
+                hint = "feeds: of correlator.yml names shipped ones beside those in feeds/"
+                part.problem(feed, f"no feed {feed!r} is read{nearest(feed, self._feeds)}: {read}; {hint}")
         return tuple((feed, source) for feed in part.keys() for _, source in part.texts(feed))  # noqa: SIM118
 
     def _building(self, row: Fields, building: str) -> None:

@@ -27,7 +27,7 @@ import msgspec
 
 from correlator.intake.canonical import CANONICAL
 from correlator.intake.decode import Schemas, Wire
-from correlator.intake.document import Fields, nearest
+from correlator.intake.document import Fields, described, nearest
 from correlator.intake.instants import EPOCH, SITE, Unfit, Wall, of_iso
 from correlator.intake.mapped import Heartbeat, Mapped
 from correlator.intake.mapping import REASONS, SEPARATOR, canonical_fields
@@ -90,7 +90,7 @@ def _field_differences(expect: dict[str, object], mapped: Mapped) -> list[str]:
     found = shown(mapped)
     wanted = {name: value for name, value in expect.items() if name != "time"}
     differences = [
-        f"{name}: expected {wanted.get(name, 'nothing')!r}, found {found.get(name, 'nothing')!r}"
+        f"{name}: expected {_said(wanted.get(name))}, found {_said(found.get(name))}"
         for name in sorted({*wanted, *canonical_fields(mapped)})
         if wanted.get(name) != found.get(name)
     ]
@@ -100,11 +100,17 @@ def _field_differences(expect: dict[str, object], mapped: Mapped) -> list[str]:
     return differences
 
 
+def _said(value: object) -> str:
+    return described(value) if value is None or isinstance(value, bool) else repr(value)
+
+
 # ---------------------------------------------------------------------- reading
 
 
 def read_samples(feed: Fields, wire: Wire, topic: str, schemas: Schemas) -> tuple[Sample, ...]:
     """The samples of a feed file. Problems go to its report."""
+    if wire.format == "avro" and feed.has("schema") and not wire.reader:
+        return ()  # that it is unknown is said already
     samples: list[Sample] = []
     for number, fields in enumerate(feed.rows("samples", _KEYS)):
         value = _value(fields, wire, schemas)
@@ -153,6 +159,9 @@ def _written(fields: Fields, wire: Wire, schemas: Schemas) -> bytes:
     prefix = b""
     if wire.framing == "confluent":
         number = next((number for number, known in schemas.by_id.items() if known is schema), 0)
+        if not number:
+            message = f"ids.yml beside the schema gives {wire.reader} no id, such as `7: {wire.reader}.avsc`"
+            fields.problem("value", message)
         prefix = b"\0" + number.to_bytes(4, "big")
     elif wire.framing == "single-object":
         prefix = b"\xc3\x01" + next(mark for mark, known in schemas.by_fingerprint.items() if known is schema)

@@ -253,3 +253,10 @@ def test_of_what_several_claim_one_is_warned_and_who_held_it_first_need_not_stan
     assert found == [(row["identity_id"], json.dumps(row).encode()) for row in rows]
     assert [(problem.line, problem.severity) for problem in warned] == [(3, "warning")]
     assert "account 'admin' is claimed by 'e3' always" in warned[0].message
+
+
+def test_a_feed_that_is_not_shipped_is_told_where_it_is_named(company: Path) -> None:
+    (company / "correlator.yml").write_text("partitions: 2\nfeeds: [login, bage]\n")
+    (said,) = problems_of(lambda: load_bundle(company))
+    assert said.startswith(f"{company}/correlator.yml:2:16: error: feeds[1]: no feed 'bage' is shipped")
+    assert "did you mean 'badge'?" in said

@@ -107,3 +107,11 @@ def test_what_is_not_there_ends_with_2(feed: Path, tmp_path: Path) -> None:
     status, _, err = run("try", broken)
     assert status == 2
     assert "say --feed" in err
+
+
+def test_a_sample_that_differs_says_so_in_words(feed: Path) -> None:
+    sample = {"value": RECORD, "expect": {"time": "2026-01-09T08:31:02Z", "access.duress": True}}
+    feed.write_text(f"{ACCESS}samples: [{json.dumps(sample)}]\n", encoding="utf-8")
+    out = " ".join(run("test", feed)[1].replace("│", " ").split())
+    assert "access.duress: expected true, found nothing" in out
+    assert "access.outcome: expected nothing, found 'granted'" in out

@@ -18,6 +18,7 @@ from tests.intake.feed_files import (
     ACCESS,
     RECORD,
     ROOT,
+    SCHEMAS,
     feed_of,
     mapped,
     parse,
@@ -352,3 +353,20 @@ def test_a_record_may_say_only_that_its_source_is_alive() -> None:
     (first, second) = [result.differences for result in feed_of(wrong).test()]
     assert first == ("a heartbeat of p1",)
     assert second[0].startswith("rejected: missing_field: source is missing")
+
+
+def test_of_a_schema_that_is_not_there_samples_say_nothing_more() -> None:
+    text = (ROOT / "feeds/login.yml").read_text("utf-8").replace("schema: login-event", "schema: sign-in")
+    messages = [str(problem) for problem in parse(text)[1] if problem.severity == "error"]
+    assert len(messages) == 1
+    assert (
+        "no schema 'sign-in'; in schemas/: alert, badge-event, door-event, identity, login-event"
+        in messages[0]
+    )
+
+
+def test_a_sample_in_a_framing_with_ids_needs_one_for_its_schema() -> None:
+    schemas = msgspec.structs.replace(SCHEMAS, by_id={})
+    feed, problems = parse((ROOT / "feeds/badge.yml").read_text("utf-8"), schemas)
+    assert feed is None
+    assert any("ids.yml beside the schema gives badge-event no id" in p.message for p in problems)

@@ -206,3 +206,12 @@ def test_a_site_has_exit_readers_if_all_its_perimeter_doors_have_or_it_says_so()
 def test_a_floor_that_is_none_and_an_unknown_passback_are_problems() -> None:
     text = READERS.replace("floor: -1", "floor: 1000").replace("passback: soft", "passback: firm")
     assert len(problems_of(text)) == 2
+
+
+def test_a_source_of_a_feed_that_is_not_read_says_where_feeds_are_named() -> None:
+    text = "sites: [{id: a, country: PT, lat: 1, lon: 1, time_zone: Europe/Lisbon, sources: {badge: [c1]}}]"
+    (problem,) = problems_of(text, ["vendor"])
+    assert problem.field == "sites[0].sources.badge"
+    assert problem.message.startswith("no feed 'badge' is read: there are vendor; feeds: of correlator.yml")
+    assert problems_of(text, ["badge"]) == []
+    assert problems_of(text) == []

@@ -118,3 +118,9 @@ def test_files_are_relative_to_the_directory_and_one_that_is_missing_is_named(tm
     section = {"security_protocol": "SSL", "ssl_cafile": "ca.pem", "ssl_keyfile": "key.pem"}
     (problem,) = parse_kafka(section, LINES, tmp_path)[1]
     assert problem.message == f"there is no file {tmp_path / 'key.pem'}"
+
+
+def test_a_name_that_the_client_does_not_have_names_the_nearest() -> None:
+    assert problems(bootstrap_server="a:1") == [
+        "unknown key 'bootstrap_server' (did you mean 'bootstrap_servers'?)"
+    ]

@@ -20,7 +20,9 @@ from pydantic import (
     field_validator,
     model_validator,
 )
+from pydantic_core import ErrorDetails
 
+from correlator.intake.document import nearest
 from correlator.problem import BadConfiguration, Lines, Problem
 from correlator.problem import Path as FieldPath
 
@@ -150,9 +152,16 @@ def parse_kafka(
         return KafkaConfig.model_validate({} if document is None else document), []
     except ValidationError as error:
         return None, [
-            lines.problem(_path(problem["loc"]), problem["msg"].removeprefix("Value error, "))
+            lines.problem(_path(problem["loc"]), _message(problem))
             for problem in error.errors(include_url=False, include_input=False)
         ]
+
+
+def _message(problem: ErrorDetails) -> str:
+    if problem["type"] != "extra_forbidden":
+        return problem["msg"].removeprefix("Value error, ")
+    key = str(problem["loc"][-1])
+    return f"unknown key {key!r}{nearest(key, KafkaConfig.model_fields)}"
 
 
 def _path(location: tuple[int | str, ...]) -> FieldPath:
