@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -111,7 +111,8 @@ def try_feed(
             found = feed.map(record)
             counts[_counted_as(found)] += 1
             if isinstance(found, Reject) or not is_brief:
-                _print_found(number, found, as_json=as_json)
+                kept = feed.kept(record) if isinstance(found, Mapped) else {}
+                _print_found(number, found, kept, as_json=as_json)
             if number == limit:
                 break
     except BadRecordFile as bad:
@@ -272,7 +273,9 @@ def _counted_as(found: Mapped | Heartbeat | Reject | None) -> str:
     return "ignored" if found is None else "mapped"
 
 
-def _print_found(number: int, found: Mapped | Heartbeat | Reject | None, *, as_json: bool) -> None:
+def _print_found(
+    number: int, found: Mapped | Heartbeat | Reject | None, kept: dict[str, object], *, as_json: bool
+) -> None:
     if as_json:
         told: dict[str, object] = {"record": number}
         if isinstance(found, Reject):
@@ -281,11 +284,13 @@ def _print_found(number: int, found: Mapped | Heartbeat | Reject | None, *, as_j
             told["heartbeat"] = found.source
         else:
             told["events"] = [] if found is None else [shown(found)]
+            told |= {"kept": kept} if kept else {}
         typer.echo(json.dumps(told, ensure_ascii=False))
     elif isinstance(found, Reject):
         typer.secho(f"{number}: {found.reason}: {found.message}", fg=typer.colors.RED)
     else:
-        typer.echo(f"{number}: {_said(found)}")
+        also = f"; kept: {_listed(kept)}" if kept else ""
+        typer.echo(f"{number}: {_said(found)}{also}")
 
 
 def _said(found: Mapped | Heartbeat | None) -> str:
@@ -297,10 +302,16 @@ def _said(found: Mapped | Heartbeat | None) -> str:
 def _line(mapped: Mapped) -> str:
     fields = shown(mapped)
     time, kind = fields.pop("time"), fields.pop("kind")
-    return " ".join([f"{time} {kind}", *(f"{name}={_value(value)}" for name, value in fields.items())])
+    return f"{time} {kind} {_listed(fields)}"
+
+
+def _listed(fields: Mapping[str, object]) -> str:
+    return " ".join(f"{name}={_value(value)}" for name, value in fields.items())
 
 
 def _value(value: object) -> str:
+    if isinstance(value, list):
+        return _value(", ".join(map(_value, value)))
     text = str(value).lower() if isinstance(value, bool) else str(value)
     return json.dumps(text, ensure_ascii=False) if " " in text or not text else text
 

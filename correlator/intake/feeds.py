@@ -54,7 +54,7 @@ from correlator.intake.samples import Sample, SampleResult, read_samples, run_sa
 from correlator.intake.values import Reading, Value, make_take, read_value
 from correlator.problem import Lines, Path, Problem
 from correlator.record import Record, Reject
-from correlator.timeline.raw import ALL
+from correlator.timeline.raw import ALL, kept_fields
 from correlator.timeline.settings import FeedTiming
 
 OFFSET = "offset"
@@ -111,6 +111,11 @@ class Feed(msgspec.Struct, frozen=True):
         """The event or heartbeat of *record*, None if it is ignored; or why it cannot be used. Total."""
         decoded = self.decode(record)
         return decoded if isinstance(decoded, Reject) else self.map_decoded(decoded, record)
+
+    def kept(self, record: Record) -> dict[str, object]:
+        """What rules may ask of *record* itself; nothing of one that cannot be read."""
+        decoded = self.decode(record)
+        return {} if isinstance(decoded, Reject) else dict(kept_fields(decoded, self.raw))
 
     def test(self) -> list[SampleResult]:
         """What the feed's own samples say."""

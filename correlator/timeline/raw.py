@@ -33,7 +33,13 @@ _decode = msgspec.msgpack.Decoder(dict[str, Member | list[Member]]).decode
 
 
 def pack_raw(record: Mapping[str, object], names: Iterable[str]) -> bytes | None:
-    """The fields *names* of *record*, nested ones under dotted names; None where it has none of them."""
+    """What is kept of *record*, packed; None for nothing."""
+    found = kept_fields(record, names)
+    return _encode(found) if found else None
+
+
+def kept_fields(record: Mapping[str, object], names: Iterable[str]) -> dict[str, Member | list[Member]]:
+    """The fields *names* of *record*, nested ones under dotted names."""
     kept = frozenset(names)
     found: dict[str, list[Member]] = {}
     for name, value in _flat(record, "", 0):
@@ -41,9 +47,7 @@ def pack_raw(record: Mapping[str, object], names: Iterable[str]) -> bytes | None
             if name not in found and len(found) == NAMES_MAX:
                 break
             found.setdefault(name, []).extend([] if value is None else [value])
-    if not found:
-        return None
-    return _encode({name: m[0] if len(m) == 1 else m for name, m in found.items()})
+    return {name: m[0] if len(m) == 1 else m for name, m in found.items()}
 
 
 def with_record(event: Event, record: Mapping[str, object], names: Iterable[str]) -> Event:

@@ -115,3 +115,16 @@ def test_a_sample_that_differs_says_so_in_words(feed: Path) -> None:
     out = " ".join(run("test", feed)[1].replace("│", " ").split())
     assert "access.duress: expected true, found nothing" in out
     assert "access.outcome: expected nothing, found 'granted'" in out
+
+
+def test_trying_a_feed_tells_what_rules_may_ask_of_the_record_itself(feed: Path, tmp_path: Path) -> None:
+    feed.write_text(ACCESS + "raw: [card.number, ways]\n", encoding="utf-8")
+    records = tmp_path / "records.jsonl"
+    records.write_text(json.dumps(RECORD | {"ways": ["in", "out"]}), encoding="utf-8")
+    assert (
+        run("try", records, "--feed", feed)[1]
+        .splitlines()[0]
+        .endswith('; kept: card.number=4711 ways="in, out"')
+    )
+    told = json.loads(run("try", records, "--feed", feed, "--json")[1].splitlines()[0])
+    assert told["kept"] == {"card.number": "4711", "ways": ["in", "out"]}
