@@ -75,3 +75,13 @@ def test_what_we_closed_ourselves_is_no_trouble_and_nobody_needs_the_clients_tra
         client.exception("Error receiving network data")
     assert kept.told == ["Error receiving network data"]
     assert not kept.has_traceback
+
+
+def test_a_topic_that_is_not_there_is_told_in_our_words_and_once() -> None:
+    kept, client = heard_through(quiet.RateLimited, "absent")
+    client.warning("No partition metadata for topic %s", "badge-events")
+    client.error("Topic %s not found in cluster metadata", "badge-events")
+    (told,) = kept.told
+    assert told.startswith(
+        "the topic badge-events is not there yet, or hidden from us: nothing is read of it"
+    )

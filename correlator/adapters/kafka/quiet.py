@@ -17,7 +17,12 @@ UNREACHED = "Bootstrap connection to"  # how the message begins whose second val
 NO_TROUBLE = (
     "Metadata refresh: failed Cancelled",  # we closed a client that was asking
     "Task ",  # ran for 0.12 s: the machine is busy
+    "No partition metadata for topic",  # the same is said of the topic itself
 )
+IN_OUR_WORDS = {
+    "Topic %s not found in cluster metadata": "the topic %s is not there yet, or hidden from us: nothing is "
+    "read of it (`correlator topics check`)",
+}
 CLOSED = "socket disconnected"
 CLOSED_BY = (
     f"{CLOSED} (what a broker does to who has a wrong name or password, or speaks another security_protocol)"
@@ -45,6 +50,7 @@ class RateLimited(logging.Handler):
         _note(record)
         if record.getMessage().startswith(NO_TROUBLE):
             return
+        record.msg = IN_OUR_WORDS.get(str(record.msg), record.msg)
         record.exc_info = None  # the message says it; where in the client it happened helps nobody
         now_s = time.monotonic()
         kind = self._kinds.setdefault((record.name, str(record.msg)), _Kind(now_s))
