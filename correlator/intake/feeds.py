@@ -139,7 +139,7 @@ def parse_feed(
     timing = _timing(fields, FeedTiming(name, kinds[0], topic))
     raw = _raw(fields)
     samples = read_samples(fields, wire, topic, schemas)
-    if not samples and not fields.value("samples"):
+    if not samples:
         report.problems.append(lines.problem((), "no samples: nothing tests this feed", "warning"))
     if plan is None or report.has_errors:
         return None, report.problems

@@ -109,11 +109,10 @@ def _said(value: object) -> str:
 
 def read_samples(feed: Fields, wire: Wire, topic: str, schemas: Schemas) -> tuple[Sample, ...]:
     """The samples of a feed file. Problems go to its report."""
-    if wire.format == "avro" and feed.has("schema") and not wire.reader:
-        return ()  # that it is unknown is said already
+    is_said = feed.has("schema") and not wire.reader  # that the schema is unknown
     samples: list[Sample] = []
     for number, fields in enumerate(feed.rows("samples", _KEYS)):
-        value = _value(fields, wire, schemas)
+        value = _value(fields, wire, schemas, is_said=is_said)
         expect = _expected(fields)
         if expect is not None:
             key = fields.text("key").encode() or None
@@ -123,12 +122,12 @@ def read_samples(feed: Fields, wire: Wire, topic: str, schemas: Schemas) -> tupl
     return tuple(samples)
 
 
-def _value(fields: Fields, wire: Wire, schemas: Schemas) -> bytes:
+def _value(fields: Fields, wire: Wire, schemas: Schemas, *, is_said: bool) -> bytes:
     if fields.has("value") == (fields.value("base64") is not None):
         fields.problem("", "a sample has either `value`, as JSON values, or `base64`, the bytes")
         return b""
     if fields.has("value"):
-        return _written(fields, wire, schemas)
+        return _written(fields, wire, schemas, is_said=is_said)
     try:
         return b64decode(fields.text("base64"), validate=True)
     except (Base64Error, ValueError):
@@ -136,7 +135,7 @@ def _value(fields: Fields, wire: Wire, schemas: Schemas) -> bytes:
         return b""
 
 
-def _written(fields: Fields, wire: Wire, schemas: Schemas) -> bytes:
+def _written(fields: Fields, wire: Wire, schemas: Schemas, *, is_said: bool) -> bytes:
     """The sample's value, written as the source would."""
     value = fields.value("value")
     schema = schemas.by_name.get(wire.reader)
@@ -147,9 +146,8 @@ def _written(fields: Fields, wire: Wire, schemas: Schemas) -> bytes:
             else b"\0\0\0\0\0" + msgspec.json.encode(value)
         )
     if schema is None:
-        fields.problem(
-            "value", "only a feed with a known `schema` can write its samples: give them as base64"
-        )
+        if not is_said:
+            fields.problem("value", "only a feed with a `schema` can write its samples: give them as base64")
         return b""
     body = BytesIO()
     try:

@@ -154,7 +154,7 @@ def test_every_error_of_every_file_is_told_at_once(company: Path) -> None:
         "settings.block_size: expected a whole number",
         "settings.horizon: must be at least 10m",
         "partitions: expected a whole number",
-        "nothing.yml: error: there is no such file",
+        "feeds[1]: no feed 'nothing' is shipped",
         "feeds[2]: '../a' is no name of a feed",
         "sites.yml:2:29: error: sites[0].time_zone: 'Mars/Base' is no time zone",
         "networks.yml:2:6: error: ranges[0].cidr: 'x' is no address range",

@@ -182,7 +182,7 @@ def test_an_exemplar_that_presets_what_is_derived_is_not_run(written: Path) -> N
         ("    - {expect: match, event: 5}\n", "an exemplar has a name, expect, and event or events"),
         ("    - {expect: match, events: [{event.kind: access}]}\n", "an exemplar has a name"),
         ("    - {expect: maybe, event: {event.kind: access}}\n", "must be one of: match, no-match"),
-        ("    - {expect: match, event: {event.kind: 5}}\n", "event.kind must be str"),
+        ("    - {expect: match, event: {event.kind: 5}}\n", "event.kind must be text"),
         ("    - 5\n", "must be a mapping of: name, expect, event, events"),
         ("    five\n", "must be a list of exemplars"),
     ],

@@ -258,10 +258,10 @@ samples:
     wrong, ignored = feed_of(ACCESS + sample).test()
     assert wrong.differences == (
         "time: expected 2026-01-09T08:31:03Z, found 2026-01-09T08:31:02.000Z",
-        "access.outcome: expected 'nothing', found 'granted'",
-        "access.taken: expected 'taken', found 'nothing'",
-        "credential.class: expected 'nothing', found 'card'",
-        "place.reader: expected 'nothing', found 'r1'",
+        "access.outcome: expected nothing, found 'granted'",
+        "access.taken: expected 'taken', found nothing",
+        "credential.class: expected nothing, found 'card'",
+        "place.reader: expected nothing, found 'r1'",
         "source: expected 'p2', found 'p1'",
     )
     assert ignored.differences == ("rejected: missing_field: time is missing: nothing at path at",)
@@ -370,3 +370,9 @@ def test_a_sample_in_a_framing_with_ids_needs_one_for_its_schema() -> None:
     feed, problems = parse((ROOT / "feeds/badge.yml").read_text("utf-8"), schemas)
     assert feed is None
     assert any("ids.yml beside the schema gives badge-event no id" in p.message for p in problems)
+
+
+def test_a_sample_needs_the_schema_that_it_is_written_with() -> None:
+    text = (ROOT / "feeds/login.yml").read_text("utf-8").replace("schema: login-event\n", "")
+    said = "only a feed with a `schema` can write its samples: give them as base64"
+    assert any(said in problem.message for problem in parse(text)[1])

@@ -165,7 +165,7 @@ def test_what_is_left_empty_or_of_another_type_is_said(old: str, new: str, messa
         ("s and", "condition: cannot be read at its end: names of searches, and, or, not"),
         ("s & s", "condition: cannot be read at '&', character 3: names of searches, and, or, not"),
         ("s and t u", "condition: cannot be read at 'u', character 9"),
-        ("s | count() > 5", "replaced by Sigma correlations"),
+        ("s | count() > 5", "counts nothing since Sigma 2: write a correlation"),
     ],
 )
 def test_a_condition_that_cannot_be_read_says_where(condition: str, message: str) -> None:

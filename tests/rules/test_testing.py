@@ -120,7 +120,10 @@ def test_the_start_sets_the_local_hour() -> None:
             "{name: a, expect: match, events: [{event.kind: access, place.sit: x}]}",
             "did you mean place.site?",
         ),
-        ("{name: a, expect: match, events: [{event.kind: access, place.lat: x}]}", "place.lat must be float"),
+        (
+            "{name: a, expect: match, events: [{event.kind: access, place.lat: x}]}",
+            "place.lat must be a number",
+        ),
         ("{name: a, expect: match, events: [{event.kind: access, offset: 5}]}", "must be a duration"),
         ("{name: a, expect: match, start: soon, events: [{event.kind: access}]}", "must be a time"),
         ("{name: a, expect: match, events: [{event.kind: access, repeat: {every: 1d}}]}", "must be a number"),
