@@ -117,7 +117,8 @@ def _ask(address: str, expr: str) -> list[Any]:
             found: list[Any] = json.load(answer)["data"]["result"]
             return found
     except urllib.error.HTTPError as error:
-        assert error.code == HTTPStatus.SERVICE_UNAVAILABLE, f"{expr}: {error.read().decode()}"  # it is starting
+        if error.code != HTTPStatus.SERVICE_UNAVAILABLE:  # as while it starts
+            raise AssertionError(f"{expr}: {error.read().decode()}") from error
         return []
     except OSError:
         return []
