@@ -11,6 +11,7 @@ import msgspec
 
 from correlator.event import NEVER
 from correlator.intake.arrival import NO_TIMESTAMP
+from correlator.intake.identity_record import misspelt
 from correlator.intake.people import People
 from correlator.intake.places import Sites
 from correlator.problem import BadConfiguration, Problem
@@ -109,7 +110,7 @@ def read_identities(
     """(identity id, record) of each line of *path*, checked as intake does.
 
     Raises `BadConfiguration` with all errors. *warn* is told of badges and accounts that several claim, with
-    the last line that does.
+    the last line that does, and of keys that are nearly ones that are read, each with the first.
     """
     try:
         lines = path.read_bytes().splitlines()
@@ -119,6 +120,7 @@ def read_identities(
     found: dict[str, tuple[int, bytes]] = {}
     wrong: list[tuple[int, str]] = []  # line, what
     contests: dict[str, Problem | None] = {}  # by credential
+    slips: dict[str, Problem] = {}  # by key
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
@@ -135,12 +137,14 @@ def read_identities(
         if isinstance(told, Reject):
             wrong.append((number, told.message))
             continue
+        for name, message in misspelt(msgspec.json.decode(line)):
+            slips.setdefault(name, Problem(str(path), number, 1, "", message, "warning"))
         for contest in told.contests:
             problem = Problem(str(path), number, 1, "", contest.message, "warning")
             contests[":".join(contest.credential)] = problem if contest.message else None
     if wrong:
         raise BadConfiguration([Problem(str(path), number, 1, "", message) for number, message in wrong])
-    for problem in filter(None, contests.values()):
+    for problem in (*slips.values(), *filter(None, contests.values())):
         if warn is not None:
             warn(problem)
     return [(key, line) for key, (_, line) in found.items()]

@@ -56,7 +56,8 @@ def check_command(paths: Paths = None, config: Config = None, as_json: AsJson = 
         typer.echo(json.dumps({"feeds": [_feed(feed) for feed in feeds], "problems": _problems(problems)}))
     else:
         _print_problems(problems)
-        wide_console().print(_feeds_table(feeds))
+        if feeds:
+            wide_console().print(_feeds_table(feeds))
     if _is_wrong(problems):
         raise typer.Exit(INVALID)
 

@@ -6,7 +6,7 @@ of accounts compare without regard to case and are kept in lower case.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from itertools import pairwise
@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from correlator.event import FOREVER, NEVER, SECOND_MS, Credential, Person
+from correlator.intake.document import nearest
 
 Namespace = Literal["badge", "account"]
 IdentityType = Literal["employee", "contractor", "visitor", "service", "shared"]
@@ -72,6 +73,25 @@ class IdentityRecord(msgspec.Struct):
 
 
 decode_identity = msgspec.json.Decoder(IdentityRecord).decode
+
+_ROWS: dict[str, type[msgspec.Struct]] = {"statuses": _Status, "badges": _Badge, "accounts": _Account}
+
+
+def misspelt(record: Mapping[str, object]) -> Iterator[tuple[str, str]]:
+    """(key, message) of each key of *record* and its rows that is ignored and nearly one that is read."""
+    yield from _slips(record, IdentityRecord)
+    for name, row_type in _ROWS.items():
+        rows = record.get(name)
+        for row in rows if isinstance(rows, list) else ():
+            if isinstance(row, dict):
+                yield from _slips(row, row_type)
+
+
+def _slips(record: Mapping[str, object], of: type[msgspec.Struct]) -> Iterator[tuple[str, str]]:
+    known = [field.encode_name for field in msgspec.structs.fields(of)]
+    for key in record:
+        if key not in known and (near := nearest(key, known)):
+            yield key, f"{key!r} is ignored{near}"
 
 
 class Unfit(Exception):

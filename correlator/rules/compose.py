@@ -47,6 +47,8 @@ def check_condition(
 
 def _say_once(draft: Draft, leaf: Leaf, message: str) -> None:
     lines, path = draft.place(leaf)
+    if message.endswith("in quotes") and "expand" in str(path[-1]).split("|"):
+        message += ", in lists.yml"
     problem = lines.problem(path, message)
     if problem not in draft.problems:
         draft.problems.append(problem)

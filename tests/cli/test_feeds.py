@@ -43,8 +43,8 @@ def test_what_a_feed_may_use_is_listed() -> None:
 
 def test_errors_end_with_2_and_are_listed(feed: Path) -> None:
     feed.write_text(ACCESS.replace("kind: access", "kind: excess"), encoding="utf-8")
-    status, _, err = run("check", feed)
-    assert status == 2
+    status, out, err = run("check", feed)
+    assert (status, out) == (2, "")
     assert f"{feed}:5:1: error: kind: expected one of access, login, door" in err
     status, out, _ = run("test", feed, "--json")
     assert status == 2

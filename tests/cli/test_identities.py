@@ -57,6 +57,20 @@ def test_a_check_that_warns_does_not_say_that_nothing_is_wrong(company: Path) ->
     assert "badge '17' is claimed by 'e1' always, 'e2' always" in told
 
 
+def test_keys_that_are_nearly_ours_are_warned_about_once(company: Path) -> None:
+    """Others are what an HR system sends besides."""
+    rows: list[dict[str, object]] = [
+        {"identity_id": who, "badge": [{"id": "17"}], "accounts": [{"name": who, "valid_form": "2026-01-01"}]}
+        | {"cost_centre": 3}
+        for who in ("e1", "e2")
+    ]
+    file = write(company / "people.jsonl", rows)
+    status, out, told = run("load", file, "--config", company, "--check")
+    assert (status, out) == (0, f"{file}: 2 identities, no errors, 2 warnings\n")
+    assert f"{file}:1:1: warning: 'badge' is ignored (did you mean 'badges'?)" in told
+    assert f"{file}:1:1: warning: 'valid_form' is ignored (did you mean 'valid_from'?)" in told
+
+
 def test_errors_of_the_file_and_of_the_configuration_are_told_together(company: Path) -> None:
     file = write(company / "people.jsonl", [*PEOPLE, PEOPLE[0], {"identity_id": "e3", "home_site": "mars"}])
     (company / "correlator.yml").write_text("partitions: none\n")

@@ -21,7 +21,9 @@ def test_lists_are_read_from_the_configuration(tmp_path: Path) -> None:
 
 
 def test_a_number_in_a_list_is_a_number(tmp_path: Path) -> None:
-    assert written(tmp_path, "guards: [4711]\n") == ["credential.id is text: write the value in quotes"]
+    assert written(tmp_path, "guards: [4711]\n") == [
+        "credential.id is text: write the value in quotes, in lists.yml"
+    ]
 
 
 def test_what_is_wrong_with_lists_is_said(tmp_path: Path) -> None:
