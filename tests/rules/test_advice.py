@@ -384,18 +384,3 @@ def test_words_and_numbers_are_of_fields_of_that_type() -> None:
     bounded = {name: numbers_of(name) for name in FIELDS if numbers_of(name) is not None}
     assert all(FIELDS[name].value_type in {"int", "float"} for name in bounded)
     assert {"place.criticality", "travel.badge.speed_kmh", "door.forced_24h"} <= bounded.keys()
-
-
-@pytest.mark.parametrize("name", ["connections[any]", "args[0]", "ips[-1]", "a[all].b"])
-def test_members_of_lists_are_not_asked_for_in_brackets(name: str) -> None:
-    """As engines do that try a later Sigma: here it is a name that no record has."""
-    said = (
-        f"detection.s.{name}|endswith: [{name.partition('[')[2].partition(']')[0]}] is part of the name here"
-    )
-    assert any(line.startswith(said) for line in of_search(f"'{name}|endswith': x"))
-    assert not any("is part of the name" in line for line in of_search("'args\\[0\\]': x"))
-
-
-def test_tactics_of_the_newest_matrix_are_known() -> None:
-    tags = "tags: [attack.stealth, attack.defense-impairment, attack.defense-evasion]\n"
-    assert not any("tactic" in line for line in advice(rule(ANY, BLOCK + tags)))

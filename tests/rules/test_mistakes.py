@@ -7,6 +7,7 @@ from datetime import date
 import pytest
 
 from correlator.rules.load import load_rules
+from tests.rules.test_advice import ANY, BLOCK, advice, of_search
 from tests.rules.test_load import LOGIN, assert_said, said
 from tests.rules.writing import ID, counting, documents, rule
 
@@ -204,3 +205,18 @@ def test_a_misspelt_block_is_said_once() -> None:
     text = rule("s: {event.kind: login}\ncondition: s", "corelator: {risk: 3}\n")
     problems = load_rules(documents(text), today=date(2026, 11, 30))[1]
     assert [problem.severity for problem in problems if problem.field == "corelator"] == ["error"]
+
+
+@pytest.mark.parametrize("name", ["connections[any]", "args[0]", "ips[-1]", "a[all].b"])
+def test_members_of_lists_are_not_asked_for_in_brackets(name: str) -> None:
+    """As engines do that try a later Sigma: here it is a name that no record has."""
+    said = (
+        f"detection.s.{name}|endswith: [{name.partition('[')[2].partition(']')[0]}] is part of the name here"
+    )
+    assert any(line.startswith(said) for line in of_search(f"'{name}|endswith': x"))
+    assert not any("is part of the name" in line for line in of_search("'args\\[0\\]': x"))
+
+
+def test_tactics_of_the_newest_matrix_are_known() -> None:
+    tags = "tags: [attack.stealth, attack.defense-impairment, attack.defense-evasion]\n"
+    assert not any("tactic" in line for line in advice(rule(ANY, BLOCK + tags)))
