@@ -174,7 +174,8 @@ def _credential(told: Story) -> str:
         newer_ms = told.span_ms("credential.replaced_s")
         if newer_ms is None:
             return ""
-        return f"The person was given a newer badge of its class {before(newer_ms)}, and badge {event.credential} was used."
+        used = f"and badge {event.credential} was used"
+        return f"The person was given a newer badge of its class {before(newer_ms)}, {used}."
     since_ms = None
     for credential in told.person.credentials if told.person else ():
         if credential.id == event.credential:
