@@ -14,11 +14,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from collections.abc import Set as AbstractSet
+from datetime import UTC, datetime
 from operator import itemgetter
 
 import msgspec
 
-from correlator.event import NEVER
+from correlator.event import DAY_MS, NEVER, SECOND_MS
 from correlator.frame import Arrival, FactMark, SourceMark
 from correlator.timeline import quiet
 from correlator.timeline.clocks import Clock, Clocks, SourceName
@@ -228,9 +229,10 @@ class Marks:
             (source, state)
             for timing, source, state in self._sources_of(feed, site)
             if state.counted_ms - timing.bound_ms < to_ms
+            and not quiet.is_gone(timing, self._belief(timing, site), source, state)
         ]
         told = [
-            f"{source} quiet since {_clock(state.heard_ms)}, taken as complete"
+            f"{source} {_quiet_since(state.heard_ms, to_ms)}, taken as complete"
             for source, state in silent[:ASSUMED_MAX]
         ]
         return (*told, f"and {len(silent) - ASSUMED_MAX} more") if len(silent) > ASSUMED_MAX else tuple(told)
@@ -373,6 +375,9 @@ def _count_pending(state: SourceState, arrived_ms: int) -> None:
         state.counted_ms = max(state.counted_ms, state.pending.pop(0)[0])
 
 
-def _clock(time_ms: int) -> str:
-    minutes = time_ms // 60_000
-    return f"{minutes // 60 % 24:02}:{minutes % 60:02} UTC"
+def _quiet_since(heard_ms: int, to_ms: int) -> str:
+    """With the date, where an hour alone would be taken for one of the day before *to_ms*."""
+    if heard_ms == NEVER:  # but for its heartbeats
+        return "never reported anything"
+    form = "%H:%M" if to_ms - heard_ms < DAY_MS else "%Y-%m-%d %H:%M"
+    return f"quiet since {datetime.fromtimestamp(heard_ms / SECOND_MS, UTC):{form}} UTC"
