@@ -262,13 +262,16 @@ class Marks:
                 yield timing, source, state
 
     def standings(self) -> list[Standing]:
-        """Of every source that was heard or is configured, by feed, site and name."""
+        """Of every source that was heard or is configured, by feed, site and name; not of closed sites."""
         found = []
         for (feed, source, site), state in self.sources.items():
             timing = self._timing.get(feed)
             if timing is None:
                 continue
             belief, skew_ms = self._belief(timing, site), self.clocks.skew_ms.get((feed, source), 0)
+            is_gone = quiet.is_gone(timing, belief, source, state)
+            if is_gone and belief.is_closed:
+                continue
             heard_ms, arrived_ms = self._heard[feed, site], belief.arrived_ms
             is_site_silent = not self._is_alive((feed, site), heard_ms, arrived_ms)
             is_missed_there = is_missed(belief.sums, quiet.zone(belief.where), heard_ms, arrived_ms)
@@ -282,10 +285,11 @@ class Marks:
                     state.newest_ms,
                     quiet.complete_ms(timing, belief, state),
                     skew_ms,
-                    is_quarantined=abs(skew_ms) > self.settings.skew_max_ms,
+                    is_quarantined=abs(skew_ms) > self.settings.skew_max_ms and not is_gone,
                     is_silent=quiet.is_silent(timing, belief, state),
                     is_site_silent=is_site_silent,
                     is_missed=is_missed_there,
+                    is_gone=is_gone,
                 )
             )
         for where in self.settings.sites:
@@ -304,13 +308,14 @@ class Marks:
         sure_ms = min(timing.silence_max_ms, timing.silence_max_business_hours_ms, sums.sure_ms)
         if arrived_ms == NEVER:
             return Belief(where, arrived_ms, timing.quiet_ms, False, sums, count, sure_ms)
+        is_closed = bool(site and self._sites) and where is None
         quiet_ms = quiet.quiet_ms(timing, where, arrived_ms)
         is_returning = arrived_ms - self.returned.get(group, NEVER) < quiet_ms
         is_alive = not is_returning and self._is_alive(group, self._heard.get(group, NEVER), arrived_ms)
         if quiet_ms > timing.quiet_ms:  # as long as it takes to notice that a feed is dead
             quiet_ms = max(timing.quiet_ms, longest_ms(sums, quiet.zone(where), arrived_ms, quiet_ms))
         listed: AbstractSet[str] = self._listed.get(group, frozenset())
-        return Belief(where, arrived_ms, quiet_ms, is_alive, sums, count, sure_ms, listed)
+        return Belief(where, arrived_ms, quiet_ms, is_alive, sums, count, sure_ms, listed, is_closed)
 
     # -------------------------------------------------------------------- state
 

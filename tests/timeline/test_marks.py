@@ -102,6 +102,21 @@ def test_what_was_assumed_says_the_day_of_a_long_silence_and_nothing_of_what_was
     )
 
 
+@pytest.mark.parametrize("heard_at", ["lis", "bos"])
+def test_nobody_looks_for_a_source_that_was_taken_out_nor_for_those_of_a_closed_site(heard_at: str) -> None:
+    """While it is heard it is there all the same."""
+    sites = [SiteTiming("lis", "UTC", OFFICE, sources=(("badge", "old"),)), SiteTiming("bos", "UTC", OFFICE)]
+    marks = Marks(Settings(feeds=(office_feed(),), sites=tuple(sites)))
+    marks.fold([Arrival("raw", 0, 1, MONDAY_MS + 1)], [heard("old", MONDAY_MS, heard_at)])
+    named = SiteTiming("lis", "UTC", OFFICE, sources=(("badge", "new"),))
+    marks.use(Settings(feeds=(office_feed(),), sites=(named,)))
+    assert ("old", False) in [(s.source, s.is_gone) for s in marks.standings()]
+    marks.fold([Arrival("raw", 0, 1, MONDAY_MS + 7 * DAY_MS)], [])
+    known = [(s.source, s.is_gone) for s in marks.standings()]
+    assert known == [("new", False), *([("old", True)] if heard_at == "lis" else [])]
+    assert marks.missing("access", heard_at, MONDAY_MS + 6 * DAY_MS) == []
+
+
 def test_a_weekend_is_quiet_too() -> None:
     marks = marks_of(office_feed(), SiteTiming("lis", "UTC", OFFICE))
     friday, monday = MONDAY_MS + 4 * DAY_MS + 18 * HOUR_MS, MONDAY_MS + 7 * DAY_MS + 6 * HOUR_MS
