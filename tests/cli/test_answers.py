@@ -15,14 +15,15 @@ from correlator.alerts.phrases import iso
 from correlator.alerts.told import read_told
 from correlator.cli.main import app
 from correlator.cli.timeline import _print
+from correlator.cli.timeline_events import as_events
 from correlator.cli.timeline_page import Line
 from correlator.cli.times import instant_ms
-from correlator.event import HOUR_MS
+from correlator.event import DAY_MS, FOREVER, HOUR_MS, NEVER, Person, make_event
 from correlator.simulate.company import CompanySettings, simulate
 from correlator.simulate.configuration import write_directory
 from correlator.simulate.wire import read_schemas
 
-NOON = "2026-01-06T12:00Z"
+NOON, NOON_MS = "2026-01-06T12:00Z", 1_767_700_800_000
 
 
 @pytest.fixture(scope="module")
@@ -107,6 +108,15 @@ def test_what_is_not_known_is_said(company: Path, arguments: tuple[str, ...], me
     code, output = call(*arguments, "--records", company)
     assert code == 2
     assert message in " ".join(output.replace("│", " ").split())
+
+
+def test_events_of_a_person_with_dates_that_have_no_end_can_be_explained(tmp_path: Path) -> None:
+    person = Person("e1", 1, hired_ms=-50_000 * DAY_MS, statuses=((NEVER, "active"), (FOREVER, "terminated")))
+    read = make_event(NOON_MS, "1" * 16, "access", identity_id="e1", credential="7", outcome="granted")
+    events = tmp_path / "events.yml"
+    events.write_text(as_events("identity:e1", [read], person))
+    code, output = call("rules", "explain", "d21_terminated_badge", events)
+    assert code == 0, output
 
 
 def test_a_timeline_has_events_alerts_and_presence_in_order(company: Path, tmp_path: Path) -> None:
