@@ -65,11 +65,16 @@ def _technique(tag: str) -> str:
     return name if tag.startswith("attack.t") and name[1:5].isdigit() else ""
 
 
+def _called(rule: Rule) -> str:
+    """Its name; of a rule that has none its title, since its id says nothing to a reader."""
+    return rule.name if rule.name != rule.id else rule.title
+
+
 def _by(rules: Iterable[Rule], keys: Callable[[Rule], Iterable[str]]) -> Grouped:
     found: Grouped = {}
     for rule in rules:
         for key in dict.fromkeys(keys(rule)):
-            found.setdefault(key, []).append(rule.name)
+            found.setdefault(key, []).append(_called(rule))
     return dict(sorted(found.items()))
 
 
@@ -82,16 +87,16 @@ def _gaps(rules: Sequence[Rule], config: Path | None) -> dict[str, list[str]]:
         "feeds that no rule needs": [name for name, kind in configured.items() if kind not in needed],
         "feeds that are not configured": sorted(needed - set(configured.values())) if configured else [],
         "rules inert at a site": [
-            f"{rule.name} at {site}: {', '.join(missing)}"
+            f"{_called(rule)} at {site}: {', '.join(missing)}"
             for rule in rules
             if rule.requires is not None
             for site, missing in inert_at(rule.requires, settings).items()
         ],
         "rules without a technique or control": [
-            r.name for r in rules if not r.controls and not any(map(_technique, r.tags))
+            _called(r) for r in rules if not r.controls and not any(map(_technique, r.tags))
         ],
-        "rules without tests": [rule.name for rule in rules if not rule.cases],
-        "rules without an owner": [rule.name for rule in rules if not rule.owner],
+        "rules without tests": [_called(rule) for rule in rules if not rule.cases],
+        "rules without an owner": [_called(rule) for rule in rules if not rule.owner],
     }
     return {what: names for what, names in found.items() if names}
 
@@ -99,6 +104,8 @@ def _gaps(rules: Sequence[Rule], config: Path | None) -> dict[str, list[str]]:
 def _print(found: dict[str, Grouped], gaps: dict[str, list[str]], count: int) -> None:
     console = wide_console()
     for what, grouped in found.items():
+        if not grouped:
+            continue
         table = Table(what, "rules", "which")
         for key, names in grouped.items():
             table.add_row(escape(key), str(len(names)), ", ".join(names))

@@ -92,6 +92,19 @@ def test_coverage_with_a_configuration_says_what_is_missing_there(tmp_path: Path
     assert "warning: correlator.requires: stays is inert at lisbon: no readers" in output
 
 
+def test_coverage_calls_a_rule_without_a_name_by_its_title(tmp_path: Path) -> None:
+    rule = tmp_path / "night.yml"
+    rule.write_text(
+        "title: A login at night\nid: 5f0f2a3e-5d7e-4a39-9a0e-0f6f0a3b7f11\nlevel: low\n"
+        "logsource: {product: correlator}\n"
+        "detection: {selection: {event.kind: login}, condition: selection}\n"
+    )
+    code, output = call("coverage", rule)
+    assert code == 0
+    assert "rules without tests: A login at night" in output
+    assert "tags" not in output, "nothing to list"
+
+
 def test_bench_measures_every_rule_on_the_events_of_the_tests() -> None:
     code, output = call("bench", "--ms", 1, "--json")
     told = json.loads(output)
