@@ -105,6 +105,14 @@ class Bundles:
                 f"{name} cannot be read: {error}. `correlator deploy` stores it again."
             ) from error
 
+    def is_readable(self, bundle: str) -> bool:
+        """Can `texts` give it?"""
+        try:
+            self.texts(bundle)
+        except EngineRefusal:
+            return False
+        return True
+
     def get(self, bundle: str) -> Bundle:
         """*bundle*, compiled. Raises `EngineRefusal` for one that this version cannot read."""
         found = self._compiled.get(bundle)
@@ -145,8 +153,12 @@ class Bundles:
         return InForce() if self.active is None else only(self.get(self.active.bundle))
 
     def after(self, before: InForce, activation: Activation | None, now_ms: int) -> InForce:
-        """What is in force after *activation*: *before* where there is none, or it is active already."""
-        if activation is None or activation.bundle == before.hash:
+        """What is in force after *activation*: *before* where there is none, or it is active already, since
+        then or longer (ADR 44).
+        """
+        if activation is None:
+            return before
+        if activation.bundle == before.hash and activation.since_ms >= before.versions[-1][0]:
             return before
         return before.after(activation, self.get(activation.bundle), now_ms)
 
