@@ -22,6 +22,7 @@ from correlator.formats import Format, FormatError
 from correlator.frame import Activation
 from correlator.pipeline import Bundle, InForce, in_force, only
 from correlator.problem import BadConfiguration, Problem
+from correlator.timeline.program import Program
 
 FORMAT = Format("bundle", 1)
 ACTIVE_KEY = b"active"
@@ -69,6 +70,11 @@ class Bundles:
     @property
     def active(self) -> Activated | None:
         return self.history[0] if self.history else None
+
+    @property
+    def programs(self) -> dict[str, Program]:
+        """Of those that are compiled, by hash."""
+        return {name: bundle.program for name, bundle in self._compiled.items()}
 
     def begin_so(self, text: str) -> list[str]:
         """Hashes of bundles that are stored and begin with *text*."""
