@@ -136,8 +136,8 @@ def is_silent(timing: FeedTiming, belief: Belief, state: SourceState) -> bool:
 
 
 def is_catching_up(belief: Belief, state: SourceState) -> bool:
-    """Does it beat again since just now, or was its newest event old when it was heard just now? A source that
-    sends what it kept is not quiet.
+    """Does it beat again since just now, or was its newest event old when it was heard just now? A source
+    that sends what it kept is not quiet.
     """
     arrived_ms, quiet_ms = belief.arrived_ms, belief.quiet_ms
     is_late = arrived_ms - state.heard_ms < quiet_ms and state.heard_ms - state.newest_ms > quiet_ms
