@@ -12,7 +12,7 @@ JOBS ?= 2
 # Tests start the program some hundred times: compiled once, a start takes a third of the time.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run test nightly sim matrix soak bench lint fmt lock clean
+.PHONY: run test nightly sim matrix soak bench lint fmt dashboards lock clean
 .SILENT:
 
 run: ## the main job on the embedded log, fed by a simulated company
@@ -53,6 +53,10 @@ fmt: ## format and repair what can be repaired safely
 	scripts/setup
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+dashboards: ## deploy/grafana/*.json from the tables beside them
+	scripts/setup test
+	$(BIN)/python -m deploy.grafana.dashboards
 
 lock: ## requirements.lock from pyproject.toml: versions and hashes, for every platform, without host names
 	scripts/setup
