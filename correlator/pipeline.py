@@ -148,6 +148,7 @@ def alert_partition(entity: str) -> int:
 
 def _alert(change: Change, partition: Partition, force: InForce, source: Source) -> AlertRecord:
     alert = change.alert
-    evidence = partition.events(alert.entity, (*alert.evidence, *change.because))
+    newest = alert.repeats[-1:]  # until when it went on
+    evidence = partition.events(alert.entity, (*alert.evidence, *newest, *change.because))
     text = force.text(alert.rule, alert.decided_ms)
     return alert_record(change, evidence, text, partition.person(alert.entity), source)

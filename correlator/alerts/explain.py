@@ -15,11 +15,12 @@ from correlator.alerts.inside import inside
 from correlator.alerts.leg import QuotedLeg, telling_leg
 from correlator.alerts.phrases import (
     FIRST_MS,
+    STATUSES,
+    before,
     duration,
     happened,
     number,
     offset,
-    place,
     several,
     utc,
     weekday,
@@ -27,10 +28,10 @@ from correlator.alerts.phrases import (
 )
 from correlator.alerts.storm import is_storm, storm_opening
 from correlator.alerts.story import Story
+from correlator.alerts.whereabouts import whereabouts
 from correlator.event import MINUTE_MS, SECOND_MS, Event
 from correlator.timeline.live import Scalar
 
-PRESENT = 0.5  # from this belief on a person is said to be somewhere
 _SAID = (  # by the sentence about the event, or by one of those below
     "access.", "anomaly.", "credential.", "device.", "door.", "event.", "identity.", "last_badge.", "login.",
     "network.", "place.", "presence.", "risk.", "session.", "source.", "time.", "travel.",
@@ -124,60 +125,6 @@ def _way(told: Story, leg: QuotedLeg, elapsed: str) -> str:
     return f"{said} {verdict} have been at both."
 
 
-# ---------------------------------------------------------------------- presence
-
-
-def _presence(told: Story) -> str:
-    here = told.number("presence.here")
-    at = told.last.place.site if told.last and told.last.place else ""
-    if here is not None and here < PRESENT:
-        absent = (
-            f"No badge read puts the person at site {at or '?'}: belief in being there is {here:.2f} of 1"
-        )
-        return f"{absent}; {_elsewhere(told)}."
-    belief = told.number("presence.confidence") if here is None else here
-    where = told.word("presence.site") or (at if here is not None else "")
-    if belief is not None and belief >= PRESENT and where:
-        return f"Badge reads put the person at site {where} (belief {belief:.2f} of 1{_since(told)})."
-    if belief is not None or "presence.site" in told.values:
-        return f"Badge reads put the person nowhere with confidence; {_elsewhere(told)}."
-    last = _last_badge(told)  # of a rule that asks no more than that: nothing is known of where the person is
-    return f"{last[:1].upper()}{last[1:]}." if last else ""
-
-
-def _elsewhere(told: Story) -> str:
-    """What is known instead: where the person was last believed, the last read, or that there is none."""
-    parts = [_last_badge(told)]
-    where = told.word("presence.site")
-    if where and told.last and told.last.place and where != told.last.place.site:
-        belief = told.number("presence.confidence")
-        parts.insert(
-            0, f"last believed at site {where}" + ("" if belief is None else f" ({belief:.2f} of 1)")
-        )
-    return ", ".join(part for part in parts if part) or "no earlier badge read is known"
-
-
-def _last_badge(told: Story) -> str:
-    age_s = told.number("last_badge.age_s")
-    where = told.word("last_badge.door") or told.word("last_badge.site")
-    if age_s is None and not where:
-        return ""
-    event = told.linked("last_badge", "access", "age_s", told.alert.decided_ms)
-    said = "the last badge read was" + (
-        f" {duration(age_s * SECOND_MS)} earlier" if age_s is not None else ""
-    )
-    outcome = told.word("last_badge.outcome")
-    return said + (f" at {place(event.place) if event else where}" if where or event else "") + (
-        f" ({outcome})" if outcome else ""
-    )  # fmt: skip
-
-
-def _since(told: Story) -> str:
-    since_s, age_s = told.number("presence.since_s"), told.number("presence.age_s")
-    said = "" if since_s is None else f", for {duration(since_s * SECOND_MS)}"
-    return said if age_s is None else f"{said}, newest read {duration(age_s * SECOND_MS)} before"
-
-
 # ------------------------------------------------------------------------ counts
 
 
@@ -222,8 +169,13 @@ def _credential(told: Story) -> str:
     if event is None:
         return ""
     if state in ("", "active"):
-        is_known = event.reason in ("lost", "stolen")
-        return f"The door refused badge {event.credential} as {event.reason}." if is_known else ""
+        if event.reason in ("lost", "stolen"):
+            return f"The door refused badge {event.credential} as {event.reason}."
+        newer_ms = told.span_ms("credential.replaced_s")
+        if newer_ms is None:
+            return ""
+        used = f"and badge {event.credential} was used"
+        return f"The person was given a newer badge of its class {before(newer_ms)}, {used}."
     since_ms = None
     for credential in told.person.credentials if told.person else ():
         if credential.id == event.credential:
@@ -241,7 +193,7 @@ def _status(told: Story) -> str:
     schedule = reversed(told.person.statuses) if told.person else iter(())
     since_ms = next((ms for ms, name in schedule if name == status and ms <= event.time_ms), None)
     known = _known_since(since_ms, event) if since_ms is not None else ""
-    return f"The identities feed says the person is {status}{known}."
+    return f"The identities feed says the person is {STATUSES.get(status, status)}{known}."
 
 
 def _known_since(since_ms: int, event: Event) -> str:
@@ -362,7 +314,7 @@ def _rule(told: Story) -> str:
 
 
 _SENTENCES: tuple[Callable[[Story], str], ...] = (
-    _opening, _travel, _presence, inside, _window, _credential, _status, _anomaly, customs, _setting, _door,
+    _opening, _travel, whereabouts, inside, _window, _credential, _status, _anomaly, customs, _setting, _door,
     _risk, _others,
     _repeats, _completeness, _rule, ending,
 )  # fmt: skip

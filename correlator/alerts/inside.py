@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from correlator.alerts.phrases import duration, number
+from correlator.alerts.phrases import before, number
 from correlator.alerts.story import Story
-from correlator.event import SECOND_MS
 
 
 def inside(told: Story) -> str:
     """`By the zone's readers nobody was inside; the last person had left 1 h 2 min before.`"""
     count, others = told.number("zone.occupants"), told.number("zone.others")
-    empty_s, only = told.number("zone.empty_s"), told.word("zone.occupant")
+    empty_ms, only = told.span_ms("zone.empty_s"), told.word("zone.occupant")
     parts = []
     if count is not None:
         who = f": {only}" if only else ""
@@ -19,8 +18,8 @@ def inside(told: Story) -> str:
         parts.append("nobody else was inside" if others == 0 else f"{_persons(others)} inside besides")
     if told.values.get("zone.is_inside") is not None:
         parts.append(f"the person was {'' if told.values['zone.is_inside'] else 'not '}inside")
-    if empty_s is not None:
-        parts.append(f"the last person had left {duration(empty_s * SECOND_MS)} before")
+    if empty_ms is not None:
+        parts.append(f"the last person had left {before(empty_ms)}")
     return f"By the zone's readers {'; '.join(parts)}." if parts else ""
 
 

@@ -36,7 +36,7 @@ def leg_of(told: Story, prefix: str, kind: str) -> QuotedLeg | None:
     """The leg under *prefix*, or None where nothing or nothing telling is quoted of it."""
     if told.last is None or all(told.values.get(f"{prefix}.{name}") is None for name in _TELLING):
         return None
-    start = told.linked(prefix, kind, "elapsed_s", told.last.time_ms)
+    start = told.linked(prefix, kind, "elapsed_s")
     elapsed_ms = _elapsed_ms(told, prefix, start, told.last)
     verdict, speed = told.values.get(f"{prefix}.is_impossible"), told.number(f"{prefix}.speed_kmh")
     if elapsed_ms is None or verdict is False:

@@ -9,11 +9,24 @@ from collections.abc import Sequence
 
 import msgspec
 
-from correlator.alerts.text import RuleText
+from correlator.alerts.text import ALL, RuleText
 from correlator.event import SECOND_MS, Event, Person
 from correlator.timeline.alert import Alert, Change
+from correlator.timeline.fields import FIELDS
 from correlator.timeline.live import Scalar
 
+# Spans that end where the field is taken: with the verdict of a settled rule, which comes after its event.
+_TO_THE_VERDICT = frozenset(
+    {
+        "last_badge.age_s",
+        "last_login.age_s",
+        "presence.since_s",
+        "presence.zone_since_s",
+        "presence.age_s",
+        "presence.left_s",
+        "zone.empty_s",
+    }
+)
 NUMBER_MAX = 1e15  # beyond it nothing is measured: infinities, and what makes them
 
 
@@ -38,19 +51,30 @@ class Story(msgspec.Struct, frozen=True):
         """Offset from UTC where the alert's event happened."""
         return self.last.offset_min if self.last else 0
 
-    def linked(self, group: str, kind: str, span_name: str, to_ms: int) -> Event | None:
+    def linked(self, group: str, kind: str, span_name: str) -> Event | None:
         """The earlier event that the context *group* comes from.
 
-        By its id where that is quoted, else the evidence of *kind* that lies the quoted span before *to_ms*.
+        By its id where that is quoted, else the evidence of *kind* that lies the quoted span before it.
         """
         quoted = self.by_id.get(self.word(f"{group}.event_id"))
         if quoted is not None:
             return quoted
-        span_s = self.number(f"{group}.{span_name}")
+        span_ms = self.span_ms(f"{group}.{span_name}")
+        if span_ms is None or self.last is None:
+            return None
+        to_ms = self.last.time_ms
+        earlier = [e for e in self.events if e.kind == kind and e.id != self.alert.event_id]
+        return next((e for e in earlier if abs(to_ms - e.time_ms - span_ms) < SECOND_MS), None)
+
+    def span_ms(self, name: str) -> float | None:
+        """How long before the alert's event that was of which *name* says so in seconds; negative: after."""
+        span_s = self.number(name)
         if span_s is None:
             return None
-        earlier = [e for e in self.events if e.kind == kind and e.id != self.alert.event_id]
-        return next((e for e in earlier if abs(to_ms - e.time_ms - span_s * SECOND_MS) < SECOND_MS), None)
+        event, feed = self.by_id.get(self.alert.event_id), self.rule.retaken
+        is_retaken = name in _TO_THE_VERDICT and feed in {ALL, FIELDS[name].feed}
+        waited_ms = self.alert.decided_ms - event.time_ms if event is not None and is_retaken else 0
+        return span_s * SECOND_MS - waited_ms
 
     def number(self, name: str) -> float | None:
         """Value of *name* if it is a number that can be printed."""

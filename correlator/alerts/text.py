@@ -8,9 +8,15 @@ from correlator.alerts.phrases import duration
 from correlator.rules.asks import asks
 from correlator.rules.rule import Rule, Severity
 
+ALL = "*"
+
 
 class RuleText(msgspec.Struct, frozen=True):
-    """*hash* is the rule's fingerprint; *asks* says what a correlation asks for, "" for a single event."""
+    """*hash* is the rule's fingerprint; *asks* says what a correlation asks for, "" for a single event.
+
+    *retaken*: the feed whose fields are taken with the verdict, not with the event; `ALL` for those of every
+    feed, "" for none. *names*: fields that the rule quotes or reads.
+    """
 
     id: str
     name: str
@@ -22,6 +28,8 @@ class RuleText(msgspec.Struct, frozen=True):
     falsepositives: tuple[str, ...] = ()
     hash: str = ""
     asks: str = ""
+    retaken: str = ""
+    names: frozenset[str] = frozenset()
 
 
 def rule_text(rule: Rule) -> RuleText:
@@ -37,7 +45,15 @@ def rule_text(rule: Rule) -> RuleText:
         tuple(_sentence(text) for text in rule.falsepositives),
         rule.fingerprint,
         f"{asks(c)} within {duration(c.timespan_ms)}" if (c := rule.correlation) else "",
+        _retaken(rule),
+        frozenset((*rule.evidence, *rule.reads())),
     )
+
+
+def _retaken(rule: Rule) -> str:
+    if rule.settle is None:
+        return ""
+    return rule.settle.feed if rule.correlation is None else ALL
 
 
 def _sentence(text: str) -> str:

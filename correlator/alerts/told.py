@@ -26,6 +26,7 @@ class _Analytic(msgspec.Struct):
 
 class _Ours(msgspec.Struct):
     entity: str = ""
+    decided_ms: int = 0
     rule_id: str = ""
     evidence: list[str] = []
     repeats: list[str] = []
@@ -68,6 +69,11 @@ class Told(msgspec.Struct):
     def when(self) -> str:
         """Of the newest event, local: `2026-03-02 09:14:05 +01:00`."""
         return local(self.end_time, self.timezone_offset)
+
+    @property
+    def first_ms(self) -> int:
+        """When its first match was, whatever joined since; of a settled rule its event's time."""
+        return min(self.end_time, self.unmapped.correlator.decided_ms or self.end_time)
 
     @property
     def person(self) -> str:

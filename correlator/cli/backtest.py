@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from correlator.adapters.documents import read_text
 from correlator.adapters.files import bundle_of, load_bundle
+from correlator.alerts.phrases import local
 from correlator.alerts.told import Told, read_told
 from correlator.cli.replay import Replay
 from correlator.cli.stopping import STOPPING
@@ -180,8 +181,8 @@ def _alerts(told: Iterable[tuple[bytes, bool]], source: Source) -> list[Alert]:
                 uid,
                 said.metadata.event_code,
                 ours.entity,
-                said.end_time,
-                said.when,
+                said.first_ms,
+                local(said.first_ms, said.timezone_offset),
                 said.person,
                 said.place,
                 said.message,
@@ -190,7 +191,7 @@ def _alerts(told: Iterable[tuple[bytes, bool]], source: Source) -> list[Alert]:
                 tuple(ours.evidence),
                 tuple(ours.repeats),
                 ours.rule_id,
-                source.from_ms <= said.end_time < source.to_ms,
+                source.from_ms <= said.first_ms < source.to_ms,
             )
         )
     return sorted(found, key=lambda alert: (alert.time_ms, alert.uid))

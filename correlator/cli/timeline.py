@@ -66,7 +66,7 @@ def timeline_command(
         told = [read_told(value) for value in source.alerts(entity)]
         person = partition.person(entity)
     first_ms = found[0].event.time_ms if found else 0
-    alerts = [alert for alert in told if first_ms <= alert.end_time <= until_ms]
+    alerts = [alert for alert in told if first_ms <= alert.first_ms <= until_ms]
     lines = sorted([*map(_moment, found), *map(_alert, alerts)], key=lambda line: line.time_ms)
     if html is not None:
         _write(html, page(entity, lines, iso(SystemClock().now_ms())))
@@ -82,7 +82,7 @@ def timeline_command(
     elif html is None and events is None:
         _print(entity, lines)
         if not found:
-            newest = iso(max(alert.end_time for alert in alerts)) if alerts else ""
+            newest = iso(max(alert.first_ms for alert in alerts)) if alerts else ""
             shows = f": --at {newest} shows those before it" if newest and records is not None else ""
             typer.echo(f"events are held one horizon back, and there is none{shows}", err=True)
 
@@ -129,7 +129,7 @@ def _notes(event: Event) -> Iterable[str]:
 
 def _alert(told: Told) -> Line:
     return Line(
-        told.end_time,
+        told.first_ms,
         told.timezone_offset,
         "alert",
         told.message,

@@ -11,6 +11,7 @@ import msgspec
 from correlator.alerts.phrases import iso
 from correlator.event import NEVER, SECOND_MS, Event, Network, Person, Place, Shape
 from correlator.rules.cases import SETTABLE
+from correlator.rules.reading import LONGEST_MS
 
 _OURS = {"event.id", "event.feed", "identity.id"}  # of our log, or the timeline's own
 _KINDS = ("access", "door", "login")  # the others follow from what tests say of a person
@@ -88,6 +89,8 @@ def _schedule(steps: Iterable[tuple[int, str]], start_ms: int, key: str) -> Iter
 
 
 def _duration(span_ms: int) -> str:
+    """At most as long as a test may say: what is always or never so is so long before or after."""
+    span_ms = min(max(span_ms, -LONGEST_MS), LONGEST_MS)
     for unit_ms, name in _UNITS:
         if span_ms % unit_ms == 0 and span_ms:
             return f"{span_ms // unit_ms}{name}"

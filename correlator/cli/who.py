@@ -55,7 +55,7 @@ def who_command(
         )
         return
     title = f"{where}: {len(found)} believed present at {local(at_ms, offset_min)}"
-    console, rows = wide_console(), [_row(one, offset_min) for one in found]
+    console, rows = wide_console(), [_row(one, at_ms, offset_min) for one in found]
     if console.width < NARROW:
         console.print(title, style="bold")
         for row in rows:
@@ -80,9 +80,12 @@ def _place(sites: Sites, name: str) -> tuple[str, str]:
     return place.site, place.zone
 
 
-def _row(one: Present, offset_min: int) -> tuple[str, ...]:
-    person, newest = one.person, one.newest
-    said = f"{local(newest.time_ms, offset_min)[11:19]} {happened(newest)}" if newest is not None else "-"
+def _row(one: Present, at_ms: int, offset_min: int) -> tuple[str, ...]:
+    person, newest, said = one.person, one.newest, "-"
+    if newest is not None:
+        when = local(newest.time_ms, offset_min)[:19]
+        is_same_day = when[:10] == local(at_ms, offset_min)[:10]
+        said = f"{when[11:] if is_same_day else when} {happened(newest)}"
     return (
         one.entity.partition(":")[2],
         person.identity_type if person is not None else "?",

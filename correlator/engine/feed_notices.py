@@ -160,9 +160,9 @@ def _again_ms(key: Key, document: Document) -> int:
 
 
 _OVER = {
-    "feed_incomplete": "Records of {} at {} come, and nothing waits for them any more.",
-    "source_never_heard": "Feed {}: source {} was heard.",
-    "clock_off": "Feed {}: the clock of {} is right again.",
+    "feed_incomplete": "Records of {} at {} come or are not expected any more, and nothing waits for them.",
+    "source_never_heard": "Feed {}: source {} was heard, or is not configured any more.",
+    "clock_off": "Feed {}: the clock of {} is right again, or the source was taken out.",
 }
 
 
@@ -184,6 +184,8 @@ def _standing(sources: Iterable[Standing], live: Live, now_ms: int) -> dict[Key,
     silent: dict[tuple[str, str], list[Standing]] = {}
     alive: set[tuple[str, str]] = set()  # where one source at least may just be quiet
     for source in sources:
+        if source.is_gone:  # nobody is to look for it
+            continue
         if source.is_quarantined:
             wrong["clock_off", source.feed, source.source] = _clock_off(source)
         if source.state == "never_heard":

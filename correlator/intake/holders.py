@@ -24,6 +24,7 @@ from correlator.intake.identity_record import Namespace, namespace
 Holding = tuple[int, int, str]  # from, to (ms), identity: of one credential, by time, never overlapping
 Key = tuple[Namespace, str]  # of a credential
 NAMED_MAX = 5  # of those who claim one credential
+_FIRST_MS, _LAST_MS = -62_135_596_800_000, 253_402_300_799_000  # years 1 to 9999
 CROWD_MAX = 100  # who claim one credential until further notice: it is none, but stands for one
 
 
@@ -162,6 +163,5 @@ def _span(from_ms: int, to_ms: int) -> str:
 
 
 def _said(time_ms: int) -> str:
-    return (
-        datetime.fromtimestamp(time_ms / SECOND_MS, UTC).isoformat(timespec="minutes").replace("+00:00", "Z")
-    )
+    moment = datetime.fromtimestamp(min(max(time_ms, _FIRST_MS), _LAST_MS) / SECOND_MS, UTC)
+    return moment.isoformat(timespec="minutes").replace("+00:00", "Z")

@@ -71,6 +71,7 @@ class IdentityRecord(msgspec.Struct):
     host: str | None = None  # identity id of whoever answers for a visitor
 
 
+_OPEN = {1: NEVER, 9999: FOREVER}
 decode_identity = msgspec.json.Decoder(IdentityRecord).decode
 
 
@@ -103,11 +104,16 @@ def person_of(found: IdentityRecord, offset: int, zone: ZoneInfo | None) -> Pers
         found.type,
         found.department or "",
         found.home_site or "",
-        None if found.hired is None else _instant(found.hired, zone, "hired"),
+        _hired(found.hired, zone),
         _schedule([(status.since, status.status) for status in found.statuses], zone),
         tuple(credentials),
         found.host or "",
     )
+
+
+def _hired(text: str | None, zone: ZoneInfo | None) -> int | None:
+    at_ms = NEVER if text is None else _instant(text, zone, "hired")
+    return None if at_ms == NEVER else at_ms
 
 
 def _check_holdings(credentials: list[Credential]) -> None:
@@ -129,6 +135,7 @@ def _schedule(rows: Iterable[tuple[str, str]], zone: ZoneInfo | None) -> tuple[t
 
 def _interval(since: str | None, until: str | None, zone: ZoneInfo | None, what: str) -> tuple[int, int]:
     from_ms = NEVER if since is None else _instant(since, zone, f"valid_from of {what}")
+    from_ms = min(from_ms, FOREVER - 1)  # never: it has no other end
     to_ms = FOREVER if until is None else _instant(until, zone, f"valid_to of {what}")
     if to_ms <= from_ms:
         raise Unfit(f"{what} ends ({until}) before it begins ({since})")
@@ -136,7 +143,10 @@ def _interval(since: str | None, until: str | None, zone: ZoneInfo | None, what:
 
 
 def _instant(text: str, zone: ZoneInfo | None, what: str) -> int:
-    """A date or an instant with offset, in ms since the epoch. The date of *what* `terminated` is its end."""
+    """A date or an instant with offset, in ms since the epoch. The date of *what* `terminated` is its end.
+
+    The first and the last year there is are what other systems write for always and until further notice.
+    """
     try:
         return _instant_ms(text, zone, is_end=what == "terminated")
     except Unfit as error:
@@ -147,10 +157,14 @@ def _instant(text: str, zone: ZoneInfo | None, what: str) -> int:
 def _instant_ms(text: str, zone: ZoneInfo | None, *, is_end: bool) -> int:
     try:
         if len(text) == 10:
-            day = date.fromisoformat(text) + timedelta(days=is_end)
+            day = date.fromisoformat(text)
             moment = datetime(day.year, day.month, day.day, tzinfo=zone or UTC)
         else:
             moment = datetime.fromisoformat(text)
+        if moment.year in _OPEN:
+            return _OPEN[moment.year]
+        if len(text) == 10 and is_end:
+            moment += timedelta(days=1)
         if moment.tzinfo is None:
             raise Unfit(f"{text!r} has no offset: write 2026-01-09T08:30:00Z")
         return round(moment.timestamp() * SECOND_MS)

@@ -116,7 +116,7 @@ class Live(msgspec.Struct, frozen=True, array_like=True, gc=False):
     badge_places: tuple[Event, ...] = ()  # granted, not not_taken accesses with a place
     card_places: tuple[Event, ...] = ()  # access events that show where a badge was, granted or denied
     login_places: tuple[Event, ...] = ()  # successful interactive logins whose address is a location
-    stays: tuple[Stay, ...] = ()  # at most one of a site, the one with the newest evidence last
+    stays: tuple[Stay, ...] = ()  # at most one of a site, that of the newest read last
     person: Person | None = None  # highest version folded so far
     door: DoorState | None = None  # door entities only
     windows: tuple[Window, ...] = ()  # by (rule, group)

@@ -14,11 +14,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from collections.abc import Set as AbstractSet
+from datetime import UTC, datetime
 from operator import itemgetter
 
 import msgspec
 
-from correlator.event import NEVER
+from correlator.event import DAY_MS, NEVER, SECOND_MS
 from correlator.frame import Arrival, FactMark, SourceMark
 from correlator.timeline import quiet
 from correlator.timeline.clocks import Clock, Clocks, SourceName
@@ -228,9 +229,10 @@ class Marks:
             (source, state)
             for timing, source, state in self._sources_of(feed, site)
             if state.counted_ms - timing.bound_ms < to_ms
+            and not quiet.is_gone(timing, self._belief(timing, site), source, state)
         ]
         told = [
-            f"{source} quiet since {_clock(state.heard_ms)}, taken as complete"
+            f"{source} {_quiet_since(state.heard_ms, to_ms)}, taken as complete"
             for source, state in silent[:ASSUMED_MAX]
         ]
         return (*told, f"and {len(silent) - ASSUMED_MAX} more") if len(silent) > ASSUMED_MAX else tuple(told)
@@ -260,13 +262,16 @@ class Marks:
                 yield timing, source, state
 
     def standings(self) -> list[Standing]:
-        """Of every source that was heard or is configured, by feed, site and name."""
+        """Of every source that was heard or is configured, by feed, site and name; not of closed sites."""
         found = []
         for (feed, source, site), state in self.sources.items():
             timing = self._timing.get(feed)
             if timing is None:
                 continue
             belief, skew_ms = self._belief(timing, site), self.clocks.skew_ms.get((feed, source), 0)
+            is_gone = quiet.is_gone(timing, belief, source, state)
+            if is_gone and belief.is_closed:
+                continue
             heard_ms, arrived_ms = self._heard[feed, site], belief.arrived_ms
             is_site_silent = not self._is_alive((feed, site), heard_ms, arrived_ms)
             is_missed_there = is_missed(belief.sums, quiet.zone(belief.where), heard_ms, arrived_ms)
@@ -280,11 +285,12 @@ class Marks:
                     state.newest_ms,
                     quiet.complete_ms(timing, belief, state),
                     skew_ms,
-                    is_quarantined=abs(skew_ms) > self.settings.skew_max_ms,
+                    is_quarantined=abs(skew_ms) > self.settings.skew_max_ms and not is_gone,
                     is_silent=quiet.is_silent(timing, belief, state),
                     is_catching_up=arrived_ms > NEVER and quiet.is_catching_up(belief, state),
                     is_site_silent=is_site_silent,
                     is_missed=is_missed_there,
+                    is_gone=is_gone,
                 )
             )
         for where in self.settings.sites:
@@ -303,13 +309,14 @@ class Marks:
         sure_ms = min(timing.silence_max_ms, timing.silence_max_business_hours_ms, sums.sure_ms)
         if arrived_ms == NEVER:
             return Belief(where, arrived_ms, timing.quiet_ms, False, sums, count, sure_ms)
+        is_closed = bool(site and self._sites) and where is None
         quiet_ms = quiet.quiet_ms(timing, where, arrived_ms)
         is_returning = arrived_ms - self.returned.get(group, NEVER) < quiet_ms
         is_alive = not is_returning and self._is_alive(group, self._heard.get(group, NEVER), arrived_ms)
         if quiet_ms > timing.quiet_ms:  # as long as it takes to notice that a feed is dead
             quiet_ms = max(timing.quiet_ms, longest_ms(sums, quiet.zone(where), arrived_ms, quiet_ms))
         listed: AbstractSet[str] = self._listed.get(group, frozenset())
-        return Belief(where, arrived_ms, quiet_ms, is_alive, sums, count, sure_ms, listed)
+        return Belief(where, arrived_ms, quiet_ms, is_alive, sums, count, sure_ms, listed, is_closed)
 
     # -------------------------------------------------------------------- state
 
@@ -374,6 +381,9 @@ def _count_pending(state: SourceState, arrived_ms: int) -> None:
         state.counted_ms = max(state.counted_ms, state.pending.pop(0)[0])
 
 
-def _clock(time_ms: int) -> str:
-    minutes = time_ms // 60_000
-    return f"{minutes // 60 % 24:02}:{minutes % 60:02} UTC"
+def _quiet_since(heard_ms: int, to_ms: int) -> str:
+    """With the date, where an hour alone would be taken for one of the day before *to_ms*."""
+    if heard_ms == NEVER:  # but for its heartbeats
+        return "never reported anything"
+    form = "%H:%M" if to_ms - heard_ms < DAY_MS else "%Y-%m-%d %H:%M"
+    return f"quiet since {datetime.fromtimestamp(heard_ms / SECOND_MS, UTC):{form}} UTC"

@@ -59,9 +59,9 @@ def here(stays: Stays, site: str, at_ms: int, settings: Settings) -> float:
 
 def likeliest(stays: Stays, at_ms: int, settings: Settings) -> Stay | None:
     """The stay that is believed most as of *at_ms*, of equals the one with newer evidence."""
-    found, most = None, -1.0
+    found, most = None, (-1.0, 0)
     for stay in believed(stays, at_ms, settings):
-        sure = belief(stay, at_ms, settings)
+        sure = (belief(stay, at_ms, settings), stay.newest_ms)
         if sure >= most:
             found, most = stay, sure
     return found
@@ -158,7 +158,7 @@ def after_login(stays: Stays, event: Event, settings: Settings) -> Stays:
         doubt_ms=_doubt_ms(event, settings),
         evidence=(stay.evidence[0], event.id),
     )
-    return (*[other for other in stays if other is not stay], longer)
+    return tuple([longer if other is stay else other for other in stays])
 
 
 def _tells(shape: Shape, settings: Settings) -> float:

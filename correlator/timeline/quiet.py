@@ -74,6 +74,7 @@ class Standing(msgspec.Struct, frozen=True):
     is_silent: bool = False
     is_site_silent: bool = False  # the whole feed there
     is_missed: bool = False  # which is known to say more at such a time
+    is_gone: bool = False  # silent, and taken out of `sources` of its site
 
     @property
     def state(self) -> str:
@@ -94,6 +95,7 @@ class Belief(NamedTuple):
     records: int  # of all its sources there
     sure_ms: int  # a silence that long at most is quiet, whenever it is
     listed: AbstractSet[str] = frozenset()  # of its sources that the site is known to have
+    is_closed: bool = False  # there is no such site any more
 
 
 def complete_ms(timing: FeedTiming, belief: Belief, state: SourceState) -> int:
@@ -114,9 +116,10 @@ def is_source_quiet(timing: FeedTiming, belief: Belief, state: SourceState) -> b
 
 def is_gone(timing: FeedTiming, belief: Belief, source: str, state: SourceState) -> bool:
     """Is it silent, and none of those that the site is known to have? Nobody waits for a controller that was
-    taken out of service.
+    taken out of service, nor for those of a site that was closed.
     """
-    return bool(belief.listed) and source not in belief.listed and is_silent(timing, belief, state)
+    is_out = belief.is_closed or (bool(belief.listed) and source not in belief.listed)
+    return is_out and is_silent(timing, belief, state)
 
 
 def is_silent(timing: FeedTiming, belief: Belief, state: SourceState) -> bool:

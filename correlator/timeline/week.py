@@ -16,18 +16,21 @@ WEEK_MIN = 7 * 1440
 Hours = tuple[tuple[int, int], ...]
 
 
+HALF_MS = HOUR_MS // 2
+
+
 @lru_cache(maxsize=65_536)
-def _offset_min(time_zone: str, hour: int) -> int:
-    moment = datetime.fromtimestamp(hour * 3600, UTC)
+def _offset_min(time_zone: str, half: int) -> int:
+    moment = datetime.fromtimestamp(half * 1800, UTC)
     offset = moment.astimezone(ZoneInfo(time_zone)).utcoffset()
     return int(offset.total_seconds() // 60) if offset is not None else 0
 
 
 def offset_min(time_zone: str, time_ms: int) -> int:
-    """Offset of local time from UTC in minutes. Zones change their offset on whole UTC hours or half hours
-    at most; the hour's beginning decides.
+    """Offset of local time from UTC in minutes. Zones change it on whole or, as Adelaide's, on half hours of
+    UTC; the half hour's beginning decides.
     """
-    return _offset_min(time_zone, time_ms // HOUR_MS)
+    return _offset_min(time_zone, time_ms // HALF_MS)
 
 
 def minute_of_week(time_zone: str, time_ms: int) -> int:

@@ -141,6 +141,7 @@ def d01() -> Shape:
             description="Somebody logged in at a workstation of a site where the person never badged in",
             tags=("attack.t1078",),
             falsepositives=("tailgating", "a forgotten badge, replaced for the day"),
+            names=frozenset({"presence.here", "last_badge.age_s"}),
         ),
         [at],
         {

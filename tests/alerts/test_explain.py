@@ -176,7 +176,10 @@ def test_a_rule_tells_what_it_asks_for() -> None:
     correlation = Correlation("value_count", (base,), 15 * MINUTE_MS, (("gte", 3), ("lt", 10)))
     rule = Rule("i", "n", "T.", "identity", "low", correlation=correlation, description="Two\n lines.")
     text = rule_text(rule)
-    assert text == RuleText("i", "n", "T", "Two lines", "low", hash=rule.fingerprint, asks=text.asks)
+    names = frozenset({"access.outcome", "place.door"})
+    assert text == RuleText(
+        "i", "n", "T", "Two lines", "low", hash=rule.fingerprint, asks=text.asks, names=names
+    )
     assert text.asks == "at least 3 and fewer than 10 different place.door within 15 min"
 
 

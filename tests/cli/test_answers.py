@@ -15,14 +15,15 @@ from correlator.alerts.phrases import iso
 from correlator.alerts.told import read_told
 from correlator.cli.main import app
 from correlator.cli.timeline import _print
+from correlator.cli.timeline_events import as_events
 from correlator.cli.timeline_page import Line
 from correlator.cli.times import instant_ms
-from correlator.event import HOUR_MS
+from correlator.event import DAY_MS, FOREVER, HOUR_MS, NEVER, Person, make_event
 from correlator.simulate.company import CompanySettings, simulate
 from correlator.simulate.configuration import write_directory
 from correlator.simulate.wire import read_schemas
 
-NOON = "2026-01-06T12:00Z"
+NOON, NOON_MS = "2026-01-06T12:00Z", 1_767_700_800_000
 
 
 @pytest.fixture(scope="module")
@@ -109,6 +110,15 @@ def test_what_is_not_known_is_said(company: Path, arguments: tuple[str, ...], me
     assert message in " ".join(output.replace("│", " ").split())
 
 
+def test_events_of_a_person_with_dates_that_have_no_end_can_be_explained(tmp_path: Path) -> None:
+    person = Person("e1", 1, hired_ms=-50_000 * DAY_MS, statuses=((NEVER, "active"), (FOREVER, "terminated")))
+    read = make_event(NOON_MS, "1" * 16, "access", identity_id="e1", credential="7", outcome="granted")
+    events = tmp_path / "events.yml"
+    events.write_text(as_events("identity:e1", [read], person))
+    code, output = call("rules", "explain", "d21_terminated_badge", events)
+    assert code == 0, output
+
+
 def test_a_timeline_has_events_alerts_and_presence_in_order(company: Path, tmp_path: Path) -> None:
     there = json.loads(call("who", "lisbon", "--records", company, "--at", NOON, "--json")[1])["present"]
     entity = next(one["entity"] for one in there if "logged in" in one["newest"]["what"])
@@ -178,3 +188,11 @@ def test_nobody_is_anywhere_before_anything_has_arrived(company: Path, tmp_path:
     code, output = call("who", "lisbon", "--records", tmp_path)
     assert code == 2, output
     assert "nothing has arrived yet" in output
+
+
+def test_evidence_of_the_day_before_is_told_with_its_date(company: Path) -> None:
+    code, output = call("who", "lisbon", "--records", company, "--at", "2026-01-07T00:30Z", "--least", 0)
+    assert code == 0, output
+    newest = [line.split("│")[-2].strip() for line in output.splitlines() if "% " in line]
+    assert any(said.startswith("2026-01-06 ") for said in newest), output
+    assert all(said.startswith(("2026-01-0", "00:", "-")) for said in newest), output

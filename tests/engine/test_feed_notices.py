@@ -256,3 +256,22 @@ def test_a_statement_of_arrival_that_goes_back_is_counted_and_changes_nothing() 
     assert partition.now_ms == START_MS + 10 * MINUTE_MS
     partition.marks.went_back = 0
     assert partition.marks.dump() == before
+
+
+def test_of_a_controller_that_was_taken_out_and_of_a_closed_site_nothing_is_told() -> None:
+    """Their clocks were off, and they are silent for days: nobody is to set these right, nor to look."""
+    partition, notices = Partition(ToyProgram(Toy()), NoScorer(), 0), FeedNotices("notices")
+    for minute in range(0, 120, 2):
+        at_ms = START_MS + minute * MINUTE_MS
+        old = SourceMark("c1", "badge", "a", "badge-events", 0, at_ms, -90_000, 1, at_ms - 1)
+        partition.step(frame(minute, old, msgspec.structs.replace(old, source="c2", site="b")))
+    assert len(told(notices.due([partition]))) == 2, "both clocks are off"
+    named = SiteTiming("a", "UTC", sources=(("badge", "c9"),))
+    partition.marks.use(msgspec.structs.replace(partition.marks.settings, sites=(named,)))
+    partition.step(frame(120 + 6 * 24 * 60))
+    found = [(send.key, state) for send in notices.due([partition]) for state, _ in told([send])]
+    assert sorted(found) == [
+        (b"clock_off:badge:c1", "closed"),
+        (b"clock_off:badge:c2", "closed"),
+        (b"source_never_heard:badge:c9", "open"),
+    ]

@@ -106,3 +106,12 @@ def test_lookup_equals_trying_every_range(ranges: list[object]) -> None:
         ip = ip_address(0x0A000000 | last)
         within = sorted((net for net in nets if ip in net), key=lambda net: net.prefixlen)
         assert name_of(found, str(ip)) == (str(within[-1]) if within else None)
+
+
+def test_ranges_of_version_four_written_as_of_six_are_those_of_version_four() -> None:
+    text = 'ranges: [{cidr: "::ffff:10.1.0.0/112", name: lan, class: corporate}]'
+    document, lines, _ = load_yaml(text, "networks.yml")
+    found, problems = parse_networks(document, lines, None)
+    assert found is not None, problems
+    assert name_of(found, "10.1.2.3") == name_of(found, "::ffff:10.1.2.3") == "lan"
+    assert name_of(found, "10.2.0.0") is None

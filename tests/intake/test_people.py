@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from correlator.event import DAY_MS, MINUTE_MS, Event, event_id
+from correlator.event import DAY_MS, FOREVER, MINUTE_MS, Event, event_id
 from correlator.frame import Binding
 from correlator.intake.people import People, Told
 from correlator.record import Reject
@@ -144,6 +144,25 @@ def test_who_began_last_holds_what_two_claim_and_it_is_said_until_they_agree() -
     assert [(contest.credential, contest.message) for contest in over.contests] == [(("badge", "17"), "")]
     assert [binding for binding in over.bindings if binding.credential == "badge:17"] == []  # as it was
     assert (found.resolve("card", "17", NOW), found.contested) == ("e2", 0)
+
+
+@pytest.mark.parametrize("always", ["0001-01-01", "0001-01-01T00:00:00+14:00"])
+@pytest.mark.parametrize("for_good", ["9999-12-31", "9999-12-31T23:59:59-05:00"])
+def test_the_first_and_the_last_date_there_is_are_always_and_until_further_notice(
+    always: str, for_good: str
+) -> None:
+    """As many systems write them. Two who claim one badge so are told of, like any others."""
+    dates = {"valid_from": always, "valid_to": for_good}
+    found = people(*(identity(who, badges=[{"id": "17"} | dates], hired=always) for who in ("e1", "e2")))
+    told = found.apply(3, "e3", identity("e3", badges=[{"id": "17"} | dates]), NOW)
+    assert isinstance(told, Told)
+    assert "claimed by 'e1' always, 'e2' always" in told.contests[0].message
+    person = found.person("e1")
+    assert person is not None
+    assert person.hired_ms is None, "nobody knows"
+    left = people(identity("e1", statuses=[{"status": "terminated", "from": for_good}])).person("e1")
+    assert left is not None
+    assert left.statuses == ((FOREVER, "terminated"),)
 
 
 def test_what_two_claim_from_the_same_time_on_the_smaller_id_holds() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from random import Random
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
@@ -13,7 +14,7 @@ from correlator.event import DAY_MS, HOUR_MS, MINUTE_MS, NEVER, SECOND_MS
 from correlator.frame import Arrival, SourceMark
 from correlator.timeline.marks import Marks
 from correlator.timeline.settings import FeedTiming, Settings, SiteTiming
-from correlator.timeline.week import business_ms
+from correlator.timeline.week import business_ms, offset_min
 
 PARTITIONS, SOURCES = 3, ("c1", "c2")
 MONDAY_MS = 1_767_571_200_000  # 2026-01-05 00:00 UTC
@@ -83,6 +84,37 @@ def test_a_site_that_is_quiet_at_night_is_complete_and_says_what_was_assumed() -
     marks.fold([Arrival("raw", 0, 1, night)], [])
     assert marks.complete_ms("access", "lis") == night - MINUTE_MS
     assert marks.assumed("access", "lis", night - HOUR_MS) == ("c7 quiet since 19:02 UTC, taken as complete",)
+
+
+def test_what_was_assumed_says_the_day_of_a_long_silence_and_nothing_of_what_was_taken_out() -> None:
+    days = SiteTiming("lis", "UTC", OFFICE, sources=(("badge", "c7"), ("badge", "c9")))
+    marks = marks_of(office_feed(), days)
+    friday, monday = MONDAY_MS + 4 * DAY_MS + 18 * HOUR_MS, MONDAY_MS + 7 * DAY_MS + 6 * HOUR_MS
+    old = MONDAY_MS - 7 * DAY_MS
+    marks.fold([Arrival("raw", 0, 1, old + 1)], [heard("taken-out", old)])
+    marks.fold([Arrival("raw", 0, 1, friday + 1)], [heard("c7", friday)])
+    marks.fold([], [SourceMark("c9", "badge", "", "raw", 0, NEVER, 0, 0, monday - MINUTE_MS)])
+    marks.fold([Arrival("raw", 0, 1, monday)], [])
+    assert marks.complete_ms("access", "lis") == monday - MINUTE_MS
+    assert marks.assumed("access", "lis", monday - HOUR_MS) == (
+        "c7 quiet since 2026-01-09 18:00 UTC, taken as complete",
+        "c9 never reported anything, taken as complete",
+    )
+
+
+@pytest.mark.parametrize("heard_at", ["lis", "bos"])
+def test_nobody_looks_for_a_source_that_was_taken_out_nor_for_those_of_a_closed_site(heard_at: str) -> None:
+    """While it is heard it is there all the same."""
+    sites = [SiteTiming("lis", "UTC", OFFICE, sources=(("badge", "old"),)), SiteTiming("bos", "UTC", OFFICE)]
+    marks = Marks(Settings(feeds=(office_feed(),), sites=tuple(sites)))
+    marks.fold([Arrival("raw", 0, 1, MONDAY_MS + 1)], [heard("old", MONDAY_MS, heard_at)])
+    named = SiteTiming("lis", "UTC", OFFICE, sources=(("badge", "new"),))
+    marks.use(Settings(feeds=(office_feed(),), sites=(named,)))
+    assert ("old", False) in [(s.source, s.is_gone) for s in marks.standings()]
+    marks.fold([Arrival("raw", 0, 1, MONDAY_MS + 7 * DAY_MS)], [])
+    known = [(s.source, s.is_gone) for s in marks.standings()]
+    assert known == [("new", False), *([("old", True)] if heard_at == "lis" else [])]
+    assert marks.missing("access", heard_at, MONDAY_MS + 6 * DAY_MS) == []
 
 
 def test_a_weekend_is_quiet_too() -> None:
@@ -179,3 +211,14 @@ def test_nobody_is_complete_past_what_has_arrived_whatever_clock_stamped_it() ->
 
 def test_a_site_that_was_never_heard_is_not_complete() -> None:
     assert marks_of(office_feed()).complete_ms("access", "ber") == NEVER
+
+
+@pytest.mark.parametrize(
+    "zone",
+    ["Europe/Lisbon", "Australia/Adelaide", "Australia/Lord_Howe", "America/St_Johns", "Pacific/Chatham"],
+)
+def test_local_time_is_that_of_clocks_on_the_wall_also_where_they_change_on_the_half_hour(zone: str) -> None:
+    for time_ms in range(MONDAY_MS, MONDAY_MS + 365 * DAY_MS, 10 * MINUTE_MS):
+        there = datetime.fromtimestamp(time_ms / SECOND_MS, ZoneInfo(zone)).utcoffset()
+        assert there is not None
+        assert offset_min(zone, time_ms) * MINUTE_MS == there.total_seconds() * SECOND_MS, time_ms

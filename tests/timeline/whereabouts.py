@@ -26,7 +26,7 @@ class Spell(NamedTuple):
     evidence: tuple[str, ...]
 
 
-Spells = dict[str, Spell]  # by site, the one with the newest evidence last
+Spells = dict[str, Spell]  # by site, that of the newest read last
 
 
 def site_of(e: Event) -> str:
@@ -138,7 +138,7 @@ def logged_in(known: Spells, e: Event, s: Settings) -> Spells:
         night_ms=night_after(e, s),
         evidence=(spell.evidence[0], e.id),
     )
-    return {k: v for k, v in known.items() if k != site} | {site: longer}
+    return known | {site: longer}
 
 
 def here(events: Sequence[Event], site: str, at_ms: int, s: Settings) -> float:
@@ -149,4 +149,7 @@ def here(events: Sequence[Event], site: str, at_ms: int, s: Settings) -> float:
 def likeliest(events: Sequence[Event], at_ms: int, s: Settings) -> tuple[str, Spell] | None:
     """Site and spell that is believed most; of equals the one with newer evidence."""
     known = [(k, v) for k, v in spells(events, s).items() if not is_forgotten(v, at_ms, s)]
-    return max(reversed(known), key=lambda found: sure_of(found[1], at_ms, s)) if known else None
+    last_first = reversed(known)
+    return (
+        max(last_first, key=lambda found: (sure_of(found[1], at_ms, s), found[1].seen_ms)) if known else None
+    )
