@@ -84,7 +84,10 @@ def backfill_command(
         candidate, connection = read_candidate(directory), load_connection(directory)
         if candidate.failed:
             raise EngineRefusal("\n".join([*candidate.failed, "tests fail: nothing was changed"]))
-    from_ms = instant_ms(from_, SystemClock().now_ms())
+    now_ms = SystemClock().now_ms()
+    from_ms = instant_ms(from_, now_ms)
+    if from_ms > now_ms:  # it would read nothing, and be the only one that a deployment has
+        raise typer.BadParameter(f"--from {from_} is in the future")
     with refusing(), reaching(connection.kafka.bootstrap_servers):
         check_topics(connection, candidate.bundle)
         left = _begin(connection, candidate, from_ms)

@@ -20,10 +20,10 @@ from correlator.adapters.kafka.transactions import KafkaTransactionalWriter
 from correlator.alerts.phrases import iso
 from correlator.cli.candidate import Candidate, Difference, difference, read_candidate
 from correlator.cli.connection import Connection, load_connection
-from correlator.cli.on_kafka import bundles_on
+from correlator.cli.on_kafka import bundles_on, check_topics
 from correlator.cli.telling import reaching, refusing
 from correlator.cli.times import instant_ms
-from correlator.engine.bundles import Activated, Bundles
+from correlator.engine.bundles import Activated, Bundles, Texts
 from correlator.engine.deploy import LEAD_MS, Edges, Overtaken, deploy, previous
 from correlator.engine.ports import LogUnavailable
 from correlator.engine.topics import EngineRefusal
@@ -67,15 +67,27 @@ def deploy_command(
         raise typer.Exit(FAILED)
     with refusing(), reaching(connection.kafka.bootstrap_servers), edges_on(connection) as edges:
         edges.bundles.look()
-        active = edges.bundles.active
-        before = None if active is None else edges.bundles.get(active.bundle)
+        before, was = _before(edges.bundles)
         check_partitions(before, candidate.bundle)
-        was = {} if active is None else edges.bundles.texts(active.bundle)
+        check_topics(connection, candidate.bundle)
         found = difference(before, candidate.bundle, (was, candidate.texts))
         activated = Activated(candidate.bundle.hash, since_ms, SystemClock().now_ms(), by or somebody())
         is_new = False if is_dry else deploy(edges, activated, candidate.texts)
-        told = edges.bundles.active if is_new else activated
-    _tell(candidate, found, told or activated, is_new=is_new, is_dry=is_dry, as_json=as_json)
+        active = edges.bundles.active
+    told = activated if is_dry or active is None else active
+    _tell(candidate, found, told, is_new=is_new, is_dry=is_dry, as_json=as_json)
+
+
+def _before(bundles: Bundles) -> tuple[Bundle | None, Texts]:
+    """What is active. Nothing, with a line that says so, where it cannot be read: `deploy` mends that."""
+    active = bundles.active
+    if active is None:
+        return None, {}
+    try:
+        return bundles.get(active.bundle), bundles.texts(active.bundle)
+    except EngineRefusal as error:
+        typer.echo(f"what is active cannot be compared with: {error}", err=True)
+        return None, {}
 
 
 def rollback_command(
@@ -167,7 +179,7 @@ def _tell(
     if as_json:
         document = {
             "bundle": bundle.hash,
-            "changed": is_new,
+            "activated": is_new,
             "since": None if activated.since_ms == NEVER else iso(activated.since_ms),
             "tests": candidate.tests,
             **msgspec.to_builtins(found),
@@ -184,7 +196,9 @@ def _tell(
     if is_dry:
         console.print(f"bundle {bundle.hash}: nothing was changed (--dry-run)")
     elif not is_new:
-        console.print(f"bundle {bundle.hash} is active already: nothing was changed")
+        console.print(
+            f"bundle {bundle.hash} is active already, {_since(activated.since_ms)}: nothing was changed"
+        )
     else:
         console.print(f"bundle {bundle.hash} is in force {_since(activated.since_ms)}")
 

@@ -40,7 +40,9 @@ class SiteStatus(msgspec.Struct):
 
 
 class SourceStatus(msgspec.Struct, frozen=True):
-    """A source at a site. *heard_ms*: newest sign of life; None for what never was."""
+    """A source at a site. *heard_ms*: newest sign of life; None for what never was. *is_catching_up*: it is
+    live, and sends what it kept.
+    """
 
     feed: str
     source: str
@@ -50,6 +52,7 @@ class SourceStatus(msgspec.Struct, frozen=True):
     newest_event_ms: int | None
     skew_s: int
     is_quarantined: bool
+    is_catching_up: bool
 
 
 class Status(msgspec.Struct, frozen=True):
@@ -115,6 +118,7 @@ def _source(source: Standing) -> SourceStatus:
         _none(source.newest_ms),
         source.skew_ms // SECOND_MS,
         source.is_quarantined,
+        source.state == "live" and source.is_catching_up,
     )
 
 
@@ -165,13 +169,19 @@ def _sources(sources: Sequence[SourceStatus], now_ms: int | None) -> Table:
             source.feed,
             source.site or "-",
             source.source,
-            Text(source.state.replace("_", " "), style="" if source.state == "live" else "yellow"),
+            _state(source),
             _when(source.heard_ms),
             _ago(source.heard_ms, now_ms) if source.state == "silent" else "",
             _when(source.newest_event_ms),
             _clock(source),
         )
     return table
+
+
+def _state(source: SourceStatus) -> Text:
+    if source.is_catching_up:
+        return Text("catching up", style="yellow")
+    return Text(source.state.replace("_", " "), style="" if source.state == "live" else "yellow")
 
 
 def _clock(source: SourceStatus) -> Text:

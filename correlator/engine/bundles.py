@@ -22,6 +22,7 @@ from correlator.formats import Format, FormatError
 from correlator.frame import Activation
 from correlator.pipeline import Bundle, InForce, in_force, only
 from correlator.problem import BadConfiguration, Problem
+from correlator.timeline.program import Program
 
 FORMAT = Format("bundle", 1)
 ACTIVE_KEY = b"active"
@@ -70,6 +71,11 @@ class Bundles:
     def active(self) -> Activated | None:
         return self.history[0] if self.history else None
 
+    @property
+    def programs(self) -> dict[str, Program]:
+        """Of those that are compiled, by hash."""
+        return {name: bundle.program for name, bundle in self._compiled.items()}
+
     def begin_so(self, text: str) -> list[str]:
         """Hashes of bundles that are stored and begin with *text*."""
         return sorted(name for name in self._stored if name.startswith(text))
@@ -104,6 +110,14 @@ class Bundles:
             raise EngineRefusal(
                 f"{name} cannot be read: {error}. `correlator deploy` stores it again."
             ) from error
+
+    def is_readable(self, bundle: str) -> bool:
+        """Can `texts` give it?"""
+        try:
+            self.texts(bundle)
+        except EngineRefusal:
+            return False
+        return True
 
     def get(self, bundle: str) -> Bundle:
         """*bundle*, compiled. Raises `EngineRefusal` for one that this version cannot read."""
@@ -145,8 +159,12 @@ class Bundles:
         return InForce() if self.active is None else only(self.get(self.active.bundle))
 
     def after(self, before: InForce, activation: Activation | None, now_ms: int) -> InForce:
-        """What is in force after *activation*: *before* where there is none, or it is active already."""
-        if activation is None or activation.bundle == before.hash:
+        """What is in force after *activation*: *before* where there is none, or it is active already, since
+        then or longer (ADR 44).
+        """
+        if activation is None:
+            return before
+        if activation.bundle == before.hash and activation.since_ms >= before.versions[-1][0]:
             return before
         return before.after(activation, self.get(activation.bundle), now_ms)
 

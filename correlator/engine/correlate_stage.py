@@ -68,12 +68,22 @@ class CorrelateStage:
             if self.tasks.apply(changes, outbox.offsets if outbox else ()):
                 self._committer.drop()
                 self._dropped()
-            self.tasks.advance()
+            self._advance()
             records = [r for r in records if _where(r) in live and _where(r) not in moved]
             return self._react(records, membership)
         except LogUnavailable:
             self._rewind(records)
             raise
+
+    def _advance(self) -> None:
+        """Restore what is to be restored. What rules count meanwhile was counted when it happened."""
+        if not self.tasks.is_restoring:
+            return self.tasks.advance()
+        self._gauges.tell_counted(self._bundles.programs)
+        try:
+            self.tasks.advance()
+        finally:
+            self._gauges.tell_counted(self._bundles.programs, by_replay=True)
 
     def _react(self, records: Sequence[Record], membership: Membership) -> int:
         if self._committer.outbox is not None or not membership.is_joined:

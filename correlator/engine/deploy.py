@@ -39,8 +39,8 @@ class Edges(msgspec.Struct):
 
 
 def deploy(edges: Edges, activated: Activated, texts: Texts | None = None, *, is_first: bool = False) -> bool:
-    """Activate; False where that bundle is active already, and nothing was written. *texts*: to be stored,
-    None where it is. *is_first*: only where nothing is active.
+    """Activate; False where that bundle is active already since then or longer, and nothing was written.
+    *texts*: to be stored, None where it is. *is_first*: only where nothing is active.
 
     The first bundle of all is in force whenever: *since_ms* is not looked at. Raises `Overtaken`,
     `EngineRefusal`, `LogUnavailable`.
@@ -58,11 +58,10 @@ def deploy(edges: Edges, activated: Activated, texts: Texts | None = None, *, is
         edges.writer.begin()
         edges.bundles.look()  # not before: now nobody else can activate and go unnoticed
         before = edges.bundles.active
-        if before is not None and (is_first or before.bundle == activated.bundle):
+        if before is not None and (is_first or _is_done(edges.bundles, before, activated)):
             edges.writer.abort()
             return False
-        if before is None:
-            activated = msgspec.structs.replace(activated, since_ms=NEVER)
+        activated = msgspec.structs.replace(activated, since_ms=_since_ms(before, activated))
         _write(edges, activated, texts, partitions)
         edges.writer.commit({}, None)
     except CommitFenced as error:
@@ -75,6 +74,20 @@ def deploy(edges: Edges, activated: Activated, texts: Texts | None = None, *, is
     if edges.bundles.active != activated:
         raise Overtaken(OVERTAKEN)
     return True
+
+
+def _is_done(bundles: Bundles, before: Activated, activated: Activated) -> bool:
+    """Is it active, for as long, and stored as it should be?"""
+    same = before.bundle == activated.bundle
+    return same and before.since_ms <= activated.since_ms and bundles.is_readable(before.bundle)
+
+
+def _since_ms(before: Activated | None, activated: Activated) -> int:
+    """What is active never begins later than it did."""
+    if before is None:
+        return NEVER
+    same = before.bundle == activated.bundle
+    return min(before.since_ms, activated.since_ms) if same else activated.since_ms
 
 
 def _write(edges: Edges, activated: Activated, texts: Texts | None, partitions: int) -> None:

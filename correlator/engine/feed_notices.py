@@ -11,7 +11,7 @@ same in every partition is told by who folds the first one.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
 import msgspec
@@ -128,7 +128,7 @@ class FeedNotices:
                 sends.append(self._send(key, {"state": "open", **document}))
         for key in sorted(self._told.keys() - wrong.keys()):
             del self._told[key]
-            sends.append(self._send(key, {"state": "closed", "message": _OVER[key[0]].format(*key[1:])}))
+            sends.append(self._send(key, {"state": "closed", "message": _OVER[key[0]].format(*_named(key))}))
         return sends
 
     def _wrong(self, partitions: Sequence[Partition]) -> tuple[int, dict[Key, Document]]:
@@ -238,16 +238,25 @@ def _open(
     sources = [{"source": source, "heard_last": _utc(heard_ms)} for source, heard_ms in missing[:SOURCES_MAX]]
     names = ", ".join(f"{s['source']} (heard last {s['heard_last']})" for s in sources) or "every source"
     if count:
-        said = f"{count} verdicts wait for {feed} records of {site}, the oldest of {_utc(since_ms)}."
+        said = f"{count} verdicts wait for {feed} records{_of(site)}, the oldest of {_utc(since_ms)}."
         end = "They are told when the feed is back within the horizon, else never."
     else:
-        said = f"No {feed} records came from {site} since {_utc(since_ms)}, longer than usual at this hour."
+        said = f"No {feed} records{_of(site)} came since {_utc(since_ms)}, longer than usual at this hour."
         end = "Verdicts that rest on them will wait."
     moved = [f"{name} in {live[feed, site, name]}" for name, _ in missing if (feed, site, name) in live]
     if moved:
         end += f" Heard in another feed: {', '.join(moved)}. If it has moved, deploy without its old feed."
     message = f"{said} Missing: {names}. {end}"
     return {"waiting": count, "since": _utc(since_ms), "missing": sources, "message": message}
+
+
+def _named(key: Key) -> Iterator[str]:
+    return (part or "no site" for part in key[1:])
+
+
+def _of(site: str) -> str:
+    """Of no site are those whose place nobody knows: logins from anywhere."""
+    return f" of {site}" if site else " of no site"
 
 
 def _utc(time_ms: int) -> str:

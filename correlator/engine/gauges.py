@@ -66,7 +66,7 @@ class Gauges:
         found = _of_partitions(partitions) | self._of_feeds(partitions)
         found |= self._of_sources(partitions[0]) if partitions else {}
         self._shown.tell(found | self._of_bundles(forces) | _of_rules(forces, newest_ms))
-        self._tell_counted({b.hash: b.program for force in forces for _, b in force.versions})
+        self.tell_counted({b.hash: b.program for force in forces for _, b in force.versions})
 
     def _of_feeds(self, partitions: list[Partition]) -> Found:
         waiting: dict[tuple[str, str], int] = dict.fromkeys(self._waiting, 0)
@@ -121,9 +121,9 @@ class Gauges:
             ("correlator_bundle_info", "correlate", bundle): bundle in bundles for bundle in self._bundles
         }
 
-    def _tell_counted(self, programs: Mapping[str, Program]) -> None:
+    def tell_counted(self, programs: Mapping[str, Program], *, by_replay: bool = False) -> None:
         """What programs count by rule. *programs*: by the bundle's hash; each counts on as long as we live,
-        also while nobody here folds by it.
+        also while nobody here folds by it. *by_replay*: since this was called last, so it was told before.
         """
         of_rules = [
             (bundle, program) for bundle, program in programs.items() if isinstance(program, RuleProgram)
@@ -132,7 +132,7 @@ class Gauges:
             for name, counts in _COUNTED.items():
                 for rule, count in counts(program).items():
                     told, self._told[bundle, name, rule] = self._told.get((bundle, name, rule), 0), count
-                    if count > told:
+                    if count > told and not by_replay:
                         self._ports.meter.add(name, count - told, rule_id=rule)
 
 

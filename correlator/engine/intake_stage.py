@@ -17,7 +17,13 @@ from correlator.engine.dead_letters import dead_letter
 from correlator.engine.inputs import CLOSED, STOPPED, Input, Inputs, Key, plain
 from correlator.engine.known_people import KnownPeople
 from correlator.engine.lag import Lag
-from correlator.engine.notices import credential_contested, input_read_on, input_stopped, records_lost
+from correlator.engine.notices import (
+    credential_contested,
+    input_given_up,
+    input_read_on,
+    input_stopped,
+    records_lost,
+)
 from correlator.engine.options import Options, Ports
 from correlator.engine.ports import (
     AssignmentChange,
@@ -179,6 +185,11 @@ class IntakeStage:
         if active is None or (before is not None and active.bundle == before.hash):
             return False
         self._bundle = self._bundles.get(active.bundle)
+        self._notices += [
+            input_given_up(self._topics.notices, found.where)
+            for found in self.inputs.by_key.values()
+            if found.is_stopped and found.where.topic not in self._bundle.intake.feeds
+        ]
         self._ports.reader.subscribe([*self._bundle.intake.feeds, self._topics.identities])
         if before is not None:
             self._ports.meter.set("correlator_bundle_info", 0, stage=self.name, bundle=before.hash)

@@ -48,6 +48,12 @@ def input_read_on(topic: str, tp: TopicPartition) -> Send:
     return _input("input_stopped", topic, tp, state="closed", message=message)
 
 
+def input_given_up(topic: str, tp: TopicPartition) -> Send:
+    """Closes `input_stopped` of a feed that was taken out."""
+    message = f"No feed reads {tp.topic}/{tp.partition} any more."
+    return _input("input_stopped", topic, tp, state="closed", message=message)
+
+
 def credential_contested(topic: str, contest: Contest) -> Send:
     """Open while several people claim one badge or account for one time, and closed when they agree."""
     space, name = contest.credential

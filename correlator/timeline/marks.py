@@ -287,6 +287,7 @@ class Marks:
                     skew_ms,
                     is_quarantined=abs(skew_ms) > self.settings.skew_max_ms and not is_gone,
                     is_silent=quiet.is_silent(timing, belief, state),
+                    is_catching_up=arrived_ms > NEVER and quiet.is_catching_up(belief, state),
                     is_site_silent=is_site_silent,
                     is_missed=is_missed_there,
                     is_gone=is_gone,

@@ -70,6 +70,7 @@ class Standing(msgspec.Struct, frozen=True):
     complete_ms: int = NEVER
     skew_ms: int = 0  # of its clock, positive if ahead
     is_quarantined: bool = False
+    is_catching_up: bool = False  # it sends what it kept, or had no time yet to do so
     is_silent: bool = False
     is_site_silent: bool = False  # the whole feed there
     is_missed: bool = False  # which is known to say more at such a time
@@ -110,9 +111,7 @@ def complete_ms(timing: FeedTiming, belief: Belief, state: SourceState) -> int:
 
 def is_source_quiet(timing: FeedTiming, belief: Belief, state: SourceState) -> bool:
     """Is it believed alive, and not under way with what it kept?"""
-    arrived_ms, quiet_ms = belief.arrived_ms, belief.quiet_ms
-    is_back = arrived_ms - state.back_ms < quiet_ms or _is_catching_up(state, arrived_ms, quiet_ms)
-    return not is_back and not is_silent(timing, belief, state)
+    return not is_catching_up(belief, state) and not is_silent(timing, belief, state)
 
 
 def is_gone(timing: FeedTiming, belief: Belief, source: str, state: SourceState) -> bool:
@@ -139,9 +138,13 @@ def is_silent(timing: FeedTiming, belief: Belief, state: SourceState) -> bool:
     return is_missed(belief.sums, zone(where), state.alive_ms, arrived_ms, share)
 
 
-def _is_catching_up(state: SourceState, arrived_ms: int, quiet_ms: int) -> bool:
-    """Was its newest event old when it was heard just now? A source that sends what it kept is not quiet."""
-    return arrived_ms - state.heard_ms < quiet_ms and state.heard_ms - state.newest_ms > quiet_ms
+def is_catching_up(belief: Belief, state: SourceState) -> bool:
+    """Does it beat again since just now, or was its newest event old when it was heard just now? A source
+    that sends what it kept is not quiet.
+    """
+    arrived_ms, quiet_ms = belief.arrived_ms, belief.quiet_ms
+    is_late = arrived_ms - state.heard_ms < quiet_ms and state.heard_ms - state.newest_ms > quiet_ms
+    return arrived_ms - state.back_ms < quiet_ms or is_late
 
 
 def quiet_ms(timing: FeedTiming, where: SiteTiming | None, at_ms: int) -> int:

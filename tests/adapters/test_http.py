@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import json
 import socket
+import struct
+import time
 from collections.abc import Iterator
 from http.client import HTTPConnection
+from threading import Event
+from threading import enumerate as enumerate_threads
 
 import pytest
 
@@ -106,3 +110,24 @@ def test_closed_means_closed() -> None:
     served.server.close()
     with pytest.raises(ConnectionRefusedError):
         served.get("/livez")
+
+
+def test_who_does_not_wait_for_the_answer_is_no_news(capfd: pytest.CaptureFixture[str]) -> None:
+    """As all that was asked while the process slept. It was a traceback for each."""
+    asked, is_gone = Event(), Event()
+
+    def metrics() -> tuple[str, bytes]:
+        asked.set()
+        is_gone.wait(10)
+        return "text/plain", bytes(10_000_000)
+
+    server = HttpServer(metrics, Health(), StoppedClock())
+    with socket.create_connection(("127.0.0.1", server.port)) as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        client.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
+        assert asked.wait(10)
+    is_gone.set()
+    while any("process_request" in thread.name for thread in enumerate_threads()):
+        time.sleep(0.01)
+    server.close()
+    assert not capfd.readouterr().err

@@ -103,6 +103,25 @@ def test_what_is_wrong_is_said(capsys: pytest.CaptureFixture[str]) -> None:
         assert words in said
 
 
+def test_of_a_source_that_sends_what_it_kept_it_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    """It is live, and complete only to what it has sent. Once it sends what is new it has caught up."""
+    partition = Partition(ToyProgram(Toy()), NoScorer(), 0)
+
+    def after(minute: int, lag_min: int) -> tuple[str, bool]:
+        at_ms = START_MS + minute * MINUTE_MS
+        event_ms = at_ms - lag_min * MINUTE_MS
+        heard = SourceMark("c1", "badge", "a", "badge-events", 0, event_ms, at_ms - event_ms, 1, at_ms)
+        partition.step(Frame("", (), arrivals(at_ms + 1), (heard,)))
+        (source,) = status_of([partition]).sources
+        return source.state, source.is_catching_up
+
+    assert after(0, 0) == ("live", False)
+    assert after(DEAD_MIN, DEAD_MIN - 1) == ("live", True)
+    _print(status_of([partition]))
+    assert "catching up" in capsys.readouterr().out
+    assert after(DEAD_MIN + 1, 0) == ("live", False)
+
+
 def test_a_site_of_which_one_partition_knows_nothing_is_complete_to_nothing() -> None:
     first, second = dead_and_skewed()
     second.marks.complete.clear()

@@ -60,6 +60,18 @@ def test_a_dead_feed_is_told_once_a_minute_and_closed_when_it_is_back() -> None:
     assert told(notices.due([partition])) == [("closed", None)]
 
 
+def test_of_records_without_a_site_the_notice_says_so() -> None:
+    """Of logins from anywhere: there was a gap where the site is named."""
+    partition, notices = Partition(ToyProgram(Toy()), NoScorer(), 0), FeedNotices("notices")
+    nowhere = msgspec.structs.replace(heard(-5 * 24 * 60), site="")
+    partition.step(frame(0, nowhere))
+    opened = documents(notices.due([partition]))["feed_incomplete:access:"]["message"]
+    assert "No access records of no site came since" in str(opened)
+    partition.step(frame(30, msgspec.structs.replace(heard(30), site="")))
+    closed = documents(notices.due([partition]))["feed_incomplete:access:"]["message"]
+    assert "Records of access at no site come" in str(closed)
+
+
 def test_a_notice_that_another_process_wrote_is_closed_by_who_takes_over() -> None:
     """The feed is back in the first frames that the successor folds: it never told of anything itself."""
     partition, notices = Partition(ToyProgram(Toy()), NoScorer(), 0), FeedNotices("notices")

@@ -12,8 +12,15 @@ from correlator.adapters.prometheus import PrometheusMeter
 from correlator.cli.embedded import Embedded
 from correlator.engine.ports import AssignmentChange, TopicPartition
 from correlator.engine.worker import Worker
+from correlator.event import FOREVER, Event
 from correlator.rules.program import RuleProgram
+from correlator.timeline.live import Live
+from correlator.timeline.program import Found
 from tests.engine.company import BOUNDED, committed, run, system
+
+NO_CHECKPOINTS = msgspec.structs.replace(
+    BOUNDED, checkpoint_ms=FOREVER, checkpoint_events=FOREVER, replay_ms_max=FOREVER
+)
 
 
 def counted(embedded: Embedded) -> PrometheusMeter:
@@ -143,6 +150,27 @@ def test_what_rules_count_is_counted_once_whoever_has_the_partitions_meanwhile()
     for most in (4, 0, 4, 1, 4):
         told(only, most)
     assert meter.total("correlator_rule_type_mismatches_total") == 3
+
+
+def test_what_rules_count_is_not_counted_again_by_a_restore(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A rule that cannot make its comparison at any event; without a checkpoint everything is replayed."""
+    embedded, evaluate = system(), RuleProgram.on_event
+
+    def counting(self: RuleProgram, entity: str, event: Event, live: Live) -> Found | None:
+        self.mismatches["a-rule"] = self.mismatches.get("a-rule", 0) + 1
+        return evaluate(self, entity, event, live)
+
+    monkeypatch.setattr(RuleProgram, "on_event", counting)
+    counts = embedded.bundle.program
+    assert isinstance(counts, RuleProgram)
+    name, never = "correlator_rule_type_mismatches_total", NO_CHECKPOINTS
+    totals = []
+    for _ in range(2):
+        counts.mismatches.clear()
+        meter = PrometheusMeter(has_process=False)
+        run(embedded.worker(meter, never, steady=Ticking(1)))
+        totals.append((counts.mismatches["a-rule"] > 100, meter.total(name) > 100))
+    assert totals == [(True, True), (True, False)]
 
 
 def test_records_that_were_deleted_before_they_were_read_are_counted_once() -> None:

@@ -75,6 +75,33 @@ def test_that_an_input_is_stopped_is_closed_when_it_is_read_on() -> None:
     assert lives(*[b"junk"] * 9) == ["closed", "open"]
 
 
+def test_that_an_input_is_stopped_is_closed_when_its_feed_is_taken_out() -> None:
+    bundle = company().bundle
+    embedded = Embedded(bundle, SimulatedClock(1_767_571_200_000), {})
+    where = TopicPartition(next(iter(embedded.raw)), 0)
+    feeds = {topic: feed for topic, feed in bundle.intake.feeds.items() if topic != where.topic}
+    other = msgspec.structs.replace(
+        bundle, hash="other", intake=msgspec.structs.replace(bundle.intake, bundle="other", feeds=feeds)
+    )
+    embedded._known[other.hash] = other
+    options = msgspec.structs.replace(FAST, bad_in_a_row_max=3)
+    meter = PrometheusMeter(has_process=False)
+    process = embedded.worker(meter, options, instance="a", steady=SimulatedClock(1))
+
+    def says() -> str | None:
+        for _ in range(30):
+            process.step()
+            embedded.clock.sleep_ms(100)
+            process._steady.sleep_ms(100)
+        return states(embedded).get(f"input_stopped:{where.topic}:0")
+
+    for _ in range(4):
+        embedded.log.append(where, None, b"junk")
+    assert says() == "open"
+    embedded.deploy(other, embedded.clock.now_ms())
+    assert says() == "closed"
+
+
 class People:
     """Identities, published one after the other, and a process that tells of them."""
 

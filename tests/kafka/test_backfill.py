@@ -50,3 +50,13 @@ def test_the_past_is_learned_in_shadow_and_then_it_is_live(
     assert [entry["bundle"] for entry in status["history"]] == [live.bundle, past.bundle]
     there = deployment.call("who", deployment.company.sites[0].id, "--config", ..., "--json")
     assert there.exit_code == 0, there.stderr
+
+
+def test_a_backfill_of_the_future_is_refused(tmp_path: Path, bootstrap: str, unique: str) -> None:
+    """A wrong year read nothing, and there was no second one."""
+    deployment = Deployment(tmp_path, bootstrap, unique, records_max=1)
+    deployment.publish()
+    refused = deployment.call("backfill", ..., "--from", "2226-01-01T00:00Z")
+    assert refused.exit_code == 2
+    assert "is in the future" in refused.stderr
+    assert deployment.call("backfill", ..., "--from", "2026-01-01T00:00Z").exit_code == 0

@@ -209,3 +209,20 @@ def test_h3_a_member_whose_session_expired_is_fenced_by_its_snapshot(setting: Se
     with pytest.raises(CommitFenced):
         setting.writer.commit({setting.zero: Committed(9)}, snapshot)
     assert setting.outcome == ([], None)
+
+
+def test_who_is_fenced_while_it_sends_is_told_so(setting: Setting) -> None:
+    """Of the sends after the first one the client only says that something failed before."""
+    name = setting.log.name("writer")
+    first, second = setting.log.writer(name), setting.log.writer(name)
+    first.begin()
+    second.begin()
+
+    def send_on() -> None:
+        end_s = time.monotonic() + 30
+        while time.monotonic() < end_s:
+            first.send(setting.sink, 0, b"k", b"zombie")
+
+    with pytest.raises(CommitFenced):
+        send_on()
+    assert setting.outcome == ([], None)

@@ -6,6 +6,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from kafka import KafkaAdminClient
+
+from correlator.simulate.wire import PARTITIONS
 from tests.broker.broker import Broker, Cluster, Node
 from tests.kafka.deployment import Deployment
 from tests.kafka.fleet import Fleet, Worker
@@ -81,3 +84,27 @@ def _end(deployment: Deployment, worker: Worker, traffic: Traffic) -> None:
     worker.ask()
     assert worker.join() == 0
     check_live(deployment, traffic)
+
+
+def test_an_input_whose_topic_is_deleted_leaves_the_others(
+    tmp_path: Path, bootstrap: str, unique: str
+) -> None:
+    """And is read when it is made again."""
+    deployment = Deployment(tmp_path, bootstrap, unique, records_max=0)
+    deployment.publish()
+    assigned = 'correlator_partitions_assigned{stage="intake"'
+    logins = deployment.named("login-events")
+    with Fleet(deployment) as fleet, Traffic(deployment, per_s=20) as traffic:
+        worker = fleet.start("a", options=LIVE)
+        worker.wait_for_metric(assigned, 3 * PARTITIONS + 1)
+        admin = KafkaAdminClient(**deployment.kafka.client())
+        admin.delete_topics([logins])
+        admin.close()
+        worker.wait_for_metric(assigned, 2 * PARTITIONS + 1)
+        traffic.flows()
+        deployment.create_topics()
+        worker.wait_for_metric(assigned, 3 * PARTITIONS + 1)
+        traffic.ends()
+        worker.ask()
+        assert worker.join() == 0
+    assert not traffic.doubled

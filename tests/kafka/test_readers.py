@@ -13,7 +13,7 @@ import pytest
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
 from kafka.errors import KafkaTimeoutError
 
-from correlator.adapters.kafka.client import ask_offset, consumer_settings, make_consumer, opened
+from correlator.adapters.kafka.client import ask_offset, ask_offsets, consumer_settings, make_consumer, opened
 from correlator.adapters.kafka.config import KafkaConfig
 from correlator.adapters.kafka.group_reader import KafkaGroupReader
 from correlator.adapters.kafka.log_reader import KafkaLogReader
@@ -37,6 +37,16 @@ def disturbed(broker: Broker, proxy: Proxy, unique: str) -> Iterator[KafkaLog]:
     yield log
     proxy.heal()
     log.close()
+
+
+def test_of_several_partitions_one_without_a_leader_is_waited_for(log: KafkaLog, bootstrap: str) -> None:
+    config = KafkaConfig.model_validate({"bootstrap_servers": bootstrap})
+    consumer = make_consumer(consumer_settings(config))
+    there, gone = TopicPartition(log.topic(), 0), TopicPartition(log.name("gone"), 3)
+    with pytest.raises(LogUnavailable, match=f"nobody leads {gone.topic}/3"):
+        ask_offsets(consumer.end_offsets, [there, gone])
+    assert ask_offsets(consumer.end_offsets, [there]) == {there: 0}
+    consumer.close()
 
 
 def test_a_read_waits_for_an_open_transaction_below_its_end(log: KafkaLog) -> None:

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from correlator.adapters.kafka.publisher import KafkaPublisher
+from correlator.alerts.phrases import iso
 from correlator.cli.candidate import read_candidate
 from correlator.cli.connection import load_connection
 from correlator.cli.deploy import bring
@@ -263,3 +265,79 @@ def test_what_changes_while_kafka_is_away_is_deployed_when_it_is_back(
         assert _active(deployment)[0].bundle == changed
         running.ask()
         assert running.join() == 0
+
+
+def test_what_is_active_is_deployed_again_to_reach_back_further(
+    tmp_path: Path, bootstrap: str, unique: str
+) -> None:
+    """Then what happened since is told of, once; done once more, or for less time, it changes nothing."""
+    deployment = Deployment(tmp_path, bootstrap, unique, records_max=200)
+    path = tmp_path / "rules" / "every_read.yml"
+    text = path.read_text()
+    path.unlink()
+    deployment.publish()
+    since = iso(min(record.timestamp_ms for record in deployment.records))
+    with Fleet(deployment) as fleet:
+        assert fleet.start("a").join() == 0
+        path.write_text(text)
+        first = json.loads(deployment.call("deploy", ..., "--json").stdout)
+        assert first["activated"]
+        assert fleet.start("a").join() == 0
+        assert RULE not in _rules_told(deployment)
+        further = json.loads(deployment.call("deploy", ..., "--since", since, "--json").stdout)
+        assert (further["activated"], further["since"]) == (True, since)
+        assert fleet.start("a").join() == 0
+    told = _rules_told(deployment)
+    assert told.count(RULE) > 20
+    again = deployment.call("deploy", ...)
+    assert f"is active already, for what happens from {since} on: nothing was changed" in again.stdout
+    later = json.loads(deployment.call("deploy", ..., "--json").stdout)
+    assert (later["activated"], later["since"]) == (False, since)
+    assert [activated.bundle for activated in _active(deployment)[:2]] == [first["bundle"]] * 2
+    assert deployment.call("rollback", ...).exit_code == 0
+    assert _active(deployment)[0].bundle != first["bundle"], "another bundle"
+    assert sorted(told) == sorted(_rules_told(deployment))
+
+
+def _rules_told(deployment: Deployment) -> list[str]:
+    """Of each alert its rule."""
+    return [finding.unmapped.correlator.rule_id for finding in deployment.told() if finding.activity_id == 1]
+
+
+def test_a_bundle_whose_topics_are_not_so_is_not_deployed(
+    tmp_path: Path, bootstrap: str, unique: str
+) -> None:
+    """Whoever started next would refuse it; and other `partitions` could not be set right again."""
+    deployment = Deployment(tmp_path, bootstrap, unique, records_max=0)
+    deployment.create_topics()
+    general, feed = tmp_path / "correlator.yml", tmp_path / "feeds" / "badge.yml"
+    texts = {path: path.read_text() for path in (general, feed)}
+    general.write_text(json.dumps(json.loads(texts[general]) | {"partitions": 2 * KEYED}))
+    refused = deployment.call("deploy", ...)
+    assert refused.exit_code == 2
+    assert f"has {KEYED} partitions, the configuration says {2 * KEYED}" in refused.stderr
+    general.write_text(texts[general])
+    feed.write_text(texts[feed].replace(deployment.named("badge-events"), f"{unique}.nothing"))
+    refused = deployment.call("deploy", ...)
+    assert refused.exit_code == 2
+    assert f"these topics do not exist: {unique}.nothing" in refused.stderr
+    assert not _active(deployment)
+    feed.write_text(texts[feed])
+    assert deployment.call("deploy", ...).exit_code == 0
+
+
+def test_an_active_bundle_that_is_spoilt_is_stored_again(tmp_path: Path, bootstrap: str, unique: str) -> None:
+    deployment = Deployment(tmp_path, bootstrap, unique, records_max=0)
+    deployment.create_topics()
+    assert deployment.call("deploy", ...).exit_code == 0
+    (first,) = _active(deployment)
+    publisher = KafkaPublisher(deployment.kafka)
+    publisher.send(deployment.topics.bundles, 0, first.bundle.encode(), b"\xc1", (), None)
+    publisher.flush()
+    publisher.close()
+    assert deployment.call("rules", "status", ...).exit_code == 2
+    again = deployment.call("deploy", ...)
+    assert again.exit_code == 0, again.stderr
+    assert "what is active cannot be compared with" in again.stderr
+    assert deployment.call("rules", "status", ...).exit_code == 0
+    assert [activated.since_ms for activated in _active(deployment)] == [first.since_ms] * 2

@@ -12,6 +12,8 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
+from correlator.adapters.memory.clients import MemoryLogReader
+from correlator.engine.bundles import Bundles
 from correlator.event import HOUR_MS, MINUTE_MS, NEVER, Event, Person, make_event
 from correlator.frame import Activation, Frame
 from correlator.pipeline import only
@@ -149,6 +151,20 @@ def test_an_activation_reaches_back_beyond_the_one_before() -> None:
     assert isinstance(force.program, Versions)
     assert force.program.at(START_MS - 1) is bundles[0].program
     assert force.program.at(START_MS) is force.program.at(START_MS + 2 * HOUR_MS) is bundles[2].program
+
+
+def test_what_is_active_may_reach_back_further_but_not_begin_later() -> None:
+    embedded = system()
+    old, new = (msgspec.structs.replace(embedded.bundle, hash=name) for name in "ab")
+    bundles = Bundles(MemoryLogReader(embedded.log), embedded.topics.bundles, known=[old, new])
+    force = bundles.after(only(old), Activation("b", START_MS + 2 * HOUR_MS), START_MS)
+    for hours in (2, 3):
+        assert bundles.after(force, Activation("b", START_MS + hours * HOUR_MS), START_MS) is force
+    further = bundles.after(force, Activation("b", START_MS + HOUR_MS), START_MS)
+    assert isinstance(further.program, Versions)
+    assert further.program.at(START_MS + HOUR_MS - 1) is old.program
+    assert further.program.at(START_MS + HOUR_MS) is new.program
+    assert further.versions[-1] == (START_MS + HOUR_MS, new)
 
 
 def test_a_rule_that_reaches_back_beyond_the_horizon_is_warm_by_what_it_saw() -> None:

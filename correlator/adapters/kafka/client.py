@@ -7,6 +7,9 @@ it when its metadata is 5 minutes old. Hence such an answer makes it look at onc
 H9: a consumer, producer or admin client that is made while no broker answers raises, and leaves its network
 thread and sockets behind, which nobody can close: an outage of an hour ends with too many open files. Hence
 they are made by `opened`.
+
+H11: asked for offsets of several partitions, the client leaves out those that have no leader just now, or no
+topic any more, and then misses them itself: `KeyError`.
 """
 
 from __future__ import annotations
@@ -86,7 +89,11 @@ def ask_offsets(ask: Callable[..., Any], partitions: Sequence[TopicPartition]) -
     if not partitions:
         return {}
     with asking(f"offsets of {', '.join(f'{tp.topic}/{tp.partition}' for tp in partitions)}"):
-        found = ask([to_kafka(tp) for tp in partitions], timeout_ms=TIMEOUT_MS)
+        try:
+            found = ask([to_kafka(tp) for tp in partitions], timeout_ms=TIMEOUT_MS)
+        except KeyError as error:  # H11
+            missing = error.args[0]
+            raise LogUnavailable(f"nobody leads {missing.topic}/{missing.partition}") from error
         return {tp: int(found[to_kafka(tp)]) for tp in partitions}
 
 

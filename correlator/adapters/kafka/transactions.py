@@ -169,7 +169,7 @@ class KafkaTransactionalWriter:
         failed = [send for send in self._sends if not send.is_done or send.failed()]
         if failed:
             first = failed[0].exception
-            if isinstance(first, FENCED):
+            if _is_fenced(first):
                 raise first
             raise CommitAborted(f"{len(failed)} of {len(self._sends)} records not sent: {_text(first)}")
 
@@ -250,7 +250,12 @@ def _metadata(membership: Membership) -> ConsumerGroupMetadata:
 def _aborted(error: Exception) -> CommitAborted:
     if isinstance(error, CommitAborted):
         return error
-    return CommitFenced(_text(error)) if isinstance(error, FENCED) else CommitAborted(_text(error))
+    return CommitFenced(_text(error)) if _is_fenced(error) else CommitAborted(_text(error))
+
+
+def _is_fenced(error: BaseException) -> bool:
+    """Of a call after the one that failed the client says "a previous request has failed", and what with."""
+    return any(isinstance(each, FENCED) for each in (error, *error.args))
 
 
 def _text(error: BaseException | None) -> str:
