@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from correlator.adapters.memory.clients import MemoryLogReader
 from correlator.cli.embedded import CORRELATE_GROUP, INTAKE_GROUP
@@ -29,7 +29,7 @@ from tests.simulation.small import HORIZON_MS, KEYED, RAW, bundles
 from tests.simulation.undisturbed import Image, Undisturbed, image
 from tests.simulation.world import CALM_MS, TURNS, World
 
-DRAIN_TURNS = 400
+DRAIN_TURNS = 400  # without any progress, for a stage to stand still
 REFUSAL_TURNS = 60
 Told = dict[str, list[bytes]]  # entity, and whether in shadow -> what was published of it, in order
 
@@ -61,23 +61,31 @@ def _expect(is_kept: bool, promise: str) -> None:
 
 def _drain(world: World) -> None:
     """Until everything is taken, and a tick told so; then, without ticks, until everything is folded."""
-    for _ in range(DRAIN_TURNS):
-        world.calm_turn()
-        if _lag(world, INTAKE_GROUP, RAW | {TOPICS.identities: 1}) == 0:
-            break
-    else:
-        raise Violation(f"intake stands still: {_waiting(world)}")
+    _until(world, "intake", lambda: _lag(world, INTAKE_GROUP, RAW | {TOPICS.identities: 1}), lambda: True)
     for _ in range(world.options.tick_ms // CALM_MS + 2):
         world.calm_turn()
-    for _ in range(DRAIN_TURNS):
-        for process in world.processes:
+
+    def is_done() -> bool:
+        return not world.log.has_transactions and all(p.correlate.is_caught_up for p in world.processes)
+
+    def left() -> int:
+        for process in world.processes:  # one that was started meanwhile, too
             process.only_folds = True
+        return _lag(world, CORRELATE_GROUP, {TOPICS.keyed: KEYED})
+
+    _until(world, "correlate", left, is_done)
+
+
+def _until(world: World, stage: str, left: Callable[[], int], is_done: Callable[[], bool]) -> None:
+    """Let turns pass until nothing is *left* and *is_done*, however long it takes while it becomes less."""
+    least, patience = left(), DRAIN_TURNS
+    while patience:
         world.calm_turn()
-        is_behind = _lag(world, CORRELATE_GROUP, {TOPICS.keyed: KEYED}) > 0 or world.log.has_transactions
-        if not is_behind and all(process.correlate.is_caught_up for process in world.processes):
-            break
-    else:
-        raise Violation(f"correlate stands still: {_waiting(world)}")
+        now = left()
+        if not now and is_done():
+            return
+        least, patience = (now, DRAIN_TURNS) if now < least else (least, patience - 1)
+    raise Violation(f"{stage} stands still: {_waiting(world)}")
 
 
 def _lag(world: World, group: str, topics: dict[str, int]) -> int:
