@@ -78,21 +78,31 @@ decode_identity = msgspec.json.Decoder(IdentityRecord).decode
 _ROWS: dict[str, type[msgspec.Struct]] = {"statuses": _Status, "badges": _Badge, "accounts": _Account}
 
 
-def misspelt(record: Mapping[str, object]) -> Iterator[tuple[str, str]]:
-    """(key, message) of each key of *record* and its rows that is ignored and nearly one that is read."""
+def misspelt(raw: bytes) -> Iterator[tuple[str, str]]:
+    """(key, message) of each key of a record and its rows that is ignored and nearly one that is read."""
+    try:
+        record = msgspec.json.decode(raw)
+    except (
+        msgspec.DecodeError,
+        UnicodeDecodeError,
+    ):  # in what is ignored: what is read is not looked at here
+        return
     yield from _slips(record, IdentityRecord)
     for name, row_type in _ROWS.items():
-        rows = record.get(name)
-        for row in rows if isinstance(rows, list) else ():
-            if isinstance(row, dict):
-                yield from _slips(row, row_type)
+        for row in record.get(name) or ():
+            yield from _slips(row, row_type)
 
 
 def _slips(record: Mapping[str, object], of: type[msgspec.Struct]) -> Iterator[tuple[str, str]]:
+    return ((key, said) for key in record if (said := _slip(key, of)))
+
+
+@lru_cache(1_000)
+def _slip(key: str, of: type[msgspec.Struct]) -> str:
+    """What is wrong with a *key* of *of*, or nothing."""
     known = [field.encode_name for field in msgspec.structs.fields(of)]
-    for key in record:
-        if key not in known and (near := nearest(key, known)):
-            yield key, f"{key!r} is ignored{near}"
+    near = "" if key in known else nearest(key, known)
+    return f"{key!r} is ignored{near}" if near else ""
 
 
 class Unfit(Exception):
