@@ -212,6 +212,10 @@ def _judge(memory: list[tuple[float, int]], soak_s: float) -> bool:
     slope, _ = linear_regression(*zip(*late, strict=True))
     mean = fmean(size for _, size in late)
     growth = slope * 0.75 * soak_s / mean
+    minutes: dict[int, list[int]] = {}
+    for at_s, size in memory:
+        minutes.setdefault(int(at_s // 60), []).append(size)
+    say("memory by minute, MB: " + " ".join(f"{fmean(sizes) / 1e6:.0f}" for sizes in minutes.values()))
     say(f"memory {mean / 1e6:.0f} MB, {growth:+.2%} in the last {0.75 * soak_s / 60:.1f} minutes")
     return growth < GROWTH_MAX or soak_s < 20 * 60
 
