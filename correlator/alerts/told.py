@@ -67,8 +67,8 @@ class Told(msgspec.Struct):
 
     @property
     def when(self) -> str:
-        """Of the newest event, local: `2026-03-02 09:14:05 +01:00`."""
-        return local(self.end_time, self.timezone_offset)
+        """Of the match that the message tells of, local: `2026-03-02 09:14:05 +01:00`."""
+        return local(self.first_ms, self.timezone_offset)
 
     @property
     def first_ms(self) -> int:

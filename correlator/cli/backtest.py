@@ -14,7 +14,6 @@ from msgspec.structs import replace
 
 from correlator.adapters.documents import read_text
 from correlator.adapters.files import bundle_of, load_bundle
-from correlator.alerts.phrases import local
 from correlator.alerts.told import Told, read_told
 from correlator.cli.replay import Replay
 from correlator.cli.stopping import STOPPING
@@ -182,7 +181,7 @@ def _alerts(told: Iterable[tuple[bytes, bool]], source: Source) -> list[Alert]:
                 said.metadata.event_code,
                 ours.entity,
                 said.first_ms,
-                local(said.first_ms, said.timezone_offset),
+                said.when,
                 said.person,
                 said.place,
                 said.message,

@@ -33,3 +33,4 @@ def test_the_newest_match_is_when_it_was_seen_last() -> None:
     assert [json.loads(value)["end_time"] for value in told] == [START_MS + n * MINUTE_MS for n in (2, 3, 4)]
     assert json.loads(told[-1])["finding_info"]["last_seen_time"] == START_MS + 4 * MINUTE_MS
     assert {read_told(value).first_ms for value in told} == {START_MS + 2 * MINUTE_MS}
+    assert len({read_told(value).when for value in told}) == 1, "the message tells of the first match"
