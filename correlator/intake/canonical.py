@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
-from ipaddress import IPv6Address, ip_address
 
 import msgspec
 
+from correlator.address import plain_address
 from correlator.event import Kind
 from correlator.intake import words
 from correlator.intake.instants import Unfit
@@ -132,12 +132,9 @@ def _ip_of(text: str) -> str | None:
     if stripped in {"", "-"}:
         return None
     try:
-        found = ip_address(stripped.partition("%")[0])
+        return str(plain_address(stripped.partition("%")[0]))
     except ValueError:
         return _bad_ip(text)
-    if isinstance(found, IPv6Address) and found.ipv4_mapped is not None:
-        return str(found.ipv4_mapped)
-    return str(found)
 
 
 def _bad_ip(text: str) -> str | None:

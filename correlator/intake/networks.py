@@ -16,9 +16,10 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import cast
 
+from correlator.address import plain_address, plain_network
 from correlator.event import Network, NetworkClass, Place
 from correlator.intake.document import Fields, Report, nearest
 from correlator.intake.places import Sites, country_of
@@ -38,7 +39,6 @@ from correlator.intake.providers import (
 )
 from correlator.problem import Lines, Path, Problem
 
-MAPPED_BITS = 96  # of IPv6, before an address of IPv4
 _CACHE_MAX = 65_536  # addresses remembered; all are forgotten when there are more
 _KEYS = ("cidr", "name", "class", "asn", "site", "lat", "lon", "radius_km", "country")
 
@@ -78,7 +78,7 @@ class Networks:
 
     def _search(self, ip: str) -> Found:
         try:
-            address = _plain_address(ip)
+            address = plain_address(ip)
         except ValueError:
             return UNKNOWN
         at = bisect_right(self._starts[address.version], int(address)) - 1
@@ -142,28 +142,14 @@ def _cidrs(row: Fields) -> list[tuple[Path, IPv4Network | IPv6Network]]:
     found = []
     for path, text in row.texts("cidr"):
         try:
-            found.append((path, _plain(ip_network(text, strict=False))))
+            found.append((path, plain_network(ip_network(text, strict=False))))
         except ValueError:
             row.report.problem(path, f"{text!r} is no address range such as 10.1.0.0/16 or 2001:db8::/32")
             continue
         address = text.partition("/")[0]
-        if _plain_address(address) != found[-1][1].network_address:
+        if plain_address(address) != found[-1][1].network_address:
             row.report.problem(path, f"{text} begins within a range: write {found[-1][1]}")
     return found
-
-
-def _plain(cidr: IPv4Network | IPv6Network) -> IPv4Network | IPv6Network:
-    """IPv4 written as IPv6 is IPv4, as addresses are."""
-    first = cidr.network_address
-    if isinstance(first, IPv6Address) and first.ipv4_mapped is not None and cidr.prefixlen >= MAPPED_BITS:
-        return IPv4Network((first.ipv4_mapped, cidr.prefixlen - MAPPED_BITS))
-    return cidr
-
-
-def _plain_address(text: str) -> IPv4Address | IPv6Address:
-    address = ip_address(text)
-    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
-    return address if mapped is None else mapped
 
 
 def _place(row: Fields, sites: Sites | None) -> Place | None:

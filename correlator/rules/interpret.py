@@ -15,12 +15,13 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 from functools import lru_cache
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
 from operator import eq, ge, gt, le, lt
 from typing import Any
 
 import re2
 
+from correlator.address import plain_address
 from correlator.event import SECOND_MS
 from correlator.rules.keywords import KEYWORD_FIELDS
 from correlator.rules.members import is_of_records, leaf_holds_of_records
@@ -219,10 +220,9 @@ def address_of(text: str) -> IPv4Address | IPv6Address | None:
     the zone of a local one is not part of it.
     """
     try:
-        found = ip_address(text.partition("%")[0])
+        return plain_address(text.partition("%")[0])
     except ValueError:
         return None
-    return found.ipv4_mapped or found if isinstance(found, IPv6Address) else found
 
 
 @lru_cache(maxsize=4096)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
-from ipaddress import IPv4Network, IPv6Network
 from itertools import product
 from math import prod
 from typing import Literal
@@ -35,6 +34,7 @@ from sigma.types import (
     SpecialChars,
 )
 
+from correlator.address import plain_network
 from correlator.rules.interpret import compile_regex
 from correlator.rules.modifiers import mistake_in
 from correlator.rules.reading import nearest
@@ -78,7 +78,6 @@ _TAKES: dict[str, tuple[tuple[type, ...], str]] = {
     "fieldref": ((str,), "the name of another field"),
     **dict.fromkeys(("contains", "startswith", "endswith", "cased"), ((str,), "text, in quotes")),
 }
-_MAPPED_BITS = 96  # that say that an address of version 6 is one of 4
 _PLACED = {"startswith", "endswith", "contains"}  # modifiers that say where in a text
 
 
@@ -291,7 +290,7 @@ def _test(value: SigmaType, has_dashes: bool) -> Test:
         case SigmaExists():
             return Exists(value.exists)
         case SigmaCIDRExpression():
-            return Cidr(_network(value.network))
+            return Cidr(str(plain_network(value.network)))
         case SigmaRegularExpression():
             flags = "".join(sorted(SigmaRegularExpression.sigma_to_re_flag[f] for f in value.flags))
             return Regex(str(value.regexp), flags)
@@ -300,13 +299,6 @@ def _test(value: SigmaType, has_dashes: bool) -> Test:
         case SigmaCompareExpression():
             return _compare(value)
     raise Unsupported(f"values of type {type(value).__name__} are not supported")
-
-
-def _network(network: IPv4Network | IPv6Network) -> str:
-    """One of version 4 written as of 6 is one of 4, as addresses are (`interpret.address_of`)."""
-    mapped = network.network_address.ipv4_mapped if isinstance(network, IPv6Network) else None
-    beyond = network.prefixlen - _MAPPED_BITS
-    return str(network) if mapped is None or beyond < 0 else f"{mapped}/{beyond}"
 
 
 def _relation(value: SigmaFieldReference) -> Relation:
