@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from correlator.adapters.kafka.log_reader import KafkaLogReader
 from correlator.adapters.kafka.quiet import silence_client_logs
-from correlator.cli.connection import load_connection
+from correlator.cli.connection import Connection, load_connection
 from correlator.cli.on_kafka import bundles_on
 from correlator.cli.reading import told_in
 from correlator.cli.screen import progress
@@ -77,12 +77,9 @@ class Look:
 
 
 @contextmanager
-def looking(directory: Path) -> Iterator[Look]:
-    """A look at the deployment that *directory* configures. Ends the program where there is nothing to see:
-    exit code 2 for a configuration or state that is wrong, 3 where Kafka does not answer.
-    """
+def deployment(directory: Path) -> Iterator[tuple[Connection, KafkaLogReader, Bundles]]:
+    """What *directory* configures, to be read. Ends the program as `looking` does."""
     silence_client_logs()
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with refusing():
         connection = load_connection(directory)
     with (
@@ -92,5 +89,17 @@ def looking(directory: Path) -> Iterator[Look]:
     ):
         bundles = bundles_on(connection, log)
         bundles.look()
-        with progress(*columns, is_transient=True) as shown:
-            yield Look(log, connection.topics, bundles, shown)
+        yield connection, log, bundles
+
+
+@contextmanager
+def looking(directory: Path) -> Iterator[Look]:
+    """A look at the deployment that *directory* configures. Ends the program where there is nothing to see:
+    exit code 2 for a configuration or state that is wrong, 3 where Kafka does not answer.
+    """
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with (
+        deployment(directory) as (connection, log, bundles),
+        progress(*columns, is_transient=True) as shown,
+    ):
+        yield Look(log, connection.topics, bundles, shown)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import closing
 from pathlib import Path
 from typing import Annotated
 
@@ -13,16 +12,12 @@ from rich.console import Console
 from rich.table import Table
 
 from correlator.adapters.clock import SystemClock
-from correlator.adapters.kafka.log_reader import KafkaLogReader
-from correlator.adapters.kafka.quiet import silence_client_logs
 from correlator.alerts.phrases import iso
 from correlator.cli.candidate import mode, rules_of
-from correlator.cli.connection import load_connection
-from correlator.cli.on_kafka import bundles_on
+from correlator.cli.looking import deployment
 from correlator.cli.reading import partitions_of, told_in
 from correlator.cli.rule_files import as_text
 from correlator.cli.screen import wide_console
-from correlator.cli.telling import reaching, refusing
 from correlator.cli.times import instant_ms
 from correlator.engine.bundles import Activated, Bundles
 from correlator.engine.ports import LogReader, TopicPartition
@@ -64,23 +59,14 @@ def status_command(directory: Directory, since: Since = "-7d", as_json: AsJson =
     Exit codes: 0 done, 1 a record of the alert topics is none, 2 the configuration is wrong or nothing is
     deployed, 3 Kafka cannot be reached.
     """
-    silence_client_logs()
-    with refusing():
-        connection = load_connection(directory)
-    now_ms, topics = SystemClock().now_ms(), connection.topics
+    now_ms = SystemClock().now_ms()
     since_ms = instant_ms(since, now_ms)
-    with (
-        refusing(),
-        reaching(connection.kafka.bootstrap_servers),
-        closing(KafkaLogReader(connection.kafka)) as log,
-    ):
-        bundles = bundles_on(connection, log)
-        bundles.look()
+    with deployment(directory) as (connection, log, bundles):
         if bundles.active is None:
             raise EngineRefusal(f"nothing is deployed: `correlator deploy {directory}` does it")
         force = in_force_by_history(bundles)
         with Console(stderr=True).status("reading alerts"):
-            hits = hits_of(log, topics, lambda where: log.offset_at(where, since_ms))
+            hits = hits_of(log, connection.topics, lambda where: log.offset_at(where, since_ms))
     found = _statuses(force, hits, now_ms)
     if as_json:
         typer.echo(as_text({"history": bundles.history, "rules": found, "since_ms": since_ms}))
