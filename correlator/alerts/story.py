@@ -11,22 +11,11 @@ import msgspec
 
 from correlator.alerts.text import ALL, RuleText
 from correlator.event import SECOND_MS, Event, Person
+from correlator.rules.check import UNTIL_NOW
 from correlator.timeline.alert import Alert, Change
 from correlator.timeline.fields import FIELDS
 from correlator.timeline.live import Scalar
 
-# Spans that end where the field is taken: with the verdict of a settled rule, which comes after its event.
-_TO_THE_VERDICT = frozenset(
-    {
-        "last_badge.age_s",
-        "last_login.age_s",
-        "presence.since_s",
-        "presence.zone_since_s",
-        "presence.age_s",
-        "presence.left_s",
-        "zone.empty_s",
-    }
-)
 NUMBER_MAX = 1e15  # beyond it nothing is measured: infinities, and what makes them
 
 
@@ -67,12 +56,15 @@ class Story(msgspec.Struct, frozen=True):
         return next((e for e in earlier if abs(to_ms - e.time_ms - span_ms) < SECOND_MS), None)
 
     def span_ms(self, name: str) -> float | None:
-        """How long before the alert's event that was of which *name* says so in seconds; negative: after."""
+        """How long before the alert's event that was of which *name* says so in seconds; negative: after.
+
+        Of a settled rule some spans end with the verdict, which comes after its event.
+        """
         span_s = self.number(name)
         if span_s is None:
             return None
         event, feed = self.by_id.get(self.alert.event_id), self.rule.retaken
-        is_retaken = name in _TO_THE_VERDICT and feed in {ALL, FIELDS[name].feed}
+        is_retaken = name.endswith(UNTIL_NOW) and feed in {ALL, FIELDS[name].feed}
         waited_ms = self.alert.decided_ms - event.time_ms if event is not None and is_retaken else 0
         return span_s * SECOND_MS - waited_ms
 

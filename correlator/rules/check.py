@@ -123,6 +123,7 @@ def _mismatch(test: Test, field: Field, fields: Names) -> str:
     return ""
 
 
+UNTIL_NOW = ("age_s", "since_s", "left_s", "empty_s")  # how fields end that grow while nothing is seen
 NAMES = {"str": "text", "int": "a number", "float": "a number", "bool": "true or false"}
 _NUMBERS = ("int", "float")
 
@@ -162,7 +163,7 @@ def _downward(condition: Condition, *, is_negated: bool) -> list[Leaf]:
 
 def _is_age(name: str) -> bool:
     """Is it more, the longer nothing was seen?"""
-    return name.endswith(("age_s", "since_s", "left_s", "empty_s", "elapsed_s"))
+    return name.endswith((*UNTIL_NOW, "elapsed_s"))
 
 
 def _is_downward(test: Test, *, is_age: bool) -> bool:
