@@ -142,8 +142,8 @@ def found_text(found: Scalar) -> str:
 def _line(leaf: Leaf, observation: Observation, texts: Texts, why: Why) -> Line:
     written = texts.lines.get(leaf)
     text, file, line = (written.text, written.file, written.line) if written else (leaf.field, "", 0)
-    if written is not None and leaf.field != KEYWORDS and not text.startswith(leaf.field):
-        return Line(text, leaf_holds(leaf, observation, []), "", None, "", file, line)  # our own words
+    if written is not None and written.is_whole:
+        return Line(text, leaf_holds(leaf, observation, []), "", None, "", file, line)
     mismatched: list[str] = []
     is_held = leaf_holds(leaf, observation, mismatched)
     if leaf.field == KEYWORDS:

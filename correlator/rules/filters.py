@@ -124,5 +124,7 @@ def _in_time(draft: Draft, condition: Condition) -> Condition:
     path: Path = ("correlator", "expires")
     draft.places[is_over] = (draft.lines, path)
     text = f"the filter {draft.text('title')!r} has expired, on {expires.on}"
-    draft.item_texts[is_over] = Written(is_over, text, draft.lines.file, draft.lines.at(path)[0])
+    draft.item_texts[is_over] = Written(
+        is_over, text, draft.lines.file, draft.lines.at(path)[0], is_whole=True
+    )
     return Or((condition, is_over))

@@ -251,6 +251,7 @@ class Written(msgspec.Struct, frozen=True):
     text: str
     file: str
     line: int
+    is_whole: bool = False  # what was found is not said beside it
 
 
 class Rule(msgspec.Struct, frozen=True):
