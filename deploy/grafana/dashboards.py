@@ -47,7 +47,7 @@ def _number(panel: Panel) -> Any:
         .reduce_options(ReduceDataOptions().calcs(["lastNotNull"]))
         .thresholds(dashboard.ThresholdsConfig().mode(ThresholdsMode.ABSOLUTE).steps(limits))
     )
-    return _filled(built, panel, 4)
+    return _filled(built, panel, width=4, height=4)
 
 
 def _lines(panel: Panel) -> Any:
@@ -62,12 +62,12 @@ def _lines(panel: Panel) -> Any:
         .tooltip(VizTooltipOptions().mode(TooltipDisplayMode.MULTI).sort(SortOrder.DESCENDING))
         .min(0)
     )
-    return _filled(built, panel, 8)
+    return _filled(built, panel, width=8, height=8)
 
 
-def _filled(built: Any, panel: Panel, height: int) -> Any:
+def _filled(built: Any, panel: Panel, *, width: int, height: int) -> Any:
     built.title(panel.title).description(panel.description).unit(panel.unit).datasource(SOURCE)
-    built.span(panel.width).height(height)
+    built.span(width).height(height)
     for query in panel.queries:
         built.with_target(
             prometheus.Dataquery().expr(query.expr).legend_format(query.legend).datasource(SOURCE)

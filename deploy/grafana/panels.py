@@ -24,7 +24,6 @@ class Panel(NamedTuple):
     description: str
     unit: str
     queries: Sequence[Query]
-    width: int = 8
     bad_from: float | None = None
 
 
@@ -38,11 +37,11 @@ class Dashboard(NamedTuple):
 
 
 def _one(title: str, description: str, unit: str, expr: str, bad_from: float) -> Panel:
-    return Panel(title, description, unit, [Query(expr)], 4, bad_from)
+    return Panel(title, description, unit, [Query(expr)], bad_from)
 
 
-def _graph(title: str, description: str, unit: str, *queries: tuple[str, str], width: int = 8) -> Panel:
-    return Panel(title, description, unit, [Query(*query) for query in queries], width)
+def _graph(title: str, description: str, unit: str, *queries: tuple[str, str]) -> Panel:
+    return Panel(title, description, unit, [Query(*query) for query in queries])
 
 
 def _quantile(share: str, metric: str, by: str = "") -> str:
@@ -50,8 +49,8 @@ def _quantile(share: str, metric: str, by: str = "") -> str:
     return f"histogram_quantile({share}, sum by ({labels}) (rate({metric}_bucket[$__rate_interval])))"
 
 
-def _rate(metric: str, by: str, span: str = "$__rate_interval") -> str:
-    return f"sum by ({by}) (rate({metric}[{span}]))"
+def _rate(metric: str, by: str = "") -> str:
+    return f"sum{f' by ({by}) ' if by else ''}(rate({metric}[$__rate_interval]))"
 
 
 def _hour(metric: str, by: str) -> str:
@@ -217,13 +216,13 @@ FEEDS = Dashboard(
                     "Order",
                     "Late, twice, ahead of their arrival, moved to another person.",
                     "eps",
-                    ("sum(rate(correlator_records_late_total[$__rate_interval]))", "late"),
-                    ("sum(rate(correlator_duplicates_total[$__rate_interval]))", "twice"),
+                    (_rate("correlator_records_late_total"), "late"),
+                    (_rate("correlator_duplicates_total"), "twice"),
                     (
-                        "sum(rate(correlator_events_clamped_total[$__rate_interval]))",
+                        _rate("correlator_events_clamped_total"),
                         "ahead of their arrival",
                     ),
-                    ("sum(rate(correlator_events_moved_total[$__rate_interval]))", "moved"),
+                    (_rate("correlator_events_moved_total"), "moved"),
                 ),
             ],
         ),
@@ -341,7 +340,7 @@ RUNTIME = Dashboard(
                     "Written to checkpoints",
                     "The topic is compacted: it holds one image of each partition and what changed since.",
                     "Bps",
-                    ("sum(rate(correlator_checkpoint_bytes_total[$__rate_interval]))", "bytes"),
+                    (_rate("correlator_checkpoint_bytes_total"), "bytes"),
                 ),
                 _graph(
                     "Restores",
