@@ -137,7 +137,7 @@ def read_identities(
         if isinstance(told, Reject):
             wrong.append((number, told.message))
             continue
-        for name, message in misspelt(line):
+        for name, message in misspelt(line) if warn is not None else ():
             slips.setdefault(name, Problem(str(path), number, 1, "", message, "warning"))
         for contest in told.contests:
             problem = Problem(str(path), number, 1, "", contest.message, "warning")

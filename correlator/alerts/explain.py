@@ -15,11 +15,11 @@ from correlator.alerts.inside import inside
 from correlator.alerts.leg import QuotedLeg, telling_leg
 from correlator.alerts.phrases import (
     FIRST_MS,
-    STATUSES,
     before,
     duration,
     happened,
     number,
+    of_status,
     offset,
     several,
     utc,
@@ -193,7 +193,7 @@ def _status(told: Story) -> str:
     schedule = reversed(told.person.statuses) if told.person else iter(())
     since_ms = next((ms for ms, name in schedule if name == status and ms <= event.time_ms), None)
     known = _known_since(since_ms, event) if since_ms is not None else ""
-    return f"The identities feed says the person is {STATUSES.get(status, status)}{known}."
+    return f"The identities feed says the person is {of_status(status)}{known}."
 
 
 def _known_since(since_ms: int, event: Event) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from correlator.alerts.leg import telling_leg
-from correlator.alerts.phrases import STATUSES, duration, happened, number, place_short
+from correlator.alerts.phrases import duration, happened, number, of_status, place_short
 from correlator.alerts.storm import is_storm, storm_headline
 from correlator.alerts.story import Story
 from correlator.event import Event
@@ -96,7 +96,7 @@ def _credential(told: Story) -> str:
 
 def _status(told: Story) -> str:
     status = told.word("identity.status")
-    return "" if status in ("", "active") else f"the person is {STATUSES.get(status, status)}"
+    return "" if status in ("", "active") else f"the person is {of_status(status)}"
 
 
 def _anomaly(told: Story) -> str:

@@ -14,7 +14,7 @@ from correlator.event import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS, Event, Place
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 FIRST_MS = -719_000 * DAY_MS
 LAST_MS = 2_932_000 * DAY_MS
-STATUSES = {"leave": "on leave", "notice": "under notice"}  # that are no adjectives
+_STATUSES = {"leave": "on leave", "notice": "under notice"}  # that are no adjectives
 _DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
 
@@ -63,6 +63,11 @@ def duration(span_ms: float) -> str:
             rest = span % unit // below
             return f"{span // unit} {name} {rest} {smaller}" if rest else f"{span // unit} {name}"
     return f"{span // SECOND_MS} s"
+
+
+def of_status(status: str) -> str:
+    """`terminated`, `on leave`: what the person is."""
+    return _STATUSES.get(status, status)
 
 
 def before(span_ms: float) -> str:

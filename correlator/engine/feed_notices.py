@@ -159,6 +159,7 @@ def _again_ms(key: Key, document: Document) -> int:
     return WAITING_AGAIN_MS if document.get("waiting") else AGAIN_MS[key[0]]
 
 
+NO_SITE = "no site"  # of records whose place nobody knows: logins from anywhere
 _OVER = {
     "feed_incomplete": "Records of {} at {} come or are not expected any more, and nothing waits for them.",
     "source_never_heard": "Feed {}: source {} was heard, or is not configured any more.",
@@ -237,11 +238,12 @@ def _open(
     feed, site = place
     sources = [{"source": source, "heard_last": _utc(heard_ms)} for source, heard_ms in missing[:SOURCES_MAX]]
     names = ", ".join(f"{s['source']} (heard last {s['heard_last']})" for s in sources) or "every source"
+    records = f"{feed} records of {site or NO_SITE}"
     if count:
-        said = f"{count} verdicts wait for {feed} records{_of(site)}, the oldest of {_utc(since_ms)}."
+        said = f"{count} verdicts wait for {records}, the oldest of {_utc(since_ms)}."
         end = "They are told when the feed is back within the horizon, else never."
     else:
-        said = f"No {feed} records{_of(site)} came since {_utc(since_ms)}, longer than usual at this hour."
+        said = f"No {records} came since {_utc(since_ms)}, longer than usual at this hour."
         end = "Verdicts that rest on them will wait."
     moved = [f"{name} in {live[feed, site, name]}" for name, _ in missing if (feed, site, name) in live]
     if moved:
@@ -251,12 +253,7 @@ def _open(
 
 
 def _named(key: Key) -> Iterator[str]:
-    return (part or "no site" for part in key[1:])
-
-
-def _of(site: str) -> str:
-    """Of no site are those whose place nobody knows: logins from anywhere."""
-    return f" of {site}" if site else " of no site"
+    return (part or NO_SITE for part in key[1:])
 
 
 def _utc(time_ms: int) -> str:

@@ -82,10 +82,7 @@ def misspelt(raw: bytes) -> Iterator[tuple[str, str]]:
     """(key, message) of each key of a record and its rows that is ignored and nearly one that is read."""
     try:
         record = msgspec.json.decode(raw)
-    except (
-        msgspec.DecodeError,
-        UnicodeDecodeError,
-    ):  # in what is ignored: what is read is not looked at here
+    except (msgspec.DecodeError, UnicodeDecodeError):  # somewhere in what is ignored
         return
     yield from _slips(record, IdentityRecord)
     for name, row_type in _ROWS.items():
