@@ -18,6 +18,7 @@ from correlator.adapters.documents import read_text
 from correlator.adapters.files import bundle_of, load_bundle
 from correlator.alerts.text import rule_text
 from correlator.alerts.told import Told, read_told
+from correlator.cli.candidate import alerting, differ
 from correlator.cli.rounds import told_of
 from correlator.engine.bundles import Texts
 from correlator.event import DAY_MS
@@ -155,18 +156,12 @@ def _under_its_id(alert: Alert) -> Alert:
 
 
 def _by_id(bundle: Bundle) -> dict[str, Rule]:
-    assert isinstance(bundle.program, RuleProgram)
-    return {rule.id: rule for rule in bundle.program.loaded.values() if rule.is_alerting}
+    return {rule.id: rule for rule in alerting(bundle)}
 
 
 def _only_of(some: Mapping[str, Rule], others: Mapping[str, Rule]) -> list[Rule]:
     """Those of *some* that *others* has not, or otherwise."""
-    return [rule for name, rule in some.items() if name not in others or _does(rule) != _does(others[name])]
-
-
-def _does(rule: Rule) -> bytes:
-    """All of *rule* but where it is written and how it is tested. Bytes, since to Python 1 equals true."""
-    return msgspec.json.encode(replace(rule, file="", line=0, lines=(), searches=(), cases=()))
+    return [rule for name, rule in some.items() if name not in others or differ(rule, others[name])]
 
 
 def one_by_one(bundle: Bundle) -> Bundle:
@@ -215,8 +210,8 @@ def _when(alert: Alert) -> tuple[int, str]:
 
 def changed_rules(ours: Bundle, against: Bundle) -> set[str]:
     """Names of rules of *ours* that alert and are not the same in *against*."""
-    before = {(rule.name, rule.fingerprint) for rule in _by_id(against).values()}
-    return {rule.name for rule in _by_id(ours).values() if (rule.name, rule.fingerprint) not in before}
+    before = {(rule.name, rule.fingerprint) for rule in alerting(against)}
+    return {rule.name for rule in alerting(ours) if (rule.name, rule.fingerprint) not in before}
 
 
 def compare(ours: Sequence[Alert], against: Sequence[Alert], asked: Collection[str] = ()) -> list[Compared]:

@@ -70,7 +70,7 @@ def difference(before: Bundle | None, after: Bundle, texts: tuple[Texts, Texts])
     return Difference(
         tuple(sorted(_said(new[i]) for i in new.keys() - old.keys())),
         tuple(sorted(_said(old[i]) for i in old.keys() - new.keys())),
-        tuple(sorted(_changed(old[i], new[i]) for i in new.keys() & old.keys() if _differ(old[i], new[i]))),
+        tuple(sorted(_changed(old[i], new[i]) for i in new.keys() & old.keys() if differ(old[i], new[i]))),
         tuple(sorted(path for path in others if before is not None and was.get(path) != now.get(path))),
     )
 
@@ -95,13 +95,16 @@ def _said(rule: Rule) -> str:
     return rule.name if mode(rule) == "alert" else f"{rule.name} ({mode(rule)})"
 
 
-def _differ(old: Rule, new: Rule) -> bool:
+def differ(old: Rule, new: Rule) -> bool:
+    """Beyond their tests, and where and how they were written."""
     return _stripped(old) != _stripped(new)
 
 
-def _stripped(rule: Rule) -> Rule:
-    """Without what is not the rule: its tests, and where and how it was written."""
-    return msgspec.structs.replace(rule, cases=(), lines=(), searches=(), file="", line=0)
+def _stripped(rule: Rule) -> bytes:
+    """Bytes, since to Python 1 equals true."""
+    return msgspec.json.encode(
+        msgspec.structs.replace(rule, cases=(), lines=(), searches=(), file="", line=0)
+    )
 
 
 def _changed(old: Rule, new: Rule) -> str:
