@@ -63,6 +63,23 @@ def test_other_sources_of_the_feed_tell_what_the_way_takes() -> None:
     assert clocks.site_skew_ms == {"lis": 2 * MINUTE_MS}
 
 
+def test_a_clock_that_is_gone_widens_nothing_at_its_site_any_more() -> None:
+    """Until it is heard again. A controller that was replaced is off for ever."""
+    clocks = clocks_of(*[-45] * 120)
+    assert clocks.site_skew_ms == {"lis": 45 * SECOND_MS}
+    for minute in range(9 * 24 * 60):
+        at_ms = START_MS + (120 + minute) * MINUTE_MS
+        clocks.hear(("badge", "c2"), "lis", at_ms, SECOND_MS)
+        is_gone = at_ms > START_MS + 7 * DAY_MS + 5 * HOUR_MS
+        if is_gone or at_ms < START_MS + 7 * DAY_MS:
+            assert clocks.site_skew_ms == ({} if is_gone else {"lis": 45 * SECOND_MS})
+    loaded = Clocks(SETTINGS)
+    loaded.load(clocks.dump())
+    assert loaded.site_skew_ms == {}
+    clocks.hear(("badge", "c1"), "lis", at_ms, -45 * SECOND_MS)
+    assert clocks.site_skew_ms == {"lis": 45 * SECOND_MS}
+
+
 @pytest.mark.parametrize("every_ms", [SECOND_MS, 20 * SECOND_MS])
 def test_an_upload_of_what_was_kept_is_no_wrong_clock(every_ms: int) -> None:
     """Six hours in two minutes, or in forty, after an hour of ordinary traffic."""
