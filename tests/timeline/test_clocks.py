@@ -125,7 +125,9 @@ def test_what_is_known_of_clocks_survives_a_checkpoint_anywhere(
 
 @cache
 def program() -> RuleProgram:
-    rules, problems = read_rules(sorted((Path(__file__).parents[2] / "rules").glob("*.yml")))
+    directory = Path(__file__).parents[2] / "rules"
+    entrances = directory / "more" / "d13_two_entrances_at_once.yml"
+    rules, problems = read_rules([*sorted(directory.glob("*.yml")), entrances])
     assert not problems
     return RuleProgram(rules, SETTINGS)
 
@@ -255,3 +257,10 @@ def test_quarantine_begins_where_the_settings_say() -> None:
     for off_s, is_beyond in ((60, False), (65, True), (-65, True)):
         assert is_quarantined(Shape("access", skew_s=off_s), SETTINGS) == is_beyond
     assert not is_quarantined(Shape("access", skew_s=65), Settings(skew_max_ms=2 * MINUTE_MS))
+
+
+@pytest.mark.parametrize(("off_s", "is_told"), [(0, True), (20, False)])
+def test_two_entrances_at_once_are_so_only_where_both_clocks_are_right(off_s: int, is_told: bool) -> None:
+    company, noon = Company(opo=off_s), START_MS + 4 * HOUR_MS
+    company.frame(noon, read(1, noon, LISBON), read(2, noon + 3 * SECOND_MS, PORTO))
+    assert ("d13" in company.rules()) == is_told
