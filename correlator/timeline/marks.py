@@ -12,7 +12,7 @@ running maximum.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from functools import partial
 from operator import itemgetter
@@ -73,14 +73,15 @@ class Marks:
     # ------------------------------------------------------------------- folding
 
     def fold(
-        self, arrivals: Iterable[Arrival], sources: Iterable[SourceMark], told: Iterable[FactMark] = ()
+        self, arrivals: Iterable[Arrival], sources: Collection[SourceMark], told: Iterable[FactMark] = ()
     ) -> int:
         """How many statements went back, and were ignored."""
         is_news, went_back = False, self.went_back
         before = {feed.topic: self.arrived_to(feed.topic) for feed in self.settings.feeds}
         for arrival in arrivals:
             is_news |= self._arrive(arrival)
-        leapt = self._leapt(before, sources := tuple(sources))
+        leaps = {topic: ms for topic, ms in before.items() if self.arrived_to(topic) - ms > MINUTE_MS}
+        leapt = self._leapt(leaps, sources) if leaps else {}
         for mark in sources:
             self._hear(mark)
             is_news = True
@@ -202,7 +203,7 @@ class Marks:
         if self.is_telling:
             self.telling.cut(self.arrived())
 
-    def _leapt(self, before: Mapping[str, int], marks: Iterable[SourceMark]) -> dict[SiteFeed, int]:
+    def _leapt(self, leaps: Mapping[str, int], marks: Iterable[SourceMark]) -> dict[SiteFeed, int]:
         """To what feeds were complete at sites where arrival leapt over it, before *marks* are heard."""
         first: dict[SiteFeed, int] = {}
         for m in marks:
@@ -210,12 +211,11 @@ class Marks:
         found: dict[SiteFeed, int] = {}
         for (feed, site), sources in self._groups.items():
             timing = self._timing.get(feed)
-            if timing is None or (since_ms := before[timing.topic]) == NEVER:
+            if timing is None or (since_ms := leaps.get(timing.topic, NEVER)) == NEVER:
                 continue
             until_ms = min(self.arrived_to(timing.topic), first.get((feed, site), FOREVER))
             way, then = range(since_ms, until_ms, MINUTE_MS), partial(self._belief, timing, site)
-            if until_ms - since_ms > MINUTE_MS:
-                found[feed, site] = quiet.leapt_ms(timing, sources, then, way)
+            found[feed, site] = quiet.leapt_ms(timing, sources, then, way)
         return found
 
     def _topics(self) -> Iterable[str]:

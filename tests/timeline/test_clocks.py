@@ -76,7 +76,7 @@ def test_a_clock_that_is_gone_widens_nothing_at_its_site_any_more() -> None:
     loaded = Clocks(SETTINGS)
     loaded.load(clocks.dump())
     assert loaded.site_skew_ms == {}
-    clocks.hear(("badge", "c1"), "lis", at_ms, -45 * SECOND_MS)
+    clocks.hear(("badge", "c1"), "lis", START_MS + 10 * DAY_MS, -45 * SECOND_MS)
     assert clocks.site_skew_ms == {"lis": 45 * SECOND_MS}
 
 
