@@ -131,7 +131,8 @@ def happened(event: Event) -> str:
         return f"{place(event.place) or 'a door'} reported {event.activity or 'a change'}"
     if event.kind == "occupancy":
         zone = event.place.zone if event.place else ""
-        return f"{event.identity_id or 'somebody'} {event.activity} zone {zone or '?'}"
+        badge = f"badge {event.credential}" if event.credential else "somebody"
+        return f"{event.identity_id or badge} {event.activity} zone {zone or '?'}"
     return _person(event)
 
 

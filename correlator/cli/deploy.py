@@ -25,12 +25,17 @@ from correlator.cli.telling import reaching, refusing
 from correlator.cli.times import instant_ms
 from correlator.engine.bundles import Activated, Bundles, Texts
 from correlator.engine.deploy import LEAD_MS, Edges, Overtaken, deploy, previous
-from correlator.engine.ports import LogUnavailable
+from correlator.engine.homes import closed, homeless
+from correlator.engine.ports import LogUnavailable, TopicPartition
 from correlator.engine.topics import EngineRefusal
 from correlator.event import NEVER
 from correlator.pipeline import Bundle
 
 FAILED = 1
+HOMELESS = (
+    "their records are refused from then on, and their badges and accounts are nobody's. Publish them with "
+    "another home_site first: docs/identities.md"
+)
 
 Directory = Annotated[Path, typer.Argument(help="Configuration directory.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
@@ -71,10 +76,15 @@ def deploy_command(
         check_partitions(before, candidate.bundle)
         check_topics(connection, candidate.bundle)
         found = difference(before, candidate.bundle, (was, candidate.texts))
+        identities = TopicPartition(edges.topics.identities, 0)
+        homes = homeless(edges.log, identities, closed(before, candidate.bundle))
         activated = Activated(candidate.bundle.hash, since_ms, SystemClock().now_ms(), by or somebody())
         is_new = False if is_dry else deploy(edges, activated, candidate.texts)
         active = edges.bundles.active
     told = activated if is_dry or active is None else active
+    for site, people in homes.items():
+        if people:
+            typer.echo(f"site {site} is taken out, the home of {people} people: {HOMELESS}", err=True)
     _tell(candidate, found, told, is_new=is_new, is_dry=is_dry, as_json=as_json)
 
 

@@ -21,7 +21,7 @@ from operator import itemgetter
 import msgspec
 from msgspec.structs import replace
 
-from correlator.event import FOREVER, HOUR_MS, MINUTE_MS, NEVER, SECOND_MS, Event, Shape
+from correlator.event import DAY_MS, FOREVER, HOUR_MS, MINUTE_MS, NEVER, SECOND_MS, Event, Shape
 from correlator.timeline.settings import Settings
 
 SPAN_MS = HOUR_MS  # of arrival that a span takes at least; two of them are looked at
@@ -29,6 +29,7 @@ MINUTES_MIN = 10  # with marks in a span, before it says anything
 AGREE_MS = 30 * SECOND_MS  # within which the least lags of a clock that is behind lie
 SOURCES_MIN = 3  # of a feed, before they tell what its way takes
 SITE_MAX_MS = 5 * MINUTE_MS  # an event further ahead than this has the time of its arrival anyhow
+FORGET_MS = 7 * DAY_MS  # a clock that was not heard for so long dates nothing at its sites any more
 _KEPT = 3  # least lags of a span
 
 SourceName = tuple[str, str]  # feed file, source
@@ -85,6 +86,7 @@ class Clocks:
         self.site_skew_ms: dict[str, int] = {}
         self._clocks: dict[SourceName, Clock] = {}
         self._delay_ms: dict[str, int | None] = {}  # what the way of a feed takes
+        self._newest_ms = NEVER  # beginning of the newest span of any clock that has one behind it
         self.use(settings)
 
     def use(self, settings: Settings) -> None:
@@ -99,8 +101,10 @@ class Clocks:
         clock = self._clocks.get(name)
         if clock is None:
             clock = self._clocks[name] = Clock()
-        is_known, least = site in clock.sites, clock.least
+        is_known = site in clock.sites and not self._is_forgotten(clock)
+        least = clock.least
         if clock.hear(site, heard_ms, lag_ms):
+            self._newest_ms = max(clock.since_ms, self._newest_ms)
             self._ask_all(name[0])
             return
         is_other = clock.least != least or clock.minutes == MINUTES_MIN
@@ -150,9 +154,14 @@ class Clocks:
     def _ask_sites(self) -> None:
         self.site_skew_ms = {}
         for name, skew_ms in self.skew_ms.items():
+            if self._is_forgotten(self._clocks[name]):
+                continue
             most_ms = min(abs(skew_ms), SITE_MAX_MS)
             for site in self._clocks[name].sites:
                 self.site_skew_ms[site] = max(most_ms, self.site_skew_ms.get(site, 0))
+
+    def _is_forgotten(self, clock: Clock) -> bool:
+        return self._newest_ms - clock.minute_ms > FORGET_MS
 
     # -------------------------------------------------------------------- state
 
@@ -161,6 +170,7 @@ class Clocks:
 
     def load(self, dumped: Iterable[tuple[SourceName, Clock]]) -> None:
         self._clocks = dict(dumped)
+        self._newest_ms = max((c.since_ms for c in self._clocks.values() if c.before), default=NEVER)
         for feed in sorted({feed for feed, _ in self._clocks}):
             self._ask_all(feed)
 

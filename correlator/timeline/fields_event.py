@@ -74,6 +74,8 @@ EVENT: list[Field] = [
           _text(lambda e: e.source)),
     Field("event.is_clamped", "bool", EVERY, "", "Its time was ahead of its arrival and was set to it.",
           lambda o: o.event.time_claimed_ms is not None),
+    Field("event.is_skewed", "bool", EVERY, "", "The clock of its source was known to be off when it came.",
+          lambda o: o.event.shape.skew_s != 0),
     Field("access.outcome", "str", EVERY, "", "granted or denied (BACnet). Granted is not entered.",
           _of_kind("access", lambda e: e.outcome)),
     Field("access.reason", "str", EVERY, "", "Lower-cased BACnet reason, e.g. lost, expired, out_of_time_range.",

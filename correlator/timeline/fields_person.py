@@ -57,7 +57,7 @@ def _tenure_days(o: Observation) -> Scalar:
 
 
 def _replaced_s(o: Observation) -> Scalar:
-    """A newer badge of the same class was given out while this one was still valid."""
+    """A newer badge of the same class, which the person still holds, was given out while this one was held."""
     held, person = _credential(o), o.live.person
     if held is None or person is None or held.credential_class == "account":
         return None
@@ -66,7 +66,7 @@ def _replaced_s(o: Observation) -> Scalar:
         for c in person.credentials
         if c.id != held.id
         and c.credential_class == held.credential_class
-        and held.from_ms < c.from_ms <= o.event.time_ms
+        and held.from_ms < c.from_ms <= o.event.time_ms < c.to_ms
     ]
     return (o.event.time_ms - max(newer_ms)) / SECOND_MS if newer_ms else None
 
@@ -102,6 +102,6 @@ CREDENTIAL: list[Field] = [
     Field("credential.class", "str", IDENTITY, "", "card, mobile, pin, temp, visitor or account.", _credential_class),
     Field("credential.state", "str", IDENTITY, "", "active, lost, stolen or disabled as of the event.",
           _credential_state),
-    Field("credential.replaced_s", "float", IDENTITY, "", "Seconds since the person was given a newer badge of its class.",
+    Field("credential.replaced_s", "float", IDENTITY, "", "Seconds since the person was given a newer badge of its class, one that they still hold.",
           _replaced_s),
 ]  # fmt: skip

@@ -31,7 +31,7 @@ def _empty_s(o: Observation, zone: ZoneState) -> Scalar:
 
 
 def _is_inside(o: Observation, zone: ZoneState) -> Scalar:
-    return any(occupant.identity_id == o.event.identity_id for occupant in zone.occupants)
+    return any(occupant.identity_id == occupancy.who(o.event) for occupant in zone.occupants)
 
 
 ZONES: list[Field] = [
@@ -40,12 +40,12 @@ ZONES: list[Field] = [
     Field("zone.occupants", "int", ZONE, "access", "Persons believed to be inside the zone, the event's own included.",
           _zone(lambda _, z: len(z.occupants))),
     Field("zone.others", "int", ZONE, "access", "Persons believed to be inside, but for that of the event.",
-          _zone(lambda o, z: sum(p.identity_id != o.event.identity_id for p in z.occupants))),
+          _zone(lambda o, z: sum(p.identity_id != occupancy.who(o.event) for p in z.occupants))),
     Field("zone.is_inside", "bool", ZONE, "access", "The event's person is believed to be inside.", _zone(_is_inside)),
-    Field("zone.occupant", "str", ZONE, "access", "Identity id of the only person inside; absent for none or several.",
+    Field("zone.occupant", "str", ZONE, "access", "Identity id of the only person inside, or unresolved:badge:… of a badge of nobody known; absent for none or several.",
           _zone(lambda _, z: z.occupants[0].identity_id if len(z.occupants) == 1 else None)),
     Field("zone.occupant_event_id", "str", ZONE, "access", "Id of the event that showed that person entering.",
           _zone(lambda _, z: z.occupants[0].event_id if len(z.occupants) == 1 else None)),
-    Field("zone.empty_s", "float", ZONE, "access", "Seconds since the last person left; absent while one is inside.",
+    Field("zone.empty_s", "float", ZONE, "access", "Seconds since the last person left, or was not believed to be inside any more; absent while one is inside.",
           _zone(_empty_s)),
 ]  # fmt: skip

@@ -118,6 +118,8 @@ def remember(entity: str, live: Live, event: Event, program: Program) -> Live:
     kind = event.shape.kind
     if kind == "occupancy":
         return replace(live, zone=occupancy.after(live.zone, event, program.settings))
+    if kind == "login" and live.zone is not None:
+        return replace(live, zone=occupancy.after_login(live.zone, event, program.settings))
     if entity.startswith(("zone:", "source:", "host:")):
         return live
     if kind == "access":

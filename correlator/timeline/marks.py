@@ -12,14 +12,14 @@ running maximum.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
-from datetime import UTC, datetime
+from functools import partial
 from operator import itemgetter
 
 import msgspec
 
-from correlator.event import DAY_MS, NEVER, SECOND_MS
+from correlator.event import FOREVER, MINUTE_MS, NEVER
 from correlator.frame import Arrival, FactMark, SourceMark
 from correlator.timeline import quiet
 from correlator.timeline.clocks import Clock, Clocks, SourceName
@@ -29,6 +29,7 @@ from correlator.timeline.silences import NOTHING, Sums, Usual, is_missed, longes
 from correlator.timeline.telling import Arrived, Telling, feed_of, is_of_facts
 
 ASSUMED_MAX = 5  # sources that an alert names as taken to be quiet
+SiteFeed = tuple[str, str]  # feed file, site
 SourceKey = tuple[str, str, str]  # feed file, source, site: a source that serves two sites counts at each
 
 
@@ -72,19 +73,22 @@ class Marks:
     # ------------------------------------------------------------------- folding
 
     def fold(
-        self, arrivals: Iterable[Arrival], sources: Iterable[SourceMark], told: Iterable[FactMark] = ()
+        self, arrivals: Iterable[Arrival], sources: Collection[SourceMark], told: Iterable[FactMark] = ()
     ) -> int:
         """How many statements went back, and were ignored."""
-        is_news, before = False, self.went_back
+        is_news, went_back = False, self.went_back
+        before = {feed.topic: self.arrived_to(feed.topic) for feed in self.settings.feeds}
         for arrival in arrivals:
             is_news |= self._arrive(arrival)
+        leaps = {topic: ms for topic, ms in before.items() if self.arrived_to(topic) - ms > MINUTE_MS}
+        leapt = self._leapt(leaps, sources) if leaps else {}
         for mark in sources:
             self._hear(mark)
             is_news = True
         if is_news:
-            self._advance()
+            self._advance(leapt)
         self.telling.fold(told)
-        return self.went_back - before
+        return self.went_back - went_back
 
     def _arrive(self, arrival: Arrival) -> bool:
         """Whether it says anything that was not known."""
@@ -171,7 +175,7 @@ class Marks:
             return False
         return not is_missed(self._sums.get(group, NOTHING), quiet.zone(where), heard_ms, arrived_ms)
 
-    def _advance(self) -> None:
+    def _advance(self, leapt: Mapping[SiteFeed, int]) -> None:
         arrivals = [a for topic in self._topics() for a in self._stated(topic)]
         if arrivals:
             self.now_ms = max(self.now_ms, min(arrivals))
@@ -182,12 +186,15 @@ class Marks:
                 continue
             belief = self._belief(timing, site)
             key = (str(timing.kind), site)
+            least_ms = FOREVER
             for source, state in group.items():
-                _count_pending(state, belief.arrived_ms)
+                state.count_to(belief.arrived_ms)
                 if quiet.is_gone(timing, belief, source, state):
                     continue
-                complete_ms = quiet.complete_ms(timing, belief, state)
-                lowest[key] = min(complete_ms, lowest.get(key, complete_ms))
+                least_ms = min(quiet.complete_ms(timing, belief, state), least_ms)
+            if least_ms < FOREVER:
+                least_ms = max(least_ms, leapt.get((feed, site), NEVER))
+                lowest[key] = min(least_ms, lowest.get(key, least_ms))
         for key, complete_ms in lowest.items():
             if complete_ms > self.complete.get(key, NEVER):
                 self.complete[key] = complete_ms
@@ -195,6 +202,21 @@ class Marks:
                     self.telling.wait(key, complete_ms)
         if self.is_telling:
             self.telling.cut(self.arrived())
+
+    def _leapt(self, leaps: Mapping[str, int], marks: Iterable[SourceMark]) -> dict[SiteFeed, int]:
+        """To what feeds were complete at sites where arrival leapt over it, before *marks* are heard."""
+        first: dict[SiteFeed, int] = {}
+        for m in marks:
+            first[m.feed, m.site] = min(m.heard_ms, first.get((m.feed, m.site), FOREVER))
+        found: dict[SiteFeed, int] = {}
+        for (feed, site), sources in self._groups.items():
+            timing = self._timing.get(feed)
+            if timing is None or (since_ms := leaps.get(timing.topic, NEVER)) == NEVER:
+                continue
+            until_ms = min(self.arrived_to(timing.topic), first.get((feed, site), FOREVER))
+            way, then = range(since_ms, until_ms, MINUTE_MS), partial(self._belief, timing, site)
+            found[feed, site] = quiet.leapt_ms(timing, sources, then, way)
+        return found
 
     def _topics(self) -> Iterable[str]:
         return {feed.topic: None for feed in self.settings.feeds} or self.arrivals
@@ -232,7 +254,7 @@ class Marks:
             and not quiet.is_gone(timing, self._belief(timing, site), source, state)
         ]
         told = [
-            f"{source} {_quiet_since(state.heard_ms, to_ms)}, taken as complete"
+            f"{source} {quiet.since(state.heard_ms, to_ms)}, taken as complete"
             for source, state in silent[:ASSUMED_MAX]
         ]
         return (*told, f"and {len(silent) - ASSUMED_MAX} more") if len(silent) > ASSUMED_MAX else tuple(told)
@@ -302,9 +324,10 @@ class Marks:
             ]
         return sorted(found, key=lambda s: (s.kind, s.site, s.feed, s.source))
 
-    def _belief(self, timing: FeedTiming, site: str) -> Belief:
-        arrived_ms = self.arrived_to(timing.topic)
+    def _belief(self, timing: FeedTiming, site: str, at_ms: int | None = None) -> Belief:
+        """As of now, or as if no more were known when the feed had arrived to *at_ms*."""
         where, group = self._sites.get(site), (timing.feed, site)
+        arrived_ms = self.arrived_to(timing.topic) if at_ms is None else at_ms
         sums, count = self._sums.get(group, NOTHING), self._counts.get(group, 0)
         sure_ms = min(timing.silence_max_ms, timing.silence_max_business_hours_ms, sums.sure_ms)
         if arrived_ms == NEVER:
@@ -374,16 +397,3 @@ class _State(msgspec.Struct, array_like=True):
 
 _encode = msgspec.msgpack.Encoder().encode
 _state = msgspec.msgpack.Decoder(_State).decode
-
-
-def _count_pending(state: SourceState, arrived_ms: int) -> None:
-    while state.pending and state.pending[0][1] < arrived_ms:
-        state.counted_ms = max(state.counted_ms, state.pending.pop(0)[0])
-
-
-def _quiet_since(heard_ms: int, to_ms: int) -> str:
-    """With the date, where an hour alone would be taken for one of the day before *to_ms*."""
-    if heard_ms == NEVER:  # but for its heartbeats
-        return "never reported anything"
-    form = "%H:%M" if to_ms - heard_ms < DAY_MS else "%Y-%m-%d %H:%M"
-    return f"quiet since {datetime.fromtimestamp(heard_ms / SECOND_MS, UTC):{form}} UTC"

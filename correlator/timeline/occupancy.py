@@ -2,8 +2,9 @@
 
 A person is inside the zone that they entered last (`presence`), until they are read entering another one or
 leaving, or are not believed to be at the site any more. Read entering the same one again, they are inside for
-longer: they may have left unseen. Entering and leaving are *facts* (decision 8): events
-of kind occupancy, with an id made of the person's and of that of the read that showed it.
+longer: they may have left unseen. So they are when they log in at a machine there. Entering and leaving are
+*facts* (decision 8): events of kind occupancy, with an id made of the person's and of that of the read that
+showed it.
 
 A zone knows no more than its readers: whoever came in or went out behind somebody else is not seen.
 
@@ -22,12 +23,14 @@ from msgspec.structs import replace
 from correlator.event import SHAPES_MAX, Event, Place, Shape, entity_key, event_id
 from correlator.frame import Fact
 from correlator.timeline import presence
+from correlator.timeline.habits import is_at_desk
 from correlator.timeline.live import Live, Occupant, ZoneState
 from correlator.timeline.settings import Settings
 
 Activity = Literal["entered", "left"]
 Zones = Mapping[str, Place]  # those of which it is asked who is inside
 NO_ZONES: Zones = {}
+NOBODYS = "unresolved:badge:"  # timelines of badges of which nobody is known to hold them
 
 
 class Passage(msgspec.Struct, frozen=True, array_like=True, gc=False, order=True):
@@ -65,7 +68,14 @@ def as_fact(home: str, identity: str, passage: Passage, zones: Zones, *, is_held
     """What the timeline *home* of *identity* tells that of the zone."""
     native = f"{home}:{passage.event_id}:{passage.activity}"
     shape = _shape(passage.activity, zones.get(passage.zone) or Place(zone=passage.zone), passage.offset_min)
-    event = Event(passage.time_ms, event_id("occupancy", native), shape, identity, session=passage.event_id)
+    event = Event(
+        passage.time_ms,
+        event_id("occupancy", native),
+        shape,
+        identity,
+        "" if identity else home.removeprefix(NOBODYS),
+        session=passage.event_id,
+    )
     return Fact(entity_key("zone", passage.zone), home, event, is_held)
 
 
@@ -77,17 +87,38 @@ def _shape(activity: Activity, place: Place, offset_min: int) -> Shape:
 # ------------------------------------------------------------------------------- of a zone
 
 
+def who(event: Event) -> str:
+    """Name of an occupant: the identity's id, or the timeline of a badge that nobody is known to hold."""
+    return event.identity_id or f"{NOBODYS}{event.credential}"
+
+
+def after_login(zone: ZoneState | None, event: Event, settings: Settings) -> ZoneState | None:
+    """What is known of a zone after a login at a machine there: whoever is believed to be inside still is,
+    and whoever is not has not come in by it.
+    """
+    if zone is None or event.shape.outcome != "success" or not is_at_desk(event.shape):
+        return zone
+    known, until_ms = believed(zone, event.time_ms), event.time_ms + settings.presence_linger_ms
+    inside = tuple(
+        [
+            replace(o, until_ms=max(until_ms, o.until_ms)) if o.identity_id == event.identity_id else o
+            for o in known.occupants
+        ]
+    )
+    return zone if inside == zone.occupants else replace(known, occupants=inside)
+
+
 def after(zone: ZoneState | None, event: Event, settings: Settings) -> ZoneState:
     """What is known of a zone after *event*, of kind occupancy."""
     known = believed(zone or ZoneState(), event.time_ms)
-    others = tuple([o for o in known.occupants if o.identity_id != event.identity_id])
+    others = tuple([o for o in known.occupants if o.identity_id != who(event)])
     since_ms = min((o.since_ms for o in known.occupants if o not in others), default=event.time_ms)
     if event.shape.activity == "left":
         return replace(known, occupants=others, left_ms=event.time_ms, last=event.order)
     place = event.shape.place
     has_exits = place is not None and place.has_exit_readers
     until_ms = event.time_ms + (settings.presence_exit_full_ms if has_exits else settings.presence_full_ms)
-    entered = Occupant(event.identity_id, since_ms, until_ms, event.id)
+    entered = Occupant(who(event), since_ms, until_ms, event.id)
     return replace(known, occupants=(*others, entered), last=event.order)
 
 

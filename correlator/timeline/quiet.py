@@ -10,12 +10,15 @@ May not know: frames, how marks are folded. Times in ms, UTC.
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 import msgspec
 
-from correlator.event import NEVER
+from correlator.event import DAY_MS, NEVER, SECOND_MS
 from correlator.timeline import week
 from correlator.timeline.settings import FeedTiming, SiteTiming
 from correlator.timeline.silences import Sums, is_missed
@@ -47,6 +50,11 @@ class SourceState(msgspec.Struct, array_like=True):
     def newest_ms(self) -> int:
         """Time of its newest event."""
         return max([self.counted_ms, *(event_ms for event_ms, _ in self.pending)])
+
+    def count_to(self, arrived_ms: int) -> None:
+        """The feed has arrived to *arrived_ms*."""
+        while self.pending and self.pending[0][1] < arrived_ms:
+            self.counted_ms = max(self.counted_ms, self.pending.pop(0)[0])
 
     def beat(self, heard_ms: int, quiet_ms: int) -> None:
         if self.beat_ms > NEVER:
@@ -107,6 +115,32 @@ def complete_ms(timing: FeedTiming, belief: Belief, state: SourceState) -> int:
     if belief.is_alive and is_source_quiet(timing, belief, state):
         complete_ms = max(complete_ms, arrived_ms - belief.quiet_ms)
     return min(complete_ms, arrived_ms)
+
+
+def leapt_ms(
+    timing: FeedTiming, sources: Mapping[str, SourceState], then: Callable[[int], Belief], way: range
+) -> int:
+    """To what all *sources* of a feed at a site were complete at the last time in *way* at which all of them
+    were believed alive, where they are not any more at its end; else NEVER. *then*: what was believed.
+
+    What a feed has arrived to may leap over hours: in a file, at its end, after an outage. Whoever had a tick
+    every second was told what holds in between.
+    """
+
+    def waited_for(belief: Belief) -> list[SourceState]:
+        return [state for name, state in sources.items() if not is_gone(timing, belief, name, state)]
+
+    def is_dead(at_ms: int) -> bool:
+        belief = then(at_ms)
+        return not belief.is_alive or any(is_silent(timing, belief, s) for s in waited_for(belief))
+
+    if not way or not is_dead(way.stop):
+        return NEVER
+    alive = bisect_left(way, True, key=is_dead)
+    belief = then(way[alive - 1])
+    return (
+        min((complete_ms(timing, belief, s) for s in waited_for(belief)), default=NEVER) if alive else NEVER
+    )
 
 
 def is_source_quiet(timing: FeedTiming, belief: Belief, state: SourceState) -> bool:
@@ -170,3 +204,11 @@ def is_quiet(
         week.business_ms(hours, site.time_zone, heard_ms, arrived_ms) if site is not None and hours else 0
     )
     return within_ms <= most_business_ms and silence_ms - within_ms <= most_ms
+
+
+def since(heard_ms: int, to_ms: int) -> str:
+    """With the date, where an hour alone would be taken for one of the day before *to_ms*."""
+    if heard_ms == NEVER:  # but for its heartbeats
+        return "never reported anything"
+    form = "%H:%M" if to_ms - heard_ms < DAY_MS else "%Y-%m-%d %H:%M"
+    return f"quiet since {datetime.fromtimestamp(heard_ms / SECOND_MS, UTC):{form}} UTC"

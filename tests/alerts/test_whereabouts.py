@@ -45,7 +45,7 @@ def told(rule: Rule, name: str) -> str:
          "the last badge read was 1 h earlier at site porto"),
         ("d03", "read at the office, unlocked in the laboratory",
          "Badge reads put the person last at site lisbon in zone office, entered 1 h before."),
-        ("d06", "the only person inside has left", "the last person had left 1 h before"),
+        ("d06", "the only person inside has left", "nobody was inside, nor had been for 1 h"),
         ("d08", "an hour after the read on the way out",
          "The person was read leaving the site 1 h before."),
         ("d15", "let in at another site only",

@@ -63,6 +63,23 @@ def test_other_sources_of_the_feed_tell_what_the_way_takes() -> None:
     assert clocks.site_skew_ms == {"lis": 2 * MINUTE_MS}
 
 
+def test_a_clock_that_is_gone_widens_nothing_at_its_site_any_more() -> None:
+    """Until it is heard again. A controller that was replaced is off for ever."""
+    clocks = clocks_of(*[-45] * 120)
+    assert clocks.site_skew_ms == {"lis": 45 * SECOND_MS}
+    for minute in range(9 * 24 * 60):
+        at_ms = START_MS + (120 + minute) * MINUTE_MS
+        clocks.hear(("badge", "c2"), "lis", at_ms, SECOND_MS)
+        is_gone = at_ms > START_MS + 7 * DAY_MS + 5 * HOUR_MS
+        if is_gone or at_ms < START_MS + 7 * DAY_MS:
+            assert clocks.site_skew_ms == ({} if is_gone else {"lis": 45 * SECOND_MS})
+    loaded = Clocks(SETTINGS)
+    loaded.load(clocks.dump())
+    assert loaded.site_skew_ms == {}
+    clocks.hear(("badge", "c1"), "lis", START_MS + 10 * DAY_MS, -45 * SECOND_MS)
+    assert clocks.site_skew_ms == {"lis": 45 * SECOND_MS}
+
+
 @pytest.mark.parametrize("every_ms", [SECOND_MS, 20 * SECOND_MS])
 def test_an_upload_of_what_was_kept_is_no_wrong_clock(every_ms: int) -> None:
     """Six hours in two minutes, or in forty, after an hour of ordinary traffic."""
@@ -108,7 +125,9 @@ def test_what_is_known_of_clocks_survives_a_checkpoint_anywhere(
 
 @cache
 def program() -> RuleProgram:
-    rules, problems = read_rules(sorted((Path(__file__).parents[2] / "rules").glob("*.yml")))
+    directory = Path(__file__).parents[2] / "rules"
+    entrances = directory / "more" / "d13_two_entrances_at_once.yml"
+    rules, problems = read_rules([*sorted(directory.glob("*.yml")), entrances])
     assert not problems
     return RuleProgram(rules, SETTINGS)
 
@@ -238,3 +257,10 @@ def test_quarantine_begins_where_the_settings_say() -> None:
     for off_s, is_beyond in ((60, False), (65, True), (-65, True)):
         assert is_quarantined(Shape("access", skew_s=off_s), SETTINGS) == is_beyond
     assert not is_quarantined(Shape("access", skew_s=65), Settings(skew_max_ms=2 * MINUTE_MS))
+
+
+@pytest.mark.parametrize(("off_s", "is_told"), [(0, True), (20, False)])
+def test_two_entrances_at_once_are_so_only_where_both_clocks_are_right(off_s: int, is_told: bool) -> None:
+    company, noon = Company(opo=off_s), START_MS + 4 * HOUR_MS
+    company.frame(noon, read(1, noon, LISBON), read(2, noon + 3 * SECOND_MS, PORTO))
+    assert ("d13" in company.rules()) == is_told

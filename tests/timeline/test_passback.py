@@ -100,6 +100,9 @@ def test_of_a_newer_badge_of_its_class_is_told_how_long_ago_it_was_given() -> No
     person = Person("e1", 1, credentials=holds)
     assert seen(person, HOUR_MS + MINUTE_MS, "credential.replaced_s") == 60.0
     assert seen(person, HOUR_MS - 1, "credential.replaced_s") is None
+    returned = Person("e1", 1, credentials=(holds[0], Credential("t2", "card", HOUR_MS, 2 * HOUR_MS)))
+    assert seen(returned, 2 * HOUR_MS - 1, "credential.replaced_s") is not None
+    assert seen(returned, 2 * HOUR_MS, "credential.replaced_s") is None, "the old one is the only one again"
 
 
 def test_an_account_and_a_badge_of_one_number_are_two_credentials() -> None:
