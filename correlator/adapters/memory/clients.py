@@ -69,7 +69,7 @@ class MemoryGroupReader:
         return self._positions[partition]
 
     def end_offsets(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
-        return {tp: self._log.partition(tp).stable_offset for tp in partitions}
+        return {tp: self._log.partition(tp).next_offset for tp in partitions}
 
     def begin_offset(self, partition: TopicPartition) -> int:
         return self._log.partition(partition).begin_offset
