@@ -15,6 +15,10 @@ away before each poll.
 H10: the client keeps to itself that its heartbeat was fenced by a member with the same instance id, stops the
 heartbeats, and looks as stable as before: it never comes back, also when the other one has ended. Hence a
 member whose heartbeats stopped says so instead of polling, and is built anew after 30 s.
+
+H13: a join that began because topics or their partitions changed is forgotten when the poll that began it
+ends first: its reason is gone when the next one asks, and what it assigned is read by nobody until H6's
+watchdog comes. Hence a join that has begun is always gone on with.
 """
 
 from __future__ import annotations
@@ -269,6 +273,8 @@ def _keep_finished_joins(coordinator: Any) -> None:
         return await join(timeout_ms=timeout_ms)
 
     coordinator.join_group_async = join_group
+    needs = coordinator.need_rejoin
+    coordinator.need_rejoin = lambda: coordinator.rejoining or needs()  # H13
 
 
 async def _result_of(finished: Any) -> Any:
