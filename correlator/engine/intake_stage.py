@@ -126,7 +126,12 @@ class IntakeStage:
             for i in self.inputs.by_key.values()
             if i.is_stopped
         )
-        return self._committer.waiting() + stopped + self._lag.waiting()
+        missing = tuple(
+            f"the topic {topic} is not there, or hidden from us: nothing is read of it "
+            "(`correlator topics check`)"
+            for topic in self._ports.reader.missing()
+        )
+        return self._committer.waiting() + stopped + missing + self._lag.waiting()
 
     def finish(self) -> None:
         """Before leaving: settle what was sent."""

@@ -103,6 +103,9 @@ class GroupReader(Protocol):
 
     def begin_offset(self, partition: TopicPartition) -> int: ...
 
+    def missing(self) -> Sequence[str]:
+        """Subscribed topics that are not there, as far as is known: nobody is asked."""
+
     def subscribe(self, topics: Sequence[str]) -> None:
         """Read these topics instead. Nothing happens if they are those that are read; else it rebalances."""
 

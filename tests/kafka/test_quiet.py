@@ -83,5 +83,5 @@ def test_a_topic_that_is_not_there_is_told_in_our_words_and_once() -> None:
     client.error("Topic %s not found in cluster metadata", "badge-events")
     (told,) = kept.told
     assert told.startswith(
-        "the topic badge-events is not there yet, or hidden from us: nothing is read of it"
+        "the topic badge-events is not there, or hidden from us"
     )

@@ -140,6 +140,13 @@ class KafkaGroupReader:
     def begin_offset(self, partition: TopicPartition) -> int:
         return ask_offset(self._joined().beginning_offsets, partition)
 
+    def missing(self) -> list[str]:
+        """The client asks for them again and again by itself."""
+        if self._consumer is None:
+            return []
+        partitions = self._consumer._cluster.partitions_for_topic
+        return [topic for topic in self._topics if not partitions(topic)]
+
     def subscribe(self, topics: Sequence[str]) -> None:
         if set(topics) != set(self._topics):
             self._topics = list(topics)

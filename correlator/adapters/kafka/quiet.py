@@ -20,8 +20,8 @@ NO_TROUBLE = (
     "No partition metadata for topic",  # the same is said of the topic itself
 )
 IN_OUR_WORDS = {
-    "Topic %s not found in cluster metadata": "the topic %s is not there yet, or hidden from us: nothing is "
-    "read of it (`correlator topics check`)",
+    "Topic %s not found in cluster metadata": "the topic %s is not there, or hidden from us (`correlator "
+    "topics check`)",
 }
 CLOSED = "socket disconnected"
 CLOSED_BY = (

@@ -74,6 +74,9 @@ class MemoryGroupReader:
     def begin_offset(self, partition: TopicPartition) -> int:
         return self._log.partition(partition).begin_offset
 
+    def missing(self) -> list[str]:
+        return [topic for topic in self._topics if not self._log.partitions(topic)]
+
     def subscribe(self, topics: Sequence[str]) -> None:
         if set(topics) != set(self._topics):
             self._topics = tuple(topics)
