@@ -82,6 +82,4 @@ def test_a_topic_that_is_not_there_is_told_in_our_words_and_once() -> None:
     client.warning("No partition metadata for topic %s", "badge-events")
     client.error("Topic %s not found in cluster metadata", "badge-events")
     (told,) = kept.told
-    assert told.startswith(
-        "the topic badge-events is not there, or hidden from us"
-    )
+    assert told.startswith("the topic badge-events is not there, or hidden from us")

@@ -117,6 +117,12 @@ class KafkaTopics:
             found = self._admin.describe_configs(resources, config_filter="all")["topic"]
         return sorted(missing + [d for topic in ours for d in _compare(topic, counts, found[topic.name])])
 
+    def members(self, group: str) -> list[str]:
+        """Who belongs to a consumer group now, whose session has not timed out included."""
+        with asking(f"members of {group}"):
+            found = self._admin.describe_groups([group])[group]["members"]
+        return sorted(str(each["group_instance_id"] or each["member_id"]) for each in found)
+
     def close(self) -> None:
         self._admin.close()
 
