@@ -13,6 +13,7 @@ from kafka.admin import ConfigResource, ConfigResourceType
 
 from correlator.adapters.kafka.client import TIMEOUT_MS, asking, opened
 from correlator.adapters.kafka.config import KafkaConfig
+from correlator.engine.ports import LogUnavailable
 
 RECORD_BYTES_MAX = 4 << 20
 DAY_MS = 86_400_000
@@ -120,8 +121,10 @@ class KafkaTopics:
     def members(self, group: str) -> list[str]:
         """Who belongs to a consumer group now, whose session has not timed out included."""
         with asking(f"members of {group}"):
-            found = self._admin.describe_groups([group])[group]["members"]
-        return sorted(str(each["group_instance_id"] or each["member_id"]) for each in found)
+            found = self._admin.describe_groups([group])[group]
+        if found["error"] and found["group_state"] != "Dead":  # so Kafka calls one that is not there
+            raise LogUnavailable(f"members of {group}: {found['error']}")
+        return sorted(str(each["group_instance_id"] or each["member_id"]) for each in found["members"])
 
     def close(self) -> None:
         self._admin.close()
