@@ -1,4 +1,4 @@
-"""SIGTERM, SIGINT and SIGHUP: the first asks the loop to end in order, the second ends the process at once."""
+"""SIGTERM, SIGINT, SIGHUP: the first asks the loop to end in order, the second ends the process at once."""
 
 from __future__ import annotations
 
