@@ -18,6 +18,7 @@ topic any more, and then misses them itself: `KeyError`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import copy
@@ -36,6 +37,8 @@ from correlator.record import Record
 
 TIMEOUT_MS = 10_000  # of every question to a broker
 PARTITION_BYTES_MAX = 8 << 20  # a fetch holds at least two records of the largest size
+
+REASON = re.compile(r"""error_message=(['"])(.+?)\1""")
 
 
 def consumer_settings(config: KafkaConfig) -> dict[str, Any]:
@@ -140,4 +143,7 @@ def asking(what: str) -> Iterator[None]:
 def said(error: kafka_errors.KafkaError) -> str:
     """An error of the client in words. That it could not connect does not say why: the last attempt does."""
     text = str(error)  # which names its class itself
+    if "' failed with response '" in text:  # of an admin client: both of them whole, thousands of characters
+        reasons = {found[2] for found in REASON.finditer(text)}
+        text = f"{type(error).__name__}: {'; '.join(sorted(reasons))}" if reasons else text
     return f"{text}: {why_unreached()}" if "Unable to bootstrap" in text and why_unreached() else text
