@@ -49,7 +49,7 @@ def run(shape: Shape) -> list[Report]:
             (f"rules test, {RULES} files", *_spent(["rules", "test", str(rules)]), 0.0),
         ]
     rows.append((f"rules backtest, {shape.events:,} events, {BACKTEST_RULES} rules", *_backtest(shape), 0.0))
-    notes = ["Processes with their start and imports. A back-test runs both rule sets, each in a process."]
+    notes = ["Processes with their start and imports. A back-test asks both rule sets in one pass."]
     return [
         Report(
             "authoring", "What a rule author waits for", ("", "wall s", "CPU s", "of it reading"), rows, notes

@@ -31,13 +31,16 @@ ALERT_PARTITIONS = 6  # fixed: all changes of an entity go through one partition
 
 
 class Bundle(msgspec.Struct, frozen=True):
-    """Everything that can change an alert, immutable. *hash* is that of the documents it was read from."""
+    """Everything that can change an alert, immutable. *hash* is that of the documents it was read from,
+    *ground* that of all of them but the rules and their lists.
+    """
 
     hash: str
     program: Program
     intake: IntakeConfig
     settings: Settings
     texts: Mapping[str, RuleText]  # by rule id: what an alert quotes of its rule
+    ground: str = ""
 
 
 HORIZONS_KEPT = 2  # that a bundle is kept after another one took its place

@@ -90,7 +90,7 @@ def _read_texts(reading: _Reading) -> tuple[Bundle | None, dict[str, str], list[
     rules = reading.rules(general.settings().horizon_ms, None if names is None else feeds)
     if reading.has_errors or sites is None:
         return None, {}, sorted(reading.problems)
-    bundle = _bundle(reading.hash(), general, feeds, (sites, networks), rules)
+    bundle = _bundle((reading.hash(), reading.ground()), general, feeds, (sites, networks), rules)
     return bundle, reading.texts, sorted(reading.problems)
 
 
@@ -151,9 +151,13 @@ def kafka_settings(directory: Path) -> tuple[object, Lines]:
 
 
 def _bundle(
-    stamp: str, general: General, feeds: list[Feed], where: tuple[Sites, Networks], rules: list[Rule]
+    stamps: tuple[str, str],
+    general: General,
+    feeds: list[Feed],
+    where: tuple[Sites, Networks],
+    rules: list[Rule],
 ) -> Bundle:
-    sites, networks = where
+    (stamp, ground), (sites, networks) = stamps, where
     settings = msgspec.structs.replace(
         general.settings(),
         feeds=tuple(feed.timing for feed in feeds),
@@ -179,7 +183,7 @@ def _bundle(
     texts = {rule.id: rule_text(rule) for rule in rules if rule.id in program.rules}
     if RISK in program.rules:
         texts[RISK] = RuleText(RISK, "risk", program.rules[RISK].title, level="high")
-    return Bundle(stamp, program, intake, settings, texts)
+    return Bundle(stamp, program, intake, settings, texts, ground)
 
 
 class _Reading:
@@ -318,8 +322,11 @@ class _Reading:
 
     def hash(self) -> str:
         """Equal for files that say the same, whatever their layout, order and names."""
-        said = {kind: sorted(map(_canonical, documents)) for kind, documents in self._said.items()}
-        return sha256(_canonical(said).encode()).hexdigest()[:16]
+        return _hash(self._said)
+
+    def ground(self) -> str:
+        """Likewise, of all but the rules and the lists that they name."""
+        return _hash({kind: said for kind, said in self._said.items() if kind not in {"rules", LISTS}})
 
     def _folder(self, kind: str) -> Path:
         own = self._directory / kind
@@ -333,6 +340,11 @@ class _Reading:
 
     def _wrong(self, path: Path, message: str) -> None:
         self.problems.append(Problem(str(path), 0, 0, "", message))
+
+
+def _hash(said: Mapping[str, list[object]]) -> str:
+    in_order = {kind: sorted(map(_canonical, documents)) for kind, documents in said.items()}
+    return sha256(_canonical(in_order).encode()).hexdigest()[:16]
 
 
 def _canonical(value: object) -> str:

@@ -1,12 +1,14 @@
-"""Two rule sets on the same records: each through the whole system on the embedded log, in a process of its
-own, with the records' own clock; then what one of them tells and the other does not.
+"""Two rule sets on the same records, through the whole system, with the records' own clock; then what one of
+them tells and the other does not.
+
+Rules do not see each other's alerts, so one pass can ask both, and each rule that they share once. It cannot
+where they differ in more than rules, or in what adds up to a risk: then each has a pass of its own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
-from multiprocessing import get_context
-from multiprocessing.connection import Connection, wait
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -14,9 +16,10 @@ from msgspec.structs import replace
 
 from correlator.adapters.documents import read_text
 from correlator.adapters.files import bundle_of, load_bundle
+from correlator.alerts.text import rule_text
 from correlator.alerts.told import Told, read_told
-from correlator.cli.replay import Replay
-from correlator.cli.stopping import STOPPING
+from correlator.cli.candidate import alerting, differ
+from correlator.cli.rounds import told_of
 from correlator.engine.bundles import Texts
 from correlator.event import DAY_MS
 from correlator.intake.arrival import NO_TIMESTAMP
@@ -25,9 +28,10 @@ from correlator.problem import BadConfiguration, Problem
 from correlator.record import Record
 from correlator.rules.program import RuleProgram
 from correlator.rules.rule import Rule
+from correlator.timeline.alert import alert_uid
 
 PER = 1_000  # person-days that a rate is of
-TELL_STEPS = 20  # of the worker, between two messages to the parent
+AGAINST = "~against"  # behind the id of a rule that is asked beside the one it is held against
 
 
 class Source(msgspec.Struct, frozen=True):
@@ -100,63 +104,67 @@ def _text(file: Path) -> str:
 
 
 def run_both(
-    bundles: Sequence[Bundle], source: Source, on_progress: Callable[[int, int], None]
-) -> list[list[Alert]] | None:
-    """What each of *bundles* tells. *on_progress*: side, records read. None when asked to stop.
+    ours: Bundle, against: Bundle, source: Source, on_progress: Callable[[str, int], None], processes: int
+) -> tuple[list[Alert], list[Alert]] | None:
+    """What each of them tells. *on_progress*: of what, records read. None when asked to stop.
 
     Raises RuntimeError when a process dies.
     """
-    context = get_context("fork")  # the records are shared, not copied
-    ours: dict[Connection, int] = {}
-    found: list[list[Alert]] = [[] for _ in bundles]
-    processes = []
-    for side, bundle in enumerate(bundles):
-        reader, writer = context.Pipe(duplex=False)
-        process = context.Process(target=_run, args=(bundle, source, writer), daemon=True)
-        process.start()
-        writer.close()
-        ours[reader] = side
-        processes.append(process)
-    while ours:
-        for reader in [found for found in wait(list(ours)) if isinstance(found, Connection)]:
-            side = ours[reader]
-            try:
-                said = reader.recv()
-            except EOFError:
-                del ours[reader]
-                continue
-            if isinstance(said, int):
-                on_progress(side, said)
-            else:
-                found[side] = said
-    for process in processes:
-        process.join()
-    if STOPPING.is_asked:
+    both = together(ours, against)
+    passes = {"rules": ours, "against": against} if both is None else {"both": both}
+    found = []
+    for name, bundle in passes.items():
+        told = told_of(
+            one_by_one(bundle), source.records, source.identities, partial(on_progress, name), processes
+        )
+        if told is None:
+            return None
+        found.append(alerts_of(told, source))
+    return (found[0], found[1]) if both is None else _sides(found[0], ours, against)
+
+
+def together(ours: Bundle, against: Bundle) -> Bundle | None:
+    """One bundle that tells what either tells: what they do not share of *against* is under another id.
+
+    None where one pass is not enough: they differ in more than rules, or in what adds up to a risk.
+    """
+    if ours.ground != against.ground:
         return None
-    if any(process.exitcode for process in processes):
-        raise RuntimeError("a process of the back-test has died; its error stands above")
-    return found
+    rules, theirs = _by_id(ours), _by_id(against)
+    if any(rule.risk and not rule.is_shadow for rule in _only_of(rules, theirs) + _only_of(theirs, rules)):
+        return None
+    renamed = [replace(rule, id=rule.id + AGAINST) for rule in _only_of(theirs, rules)]
+    program = RuleProgram([*rules.values(), *renamed], ours.settings)
+    texts = {**ours.texts, **{rule.id: rule_text(rule) for rule in renamed}}
+    return replace(ours, program=program, texts=texts, intake=replace(ours.intake, routes=program.routes))
 
 
-def _run(bundle: Bundle, source: Source, writer: Connection) -> None:
-    """In the process of one side."""
-    replay, steps = Replay(_one_by_one(bundle), source.records, source.identities), 0
-
-    def after_step() -> None:
-        nonlocal steps
-        steps += 1
-        if steps % TELL_STEPS == 0:
-            replay.collect()
-            writer.send(replay.taken())
-
-    replay.worker.run(lambda: STOPPING.is_asked, after_step)
-    replay.collect()
-    writer.send(replay.taken())
-    told = [*((value, False) for value in replay.alerts), *((value, True) for value in replay.shadow)]
-    writer.send(_alerts(told, source))
+def _sides(found: Sequence[Alert], ours: Bundle, against: Bundle) -> tuple[list[Alert], list[Alert]]:
+    """What one pass of both found, by who would have told it."""
+    not_theirs = {rule.id for rule in _only_of(_by_id(ours), _by_id(against))}
+    first = [alert for alert in found if not alert.rule_id.endswith(AGAINST)]
+    second = [_under_its_id(alert) for alert in found if alert.rule_id not in not_theirs]
+    return first, sorted(second, key=_when)
 
 
-def _one_by_one(bundle: Bundle) -> Bundle:
+def _under_its_id(alert: Alert) -> Alert:
+    """As if its rule had been alone."""
+    if not alert.rule_id.endswith(AGAINST):
+        return alert
+    rule = alert.rule_id.removesuffix(AGAINST)
+    return replace(alert, rule_id=rule, uid=alert_uid(rule, alert.entity, alert.evidence[-1]))
+
+
+def _by_id(bundle: Bundle) -> dict[str, Rule]:
+    return {rule.id: rule for rule in alerting(bundle)}
+
+
+def _only_of(some: Mapping[str, Rule], others: Mapping[str, Rule]) -> list[Rule]:
+    """Those of *some* that *others* has not, or otherwise."""
+    return [rule for name, rule in some.items() if name not in others or differ(rule, others[name])]
+
+
+def one_by_one(bundle: Bundle) -> Bundle:
     """*bundle* without storms: what a rule says of each counts, also where so many would not be told."""
     assert isinstance(bundle.program, RuleProgram)
     rules = [replace(rule, entities_max=0) for rule in bundle.program.loaded.values()]
@@ -164,7 +172,7 @@ def _one_by_one(bundle: Bundle) -> Bundle:
     return replace(bundle, program=RuleProgram(rules, settings), settings=settings)
 
 
-def _alerts(told: Iterable[tuple[bytes, bool]], source: Source) -> list[Alert]:
+def alerts_of(told: Iterable[tuple[bytes, bool]], source: Source) -> list[Alert]:
     """By uid, as told last; without those that another one took the place of."""
     newest: dict[str, tuple[Told, bool]] = {}
     for value, is_shadow in told:
@@ -193,18 +201,17 @@ def _alerts(told: Iterable[tuple[bytes, bool]], source: Source) -> list[Alert]:
                 source.from_ms <= said.first_ms < source.to_ms,
             )
         )
-    return sorted(found, key=lambda alert: (alert.time_ms, alert.uid))
+    return sorted(found, key=_when)
+
+
+def _when(alert: Alert) -> tuple[int, str]:
+    return alert.time_ms, alert.uid
 
 
 def changed_rules(ours: Bundle, against: Bundle) -> set[str]:
     """Names of rules of *ours* that alert and are not the same in *against*."""
-    before = {(rule.name, rule.fingerprint) for rule in _alerting(against)}
-    return {rule.name for rule in _alerting(ours) if (rule.name, rule.fingerprint) not in before}
-
-
-def _alerting(bundle: Bundle) -> list[Rule]:
-    assert isinstance(bundle.program, RuleProgram)
-    return [rule for rule in bundle.program.loaded.values() if rule.is_alerting]
+    before = {(rule.name, rule.fingerprint) for rule in alerting(against)}
+    return {rule.name for rule in alerting(ours) if (rule.name, rule.fingerprint) not in before}
 
 
 def compare(ours: Sequence[Alert], against: Sequence[Alert], asked: Collection[str] = ()) -> list[Compared]:

@@ -29,12 +29,14 @@ class Candidate(msgspec.Struct, frozen=True):
 
 
 class Difference(msgspec.Struct, frozen=True):
-    """Rules by name; *files*: others that differ."""
+    """Rules by name; the other files by path: *files* are those that say something else."""
 
     added: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
     changed: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
+    files_added: tuple[str, ...] = ()
+    files_removed: tuple[str, ...] = ()
 
 
 def read_candidate(directory: Path) -> Candidate:
@@ -65,13 +67,17 @@ def _failed_samples(bundle: Bundle) -> Iterator[str]:
 def difference(before: Bundle | None, after: Bundle, texts: tuple[Texts, Texts]) -> Difference:
     """*texts*: of both. Rules are held against each other by what they do and what is said of them."""
     old, new = rules_of(before) if before is not None else {}, rules_of(after)
-    was, now = texts
-    others = {path for path in was.keys() | now.keys() if not path.startswith("rules/")}
+    was, now = (
+        {path: text for path, text in some.items() if not path.startswith("rules/")} if before else {}
+        for some in texts
+    )
     return Difference(
         tuple(sorted(_said(new[i]) for i in new.keys() - old.keys())),
         tuple(sorted(_said(old[i]) for i in old.keys() - new.keys())),
-        tuple(sorted(_changed(old[i], new[i]) for i in new.keys() & old.keys() if _differ(old[i], new[i]))),
-        tuple(sorted(path for path in others if before is not None and was.get(path) != now.get(path))),
+        tuple(sorted(_changed(old[i], new[i]) for i in new.keys() & old.keys() if differ(old[i], new[i]))),
+        tuple(sorted(path for path in was.keys() & now.keys() if was[path] != now[path])),
+        tuple(sorted(now.keys() - was.keys())),
+        tuple(sorted(was.keys() - now.keys())),
     )
 
 
@@ -95,13 +101,16 @@ def _said(rule: Rule) -> str:
     return rule.name if mode(rule) == "alert" else f"{rule.name} ({mode(rule)})"
 
 
-def _differ(old: Rule, new: Rule) -> bool:
+def differ(old: Rule, new: Rule) -> bool:
+    """Beyond their tests, and where and how they were written."""
     return _stripped(old) != _stripped(new)
 
 
-def _stripped(rule: Rule) -> Rule:
-    """Without what is not the rule: its tests, and where and how it was written."""
-    return msgspec.structs.replace(rule, cases=(), lines=(), searches=(), file="", line=0)
+def _stripped(rule: Rule) -> bytes:
+    """Bytes, since to Python 1 equals true."""
+    return msgspec.json.encode(
+        msgspec.structs.replace(rule, cases=(), lines=(), searches=(), file="", line=0)
+    )
 
 
 def _changed(old: Rule, new: Rule) -> str:

@@ -18,7 +18,7 @@ from correlator.adapters.kafka.log_reader import KafkaLogReader
 from correlator.adapters.kafka.quiet import silence_client_logs
 from correlator.adapters.kafka.transactions import KafkaTransactionalWriter
 from correlator.alerts.phrases import iso
-from correlator.cli.candidate import Candidate, Difference, difference, read_candidate
+from correlator.cli.candidate import Candidate, Difference, alerting, difference, read_candidate
 from correlator.cli.connection import Connection, load_connection
 from correlator.cli.on_kafka import bundles_on, check_topics
 from correlator.cli.telling import reaching, refusing
@@ -190,9 +190,16 @@ def _tell(
     for problem in candidate.warnings:
         Console(stderr=True, highlight=False).print(str(problem), soft_wrap=True)
     console.print(f"{len(bundle.program.rules)} rules, {candidate.tests} tests passed")
-    for mark, names in (("+", found.added), ("-", found.removed), ("~", found.changed), ("~", found.files)):
+    marked = (
+        ("+", (*found.added, *found.files_added)),
+        ("-", (*found.removed, *found.files_removed)),
+        ("~", (*found.changed, *found.files)),
+    )
+    for mark, names in marked:
         for name in names:
             console.print(f"  {mark} {name}", markup=False)
+    if untested := [rule.name for rule in alerting(bundle) if not rule.cases]:
+        console.print(f"without a test: {', '.join(untested)}", markup=False)
     if is_dry:
         console.print(f"bundle {bundle.hash}: nothing was changed (--dry-run)")
     elif not is_new:

@@ -98,12 +98,14 @@ class Embedded:
                 freeze_heap,
             )
 
-        inputs = [*self.raw, self.topics.identities]
-        intake = IntakeStage(self.bundles(), self.topics, ports("intake", INTAKE_GROUP, inputs), options)
-        keyed = ports("correlate", CORRELATE_GROUP, [self.topics.keyed])
-        return Worker(
-            intake, CorrelateStage(self.bundles(), self.topics, keyed, options), steady, meter, options
-        )
+        intake = correlate = None
+        if stage != "correlate":
+            inputs = ports("intake", INTAKE_GROUP, [*self.raw, self.topics.identities])
+            intake = IntakeStage(self.bundles(), self.topics, inputs, options)
+        if stage != "intake":
+            keyed = ports("correlate", CORRELATE_GROUP, [self.topics.keyed])
+            correlate = CorrelateStage(self.bundles(), self.topics, keyed, options)
+        return Worker(intake, correlate, steady, meter, options)
 
     def news(self, topic: str) -> list[Record]:
         """Committed records of *topic* since the last call."""

@@ -6,7 +6,7 @@ import json
 from collections import Counter
 from pathlib import Path
 from time import monotonic, process_time
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 import typer
@@ -22,6 +22,7 @@ from correlator.cli.embedded import FAST, Embedded, with_partitions
 from correlator.cli.screen import progress, wide_console
 from correlator.cli.stopping import STOPPING
 from correlator.cli.telling import refusing, writing
+from correlator.engine.ports import TopicPartition
 from correlator.event import FOREVER
 from correlator.pipeline import Bundle
 from correlator.record import Record
@@ -74,9 +75,18 @@ class Summary(msgspec.Struct):
 
 
 class Replay:
-    """A bounded read of *records*, step by step; every change published is given in `alerts`, or `shadow`."""
+    """A bounded read of *records*, step by step; every change published is given in `alerts`, or `shadow`.
 
-    def __init__(self, bundle: Bundle, records: list[Record], identities: list[tuple[str, bytes]]) -> None:
+    With *stage* intake somebody else folds what `take_keyed` gives.
+    """
+
+    def __init__(
+        self,
+        bundle: Bundle,
+        records: list[Record],
+        identities: list[tuple[str, bytes]],
+        stage: Literal["intake"] | None = None,
+    ) -> None:
         self.records, self.alerts, self.shadow = records, list[bytes](), list[bytes]()
         self.meter = PrometheusMeter(has_process=False)
         raw: dict[str, int] = {}
@@ -89,7 +99,7 @@ class Replay:
         for record in records:
             if record.topic not in self.unread:
                 self.embedded.append(record)
-        self.worker = self.embedded.worker(self.meter, BOUNDED)
+        self.worker = self.embedded.worker(self.meter, BOUNDED, stage=stage)
         self.dead = Counter[str]()
         self._began_s, self._began_cpu_s = monotonic(), process_time()
 
@@ -106,6 +116,16 @@ class Replay:
             headers = dict(record.headers)
             self.dead[headers["correlator.errors.reason"].decode()] += 1
         self.embedded.forget()
+
+    def take_keyed(self) -> list[tuple[int, bytes]]:
+        """(partition, frame) of *keyed* since the last call; they are let go of."""
+        keyed, log = self.embedded.topics.keyed, self.embedded.log
+        found = self.embedded.news(keyed)
+        for number in range(log.partitions(keyed)):
+            where = TopicPartition(keyed, number)
+            log.truncate(where, log.partition(where).next_offset)
+        self.embedded.forget()
+        return [(record.partition, record.value or b"") for record in found]
 
     def summary(self) -> Summary:
         seconds, meter = monotonic() - self._began_s, self.meter

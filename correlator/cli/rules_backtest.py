@@ -10,7 +10,7 @@ from typing import Annotated
 import msgspec
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from correlator.adapters.clock import SystemClock
@@ -32,6 +32,7 @@ from correlator.cli.backtest import (
 from correlator.cli.connection import load_connection
 from correlator.cli.on_kafka import bundles_on
 from correlator.cli.reading import identities_in, partitions_of
+from correlator.cli.rounds import cores
 from correlator.cli.rule_files import as_text
 from correlator.cli.screen import progress, wide_console
 from correlator.cli.telling import reaching, refusing
@@ -96,8 +97,8 @@ def backtest_command(
 ) -> None:
     """Run two rule sets over the same records, as the live system would have, and say what is different.
 
-    Nothing is published. Both run in full, from raw records to settled alerts, in two processes; time is
-    that of the records. On Kafka the raw topics are read as far as they reach back. An alert counts once,
+    Nothing is published. Both run in full, from raw records to settled alerts, on all cores; time is that of
+    the records. On Kafka the raw topics are read as far as they reach back. An alert counts once,
     whatever updates it had; one that late evidence closed counts as told, not as gained or lost.
 
     Exit codes: 0 the same alerts, 1 some are gained or lost, 2 a file or an argument is wrong, 3 Kafka cannot
@@ -119,8 +120,8 @@ def backtest_command(
             theirs, source = _on_kafka(config, texts, (against, from_, to, warm_up), ours, console)
     if ours.hash == theirs.hash:
         typer.echo("both sides are the same rules: --rules or --against names others", err=True)
-    found = _run((ours, theirs), source, is_quiet=as_json)
-    compared = compare(found[0], found[1], changed_rules(ours, theirs))
+    found = _run(ours, theirs, source, is_quiet=as_json)
+    compared = compare(*found, changed_rules(ours, theirs))
     if as_json:
         typer.echo(as_text(_document(compared, source, (ours, theirs))))
     else:
@@ -186,16 +187,20 @@ def _between(log: KafkaLogReader, topics: Iterable[str], begin_ms: int, end_ms: 
                 yield from log.read(where, log.begin_offset(where), end)
 
 
-def _run(bundles: tuple[Bundle, Bundle], source: Source, *, is_quiet: bool) -> list[list[Alert]]:
+def _run(ours: Bundle, against: Bundle, source: Source, *, is_quiet: bool) -> tuple[list[Alert], list[Alert]]:
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
     with progress(*columns, is_quiet=is_quiet) as shown:
-        sides = bundles[:1] if bundles[0].hash == bundles[1].hash else bundles
-        names = ("rules", "against")[: len(sides)]
-        tasks = [shown.add_task(name, total=len(source.records)) for name in names]
-        found = run_both(sides, source, lambda side, taken: shown.update(tasks[side], completed=taken))
+        tasks: dict[str, TaskID] = {}
+
+        def on_progress(name: str, taken: int) -> None:
+            if name not in tasks:
+                tasks[name] = shown.add_task(name, total=len(source.records))
+            shown.update(tasks[name], completed=taken)
+
+        found = run_both(ours, against, source, on_progress, cores())
     if found is None:
         raise typer.Exit(STOPPED)
-    return [found[0], found[-1]]
+    return found
 
 
 def _print(compared: Sequence[Compared], source: Source, shown: int | None) -> None:

@@ -73,6 +73,15 @@ def test_other_files_that_changed_are_named(directory: Path) -> None:
     assert against(before, directory) == Difference(files=("networks.yml",))
 
 
+def test_other_files_that_came_and_went_are_named(directory: Path) -> None:
+    before = read(directory)
+    (directory / "networks.yml").unlink()
+    (directory / "lists.yml").write_text("known: [lisbon]\n", encoding="utf-8")
+    found = Difference(files_added=("lists.yml",), files_removed=("networks.yml",))
+    assert against(before, directory) == found
+    assert difference(None, before[0], ({}, before[1])).files_added == ()  # then all would be new
+
+
 def test_a_test_that_fails_is_named(directory: Path) -> None:
     assert read_candidate(directory).failed == ()
     change(directory / "rules/d17_denied_burst.yml", "{gte: 5}", "{gte: 2}")
