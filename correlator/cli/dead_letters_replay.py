@@ -68,9 +68,9 @@ def replay(
     with refusing():
         bundle, connection = load_bundle(directory), load_connection(directory)
     with refusing(), reaching(connection.kafka.bootstrap_servers):
+        letters, partitions = _read(connection, bundle.intake.feeds, set(ids or ()), reason)
         if not is_dry:
             _check_active(connection, bundle)
-        letters, partitions = _read(connection, bundle.intake.feeds, set(ids or ()), reason)
         found = sort(letters, bundle, partitions)
         if not is_dry:
             _send(connection, [record for _, record in found.usable])

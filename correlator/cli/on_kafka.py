@@ -50,6 +50,7 @@ def check_topics(connection: Connection, bundle: Bundle) -> None:
             raise EngineRefusal(
                 f"these topics do not exist: {', '.join(missing)}. `correlator topics create` makes ours; "
                 "topics of feeds are made by who writes to them, or name fewer in `feeds:` of correlator.yml."
+                " Kafka says so also of topics that `kafka:` has no right to read."
             )
         for name in (topics.keyed, topics.checkpoints):
             found = reader.partitions(name)

@@ -97,7 +97,10 @@ def _begun(
             return kafka_worker(connection, wanted.stage, options, instance=instance, meter=meter), active
         except LogUnavailable as error:
             servers = ", ".join(connection.kafka.bootstrap_servers)
-            console.print(f"no answer from Kafka at {servers}, trying again: {error}", highlight=False)
+            console.print(
+                f"no answer from Kafka at {servers} (or it refused us), trying again: {error}",
+                highlight=False,
+            )
             SteadyClock().sleep_ms(RETRY_MS)
     return None
 

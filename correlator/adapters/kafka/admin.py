@@ -39,7 +39,7 @@ class Difference(msgspec.Struct, frozen=True, order=True):
 
     def __str__(self) -> str:
         if self.what == "missing":
-            return f"{self.topic}: does not exist"
+            return f"{self.topic}: does not exist, or is hidden from us"
         return f"{self.topic}: {self.what} is {self.found}, must be {self.wanted}"
 
 
