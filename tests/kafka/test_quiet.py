@@ -68,6 +68,7 @@ def test_a_command_tells_the_first_reason_why_there_is_no_connection_and_nothing
 def test_what_we_closed_ourselves_is_no_trouble_and_nobody_needs_the_clients_traceback() -> None:
     kept, client = heard_through(quiet.RateLimited, "own")
     client.error("Metadata refresh: failed %s", "Cancelled")
+    client.error("%s: Error receiving network data closing socket", "<KafkaTCPTransport [none]>")
     client.warning("Task %r ran for %.3fs (>%.3fs threshold). It is blocking the event loop", 7, 0.2, 0.1)
     try:
         raise ConnectionResetError(104)

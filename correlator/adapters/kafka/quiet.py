@@ -16,6 +16,7 @@ LOGGER = "kafka"
 UNREACHED = "Bootstrap connection to"  # how the message begins whose second value is the reason
 NO_TROUBLE = (
     "Metadata refresh: failed Cancelled",  # we closed a client that was asking
+    "<KafkaTCPTransport [none]",  # what came on a connection that we had closed
     "Task ",  # ran for 0.12 s: the machine is busy
     "No partition metadata for topic",  # the same is said of the topic itself
 )
