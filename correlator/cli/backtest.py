@@ -108,7 +108,7 @@ def run_both(
 ) -> tuple[list[Alert], list[Alert]] | None:
     """What each of them tells. *on_progress*: of what, records read. None when asked to stop.
 
-    Raises RuntimeError when a process dies.
+    Raises `ProcessDied`.
     """
     both = together(ours, against)
     passes = {"rules": ours, "against": against} if both is None else {"both": both}

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from multiprocessing import get_context
@@ -35,8 +36,11 @@ Framed = list[tuple[int, bytes]]  # (partition of *keyed*, encoded frame), in or
 Said = list[tuple[int, Told]]  # (partition, what its entities tell others), in order
 Published = tuple[bytes, bool]  # alert record, whether in shadow
 
-_DIED = "a process of the back-test has died; its error stands above"
 _batch = msgspec.msgpack.Decoder(Framed).decode
+
+
+class ProcessDied(Exception):
+    """One that folds: what is known of why, for a person."""
 
 
 class _Folded(msgspec.Struct):
@@ -102,7 +106,7 @@ class _Here:
 
 
 class _There:
-    """Folds in a process of its own. Raises RuntimeError when that dies."""
+    """Folds in a process of its own. Raises `ProcessDied`."""
 
     def __init__(self, bundles: Bundles, numbers: Iterable[int]) -> None:
         self.numbers = frozenset(numbers)
@@ -134,13 +138,22 @@ class _There:
         try:
             self._ours.send_bytes(message)
         except OSError as error:
-            raise RuntimeError(_DIED) from error
+            raise self._died() from error
 
     def _get(self) -> object:
         try:
             return self._ours.recv()
         except (EOFError, OSError) as error:
-            raise RuntimeError(_DIED) from error
+            raise self._died() from error
+
+    def _died(self) -> ProcessDied:
+        self._process.join()
+        code = self._process.exitcode or 0
+        if code < 0:
+            how = f"was killed by {signal.Signals(-code).name}: did the machine run out of memory?"
+        else:
+            how = "ended with the error above"
+        return ProcessDied(f"a process of the back-test {how}")
 
 
 def _serve(fold: _Fold, parent: Connection, other_end: Connection) -> None:
@@ -205,7 +218,7 @@ def told_of(
     settled; None when asked to stop.
 
     *on_taken* hears how many records were taken. *processes* fold, beside this one; with less than two this
-    one folds. Raises RuntimeError when one of them dies.
+    one folds. Raises `ProcessDied`.
     """
     replay = Replay(bundle, records, identities, stage="intake")
     partitions = bundle.intake.partitions

@@ -32,7 +32,7 @@ from correlator.cli.backtest import (
 from correlator.cli.connection import load_connection
 from correlator.cli.on_kafka import bundles_on
 from correlator.cli.reading import identities_in, partitions_of
-from correlator.cli.rounds import cores
+from correlator.cli.rounds import ProcessDied, cores
 from correlator.cli.rule_files import as_text
 from correlator.cli.screen import progress, wide_console
 from correlator.cli.telling import reaching, refusing
@@ -43,6 +43,7 @@ from correlator.pipeline import Bundle
 from correlator.record import Record
 
 STOPPED = 130
+DIED = 4
 SHOWN = 20  # of the alerts that only one side tells
 ACTIVE = "active"
 
@@ -102,7 +103,7 @@ def backtest_command(
     whatever updates it had; one that late evidence closed counts as told, not as gained or lost.
 
     Exit codes: 0 the same alerts, 1 some are gained or lost, 2 a file or an argument is wrong, 3 Kafka cannot
-    be reached, 130 interrupted.
+    be reached, 4 a process of it died, as for want of memory, 130 interrupted.
     """
     records = records or (config if (config / "records").is_dir() else None)
     console = Console(stderr=True)
@@ -197,7 +198,11 @@ def _run(ours: Bundle, against: Bundle, source: Source, *, is_quiet: bool) -> tu
                 tasks[name] = shown.add_task(name, total=len(source.records))
             shown.update(tasks[name], completed=taken)
 
-        found = run_both(ours, against, source, on_progress, cores())
+        try:
+            found = run_both(ours, against, source, on_progress, cores())
+        except ProcessDied as error:
+            typer.echo(f"{error} With --from and --warm-up less is read.", err=True)
+            raise typer.Exit(DIED) from error
     if found is None:
         raise typer.Exit(STOPPED)
     return found

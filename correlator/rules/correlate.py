@@ -13,7 +13,17 @@ from typing import NamedTuple
 from correlator.event import EntityKind
 from correlator.rules.members import as_number
 from correlator.rules.rule import Base, Condition, Correlation, Rule, fingerprint_of
-from correlator.rules.windows import SUMS, enter, enter_steps, is_over, is_reached, meets, recent
+from correlator.rules.windows import (
+    SUMS,
+    enter,
+    enter_steps,
+    is_over,
+    is_reached,
+    meets,
+    of_group,
+    recent,
+    typed,
+)
 from correlator.timeline.fields import FIELDS, value
 from correlator.timeline.live import Entry, Scalar, Waiting, Window
 from correlator.timeline.observation import Observation
@@ -23,7 +33,7 @@ EVIDENCE_MAX = 1_000  # ids that a match names
 
 Group = tuple[Scalar, ...]
 Holds = Callable[[Condition], bool]  # of the event that is evaluated
-Windows = dict[tuple[str, Group], Window]
+Windows = dict[tuple[str, tuple[object, ...]], Window]
 
 
 class Plan(NamedTuple):
@@ -101,7 +111,7 @@ class Evaluation:
 
     def _fire(self, plan: Plan) -> list[Firing]:
         is_temporal = plan.correlation.type in {"temporal", "temporal_ordered"}
-        entered: dict[Group, list[tuple[int, Entry]]] = {}
+        entered: dict[tuple[object, ...], tuple[Group, list[tuple[int, Entry]]]] = {}
         is_counted = False
         for at, base, nested in plan.bases:
             carried = self.happened(
@@ -112,8 +122,8 @@ class Evaluation:
             is_counted = True  # an event counts once, for the first rule that holds
             found = self.entry(plan, at, base, carried)
             if found is not None:
-                entered.setdefault(found[0], []).append((at, found[1]))
-        fired = [self._enter(plan, group, entries) for group, entries in entered.items()]
+                entered.setdefault(typed(found[0]), (found[0], []))[1].append((at, found[1]))
+        fired = [self._enter(plan, group, entries) for group, entries in entered.values()]
         return [firing for firing in fired if firing is not None]
 
     def happened(self, plan: Plan, base: Base, nested: Plan | None) -> tuple[str, ...] | None:
@@ -151,8 +161,12 @@ class Evaluation:
 
     def _enter(self, plan: Plan, group: Group, entries: list[tuple[int, Entry]]) -> Firing | None:
         if self._windows is None:
-            self._windows = {(w.rule, w.group): w for w in self._given}
-        key, correlation, time_ms = (plan.key, group), plan.correlation, self._observation.event.time_ms
+            self._windows = {(w.rule, typed(w.group)): w for w in self._given}
+        key, correlation, time_ms = (
+            (plan.key, typed(group)),
+            plan.correlation,
+            self._observation.event.time_ms,
+        )
         window = self._windows.get(key) or Window(plan.key, group, ())
         if correlation.type == "temporal_ordered":
             steps, entry = [at for at, _ in entries], entries[0][1]
@@ -218,9 +232,7 @@ def closed(plan: Plan, waiting: Waiting, windows: tuple[Window, ...]) -> Firing 
     *windows* are those after all events to its end, so all they hold is within.
     """
     seen, (start_ms, group, ids) = dict(waiting.seen), awaited(waiting)
-    window = next(
-        (w for w in windows if w.rule == plan.key and w.group == group), Window(plan.key, group, ())
-    )
+    window = of_group(windows, plan.key, group)
     if plan.correlation.type == "temporal_ordered":
         return None if is_over(window, waiting.event.order) else Firing(group, ids, len(ids), start_ms)
     within = tuple(entry for entry in window.entries if entry.time_ms >= start_ms)

@@ -18,9 +18,9 @@ from correlator.rules.interpret import holds
 from correlator.rules.reading import spell
 from correlator.rules.rule import Base
 from correlator.rules.watched import Seen, Settled
-from correlator.rules.windows import SUMS, amount_of, enter_steps, recent
+from correlator.rules.windows import SUMS, amount_of, enter_steps, of_group, recent, typed
 from correlator.timeline.fields import value
-from correlator.timeline.live import Entry, Scalar, Window
+from correlator.timeline.live import Entry, Scalar
 
 OUTSIDE_MAX = 10  # events that the window no longer holds that are named
 
@@ -91,11 +91,11 @@ class Counting:
     ) -> None:
         self._name, self.plan, self._names, self._when = name, plan, names, when
         self._by_event: dict[tuple[str, str], list[Entered]] = {}
-        self._by_group: dict[tuple[str, Group], list[Entered]] = {}
+        self._by_group: dict[tuple[str, tuple[object, ...]], list[Entered]] = {}
         for one in (found for each in seen for found in _entered(plan, each)):
             self._by_event.setdefault((one.entity, one.id), []).append(one)
             if one.is_counted:
-                self._by_group.setdefault((one.entity, one.group), []).append(one)
+                self._by_group.setdefault((one.entity, typed(one.group)), []).append(one)
 
     @property
     def entered(self) -> Iterator[Entered]:
@@ -128,7 +128,7 @@ class Counting:
     def window(self, one: Entered) -> Counted:
         """The window of *one*, as of its event."""
         correlation, entries = self.plan.correlation, self._entries(one)
-        same = self._by_group[one.entity, one.group]
+        same = self._by_group[one.entity, typed(one.group)]
         oldest_ms = one.time_ms - correlation.timespan_ms
         reached, off = self._progress(entries, sum(oldest_ms <= o.time_ms <= one.time_ms for o in same))
         return Counted(
@@ -142,7 +142,7 @@ class Counting:
         )
 
     def _entries(self, one: Entered) -> Sequence[Entry]:
-        window = _of_group(one.seen.found.windows, self.plan.key, one.group)
+        window = of_group(one.seen.found.windows, self.plan.key, one.group)
         entries = recent(window, self.plan.correlation, one.time_ms)
         if self.plan.correlation.type != "temporal_ordered":
             return entries
@@ -228,7 +228,7 @@ class Counting:
         """The window that *settled* waited for the end of."""
         start_ms, group, _ = awaited(settled.waiting)
         correlation = self.plan.correlation
-        window = _of_group(settled.observation.live.windows, self.plan.key, group)
+        window = of_group(settled.observation.live.windows, self.plan.key, group)
         entries = [e for e in window.entries if e.time_ms >= start_ms]
         begun = settled.waiting.event
         if correlation.type == "temporal_ordered":
@@ -270,7 +270,7 @@ def _entered(plan: Plan, seen: Seen) -> list[Entered]:
     observation, windows = seen.observation, seen.observation.live.windows
     evaluation = Evaluation(lambda c: holds(c, observation, []), observation, windows)
     found: list[Entered] = []
-    entries: dict[Group, Entry] = {}
+    entries: dict[tuple[object, ...], tuple[Group, Entry]] = {}
     for at, base, nested in plan.bases:
         carried = evaluation.happened(plan, base, nested)
         if carried is None:
@@ -281,26 +281,21 @@ def _entered(plan: Plan, seen: Seen) -> list[Entered]:
         odd = base.values[0] if entry is None and not absent else ""
         found.append(Entered(seen, at, base, group, absent, odd=odd))
         if entry is not None:
-            entries.setdefault(*entry)
+            entries.setdefault(typed(group), entry)
         if plan.correlation.type not in {"temporal", "temporal_ordered"}:  # counts once, as the first
             break
     if plan.correlation.type != "temporal_ordered":
         return found
     chains = {
-        group: enter_steps(
-            _of_group(windows, plan.key, group),
-            [one.at for one in found if one.group == group],
+        key: enter_steps(
+            of_group(windows, plan.key, group),
+            [one.at for one in found if typed(one.group) == key],
             entry,
             plan.correlation,
         )[1]
-        for group, entry in entries.items()
+        for key, (group, entry) in entries.items()
     }
-    return [one._replace(chain=chains.get(one.group, ())) for one in found]
-
-
-def _of_group(windows: Iterable[Window], key: str, group: Group) -> Window:
-    found = (window for window in windows if window.rule == key and window.group == group)
-    return next(found, Window(key, group, ()))
+    return [one._replace(chain=chains.get(typed(one.group), ())) for one in found]
 
 
 def _longest(entries: Sequence[Entry]) -> tuple[Entry, ...]:

@@ -66,7 +66,8 @@ class Detection:
             return None
         if "condition" not in section:
             self._say(path, "has no condition")
-        searches = [name for name in section if name not in {"condition", *besides}]
+        besides = ("condition", *besides)
+        searches = [n for n, said in section.items() if n not in besides and not is_timeframe(n, said)]
         if not searches:
             self._say(path, "has no search: name one and use it in the condition")
         for name in searches:
@@ -179,6 +180,11 @@ class Detection:
             return None
         self._used.add(name)
         return self._searches[name]
+
+
+def is_timeframe(name: str, said: object) -> bool:
+    """Is it how long something is counted, as Sigma 1 said it, and no search?"""
+    return name == "timeframe" and isinstance(said, str)
 
 
 def _depth(text: str) -> int:

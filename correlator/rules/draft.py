@@ -6,6 +6,7 @@ Pure: documents come parsed, with their `Lines` (adapters/yaml_lines). Any docum
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from uuid import UUID
 
 import msgspec
 from sigma.exceptions import SigmaError
@@ -48,7 +49,8 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "level": LEVELS,
     "status": STATUSES,
 }
-_RULES = {"correlation", "filter", "detection"}  # one of these is in every rule
+_RULES = ("detection", "correlation", "filter")  # one of these is in every rule
+_RELATED = ("derived", "obsolete", "merged", "renamed", "similar")
 _SECTIONS = {"correlation", "correlator", "generate", "filter", "detection"}
 
 
@@ -121,8 +123,12 @@ def read_draft(document: object, lines: Lines, lists: Lists) -> Draft:
             "collections of rules (action: global, repeat, reset) are not of Sigma 2: write each rule out"
         )
         return Draft({}, lines, problems=[lines.problem(("action",), message)])
-    if "tests" in document and not _RULES & document.keys():
+    parts = [key for key in _RULES if key in document]
+    if "tests" in document and not parts:
         return _scenarios(document, lines)
+    if len(parts) > 1:
+        message = f"{' and '.join(parts)} are rules of their own: write a document each"
+        return Draft({}, lines, problems=[lines.problem((parts[1],), message)])
     draft = Draft(document, lines, problems=_check_meta(document, lines))
     draft.id, draft.name = draft.text("id").lower(), draft.text("name")
     if not draft.name:
@@ -134,6 +140,9 @@ def read_draft(document: object, lines: Lines, lists: Lists) -> Draft:
     if draft.is_correlation:
         draft.section, problems = read_correlation(document, lines)
         draft.problems += problems
+        return draft
+    if not parts:
+        draft.say(("detection",), "is missing: a rule has a detection, a correlation or a filter")
         return draft
     key, besides = ("filter", ("rules",)) if draft.is_filter else ("detection", ())
     detection = Detection(lines, lists)
@@ -171,6 +180,7 @@ def _check_meta(document: dict[str, object], lines: Lines) -> list[Problem]:
         elif key == "title" and key in meta and not str(meta[key]).strip():
             problems.append(lines.problem((key,), "must be text: it is the first that an alert says"))
     problems += _source(meta, lines)
+    problems += _related(meta.pop("related", []), lines)
     meta["detection"] = {"any": {"field": "value"}, "condition": "any"}
     if "correlation" in document:
         meta["logsource"] = {"product": "correlator"}
@@ -201,6 +211,25 @@ def _source(meta: dict[str, object], lines: Lines) -> Iterator[Problem]:
     for key in wrong:
         yield lines.problem(("logsource", key), "must be text")
     meta["logsource"] = found | dict.fromkeys(wrong, "x")
+
+
+def _related(found: object, lines: Lines) -> Iterator[Problem]:
+    """Each rule that is related, in its own place: pySigma stops at the first that is wrong."""
+    reader = Reader(lines)
+    if not isinstance(found, list):
+        reader.say(("related",), "must be a list of {id, type}")
+        found = []
+    for at, said in enumerate(found):
+        path: Path = ("related", at)
+        if not isinstance(said, dict):
+            reader.say(path, "must be a mapping {id, type}")
+            continue
+        reader.choice(said.get("type"), (*path, "type"), _RELATED)
+        try:
+            UUID(str(said.get("id")))
+        except ValueError:
+            reader.say((*path, "id"), "must be a UUID, in quotes if it begins like a number")
+    yield from reader.problems
 
 
 def _of_sigma(error: Exception, document: Mapping[str, object], lines: Lines) -> Problem:

@@ -44,6 +44,7 @@ CHEAP = 2  # a test that is worth doing first, and once for all rules that share
 _EASY_COST, _GETTER_COST, _REGEX_COST, _NEEDLE_COST, _INTERPRETED_COST = 2, 12, 40, 4, 60
 _OPERATORS = {"lt": "<", "lte": "<=", "gt": ">", "gte": ">="}
 _VERSION_6 = 1 << 32
+_ONE_SIGMA = "{}.replace('ς', 'σ')"  # `fold` of what is in lower case
 _RELATIONS = {
     "equal": "{0} == {1}",
     "starts": "{0}.startswith({1})",
@@ -247,7 +248,7 @@ class Emitter:
                 return Piece(str(is_present), 0, is_steady=True)
             case Refers(field, relation):
                 other = self.variable(field)
-                source = _RELATIONS[relation].format(words.lower, other)
+                source = _RELATIONS[relation].format(_ONE_SIGMA.format(words.lower), _ONE_SIGMA.format(other))
                 return Piece(f"({other} != '' and {source})", CHEAP, is_steady=True)
             case Regex(pattern, flags):
                 search = f"{self.constant(compile_regex(pattern, flags).search)}({words.written}) is not None"

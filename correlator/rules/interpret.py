@@ -12,7 +12,6 @@ compared with.
 
 from __future__ import annotations
 
-import re
 from datetime import UTC, datetime
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
@@ -23,6 +22,7 @@ import re2
 
 from correlator.address import plain_address
 from correlator.event import SECOND_MS
+from correlator.rules.fold import SIGMAS, fold
 from correlator.rules.keywords import KEYWORD_FIELDS
 from correlator.rules.members import is_of_records, leaf_holds_of_records
 from correlator.rules.rule import (
@@ -51,8 +51,6 @@ from correlator.timeline.observation import Observation
 from correlator.timeline.raw import as_text, kept_of
 
 DASHES = "-/–—―"
-SIGMAS = frozenset("Σσς")
-_SIGMA = re.compile(r"\\?[σς]")
 TIME_MAX_MS = 253_402_300_800_000  # the year 10000: what is later is no time
 _ORDER = {"lt": lt, "lte": le, "gt": gt, "gte": ge, "eq": eq}
 
@@ -163,13 +161,12 @@ def _is_like(found: Scalar, expected: Scalar) -> bool:
 
 def text_matches(test: Text, found: str) -> bool:
     if not test.is_cased:
-        found = found.lower()
+        found = fold(found)
     if not test.parts:
         return not found
     first = test.parts[0]
-    is_one = len(test.parts) == 1 and isinstance(first, str)  # neighbouring texts are one part
-    if is_one and (found.isascii() or not has_sigma(test)):
-        return found == (first if test.is_cased else str(first).lower())
+    if len(test.parts) == 1 and isinstance(first, str):  # neighbouring texts are one part
+        return found == (first if test.is_cased else fold(first))
     try:
         return _wildcards(test).fullmatch(found) is not None
     except UnicodeError:  # a lone surrogate is no text
@@ -186,11 +183,10 @@ def _wildcards(test: Text) -> Any:
     pattern = "(?s)"
     for part in test.parts:
         if isinstance(part, str):
-            text = re2.escape(part if test.is_cased else part.lower())
-            pattern += _SIGMA.sub("[σς]", text) if has_sigma(test) else text
+            pattern += re2.escape(part if test.is_cased else fold(part))
         else:
             pattern += ".*" if part == MANY else f"[{re2.escape(DASHES)}]" if part == DASH else "."
-    return re2.compile(pattern)
+    return compile_regex(pattern, "")
 
 
 def searches(pattern: str, flags: str, found: str) -> bool:
@@ -241,7 +237,7 @@ def _relates(relation: str, found: Scalar, other: Scalar) -> bool | None:
         return found == other
     if not isinstance(found, str) or not isinstance(other, str):
         return None
-    text, piece = found.lower(), other.lower()
+    text, piece = fold(found), fold(other)
     if relation == "starts":
         return text.startswith(piece)
     if relation == "ends":

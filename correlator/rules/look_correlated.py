@@ -14,6 +14,7 @@ from correlator.rules.examine import blame, examine, texts_of
 from correlator.rules.look import ASKED_AGAIN, FAR, Examined, Look, Story, distance, examined
 from correlator.rules.rule import Rule
 from correlator.rules.watched import Seen
+from correlator.rules.windows import typed
 from correlator.timeline.fields import value
 from correlator.timeline.observation import Observation
 
@@ -132,14 +133,15 @@ class Correlated:
 
     def _others(self, seen: Seen) -> tuple[Counted, ...]:
         """Windows of other groups of the same entity, each where it got furthest."""
-        own = {one.group for one in self._entered(seen)}
+        own = {typed(one.group) for one in self._entered(seen)}
         best: dict[object, tuple[float, Entered]] = {}
         for one in self._own.entered:
-            if not one.is_counted or one.group in own or one.entity != seen.observation.entity:
+            key = typed(one.group)
+            if not one.is_counted or key in own or one.entity != seen.observation.entity:
                 continue
             off = self._own.off(one)
-            if one.group not in best or off < best[one.group][0]:
-                best[one.group] = (off, one)
+            if key not in best or off < best[key][0]:
+                best[key] = (off, one)
         nearest = sorted(best.values(), key=lambda row: row[0])
         return tuple(self._own.window(one) for _, one in nearest[:OTHERS_MAX])
 

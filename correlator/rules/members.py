@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from operator import ge, gt, le, lt
 
 from correlator.event import SECOND_MS
+from correlator.rules.fold import fold
 from correlator.rules.rule import (
     KEYWORDS,
     Cidr,
@@ -29,7 +30,7 @@ from correlator.rules.rule import (
 )
 from correlator.timeline.fields import FIELDS, value
 from correlator.timeline.observation import Observation
-from correlator.timeline.raw import Member, Members, as_text, members
+from correlator.timeline.raw import Member, Members, as_text, has_parts, members
 
 Holds = Callable[[Test, Member, Observation], bool | None]  # `interpret.test_holds`
 
@@ -46,7 +47,11 @@ def is_of_records(leaf: Leaf) -> bool:
 
 def leaf_holds_of_records(leaf: Leaf, observation: Observation, holds: Holds) -> bool:
     found = _values(observation, leaf.field)
-    results = [_any_holds(test, found, observation, holds) for test in leaf.tests]
+    is_null = not found and not has_parts(observation, leaf.field)
+    results = [
+        is_null if isinstance(test, Null) else _any_holds(test, found, observation, holds)
+        for test in leaf.tests
+    ]
     result = all(results) if leaf.needs_all else any(results)
     if not leaf.is_negated:
         return result
@@ -63,8 +68,6 @@ def _values(observation: Observation, name: str) -> Members | None:
 
 def _any_holds(test: Test, found: Members | None, observation: Observation, holds: Holds) -> bool:
     match test:
-        case Null():
-            return not found
         case Exists(is_present):
             return (found is not None) is is_present
         case Refers(name, relation):
@@ -115,7 +118,7 @@ def _relates(relation: str, one: Member, other: Member) -> bool:
     if relation in _ORDER:
         left, right = as_number(one), as_number(other)
         return left is not None and right is not None and _ORDER[relation](left, right)
-    text, piece = as_text(one).lower(), as_text(other).lower()
+    text, piece = fold(as_text(one)), fold(as_text(other))
     if relation == "starts":
         return text.startswith(piece)
     if relation == "ends":

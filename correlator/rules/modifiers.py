@@ -50,7 +50,12 @@ _OF_OTHERS = {  # ours -> what authors write who come from other languages
     "exists": ("null", "isnull"),
 }
 _MEANT = {theirs: ours for ours, names in _OF_OTHERS.items() for theirs in names}
-_FIRST = {"regex": ("place", "flag"), "part": ("order",), "base64": ("place", "case")}  # before the others
+_FIRST = {  # before the others
+    "regex": ("place", "flag"),
+    "part": ("order",),
+    "base64": ("place", "case"),
+    "reference": ("place",),
+}
 
 
 def mistake_in(modifiers: Sequence[str]) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from datetime import date
 
 from correlator.problem import Path
+from correlator.rules.detection import is_timeframe
 from correlator.rules.draft import Draft
 from correlator.rules.exemplars import KEY as EXEMPLARS
 from correlator.rules.reading import nearest
@@ -49,12 +50,13 @@ def oddities(draft: Draft, today: date) -> Iterator[Oddity]:
     yield from (((key,), f"{key} is for rules: a filter has none") for key in besides if key in document)
     for name in draft.unused:
         message = f"the search {name!r} is in no condition: use it, or begin its name with _ to keep it"
-        if name == "timeframe":
-            message = "timeframe is of Sigma 1 and is not looked at: a correlation has a timespan"
         yield (head, name), message
     section = document.get(head)
     for name, search in section.items() if isinstance(section, dict) else ():
-        if name not in {"condition", "rules"}:
+        if is_timeframe(name, search):
+            message = "timeframe is of Sigma 1 and is not looked at: a correlation has a timespan"
+            yield (head, name), message
+        elif name not in {"condition", "rules"}:
             yield from _search(search, (head, name))
 
 

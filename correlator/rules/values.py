@@ -59,13 +59,16 @@ from correlator.rules.rule import (
     Text,
     TimePart,
 )
+from correlator.timeline.raw import TEXT_MAX
 
 Value = str | int | float | bool | None
 Lists = Mapping[str, Sequence[str | int | float]]  # of `|expand`, by name
 
 VALUES_MAX = 10_000  # of one field, lists put in
+WILDCARDS_MAX = 100  # of one text, dashes of `|windash` among them: each is a branch of a pattern
 
 _DASH = re.compile(r"\B[-/–—―]\b")
+_LONG = re.compile(r"[-+]?[0-9]{19,}")
 _TOKEN = re.compile(r"\\\\|\\%|%([\w-]+)%")  # an escaped backslash, an escaped percent sign, a placeholder
 _ENCODINGS = {"wide": "utf-16le", "utf16le": "utf-16le", "utf16be": "utf-16be", "utf16": "utf-16le"}
 _ORDERS: dict[str, Relation] = {"lt": "lt", "lte": "lte", "gt": "gt", "gte": "gte"}
@@ -79,6 +82,8 @@ _TAKES: dict[str, tuple[tuple[type, ...], str]] = {
     **dict.fromkeys(("contains", "startswith", "endswith", "cased"), ((str,), "text, in quotes")),
 }
 _PLACED = {"startswith", "endswith", "contains"}  # modifiers that say where in a text
+_LAST = {"all", "neq"}  # of all values, wherever they stand
+_FLAGS = {"i": "i", "ignorecase": "i", "m": "m", "multiline": "m", "s": "s", "dotall": "s"}
 
 
 class Unsupported(Exception):
@@ -103,6 +108,8 @@ def read_item(key: str, values: object, lists: Lists) -> Condition:
     if "expand" in modifiers:
         listed = _put_in(listed, lists)
         modifiers = [m for m in modifiers if m != "expand"]
+    _check_lengths(listed, modifiers)
+    modifiers.sort(key=lambda modifier: modifier in _LAST)
     order = None
     if "fieldref" in modifiers:
         order = next((_ORDERS[m] for m in modifiers if m in _ORDERS), None)
@@ -122,10 +129,14 @@ def _leaf(field: str, modifiers: Sequence[str], values: Sequence[Value], order: 
     _check_parts(named, values)
     _check_types(named, values)
     if "re" in named:
-        _check_patterns(values)
+        _check_patterns(values, "".join(sorted(_FLAGS[m] for m in named if m in _FLAGS)))
         values, named = _anchored(values, named)
     item = SigmaDetectionItem.from_mapping("|".join([field, *named]), list(values))
-    tests = tuple(test for v in item.value for test in _tests(v, has_dashes))
+    tests = tuple(
+        _exact(test, written)
+        for value, written in zip(item.value, values, strict=True)
+        for test in _tests(value, has_dashes)
+    )
     if order is not None:
         tests = tuple(_ordered(test, order) for test in tests)
     if field == KEYWORDS:
@@ -210,11 +221,24 @@ def _at_offsets(raw: bytes) -> list[Value]:
     return [b64encode(b" " * i + raw)[starts[i] : ends[(len(raw) + i) % 3]].decode() for i in range(3)]
 
 
-def _check_patterns(values: Sequence[Value]) -> None:
+def _check_lengths(values: Sequence[Value], modifiers: Sequence[str]) -> None:
+    """No field holds texts that are longer, and RE2 gives up on them somewhere."""
+    for value in values:
+        if not isinstance(value, str):
+            continue
+        if len(value) > TEXT_MAX:
+            raise Unsupported(f"is a text of more than {TEXT_MAX} characters: no field holds so many")
+        wildcards = 0 if "re" in modifiers else value.count("*") + value.count("?")
+        wildcards += len(_DASH.findall(value)) if "windash" in modifiers else 0
+        if wildcards > WILDCARDS_MAX:
+            raise Unsupported(f"has more than {WILDCARDS_MAX} wildcards in one text")
+
+
+def _check_patterns(values: Sequence[Value], flags: str) -> None:
     """pySigma would compile them too, and RE2 would write what is wrong to stderr."""
     for value in values:
         try:
-            compile_regex(str(value), "")
+            compile_regex(str(value), flags)
         except re2.error as error:
             told = error.args[0] if error.args else ""
             said = told.decode(errors="replace") if isinstance(told, bytes) else str(told)
@@ -238,6 +262,8 @@ def _check_types(modifiers: Sequence[str], values: Sequence[Value]) -> None:
     for modifier in modifiers:
         types, what = _TAKES.get(modifier, ((object,), ""))
         for value in values:
+            if modifier in _ORDERS and isinstance(value, str) and _LONG.fullmatch(value):
+                raise Unsupported(f"|{modifier} takes a number of at most 18 digits, not {value}")
             if not isinstance(value, types) or (isinstance(value, bool) and bool not in types and what):
                 raise Unsupported(f"|{modifier} takes {what}, not {value!r}")
 
@@ -261,6 +287,15 @@ def _keyword(test: Test, *, is_placed: bool) -> Test:
     if not is_placed:
         parts = (*([MANY] if parts[0] != MANY else []), *parts, *([MANY] if parts[-1] != MANY else []))
     return Text(parts, test.is_cased)
+
+
+def _exact(test: Test, written: Value) -> Test:
+    """*test* of the number *written*: beyond 2**53 pySigma keeps the nearest float."""
+    if not isinstance(written, int) or isinstance(written, bool):
+        return test
+    if isinstance(test, Same):
+        return Same(written)
+    return Compare(test.operator, written) if isinstance(test, Compare) else test
 
 
 def _ordered(test: Test, order: Relation) -> Test:

@@ -21,7 +21,7 @@ from msgspec.structs import replace
 
 from correlator.rules.correlation import ORDER
 from correlator.rules.rule import Correlation
-from correlator.timeline.live import Entry, Window
+from correlator.timeline.live import Entry, Scalar, Window
 
 SUMS = ("value_sum", "value_avg")
 
@@ -31,11 +31,20 @@ def enter(window: Window, entry: Entry, correlation: Correlation) -> Window:
     oldest_ms = entry.time_ms - correlation.timespan_ms
     distinct = correlation.type in {"value_count", "temporal"}
     kept = [
-        e for e in window.entries if e.time_ms >= oldest_ms and not (distinct and e.values == entry.values)
+        e
+        for e in window.entries
+        if e.time_ms >= oldest_ms and not (distinct and _are_one(e.values, entry.values))
     ]
     insort(kept, entry, key=_order)
     most = len(correlation.bases) if correlation.type == "temporal" else correlation.entries_max
     return Window(window.rule, window.group, tuple(kept[-most:]))
+
+
+def typed(values: tuple[Scalar, ...]) -> tuple[object, ...]:
+    """What tells *values* from others: 1 and 1.0 are one number, true is none."""
+    if True in values or False in values:  # or 1, or 0: most have none of these
+        return tuple((v,) if isinstance(v, bool) else v for v in values)
+    return values
 
 
 def is_reached(entries: Sequence[Entry], correlation: Correlation) -> bool:
@@ -67,6 +76,16 @@ def meets(correlation: Correlation, happened: Iterable[object]) -> bool:
     return any(
         all((step in seen) if step >= 0 else (~step not in seen) for step in c) for c in correlation.clauses
     )
+
+
+def _are_one(values: tuple[Scalar, ...], others: tuple[Scalar, ...]) -> bool:
+    return values == others and typed(values) == typed(others)
+
+
+def of_group(windows: Iterable[Window], rule: str, group: tuple[Scalar, ...]) -> Window:
+    """That one of *windows*, or one in which nothing has happened yet."""
+    found = (w for w in windows if w.rule == rule and typed(w.group) == typed(group))
+    return next(found, Window(rule, group, ()))
 
 
 def recent(window: Window, correlation: Correlation, time_ms: int) -> tuple[Entry, ...]:

@@ -64,9 +64,12 @@ def members(observation: Observation, name: str) -> Members | None:
     if observation.event.raw is None:
         return None
     found = kept_of(observation)
-    if name in found:
-        return found[name]
-    return () if any(other.startswith(f"{name}.") for other in found) else None
+    return found[name] if name in found else () if has_parts(observation, name) else None
+
+
+def has_parts(observation: Observation, name: str) -> bool:
+    """Is *name* a mapping that says something? It has no value of its own, and is not null."""
+    return any(other.startswith(f"{name}.") for other in kept_of(observation))
 
 
 def kept_of(observation: Observation) -> Mapping[str, Members]:
@@ -105,6 +108,8 @@ def _flat(value: object, name: str, depth: int) -> Iterator[tuple[str, Member | 
     if depth > DEPTH_MAX:
         return
     if isinstance(value, dict):
+        if not value and name:
+            yield name, None
         for key, part in value.items():
             yield from _flat(part, f"{name}.{key}" if name else str(key), depth + 1)
     elif isinstance(value, list):

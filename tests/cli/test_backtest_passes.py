@@ -17,7 +17,7 @@ from correlator.adapters.files import load_texts
 from correlator.adapters.record_files import identities_of, read_records
 from correlator.cli.backtest import Alert, Source, alerts_of, one_by_one, run_both, span, together, with_rules
 from correlator.cli.replay import Replay
-from correlator.cli.rounds import told_of
+from correlator.cli.rounds import ProcessDied, told_of
 from correlator.cli.stopping import STOPPING
 from correlator.pipeline import Bundle
 from correlator.simulate.company import CompanySettings, simulate
@@ -140,7 +140,7 @@ def test_a_process_that_dies_is_told_of(company: Path, source: Source, tmp_path:
     def kill_one(_: int) -> None:
         os.kill(min(children() - before), signal.SIGKILL)
 
-    with pytest.raises(RuntimeError, match="a process of the back-test has died"):
+    with pytest.raises(ProcessDied, match="was killed by SIGKILL: did the machine run out of memory"):
         told_of(bundle, source.records, source.identities, kill_one, 2)
     assert children() <= before
 

@@ -175,6 +175,9 @@ def test_a_search_that_no_condition_uses() -> None:
 def test_a_timeframe_is_of_sigma_1() -> None:
     (said,) = advice(rule("s: {event.kind: access}\ntimeframe: 5m\ncondition: s", BLOCK))
     assert said.endswith("timeframe is of Sigma 1 and is not looked at: a correlation has a timespan")
+    text = rule("s: {event.kind: access}\ntimeframe: 5m\ncondition: all of them")
+    (one,), (other,) = (load_rules(documents(t))[0] for t in (text, text.replace("  timeframe: 5m\n", "")))
+    assert one.condition == other.condition
 
 
 def test_slips_in_a_filter() -> None:

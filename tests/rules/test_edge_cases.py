@@ -70,6 +70,15 @@ def test_temporal_needs_all_rules_in_any_order_unless_it_says() -> None:
     assert ids(run(program(two_of_three), events(("a", 0), ("c", 3)))) == ["001"]
 
 
+def test_an_order_needs_all_its_steps() -> None:
+    for condition in ("{gte: 1}", "{eq: 1}", "{neq: 2}"):
+        problems = load(text(f"{ORDERED}\ncondition: {condition}"))[1]
+        assert [p.message for p in problems] == [
+            "of temporal_ordered every rule is needed: leave the condition out"
+        ]
+    assert load(text(f"{ORDERED}\ncondition: {{gte: 2}}"))[1] == []
+
+
 def test_a_condition_of_steps_may_name_the_rules_by_itself() -> None:
     listed = TEMPORAL.replace("rules: [a, b]", "rules: [a, b, c]") + "\ncondition: a and (b or c)"
     using = program(listed.replace("rules: [a, b, c]\n", ""), more="# rules: [a, b, c]")

@@ -6,10 +6,11 @@ from datetime import date
 
 import pytest
 
+from correlator.rules.interpret import holds
 from correlator.rules.load import load_rules
 from tests.rules.test_advice import ANY, BLOCK, advice, of_search
 from tests.rules.test_load import LOGIN, assert_said, said
-from tests.rules.writing import ID, counting, documents, rule
+from tests.rules.writing import ID, access, counting, documents, load, observe, rule
 
 
 def test_mistakes_beside_a_mistake_are_said_too() -> None:
@@ -65,6 +66,7 @@ def test_a_wrong_type_at_the_top_hides_nothing() -> None:
     [
         ("time.hour|gte: '20'", "|gte takes a number, without quotes, not '20'"),
         ("time.hour|lt: true", "|lt takes a number, without quotes, not True"),
+        ("time.hour|lt: 9999999999999999999", "|lt takes a number of at most 18 digits, not 99999999"),
         ("device.id|exists: yes it is", "|exists takes true or false, not 'yes it is'"),
         ("source.ip|cidr: 10", "|cidr takes a network such as 10.0.0.0/8, not 10"),
         ("device.id|re: 5", "|re takes a regular expression, in quotes, not 5"),
@@ -220,3 +222,53 @@ def test_members_of_lists_are_not_asked_for_in_brackets(name: str) -> None:
 def test_tactics_of_the_newest_matrix_are_known() -> None:
     tags = "tags: [attack.stealth, attack.defense-impairment, attack.defense-evasion]\n"
     assert not any("tactic" in line for line in advice(rule(ANY, BLOCK + tags)))
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (f"device.id: {'x' * 4_097}", "is a text of more than 4096 characters: no field holds so many"),
+        (f"device.id|re|i: {'k' * 700_000}", "is a text of more than 4096 characters"),
+        (f"device.id|contains: {'a?' * 101}", "has more than 100 wildcards in one text"),
+        (f"device.id|windash: {' -a' * 101}", "has more than 100 wildcards in one text"),
+        ("device.id|re: '(a{999}){999}'", "is no regular expression"),
+    ],
+)
+def test_what_no_pattern_can_hold_is_an_error_and_not_a_traceback(line: str, message: str) -> None:
+    assert_said(rule(f"{LOGIN}{line}\ncondition: s"), message)
+
+
+def test_texts_and_patterns_as_long_as_they_may_be_are_evaluated() -> None:
+    most = rule(f"s:\n  device.id:\n    - '{'ß*' * 100}'\n    - '*{'Σ' * 4_000}'\ncondition: s")
+    rules, problems = load(most)
+    assert problems == []
+    assert rules[0].condition is not None
+    assert not holds(rules[0].condition, observe(access(device="x")), [])
+    assert holds(rules[0].condition, observe(access(device="ς" * 4_000)), [])
+
+
+@pytest.mark.parametrize(
+    ("related", "message"),
+    [
+        ("[{id: x, type: similar}]", "related[0].id: must be a UUID"),
+        (
+            f"[{{id: {ID.format(2)}, type: obsoletes}}]",
+            "must be one of: derived, obsolete, merged, renamed, similar",
+        ),
+        ("[derived]", "related[0]: must be a mapping {id, type}"),
+        ("derived", "related: must be a list of {id, type}"),
+    ],
+)
+def test_what_is_related_is_said_item_by_item(related: str, message: str) -> None:
+    assert_said(rule("s: {event.kind: login}\ncondition: s", f"related: {related}\n"), message)
+    fine = f"related: [{{id: {ID.format(2)}, type: derived}}]\n"
+    assert load(rule("s: {event.kind: login}\ncondition: s", fine))[1] == []
+
+
+def test_a_document_is_one_rule() -> None:
+    text = rule("s: {event.kind: login}\ncondition: s")
+    more = "correlation: {type: event_count}\n"
+    assert_said(text + more, "9:1 correlation: detection and correlation are rules of their own")
+    assert_said(text + more + "filter: {rules: any}\n", "detection and correlation and filter are rules of")
+    none = "1:1 detection: is missing: a rule has a detection, a correlation or a filter"
+    assert_said(text[: text.index("detection:")], none)

@@ -7,8 +7,11 @@ from math import inf, nan
 
 import pytest
 
+from correlator.rules.compile import compiled
+from correlator.rules.interpret import holds
 from correlator.rules.program import RuleProgram
 from correlator.rules.recollect import Recollection, explain_alert
+from correlator.rules.rule import Leaf, Text
 from correlator.timeline.live import Match, Window
 from correlator.timeline.raw import ALL, pack_raw, with_record
 from tests.rules.writing import ID, SETTINGS, access, counting, found_by, load, observe, rule
@@ -66,6 +69,37 @@ def test_rules_that_ask_for_1_and_for_true_are_two() -> None:
         assert [m.rule for m in matched("---\n".join(asked), "Flag", [value])] == [ID.format(number)], value
     both = rule("s: {event.kind: access, Flag: 1}\nt: {Flag: true}\ncondition: s and not t")
     assert len(matched(both, "Flag", [1])) == 1
+
+
+@pytest.mark.parametrize(
+    ("values", "different"),
+    [
+        ((1, True), 2),
+        ((1, 1.0, "1"), 2),
+        ((True, "true"), 2),
+        ((0, False, 0.0), 2),
+        ((1, True, 1.0, True), 2),
+    ],
+)
+def test_numbers_texts_and_truth_are_different_values_and_groups(
+    values: Sequence[object], different: int
+) -> None:
+    assert matched(adding("value_count", f"gte: {different + 1}"), "Size", values) == []
+    assert matched(adding("value_count", f"gte: {different}"), "Size", values)
+    grouped = counting(
+        "type: event_count\nrules: [base]\ngroup-by: [identity.id, Size]\ntimespan: 10m\ncondition: {gte: 2}"
+    )
+    assert len(matched(grouped, "Size", values)) == len(values) - different
+
+
+def test_a_text_with_half_a_character_in_it_is_equal_to_itself() -> None:
+    """Sources cannot say it, YAML cannot write it; still the two engines are to agree."""
+    for text in ("a\ud800", "Σ\ud800"):
+        for found, expected in ((text, True), (text.lower(), True), (text[0], False)):
+            leaf = Leaf("device.id", (Text((text,)),))
+            event = access(device=found)
+            assert holds(leaf, observe(event), []) is expected
+            assert compiled((leaf,), "access").ask(observe(event), []) == ([0] if expected else [])
 
 
 def test_a_level_by_a_field_of_the_record_goes_by_what_it_says_however_it_is_written() -> None:

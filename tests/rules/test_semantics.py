@@ -101,6 +101,9 @@ def test_fieldref_compares_two_fields_of_the_event_without_regard_to_case() -> N
     assert matches(one("device.id|fieldref|startswith: session.id"), replace(event, device="abcd"))
     assert matches(one("device.id|fieldref|endswith: session.id"), replace(event, device="dabc"))
     assert matches(one("place.lat|fieldref|neq: place.lon"), event)
+    greek = access(device="ΟΔΟΣΑ", session="ΟΔΟΣ")  # whose last letter has two small forms
+    assert matches(one("device.id|fieldref|startswith: session.id"), greek)
+    assert matches(one("device.id|fieldref: session.id"), replace(greek, device="οδοσ"))
 
 
 def test_cidr_of_both_versions() -> None:
@@ -320,6 +323,7 @@ def test_expand_takes_percent_signs_that_are_escaped_as_they_are() -> None:
         ("exists|contains", "|exists and |contains do not go together"),
         ("windash|cidr", "|windash and |cidr do not go together"),
         ("windash|wide", "|windash and |wide do not go together"),
+        ("startswith|fieldref", "|fieldref comes before |startswith"),
     ],
 )
 def test_modifiers_that_cannot_both_be_meant(modifiers: str, message: str) -> None:
@@ -372,3 +376,25 @@ def test_flags_of_a_regular_expression() -> None:
     assert matches(one("device.id|re|i|m: ^second"), event)
     assert matches(one("device.id|re|s: first.SECOND"), event)
     assert not matches(one("device.id|re: first.SECOND"), event)
+
+
+@pytest.mark.parametrize("modifiers", ["base64", "wide|base64", "re", "contains", "windash", "cased"])
+def test_neq_and_all_are_of_all_values_wherever_they_stand(modifiers: str) -> None:
+    for text in ("abc", b64encode(b"abc").decode(), b64encode("abc".encode("utf-16le")).decode(), "def"):
+        event = access(device=text)
+        is_so = matches(one(f"device.id|{modifiers}: abc"), event)
+        for line in (f"neq|{modifiers}", f"{modifiers}|neq"):
+            assert matches(one(f"device.id|{line}: abc"), event) is not is_so, (line, text)
+    one_of_two = access(device=b64encode(b"xx secret").decode())
+    for line in ("all|base64offset|contains", "base64offset|all|contains", "base64offset|contains|all"):
+        assert not matches(one(f"device.id|{line}: [secret, words]"), one_of_two), line
+
+
+@pytest.mark.parametrize("number", [2**53 + 1, -(2**53) - 1, 10**18 - 2])
+def test_whole_numbers_are_compared_to_the_last_digit(number: int) -> None:
+    event = access(place=Place(floor=number))
+    assert matches(one(f"place.floor: {number}"), event)
+    assert matches(one(f"place.floor|gte: {number}"), event)
+    assert not matches(one(f"place.floor: {number - 1}"), event)
+    assert not matches(one(f"place.floor|gt: {number}"), event)
+    assert matches(one(f"place.floor|neq: [{number - 1}, {number + 1}]"), event)
