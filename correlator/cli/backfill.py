@@ -129,7 +129,7 @@ def _begin(connection: Connection, candidate: Candidate, from_ms: int) -> int:
     try:
         with closing(KafkaLogReader(connection.kafka)) as log:
             raw = [tp for topic in tried.intake.feeds for tp in partitions_of(log, topic)]
-            with closing(sole_owner(connection, "intake", [*raw, people])) as owner:
+            with sole_owner(connection, "intake", [*raw, people]) as owner:
                 owner.take()
                 known = {tp: owner.committed(tp) for tp in raw}
                 is_fresh = not any(known.values())

@@ -23,6 +23,7 @@ from correlator.adapters.kafka.publisher import KafkaPublisher
 from correlator.adapters.kafka.quiet import silence_client_logs
 from correlator.cli.connection import Connection, load_connection
 from correlator.cli.dead_letters import PARTITION_OFFSET, DeadLetter, Directory, dead_letter_of
+from correlator.cli.on_kafka import bundles_on
 from correlator.cli.reading import NoSuchTopic, records_of
 from correlator.cli.telling import reaching, refusing
 from correlator.engine.dead_letters import PREFIX
@@ -56,9 +57,9 @@ def replay(
 ) -> None:
     """Send refused records back to their topic and partition, as far as the feeds of DIR take them now.
 
-    Repair the feed and `correlator deploy` it first. Bytes, key and headers are as they were; the record
-    arrives now. Dead letters stay in their topic until it expires: of a feed with `id: offset` send each
-    once, by its ID, for twice it is two events.
+    Repair the feed, try it with --dry-run, and `correlator deploy` it first. Bytes, key and headers are as
+    they were; the record arrives now. Dead letters stay in their topic until it expires: of a feed with
+    `id: offset` send each once, by its ID, for twice it is two events.
 
     Exit codes: 0 all of them were sent, 1 some are still refused, 2 the configuration or an ID is wrong,
     3 Kafka cannot be reached.
@@ -68,6 +69,8 @@ def replay(
         bundle, connection = load_bundle(directory), load_connection(directory)
     with refusing(), reaching(connection.kafka.bootstrap_servers):
         letters, partitions = _read(connection, bundle.intake.feeds, set(ids or ()), reason)
+        if not is_dry:
+            _check_active(connection, bundle)
         found = sort(letters, bundle, partitions)
         if not is_dry:
             _send(connection, [record for _, record in found.usable])
@@ -110,6 +113,19 @@ def _why_not(letter: DeadLetter, record: Record, bundle: Bundle, partitions: Map
         return f"there is no partition {letter.topic}/{letter.partition} any more"
     mapped = feed.map(record)
     return mapped.message if isinstance(mapped, Reject) else ""
+
+
+def _check_active(connection: Connection, bundle: Bundle) -> None:
+    """What is sent back is taken by the feeds in force. Raises `EngineRefusal`, `LogUnavailable`."""
+    with closing(KafkaLogReader(connection.kafka)) as log:
+        bundles = bundles_on(connection, log)
+        bundles.look()
+    if bundles.active is not None and bundles.active.bundle != bundle.hash:
+        raise EngineRefusal(
+            f"the directory is bundle {bundle.hash}, but {bundles.active.bundle} is active, and would take "
+            "what is sent back: `correlator deploy` the directory first. --dry-run says what could be used "
+            "then."
+        )
 
 
 def _read(

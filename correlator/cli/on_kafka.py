@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Sequence
-from contextlib import ExitStack, closing
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 
 from correlator.adapters.clock import SteadyClock, SystemClock
 from correlator.adapters.files import bundle_of
+from correlator.adapters.kafka.admin import kafka_topics
 from correlator.adapters.kafka.group_reader import KafkaGroupReader
 from correlator.adapters.kafka.log_reader import KafkaLogReader
 from correlator.adapters.kafka.transactions import KafkaTransactionalWriter
@@ -49,6 +50,7 @@ def check_topics(connection: Connection, bundle: Bundle) -> None:
             raise EngineRefusal(
                 f"these topics do not exist: {', '.join(missing)}. `correlator topics create` makes ours; "
                 "topics of feeds are made by who writes to them, or name fewer in `feeds:` of correlator.yml."
+                " Kafka says so also of topics that `kafka:` has no right to read."
             )
         for name in (topics.keyed, topics.checkpoints):
             found = reader.partitions(name)
@@ -104,12 +106,18 @@ def kafka_worker(
         return Worker(intake, correlate, steady, meter, options)
 
 
-def sole_owner(connection: Connection, stage: str, partitions: Sequence[TopicPartition]) -> SoleOwner:
-    """The group of *stage* to oneself. To be closed."""
+@contextmanager
+def sole_owner(
+    connection: Connection, stage: str, partitions: Sequence[TopicPartition]
+) -> Iterator[SoleOwner]:
+    """Who can take the group of *stage* for himself."""
     group = connection.topics.group(stage)
-    reader = KafkaGroupReader(connection.kafka, group, sorted({tp.topic for tp in partitions}))
-    writer = KafkaTransactionalWriter(connection.kafka, f"{group}.state")
-    return SoleOwner(group, partitions, reader, writer, SteadyClock())
+    with kafka_topics(connection.kafka) as topics:
+        reader = KafkaGroupReader(connection.kafka, group, sorted({tp.topic for tp in partitions}))
+        writer = KafkaTransactionalWriter(connection.kafka, f"{group}.state")
+        members = partial(topics.members, group)
+        with closing(SoleOwner(group, partitions, reader, writer, SteadyClock(), members=members)) as owner:
+            yield owner
 
 
 def committed_of(connection: Connection, stage: str, partition: TopicPartition) -> Committed | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -21,6 +22,7 @@ from correlator.cli.connection import Connection, load_connection
 from correlator.cli.deploy import bring
 from correlator.cli.on_kafka import check_topics, default_instance, kafka_worker
 from correlator.cli.serving import served
+from correlator.cli.telling import unfailing
 from correlator.engine.options import Options
 from correlator.engine.ports import LogUnavailable
 from correlator.engine.topics import EngineRefusal
@@ -48,7 +50,7 @@ def run_on_kafka(wanted: Wanted, is_stopping: Callable[[], bool]) -> None:
     """Raises `BadConfiguration`, `EngineRefusal`."""
     quiet_client_logs()
     candidate, connection = read_candidate(wanted.config), load_connection(wanted.config)
-    meter, console = PrometheusMeter(), Console(stderr=True, soft_wrap=True)
+    meter, console = PrometheusMeter(), Console(file=unfailing(sys.stderr), soft_wrap=True)
     begun = _begun(wanted, candidate, connection, meter, console, is_stopping)
     if begun is None:
         return
@@ -95,7 +97,10 @@ def _begun(
             return kafka_worker(connection, wanted.stage, options, instance=instance, meter=meter), active
         except LogUnavailable as error:
             servers = ", ".join(connection.kafka.bootstrap_servers)
-            console.print(f"no answer from Kafka at {servers}, trying again: {error}", highlight=False)
+            console.print(
+                f"no answer from Kafka at {servers} (or it refused us), trying again: {error}",
+                highlight=False,
+            )
             SteadyClock().sleep_ms(RETRY_MS)
     return None
 

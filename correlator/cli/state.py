@@ -169,13 +169,10 @@ def _track(items: list[int], what: str, *, is_quiet: bool) -> Iterable[int]:
 @contextmanager
 def _alone(connection: Connection, keyed: list[TopicPartition]) -> Iterator[SoleOwner]:
     """The only member of the correlating group."""
-    owner = sole_owner(connection, "correlate", keyed)
-    try:
+    with sole_owner(connection, "correlate", keyed) as owner:
         with console.status("waiting for the group") as status:
             owner.take(status.update)
         yield owner
-    finally:
-        owner.close()
 
 
 @contextmanager

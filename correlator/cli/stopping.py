@@ -1,4 +1,4 @@
-"""SIGTERM and SIGINT: the first asks the loop to end in order, the second ends the process at once."""
+"""SIGTERM, SIGINT, SIGHUP: the first asks the loop to end in order, the second ends the process at once."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ class Stopping:
         self.is_asked = False
 
     def install(self) -> None:
-        for name in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(name, self._ask)
+        for name in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            if signal.getsignal(name) != signal.SIG_IGN or name != signal.SIGHUP:  # nohup
+                signal.signal(name, self._ask)
 
     def _ask(self, _signal: int, _frame: object) -> None:
         if self.is_asked:

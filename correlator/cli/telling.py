@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO, Any, cast
 
 import typer
 
@@ -52,3 +53,27 @@ def reaching(servers: Sequence[str]) -> Iterator[None]:
     except LogUnavailable as error:
         typer.echo(f"no answer from Kafka at {', '.join(servers)} (or it refused us): {error}", err=True)
         raise typer.Exit(UNREACHABLE) from error
+
+
+class _Unfailing:
+    def __init__(self, stream: IO[str]) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        with suppress(OSError):
+            return self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            self._stream.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+def unfailing(stream: IO[str]) -> IO[str]:
+    """*stream* for who does more important things than to write there: what a full disk does not take, or a
+    reader that is gone, is lost.
+    """
+    return cast("IO[str]", _Unfailing(stream))

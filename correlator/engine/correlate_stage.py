@@ -121,7 +121,7 @@ class CorrelateStage:
         """Why the stage is not ready, for a person."""
         if not self.tasks.is_assigned:
             return ("correlate has not joined its group",)
-        return self._committer.waiting() + self.tasks.waiting()
+        return self._committer.waiting() + self.tasks.waiting() + self._lag.waiting()
 
     def finish(self) -> None:
         """Before leaving: commit what is folded, and, where checkpoints are written, one of every partition

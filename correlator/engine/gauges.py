@@ -65,6 +65,9 @@ class Gauges:
         newest_ms = max((partition.now_ms for partition in partitions), default=NEVER)
         found = _of_partitions(partitions) | self._of_feeds(partitions)
         found |= self._of_sources(partitions[0]) if partitions else {}
+        for force in forces:
+            if force.versions:
+                found["correlator_partitions",] = force.versions[-1][1].intake.partitions
         self._shown.tell(found | self._of_bundles(forces) | _of_rules(forces, newest_ms))
         self.tell_counted({b.hash: b.program for force in forces for _, b in force.versions})
 

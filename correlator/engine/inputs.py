@@ -97,7 +97,9 @@ class Inputs:
             if found.buffer:
                 found.empty_since_ms = FOREVER
                 heap.append((min(found.buffer[0].timestamp_ms, clock_ms), key))
-            elif not found.is_drained:
+            elif found.is_drained:
+                found.empty_since_ms = FOREVER
+            else:
                 found.empty_since_ms = min(found.empty_since_ms, now_ms)
                 bound_ms = min(bound_ms, found.taken_ms + _ahead_ms(now_ms - found.empty_since_ms))
         heapify(heap)

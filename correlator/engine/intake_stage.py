@@ -94,7 +94,9 @@ class IntakeStage:
             self._intake = self._build(self._owned, self._bundle)
             return 0
         self._look_ahead()
-        self._lag.tell((found.where, found.next_offset) for found in self.inputs.by_key.values())
+        inputs = self.inputs.by_key.values()
+        full = {found.where for found in inputs if found.buffer or found.is_stopped}
+        self._lag.tell(((found.where, found.next_offset) for found in inputs), full)
         try:
             taken, count = self._take(self._intake, clock_ms)
         except LogUnavailable:
@@ -124,7 +126,12 @@ class IntakeStage:
             for i in self.inputs.by_key.values()
             if i.is_stopped
         )
-        return self._committer.waiting() + stopped
+        missing = tuple(
+            f"the topic {topic} is not there, or hidden from us: nothing is read of it "
+            "(`correlator topics check`)"
+            for topic in self._ports.reader.missing()
+        )
+        return self._committer.waiting() + stopped + missing + self._lag.waiting()
 
     def finish(self) -> None:
         """Before leaving: settle what was sent."""

@@ -2,8 +2,9 @@
 state.
 
 Lines of JSON: a `Head`; a `Part` for each partition that has a checkpoint and a `Learnt` for each entity; an
-`End` with the number of these. Written from checkpoints, whatever rules they were made under, and even where
-records of them cannot be read. Read into an empty state: of any number of partitions, of other rules.
+`End` with the number of these and a checksum of all before it. Written from checkpoints, whatever rules they
+were made under, and even where records of them cannot be read. Read into an empty state: of any number of
+partitions, of other rules.
 
 May not know: files, topics' names. A line of a newer format is refused; fields that are not known are not.
 """
@@ -21,7 +22,7 @@ from correlator.timeline import state
 from correlator.timeline.habits import NO_HABITS, Day, Habits
 from correlator.timeline.live import Stay
 
-FORMAT = Format("learnt", 2, {1: as_it_was})
+FORMAT = Format("learnt", 3, {1: as_it_was, 2: as_it_was})
 
 
 class Head(msgspec.Struct, frozen=True, tag="head", tag_field="line"):
@@ -51,10 +52,13 @@ class Learnt(msgspec.Struct, frozen=True, tag="learnt", tag_field="line"):
 
 
 class End(msgspec.Struct, frozen=True, tag="end", tag_field="line"):
-    """*unreadable*: records of the checkpoints that were left out."""
+    """*unreadable*: records of the checkpoints that were left out. *crc*: CRC-32 of the lines before this;
+    formats 1 and 2 have none.
+    """
 
     entities: int
     unreadable: int = 0
+    crc: int | None = None
 
 
 Line = Head | Part | Learnt | End

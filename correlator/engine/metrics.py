@@ -136,6 +136,7 @@ _TABLE: tuple[Metric, ...] = (
         "partition",
     ),
     _gauge("inputs_stopped", "Input partitions not read on, after too many dead letters in a row."),
+    _gauge("partitions", "Partitions of the keyed topic: those of all processes that correlate together."),
     _gauge("partitions_assigned", "Partitions that this process owns.", "stage"),
     _counter("rebalances_total", "Assignments changed.", "stage", "kind"),
     _counter("transactions_total", "Transactions by result.", "stage", "result"),

@@ -38,7 +38,8 @@ def input_stopped(topic: str, tp: TopicPartition, why: str) -> Send:
         tp,
         state="open",
         message=f"{tp.topic}/{tp.partition}: {why}; reading of this partition is stopped. See `correlator "
-        "dead-letters list`; mend the feed or the producer and start this process again.",
+        "dead-letters list`; mend the feed and `correlator deploy` it, or the producer and start this "
+        "process again.",
     )
 
 

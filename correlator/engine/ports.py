@@ -18,6 +18,9 @@ class TopicPartition(msgspec.Struct, frozen=True, order=True):
     topic: str
     partition: int
 
+    def __str__(self) -> str:
+        return f"{self.topic}/{self.partition}"
+
 
 class Committed(msgspec.Struct, frozen=True):
     """A committed offset: the next record to read, and what its committer wrote beside it."""
@@ -94,9 +97,14 @@ class GroupReader(Protocol):
         """Next offset `poll` would return from: behind trailing transaction markers, so lag can reach 0."""
 
     def end_offsets(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
-        """Last stable offsets, asked for together: where a caught-up position is."""
+        """High watermarks, asked for together: where a caught-up position is. Before them lie also records of
+        transactions that are still open, which have arrived, and cannot be read yet.
+        """
 
     def begin_offset(self, partition: TopicPartition) -> int: ...
+
+    def missing(self) -> Sequence[str]:
+        """Subscribed topics that are not there, as far as is known: nobody is asked."""
 
     def subscribe(self, topics: Sequence[str]) -> None:
         """Read these topics instead. Nothing happens if they are those that are read; else it rebalances."""

@@ -320,8 +320,9 @@ RUNTIME = Dashboard(
                 ),
                 _graph(
                     "Partitions and rebalances",
-                    "Owned by each process; assignments changed within an hour.",
+                    "Owned by each process, together as many as the keyed topic has; changes within an hour.",
                     "none",
+                    ("max(correlator_partitions)", "keyed"),
                     ("sum by (stage, instance) (correlator_partitions_assigned)", "{{stage}} {{instance}}"),
                     (_hour("correlator_rebalances_total", "stage"), "{{stage}}, rebalances"),
                 ),

@@ -23,9 +23,11 @@ def partitions(embedded: Embedded, topic: str) -> list[TopicPartition]:
 @contextmanager
 def alone(embedded: Embedded) -> Iterator[SoleOwner]:
     keyed = embedded.topics.keyed
+    others = sorted(embedded.log.group(CORRELATE_GROUP).members)
     reader = MemoryGroupReader(embedded.log, CORRELATE_GROUP, [keyed])
     writer = MemoryTransactionalWriter(embedded.log, "state")
-    owner = SoleOwner(CORRELATE_GROUP, partitions(embedded, keyed), reader, writer, SimulatedClock(1))
+    ours = partitions(embedded, keyed)
+    owner = SoleOwner(CORRELATE_GROUP, ours, reader, writer, SimulatedClock(1), members=lambda: others)
     try:
         owner.take()
         yield owner

@@ -143,12 +143,21 @@ def test_a_file_that_is_not_whole_is_refused(ended: Embedded, tmp_path: Path) ->
     path = tmp_path / "learnt"
     export(ended, path)
     lines = path.read_bytes().splitlines(keepends=True)
+    assert lines[1].startswith(b'{"line":"part","partition":0,"cut":')
+    spoilt = lines[1].replace(b'"cut":', b'"cut":1')
     for text, message in {
         b"".join(lines[:-1]): "the file is not whole",
         b"".join([lines[0], *lines[2:-5], lines[-1]]): "the file is not whole",
         b"".join(lines[1:]): "learnt:1:1: .*is not where it belongs",
         b"".join([*lines, lines[-1]]): f"learnt:{len(lines) + 1}:1: .*is not where it belongs",
         b"".join([b'{"line":"head","format":99,"keyed":"k","partitions":1}\n', *lines[1:]]): "upgrade",
+        b"".join(
+            [*lines[:-1], lines[-1].replace(b'"crc":', b'"crc":1')]
+        ): "changed or spoilt: its checksum differs",
+        b"".join(
+            [*lines[:-1], lines[-1].replace(b'"crc":', b'"crx":')]
+        ): "changed or spoilt: its checksum differs",
+        b"".join([lines[0], spoilt, *lines[2:]]): "changed or spoilt: its checksum differs",
         b"# other\n": "learnt:1:1: .*not a line that `correlator state export` wrote",
         b"": "not whole",
     }.items():

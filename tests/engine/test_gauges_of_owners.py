@@ -53,6 +53,7 @@ def test_who_gives_partitions_up_tells_no_more_of_them() -> None:
     both(first)
     every = set(first.told("correlator_now_timestamp_seconds"))
     assert len(every) == first.owns() == embedded.bundle.intake.partitions
+    assert first.meter.value("correlator_partitions") == first.owns()
     second = Process(embedded, "b")
     both(first, second)
     for name in (*OF_OWNED, "correlator_consumer_lag_records"):

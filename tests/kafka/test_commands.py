@@ -39,6 +39,8 @@ def test_dead_letters_go_back_once_the_feed_is_mended(tmp_path: Path, bootstrap:
         before = json.loads(deployment.call("dead-letters", "replay", ..., "--dry-run", "--json").stdout)
         assert before["usable"] == []
         feed.write_text(text)
+        early = deployment.call("dead-letters", "replay", ...)
+        assert (early.exit_code, "is active, and would take what is sent back" in early.output) == (2, True)
         assert deployment.call("deploy", ...).exit_code == 0
         done = deployment.call("dead-letters", "replay", ..., "--json")
         assert done.exit_code == 1

@@ -102,8 +102,11 @@ def test_an_input_whose_topic_is_deleted_leaves_the_others(
         admin.close()
         worker.wait_for_metric(assigned, 2 * PARTITIONS + 1)
         traffic.flows()
+        (reason,) = worker.reasons()
+        assert reason.startswith(f"the topic {logins} is not there")
         deployment.create_topics()
         worker.wait_for_metric(assigned, 3 * PARTITIONS + 1)
+        worker.wait_until_ready()
         traffic.ends()
         worker.ask()
         assert worker.join() == 0

@@ -78,7 +78,7 @@ def test_a_read_that_nothing_moves_says_so(log: KafkaLog) -> None:
     try:
         while reader.high_watermark(tp) < 1:
             time.sleep(0.01)
-        with pytest.raises(LogUnavailable, match="nothing after 0"):
+        with pytest.raises(LogUnavailable, match="nothing can be read at offset 0 "):
             list(reader.read(tp, 0, 1))
     finally:
         reader.close()
@@ -147,6 +147,27 @@ def test_h6_a_member_without_a_stable_assignment_is_built_anew(
     proxy.heal()
     until(lambda: member.owned == {TopicPartition(topic, 0)}, member)
     assert member.changes == [AssignmentChange(assigned=(TopicPartition(topic, 0),))]
+
+
+def test_h13_what_short_polls_are_assigned_when_partitions_are_added(bootstrap: str, unique: str) -> None:
+    """The join that the first poll begins ends after it."""
+    log = KafkaLog(bootstrap, unique)
+    log.config = log.config.model_copy(update={"metadata_max_age_ms": 500})
+    topic = log.topic(1)
+    member = joined(log, log.name("group"), topic)
+    consumer = member.reader._consumer  # type: ignore[attr-defined]
+    admin = KafkaAdminClient(bootstrap_servers=bootstrap)
+    admin.create_partitions({topic: 3})
+    admin.close()
+
+    end_s, assigned = time.monotonic() + 15, 0  # half of what the watchdog waits
+    while assigned != 3:
+        assert time.monotonic() < end_s, "the assignment is not told"
+        member.reader.poll(0, 10)
+        assigned = max((len(change.assigned) for change in member.reader.assignment_changes()), default=0)
+        time.sleep(0.1)  # as who works on what was polled: the join ends meanwhile
+    assert member.reader._consumer is consumer  # type: ignore[attr-defined]  # it was not built anew
+    log.close()
 
 
 def test_h6_members_that_are_polled_now_and_then_agree_in_one_rebalance(log: KafkaLog) -> None:
@@ -255,18 +276,3 @@ def test_of_a_client_that_no_broker_answered_nothing_is_left(
         with pytest.raises(KafkaTimeoutError):
             opened(make, settings)
     assert held() == before
-
-
-def test_a_reader_whose_second_client_fails_closes_the_first(bootstrap: str) -> None:
-    config = KafkaConfig.model_validate({"bootstrap_servers": bootstrap})
-    before = threading.active_count()
-    settings, made = config.client(), list[str]()
-
-    class Failing(KafkaConfig):
-        def client(self) -> dict[str, object]:
-            made.append("client")
-            return settings | ({"bootstrap_servers": ["localhost:1"]} if len(made) == 2 else {})
-
-    with pytest.raises(LogUnavailable):
-        KafkaLogReader(Failing.model_validate({"bootstrap_servers": bootstrap}))
-    assert threading.active_count() == before

@@ -75,4 +75,13 @@ def test_the_topics_of_feeds_must_be_there_and_are_the_customers_otherwise(
     with kafka_topics(KafkaConfig(bootstrap_servers=(bootstrap,))) as topics:
         topics.create([Topic(f"{unique}.badge", 7)])
         found = topics.check(raw_topics([f"{unique}.badge", f"{unique}.login"]))
-    assert [str(difference) for difference in found] == [f"{unique}.login: does not exist"]
+    assert [str(difference) for difference in found] == [
+        f"{unique}.login: does not exist, or is hidden from us"
+    ]
+
+
+def test_what_kafka_refuses_is_said_without_the_whole_request(directory: Path) -> None:
+    result = RUNNER.invoke(app, ["create", str(directory), "--replication", "3"])
+    assert result.exit_code == 3
+    assert "InvalidReplicationFactorError: Unable to replicate the partition 3 time(s)" in result.stderr
+    assert "CreateTopicsRequest" not in result.stderr

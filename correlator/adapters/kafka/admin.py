@@ -13,6 +13,7 @@ from kafka.admin import ConfigResource, ConfigResourceType
 
 from correlator.adapters.kafka.client import TIMEOUT_MS, asking, opened
 from correlator.adapters.kafka.config import KafkaConfig
+from correlator.engine.ports import LogUnavailable
 
 RECORD_BYTES_MAX = 4 << 20
 DAY_MS = 86_400_000
@@ -38,7 +39,7 @@ class Difference(msgspec.Struct, frozen=True, order=True):
 
     def __str__(self) -> str:
         if self.what == "missing":
-            return f"{self.topic}: does not exist"
+            return f"{self.topic}: does not exist, or is hidden from us"
         return f"{self.topic}: {self.what} is {self.found}, must be {self.wanted}"
 
 
@@ -116,6 +117,14 @@ class KafkaTopics:
             resources = [ConfigResource(ConfigResourceType.TOPIC, name) for name in names]
             found = self._admin.describe_configs(resources, config_filter="all")["topic"]
         return sorted(missing + [d for topic in ours for d in _compare(topic, counts, found[topic.name])])
+
+    def members(self, group: str) -> list[str]:
+        """Who belongs to a consumer group now, whose session has not timed out included."""
+        with asking(f"members of {group}"):
+            found = self._admin.describe_groups([group])[group]
+        if found["error"] and found["group_state"] != "Dead":  # so Kafka calls one that is not there
+            raise LogUnavailable(f"members of {group}: {found['error']}")
+        return sorted(str(each["group_instance_id"] or each["member_id"]) for each in found["members"])
 
     def close(self) -> None:
         self._admin.close()

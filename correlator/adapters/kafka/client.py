@@ -8,19 +8,26 @@ H9: a consumer, producer or admin client that is made while no broker answers ra
 thread and sockets behind, which nobody can close: an outage of an hour ends with too many open files. Hence
 they are made by `opened`.
 
+H12: to a client that reads what is committed the end of a log is where the first open transaction begins. Who
+takes that for the end states that everything has arrived, while records lie behind it: hence ends are asked
+for as by a client that reads everything.
+
 H11: asked for offsets of several partitions, the client leaves out those that have no leader just now, or no
 topic any more, and then misses them itself: `KeyError`.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from copy import copy
 from typing import Any
 
 from kafka import KafkaConsumer
 from kafka import errors as kafka_errors
 from kafka.net.compat import KafkaNetClient
+from kafka.protocol.consumer import IsolationLevel
 from kafka.structs import TopicPartition as KafkaPartition
 
 from correlator.adapters.kafka.config import KafkaConfig
@@ -30,6 +37,8 @@ from correlator.record import Record
 
 TIMEOUT_MS = 10_000  # of every question to a broker
 PARTITION_BYTES_MAX = 8 << 20  # a fetch holds at least two records of the largest size
+
+REASON = re.compile(r"""error_message=(['"])(.+?)\1""")
 
 
 def consumer_settings(config: KafkaConfig) -> dict[str, Any]:
@@ -64,7 +73,9 @@ def opened(make: Callable[..., Any], settings: dict[str, Any]) -> Any:
 
 
 def make_consumer(settings: dict[str, Any]) -> Any:
-    """A `KafkaConsumer` that finds leaders that have moved (H8). Raises errors of the client."""
+    """A `KafkaConsumer` that finds leaders that have moved (H8), and whose end offsets count what cannot be
+    read yet (H12). Raises errors of the client.
+    """
     consumer = opened(KafkaConsumer, settings)
     fetcher = consumer._fetcher
     handle = fetcher._handle_list_offsets_response
@@ -76,6 +87,9 @@ def make_consumer(settings: dict[str, Any]) -> Any:
         return offsets, moved
 
     fetcher._handle_list_offsets_response = handled
+    asking = copy(fetcher)
+    asking._isolation_level = IsolationLevel.READ_UNCOMMITTED
+    fetcher._send_list_offsets_request = asking._send_list_offsets_request
     return consumer
 
 
@@ -129,4 +143,7 @@ def asking(what: str) -> Iterator[None]:
 def said(error: kafka_errors.KafkaError) -> str:
     """An error of the client in words. That it could not connect does not say why: the last attempt does."""
     text = str(error)  # which names its class itself
+    if "' failed with response '" in text:  # of an admin client: both of them whole, thousands of characters
+        reasons = {found[2] for found in REASON.finditer(text)}
+        text = f"{type(error).__name__}: {'; '.join(sorted(reasons))}" if reasons else text
     return f"{text}: {why_unreached()}" if "Unable to bootstrap" in text and why_unreached() else text

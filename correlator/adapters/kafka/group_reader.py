@@ -15,6 +15,10 @@ away before each poll.
 H10: the client keeps to itself that its heartbeat was fenced by a member with the same instance id, stops the
 heartbeats, and looks as stable as before: it never comes back, also when the other one has ended. Hence a
 member whose heartbeats stopped says so instead of polling, and is built anew after 30 s.
+
+H13: a join that began because topics or their partitions changed is forgotten when the poll that began it
+ends first: its reason is gone when the next one asks, and what it assigned is read by nobody until H6's
+watchdog comes. Hence a join that has begun is always gone on with.
 """
 
 from __future__ import annotations
@@ -135,6 +139,13 @@ class KafkaGroupReader:
 
     def begin_offset(self, partition: TopicPartition) -> int:
         return ask_offset(self._joined().beginning_offsets, partition)
+
+    def missing(self) -> list[str]:
+        """The client asks for them again and again by itself."""
+        if self._consumer is None:
+            return []
+        partitions = self._consumer._cluster.partitions_for_topic
+        return [topic for topic in self._topics if not partitions(topic)]
 
     def subscribe(self, topics: Sequence[str]) -> None:
         if set(topics) != set(self._topics):
@@ -269,6 +280,8 @@ def _keep_finished_joins(coordinator: Any) -> None:
         return await join(timeout_ms=timeout_ms)
 
     coordinator.join_group_async = join_group
+    needs = coordinator.need_rejoin
+    coordinator.need_rejoin = lambda: coordinator.rejoining or needs()  # H13
 
 
 async def _result_of(finished: Any) -> Any:

@@ -19,6 +19,7 @@ from correlator.adapters.kafka.client import (
     truncated,
 )
 from correlator.adapters.kafka.config import KafkaConfig
+from correlator.engine.lag import unreadable
 from correlator.engine.ports import LogUnavailable, TopicPartition
 from correlator.record import Record
 
@@ -34,14 +35,6 @@ class KafkaLogReader:
         self._stalled_s = stalled_s
         with asking("connecting"):
             self._consumer = make_consumer(consumer_settings(config))
-            # its end offsets count open transactions; those of the other one end before them
-            try:
-                self._uncommitted = make_consumer(
-                    consumer_settings(config) | {"isolation_level": "read_uncommitted"}
-                )
-            except kafka_errors.KafkaError:
-                self._consumer.close(timeout_ms=0)
-                raise
 
     def partitions(self, topic: str) -> int:
         with asking(f"partitions of {topic}"):
@@ -51,7 +44,7 @@ class KafkaLogReader:
         return ask_offset(self._consumer.beginning_offsets, partition)
 
     def high_watermark(self, partition: TopicPartition) -> int:
-        return ask_offset(self._uncommitted.end_offsets, partition)
+        return ask_offset(self._consumer.end_offsets, partition)
 
     def offset_at(self, partition: TopicPartition, time_ms: int) -> int:
         """Of the first record with a timestamp of *time_ms* or later; the end where there is none."""
@@ -82,12 +75,12 @@ class KafkaLogReader:
             if position > before:
                 moved_s = now_s
             elif now_s - moved_s > self._stalled_s:
-                raise LogUnavailable(f"{partition}: nothing after {position} for {self._stalled_s:.0f} s")
+                stood_ms = round(1_000 * self._stalled_s)
+                raise LogUnavailable(unreadable(partition, position, end, stood_ms))
 
     def close(self) -> None:
-        for consumer in (self._consumer, self._uncommitted):
-            with asking("closing"):
-                consumer.close(timeout_ms=2_000)
+        with asking("closing"):
+            self._consumer.close(timeout_ms=2_000)
 
     def _poll(self, partition: TopicPartition, position: int) -> Iterator[Record]:
         try:

@@ -16,12 +16,13 @@ LOGGER = "kafka"
 UNREACHED = "Bootstrap connection to"  # how the message begins whose second value is the reason
 NO_TROUBLE = (
     "Metadata refresh: failed Cancelled",  # we closed a client that was asking
+    "<KafkaTCPTransport [none]",  # what came on a connection that we had closed
     "Task ",  # ran for 0.12 s: the machine is busy
     "No partition metadata for topic",  # the same is said of the topic itself
 )
 IN_OUR_WORDS = {
-    "Topic %s not found in cluster metadata": "the topic %s is not there yet, or hidden from us: nothing is "
-    "read of it (`correlator topics check`)",
+    "Topic %s not found in cluster metadata": "the topic %s is not there, or hidden from us (`correlator "
+    "topics check`)",
 }
 CLOSED = "socket disconnected"
 CLOSED_BY = (

@@ -69,10 +69,13 @@ class MemoryGroupReader:
         return self._positions[partition]
 
     def end_offsets(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
-        return {tp: self._log.partition(tp).stable_offset for tp in partitions}
+        return {tp: self._log.partition(tp).next_offset for tp in partitions}
 
     def begin_offset(self, partition: TopicPartition) -> int:
         return self._log.partition(partition).begin_offset
+
+    def missing(self) -> list[str]:
+        return [topic for topic in self._topics if not self._log.partitions(topic)]
 
     def subscribe(self, topics: Sequence[str]) -> None:
         if set(topics) != set(self._topics):

@@ -1,0 +1,28 @@
+"""What a process that must go on says where nobody can read it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from rich.console import Console
+
+from correlator.cli.telling import unfailing
+
+
+def test_a_full_disk_stops_nobody() -> None:
+    with Path("/dev/full").open("w", encoding="utf-8", buffering=1) as full:
+        console = Console(file=unfailing(full))
+        console.print("bundle 1 is in force")
+        os.dup2(os.open(os.devnull, os.O_WRONLY), full.fileno())  # or closing it fails
+
+
+def test_a_reader_that_is_gone_stops_nobody_and_one_that_is_there_reads() -> None:
+    reading, writing = os.pipe()
+    with os.fdopen(reading, "rb", buffering=0) as reader, os.fdopen(writing, "w", buffering=1) as stream:
+        console = Console(file=unfailing(stream))
+        console.print("one")
+        assert reader.read(99) == b"one\n"
+        reader.close()
+        console.print("two")
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())  # or closing it fails
