@@ -23,6 +23,11 @@ SETTINGS = Settings()
 ID = "00000000-0000-4000-8000-0000000000{:02}"
 
 
+def one(line: str) -> str:
+    """A detection that asks one thing."""
+    return f"s:\n  {line}\ncondition: s"
+
+
 def documents(text: str, file: str = "rule.yml") -> list[Document]:
     read, problems = load_yaml_all(text, file)
     assert not problems, problems
