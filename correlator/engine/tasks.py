@@ -154,7 +154,11 @@ class Tasks:
 
     def _begin(self, tp: TopicPartition, committed: Committed | None) -> None:
         restore = Restore(self._ports.log, self._topics, self._bundles, tp.partition, committed)
-        self._restoring[tp] = _Restoring(restore, committed, self._ports.steady.now_ms())
+        begun = {tp: _Restoring(restore, committed, self._ports.steady.now_ms())}
+        if tp in self._doubted:  # whoever waits for the refusal is not to wait for all the others first
+            self._restoring = begun | self._restoring
+        else:
+            self._restoring |= begun
 
     def _run(self, tp: TopicPartition, task: Task) -> None:
         self.live[tp] = task

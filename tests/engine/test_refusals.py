@@ -16,7 +16,9 @@ import msgspec
 import pytest
 
 from correlator import frame
+from correlator.adapters.clock import SimulatedClock
 from correlator.adapters.memory.clients import MemoryLogReader, MemoryTransactionalWriter
+from correlator.adapters.prometheus import PrometheusMeter
 from correlator.cli.embedded import CORRELATE_GROUP, Embedded, with_partitions
 from correlator.engine import checkpoint
 from correlator.engine.bundles import ACTIVE_KEY, Activated, Bundles
@@ -27,8 +29,17 @@ from correlator.engine.topics import EngineRefusal, Topics
 from correlator.engine.view import view
 from correlator.models import scorer
 from correlator.timeline import state
-from tests.engine.company import run, system, worker
+from tests.engine.company import BOUNDED, run, system, worker
 from tests.engine.states import begin, export, forget
+
+
+class Ticking(SimulatedClock):
+    """A millisecond later each time it is asked."""
+
+    def now_ms(self) -> int:
+        self.sleep_ms(1)
+        return super().now_ms()
+
 
 ENGINE = Path(checkpoint.__file__).parent
 P = 1  # the partition that is spoilt
@@ -174,6 +185,25 @@ def test_it_is_refused(spoil: Callable[[Embedded], None], message: str) -> None:
     spoil(embedded)
     with pytest.raises(EngineRefusal, match=message):
         run(worker(embedded))
+
+
+def test_a_refusal_does_not_wait_until_all_others_are_restored() -> None:
+    """It counts when it comes again after a poll."""
+    embedded = system()
+    run(worker(embedded))
+    keyed_does_not_reach_back(embedded)
+    for number in range(embedded.log.partitions(embedded.topics.keyed)):
+        where = TopicPartition(embedded.topics.checkpoints, number)
+        embedded.log.truncate(where, embedded.log.partition(where).next_offset)
+    options = msgspec.structs.replace(BOUNDED, restore_ms=1, restore_alone_ms=1)
+    meter = PrometheusMeter(has_process=False)
+    slow = embedded.worker(meter, options, instance="a", steady=Ticking(1))
+    with pytest.raises(EngineRefusal, match="the state needs it from 0"):
+        slow.run(lambda: False)
+    assert [reason.split(" restores")[0] for reason in slow.health.waiting[1:]] == [
+        "partition 2",
+        "partition 3",
+    ]
 
 
 def test_records_deleted_under_a_running_process() -> None:
