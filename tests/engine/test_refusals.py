@@ -200,10 +200,8 @@ def test_a_refusal_does_not_wait_until_all_others_are_restored() -> None:
     slow = embedded.worker(meter, options, instance="a", steady=Ticking(1))
     with pytest.raises(EngineRefusal, match="the state needs it from 0"):
         slow.run(lambda: False)
-    assert [reason.split(" restores")[0] for reason in slow.health.waiting[1:]] == [
-        "partition 2",
-        "partition 3",
-    ]
+    left = [reason.partition(" restores")[0] for reason in slow.health.waiting]
+    assert {"partition 2", "partition 3"} <= set(left)
 
 
 def test_records_deleted_under_a_running_process() -> None:
