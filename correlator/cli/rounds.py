@@ -30,7 +30,6 @@ from correlator.timeline.partition import Partition
 from correlator.timeline.telling import Told, frames
 
 TELL_STEPS = 20  # of intake, between two words about progress
-COLLECT_ROUNDS = 20  # between two collections of young garbage
 
 Framed = list[tuple[int, bytes]]  # (partition of *keyed*, encoded frame), in order
 Said = list[tuple[int, Told]]  # (partition, what its entities tell others), in order
@@ -159,15 +158,9 @@ class _There:
 def _serve(fold: _Fold, parent: Connection, other_end: Connection) -> None:
     """In the process of a `_There`."""
     other_end.close()
-    gc.collect()
-    gc.freeze()
-    gc.disable()
-    rounds = 0
+    gc.disable()  # what is folded has no cycles: a worker's collections find nothing of it
     while batch := parent.recv_bytes():
         parent.send(fold.fold(_batch(batch)))
-        rounds += 1
-        if rounds % COLLECT_ROUNDS == 0:
-            gc.collect(1)
     parent.send(fold.alerts)
 
 
@@ -202,9 +195,10 @@ def _number(row: tuple[int, Told]) -> int:
     return row[0]
 
 
-def cores() -> int:
-    """That this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def processes() -> int:
+    """To fold in: two for each core that this process may use, since a round waits for the slowest."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return 2 * cores if cores > 1 else 1
 
 
 def told_of(
