@@ -50,7 +50,7 @@ def step(entity: str, live: Live, event: Event, program: Program) -> tuple[Live,
         if found.waiting:
             waiting = _merge(waiting, found.waiting)
     after = remember(entity, live, event, program)
-    if event.identity_id and not entity.startswith("door:") and shows_habit(event.shape):
+    if event.identity_id and entity.startswith("identity:") and shows_habit(event.shape):
         is_alerted = found is not None and _is_held_against(found)
         after = _with_habit(live, after, event, program, is_alerted=is_alerted)
     if windows is not live.windows or waiting is not live.waiting:

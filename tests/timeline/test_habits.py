@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import msgspec
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from correlator.event import DAY_MS, HOUR_MS, Event, Place, make_event
+from correlator.rules.program import RuleProgram
+from correlator.timeline.entity import NO_LIVE
+from correlator.timeline.fold import fold
 from correlator.timeline.habits import (
     BADGED,
     DAYS_MAX,
@@ -21,6 +25,7 @@ from correlator.timeline.habits import (
     shows_habit,
     zone_of,
 )
+from correlator.timeline.settings import Settings
 from tests.timeline.learned import Learned
 
 MONDAY_MS = 1_790_553_600_000  # 2026-09-28 00:00 UTC
@@ -84,6 +89,15 @@ def test_what_shows_no_habit_is_not_learned() -> None:
         login(0, 9, outcome="failure"),
     ):
         assert not shows_habit(event.shape)
+
+
+@pytest.mark.parametrize("entity", ["door:door-lab", "zone:lab", "host:ws-1", "source:203.0.113.7"])
+def test_what_is_nobody_learns_no_habits(entity: str) -> None:
+    program = RuleProgram((), Settings())
+    events = [access(day, 9) for day in range(3)]
+    assert fold("identity:e1", NO_LIVE, events, program)[0].today
+    live, _ = fold(entity, NO_LIVE, events, program)
+    assert (live.habits, live.today) == (NO_LIVE.habits, NO_LIVE.today)
 
 
 def test_today_is_no_habit_yet() -> None:
