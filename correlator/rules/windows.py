@@ -84,7 +84,7 @@ def _are_one(values: tuple[Scalar, ...], others: tuple[Scalar, ...]) -> bool:
 
 def of_group(windows: Iterable[Window], rule: str, group: tuple[Scalar, ...]) -> Window:
     """That one of *windows*, or one in which nothing has happened yet."""
-    found = (w for w in windows if w.rule == rule and typed(w.group) == typed(group))
+    found = (w for w in windows if w.rule == rule and _are_one(w.group, group))
     return next(found, Window(rule, group, ()))
 
 
