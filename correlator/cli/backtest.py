@@ -7,7 +7,7 @@ where they differ in more than rules, or in what adds up to a risk: then each ha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -130,18 +130,18 @@ def together(ours: Bundle, against: Bundle) -> Bundle | None:
     """
     if ours.ground != against.ground:
         return None
-    rules, theirs = _by_id(ours), _by_id(against)
-    if any(rule.risk and not rule.is_shadow for rule in _only_of(rules, theirs) + _only_of(theirs, rules)):
+    only_theirs = _only_of(against, ours)
+    if any(rule.risk and not rule.is_shadow for rule in _only_of(ours, against) + only_theirs):
         return None
-    renamed = [replace(rule, id=rule.id + AGAINST) for rule in _only_of(theirs, rules)]
-    program = RuleProgram([*rules.values(), *renamed], ours.settings)
+    renamed = [replace(rule, id=rule.id + AGAINST) for rule in only_theirs]
+    program = RuleProgram([*alerting(ours), *renamed], ours.settings)
     texts = {**ours.texts, **{rule.id: rule_text(rule) for rule in renamed}}
     return replace(ours, program=program, texts=texts, intake=replace(ours.intake, routes=program.routes))
 
 
 def _sides(found: Sequence[Alert], ours: Bundle, against: Bundle) -> tuple[list[Alert], list[Alert]]:
     """What one pass of both found, by who would have told it."""
-    not_theirs = {rule.id for rule in _only_of(_by_id(ours), _by_id(against))}
+    not_theirs = {rule.id for rule in _only_of(ours, against)}
     first = [alert for alert in found if not alert.rule_id.endswith(AGAINST)]
     second = [_under_its_id(alert) for alert in found if alert.rule_id not in not_theirs]
     return first, sorted(second, key=_when)
@@ -155,13 +155,10 @@ def _under_its_id(alert: Alert) -> Alert:
     return replace(alert, rule_id=rule, uid=alert_uid(rule, alert.entity, alert.evidence[-1]))
 
 
-def _by_id(bundle: Bundle) -> dict[str, Rule]:
-    return {rule.id: rule for rule in alerting(bundle)}
-
-
-def _only_of(some: Mapping[str, Rule], others: Mapping[str, Rule]) -> list[Rule]:
-    """Those of *some* that *others* has not, or otherwise."""
-    return [rule for name, rule in some.items() if name not in others or differ(rule, others[name])]
+def _only_of(some: Bundle, other: Bundle) -> list[Rule]:
+    """Rules of *some* that alert and that *other* has not, or otherwise."""
+    others = {rule.id: rule for rule in alerting(other)}
+    return [rule for rule in alerting(some) if rule.id not in others or differ(rule, others[rule.id])]
 
 
 def one_by_one(bundle: Bundle) -> Bundle:
