@@ -23,7 +23,7 @@ from correlator.adapters.kafka.publisher import KafkaPublisher
 from correlator.adapters.kafka.quiet import silence_client_logs
 from correlator.cli.connection import Connection, load_connection
 from correlator.cli.dead_letters import PARTITION_OFFSET, DeadLetter, Directory, dead_letter_of
-from correlator.cli.on_kafka import bundles_on
+from correlator.cli.looking import deployment
 from correlator.cli.reading import NoSuchTopic, records_of
 from correlator.cli.telling import reaching, refusing
 from correlator.engine.dead_letters import PREFIX
@@ -70,7 +70,7 @@ def replay(
     with refusing(), reaching(connection.kafka.bootstrap_servers):
         letters, partitions = _read(connection, bundle.intake.feeds, set(ids or ()), reason)
         if not is_dry:
-            _check_active(connection, bundle)
+            _check_active(directory, bundle)
         found = sort(letters, bundle, partitions)
         if not is_dry:
             _send(connection, [record for _, record in found.usable])
@@ -115,17 +115,15 @@ def _why_not(letter: DeadLetter, record: Record, bundle: Bundle, partitions: Map
     return mapped.message if isinstance(mapped, Reject) else ""
 
 
-def _check_active(connection: Connection, bundle: Bundle) -> None:
-    """What is sent back is taken by the feeds in force. Raises `EngineRefusal`, `LogUnavailable`."""
-    with closing(KafkaLogReader(connection.kafka)) as log:
-        bundles = bundles_on(connection, log)
-        bundles.look()
-    if bundles.active is not None and bundles.active.bundle != bundle.hash:
-        raise EngineRefusal(
-            f"the directory is bundle {bundle.hash}, but {bundles.active.bundle} is active, and would take "
-            "what is sent back: `correlator deploy` the directory first. --dry-run says what could be used "
-            "then."
-        )
+def _check_active(directory: Directory, bundle: Bundle) -> None:
+    """What is sent back is taken by the feeds in force. Ends the program where these are others."""
+    with deployment(directory) as (_, _, bundles):
+        active = bundles.active
+        if active is not None and active.bundle != bundle.hash:
+            raise EngineRefusal(
+                f"the directory is bundle {bundle.hash}, but {active.bundle} is active, and would take what "
+                "is sent back: `correlator deploy` the directory first. --dry-run says what could be used then."
+            )
 
 
 def _read(
