@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from correlator.adapters.documents import shipped
 from correlator.adapters.record_files import read_records
 from correlator.alerts.phrases import iso
 from correlator.alerts.told import read_told
@@ -19,9 +18,8 @@ from correlator.cli.timeline_events import as_events
 from correlator.cli.timeline_page import Line
 from correlator.cli.times import instant_ms
 from correlator.event import DAY_MS, FOREVER, HOUR_MS, NEVER, Person, make_event
-from correlator.simulate.company import CompanySettings, simulate
-from correlator.simulate.configuration import write_directory
-from correlator.simulate.wire import read_schemas
+from correlator.simulate.company import CompanySettings
+from tests.cli.companies import write_company
 
 NOON, NOON_MS = "2026-01-06T12:00Z", 1_767_700_800_000
 
@@ -30,7 +28,7 @@ NOON, NOON_MS = "2026-01-06T12:00Z", 1_767_700_800_000
 def company(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("company")
     settings = CompanySettings(days=3, people=40, seed=1)
-    write_directory(simulate(settings, read_schemas(shipped("schemas"))), directory)
+    write_company(settings, directory)
     return directory
 
 
@@ -39,7 +37,7 @@ def attacked(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]
     """A company with some attacks, and all that was told of them."""
     directory = tmp_path_factory.mktemp("attacked")
     settings = CompanySettings(days=5, people=200, seed=1, scenarios=2)
-    write_directory(simulate(settings, read_schemas(shipped("schemas"))), directory)
+    write_company(settings, directory)
     told = directory / "alerts.jsonl"
     assert call("replay", directory, "--out", told)[0] == 0
     return directory, told.read_text().splitlines()

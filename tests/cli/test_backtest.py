@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -13,9 +12,8 @@ from msgspec.structs import replace
 
 from correlator.adapters.documents import shipped
 from correlator.cli.backtest import Alert, compare
-from correlator.simulate.company import CompanySettings, simulate
-from correlator.simulate.configuration import write_directory
-from correlator.simulate.wire import read_schemas
+from correlator.simulate.company import CompanySettings
+from tests.cli.companies import company_of
 from tests.cli.rules_app import call
 
 BURST = "d17_denied_burst.yml"
@@ -23,10 +21,8 @@ BURST = "d17_denied_burst.yml"
 
 @pytest.fixture(scope="module")
 def company() -> Iterator[Path]:
-    with TemporaryDirectory() as name:
-        settings = CompanySettings(days=4, people=100, seed=1)
-        write_directory(simulate(settings, read_schemas(shipped("schemas"))), Path(name))
-        yield Path(name)
+    with company_of(CompanySettings(days=4, people=100, seed=1)) as directory:
+        yield directory
 
 
 def lowered(directory: Path) -> Path:

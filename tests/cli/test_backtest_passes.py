@@ -7,7 +7,6 @@ import re
 import signal
 from collections.abc import Iterator
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 from msgspec.structs import replace
@@ -20,9 +19,8 @@ from correlator.cli.replay import Replay
 from correlator.cli.rounds import ProcessDied, told_of
 from correlator.cli.stopping import STOPPING
 from correlator.pipeline import Bundle
-from correlator.simulate.company import CompanySettings, simulate
-from correlator.simulate.configuration import write_directory
-from correlator.simulate.wire import read_schemas
+from correlator.simulate.company import CompanySettings
+from tests.cli.companies import company_of
 
 RISK = re.compile(r"^ +risk: .*\n", re.MULTILINE)
 CHANGES = (  # what the other side says instead, of rules of every type
@@ -37,10 +35,8 @@ CHANGES = (  # what the other side says instead, of rules of every type
 
 @pytest.fixture(scope="module")
 def company() -> Iterator[Path]:
-    with TemporaryDirectory() as name:
-        settings = CompanySettings(days=4, people=60, seed=3)
-        write_directory(simulate(settings, read_schemas(shipped("schemas"))), Path(name))
-        yield Path(name)
+    with company_of(CompanySettings(days=4, people=60, seed=3)) as directory:
+        yield directory
 
 
 @pytest.fixture(scope="module")
