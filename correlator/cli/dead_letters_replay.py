@@ -122,7 +122,8 @@ def _check_active(directory: Directory, bundle: Bundle) -> None:
         if active is not None and active.bundle != bundle.hash:
             raise EngineRefusal(
                 f"the directory is bundle {bundle.hash}, but {active.bundle} is active, and would take what "
-                "is sent back: `correlator deploy` the directory first. --dry-run says what could be used then."
+                "is sent back: `correlator deploy` the directory first. --dry-run says what could be used "
+                "then."
             )
 
 
