@@ -8,14 +8,14 @@ is a value. May not know: Kafka, files, clocks. When to read and when to commit 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from zlib import crc32
 
 import msgspec
 
 from correlator.alerts.ocsf import AlertRecord, Source, alert_record
 from correlator.alerts.text import RuleText
-from correlator.event import NEVER, SECOND_MS
+from correlator.event import NEVER, SECOND_MS, Event, Person
 from correlator.frame import Activation, Frame
 from correlator.intake.intake import Intake, IntakeConfig, Taken
 from correlator.record import Record
@@ -139,9 +139,7 @@ def correlate_step(frame: Frame, partition: Partition, force: InForce, *, crc: i
     differs from one that is delivered once more.
     """
     folded = fold_step(frame, partition, force)
-    skew_max_s = partition.program.settings.skew_max_ms // SECOND_MS
-    source = Source(force.hash, partition.now_ms, crc, skew_max_s)
-    return Correlated(folded, [_alert(change, partition, force, source) for change in folded.changes])
+    return Correlated(folded, [said.record() for said in to_say(folded.changes, partition, force, crc)])
 
 
 def alert_partition(entity: str) -> int:
@@ -149,9 +147,28 @@ def alert_partition(entity: str) -> int:
     return crc32(entity.encode()) % ALERT_PARTITIONS
 
 
-def _alert(change: Change, partition: Partition, force: InForce, source: Source) -> AlertRecord:
-    alert = change.alert
-    newest = alert.repeats[-1:]  # until when it went on
-    evidence = partition.events(alert.entity, (*alert.evidence, *newest, *change.because))
-    text = force.text(alert.rule, alert.decided_ms)
-    return alert_record(change, evidence, text, partition.person(alert.entity), source)
+class Saying(msgspec.Struct, frozen=True):
+    """A change, and all that is said of it."""
+
+    change: Change
+    evidence: Sequence[Event]
+    text: RuleText
+    person: Person | None
+    source: Source
+
+    def record(self) -> AlertRecord:
+        return alert_record(self.change, self.evidence, self.text, self.person, self.source)
+
+
+def to_say(changes: Iterable[Change], partition: Partition, force: InForce, crc: int) -> list[Saying]:
+    """Of *changes*, which *partition* has just made."""
+    skew_max_s = partition.program.settings.skew_max_ms // SECOND_MS
+    source = Source(force.hash, partition.now_ms, crc, skew_max_s)
+    found = []
+    for change in changes:
+        alert = change.alert
+        newest = alert.repeats[-1:]  # until when it went on
+        evidence = partition.events(alert.entity, (*alert.evidence, *newest, *change.because))
+        text = force.text(alert.rule, alert.decided_ms)
+        found.append(Saying(change, evidence, text, partition.person(alert.entity), source))
+    return found

@@ -75,7 +75,7 @@ def _of_topic(path: Path) -> Iterator[tuple[int, Record]]:
                     NO_TIMESTAMP if line.arrival_ms is None else arrival_ms,
                     None if line.key is None else line.key.encode(),
                     value,
-                    tuple((name, text.encode()) for name, text in line.headers.items()),
+                    tuple([(name, text.encode()) for name, text in line.headers.items()]),
                 ),
             )
 

@@ -32,9 +32,10 @@ from correlator.cli.backtest import (
 from correlator.cli.connection import load_connection
 from correlator.cli.on_kafka import bundles_on
 from correlator.cli.reading import identities_in, partitions_of
-from correlator.cli.rounds import ProcessDied, processes
+from correlator.cli.rounds import processes_to_fold
 from correlator.cli.rule_files import as_text
 from correlator.cli.screen import progress, wide_console
+from correlator.cli.team import ProcessDied
 from correlator.cli.telling import reaching, refusing
 from correlator.cli.times import duration_ms, instant_ms
 from correlator.engine.bundles import Texts
@@ -199,7 +200,7 @@ def _run(ours: Bundle, against: Bundle, source: Source, *, is_quiet: bool) -> tu
             shown.update(tasks[name], completed=taken)
 
         try:
-            found = run_both(ours, against, source, on_progress, processes())
+            found = run_both(ours, against, source, on_progress, processes_to_fold())
         except ProcessDied as error:
             typer.echo(f"{error} With --from and --warm-up less is read.", err=True)
             raise typer.Exit(DIED) from error

@@ -20,7 +20,7 @@ Source: Tan, Ting, Liu: Fast Anomaly Detection for Streaming Data, IJCAI 2011, a
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib import import_module
 from typing import Protocol, cast
 
@@ -50,6 +50,12 @@ class _River(Protocol):
     _tree_nodes: list[list[object]]
 
     def learn_one(self, x: dict[str, float]) -> None: ...
+
+
+def load_river() -> tuple[Callable[..., _River], type]:
+    """River's trees, and the class of their branches. The first time it takes a second or two."""
+    trees, padded = import_module("river.anomaly"), import_module("river.tree.padded")
+    return trees.HalfSpaceTrees, padded.PaddedBranch
 
 
 class TreesState(msgspec.Struct, frozen=True, array_like=True):
@@ -140,12 +146,11 @@ class Trees:
 
     def _draw(self, x: dict[str, float]) -> None:
         """River draws its trees when it sees a first point."""
-        make = import_module("river.anomaly").HalfSpaceTrees
-        river: _River = make(n_trees=N_TREES, height=HEIGHT, window_size=WINDOW_SIZE, seed=self._seed)
+        make, branch = load_river()
+        river = make(n_trees=N_TREES, height=HEIGHT, window_size=WINDOW_SIZE, seed=self._seed)
         river.learn_one(x)
         nodes = [node for tree in river._tree_nodes for node in tree]  # noqa: SLF001
-        is_branch = import_module("river.tree.padded").PaddedBranch
-        branches = [cast("_Branch", node) for node in nodes if isinstance(node, is_branch)]
+        branches = [cast("_Branch", node) for node in nodes if isinstance(node, branch)]
         code = {name: i for i, name in enumerate(self._features)}
         self._take(bytes([code[b.feature] for b in branches]), [b.threshold for b in branches])
         self._reference, self._latest = [0] * len(nodes), [0] * len(nodes)

@@ -16,8 +16,9 @@ from correlator.adapters.files import load_texts
 from correlator.adapters.record_files import identities_of, read_records
 from correlator.cli.backtest import Alert, Source, alerts_of, one_by_one, run_both, span, together, with_rules
 from correlator.cli.replay import Replay
-from correlator.cli.rounds import ProcessDied, told_of
+from correlator.cli.rounds import told_of
 from correlator.cli.stopping import STOPPING
+from correlator.cli.team import ProcessDied
 from correlator.pipeline import Bundle
 from correlator.simulate.company import CompanySettings
 from tests.cli.companies import company_of
