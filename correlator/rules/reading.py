@@ -107,14 +107,15 @@ def spell(duration_ms: int) -> str:
 
 def spell_item(key: str, values: Sequence[object]) -> str:
     """`key: values` as it may stand in a rule, of many values the first; keywords have no key."""
-    shown = [_spelt(value) for value in values[:VALUES_SHOWN]]
+    shown = [spell_value(value) for value in values[:VALUES_SHOWN]]
     if len(values) > VALUES_SHOWN:
         shown.append(f"… {len(values) - VALUES_SHOWN} more")
     text = shown[0] if len(values) == 1 else f"[{', '.join(shown)}]"
     return f"{key}: {text}" if key else f"keywords: {text}"
 
 
-def _spelt(value: object) -> str:
+def spell_value(value: object) -> str:
+    """*value* as it may stand in a rule."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     text = str(value)

@@ -37,7 +37,7 @@ from sigma.types import (
 from correlator.address import plain_network
 from correlator.rules.interpret import compile_regex
 from correlator.rules.modifiers import mistake_in
-from correlator.rules.reading import nearest
+from correlator.rules.reading import nearest, spell_value
 from correlator.rules.rule import (
     DASH,
     KEYWORDS,
@@ -79,7 +79,7 @@ _TAKES: dict[str, tuple[tuple[type, ...], str]] = {
     "cidr": ((str,), "a network such as 10.0.0.0/8"),
     "re": ((str,), "a regular expression, in quotes"),
     "fieldref": ((str,), "the name of another field"),
-    **dict.fromkeys(("contains", "startswith", "endswith", "cased"), ((str,), "text, in quotes")),
+    **dict.fromkeys(("contains", "startswith", "endswith", "cased", "windash"), ((str,), "text, in quotes")),
 }
 _PLACED = {"startswith", "endswith", "contains"}  # modifiers that say where in a text
 _LAST = {"all", "neq"}  # of all values, wherever they stand
@@ -127,7 +127,7 @@ def _leaf(field: str, modifiers: Sequence[str], values: Sequence[Value], order: 
     has_dashes = "windash" in modifiers
     named = ["wide" if m == "utf16le" else m for m in modifiers if m != "windash"]
     _check_parts(named, values)
-    _check_types(named, values)
+    _check_types(modifiers, values)
     if "re" in named:
         _check_patterns(values, "".join(sorted(_FLAGS[m] for m in named if m in _FLAGS)))
         values, named = _anchored(values, named)
@@ -265,7 +265,8 @@ def _check_types(modifiers: Sequence[str], values: Sequence[Value]) -> None:
             if modifier in _ORDERS and isinstance(value, str) and _LONG.fullmatch(value):
                 raise Unsupported(f"|{modifier} takes a number of at most 18 digits, not {value}")
             if not isinstance(value, types) or (isinstance(value, bool) and bool not in types and what):
-                raise Unsupported(f"|{modifier} takes {what}, not {value!r}")
+                shown = repr(value) if isinstance(value, str) else spell_value(value)
+                raise Unsupported(f"|{modifier} takes {what}, not {shown}")
 
 
 def _check_parts(modifiers: Sequence[str], values: Sequence[Value]) -> None:

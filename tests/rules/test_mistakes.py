@@ -65,15 +65,16 @@ def test_a_wrong_type_at_the_top_hides_nothing() -> None:
     ("line", "message"),
     [
         ("time.hour|gte: '20'", "|gte takes a number, without quotes, not '20'"),
-        ("time.hour|lt: true", "|lt takes a number, without quotes, not True"),
+        ("time.hour|lt: true", "|lt takes a number, without quotes, not true"),
         ("time.hour|lt: 9999999999999999999", "|lt takes a number of at most 18 digits, not 99999999"),
         ("device.id|exists: yes it is", "|exists takes true or false, not 'yes it is'"),
         ("source.ip|cidr: 10", "|cidr takes a network such as 10.0.0.0/8, not 10"),
         ("device.id|re: 5", "|re takes a regular expression, in quotes, not 5"),
         ("device.id|contains: 4711", "|contains takes text, in quotes, not 4711"),
-        ("device.id|startswith: [a, null]", "|startswith takes text, in quotes, not None"),
-        ("device.id|cased: true", "|cased takes text, in quotes, not True"),
-        ("device.id|fieldref: null", "|fieldref takes the name of another field, not None"),
+        ("device.id|startswith: [a, null]", "|startswith takes text, in quotes, not null"),
+        ("device.id|cased: true", "|cased takes text, in quotes, not true"),
+        ("device.id|windash: [-f, null]", "|windash takes text, in quotes, not null"),
+        ("device.id|fieldref: null", "|fieldref takes the name of another field, not null"),
     ],
 )
 def test_what_modifiers_take_is_said_in_words(line: str, message: str) -> None:

@@ -39,6 +39,21 @@ def test_an_absent_field_matches_only_null_and_exists_false(line: str, expected:
     assert matches(one(line), ABSENT) is expected
 
 
+@pytest.mark.parametrize(
+    ("line", "absent", "x", "y"),
+    [
+        ("device.id: [x, null]", True, True, False),
+        ("device.id: [null]", True, False, False),
+        ("device.id|neq: null", False, True, True),
+        ("device.id|neq: [x, null]", False, False, True),
+        ("device.id|all: [x, null]", False, False, False),
+    ],
+)
+def test_null_may_be_one_of_a_list_of_values(line: str, absent: bool, x: bool, y: bool) -> None:
+    found = [matches(one(line), event) for event in (ABSENT, access(device="x"), access(device="y"))]
+    assert found == [absent, x, y]
+
+
 def test_not_over_an_absent_field_is_plain_logic() -> None:
     assert matches("s: {device.id: x}\ncondition: not s", ABSENT)
     assert matches("s: {device.id|neq: x}\ncondition: not s", ABSENT)
