@@ -114,6 +114,8 @@ def read_item(key: str, values: object, lists: Lists) -> Condition:
     if "fieldref" in modifiers:
         order = next((_ORDERS[m] for m in modifiers if m in _ORDERS), None)
         modifiers = [m for m in modifiers if m not in _ORDERS]
+    if "base64offset" in modifiers and field != KEYWORDS and _PLACED.isdisjoint(modifiers):
+        raise Unsupported("|base64offset is of a part of the text: write |base64offset|contains")
     groups = _encoded(listed, modifiers)
     if len(groups) == 1:
         return _leaf(field, modifiers, groups[0], order)
@@ -208,6 +210,8 @@ def _encoded(values: list[Value], modifiers: list[str]) -> list[list[Value]]:
         if text.contains_special() or not text.s:
             raise Unsupported(f"|{name} is for text without wildcards")
         raw = (b"\xff\xfe" if "utf16" in before else b"") + "".join(map(str, text.s)).encode(encoding)
+        if name == "base64offset" and len(raw) == 1:
+            raise Unsupported("|base64offset of one character is sure of nothing: write two or more")
         groups.append([b64encode(raw).decode()] if name == "base64" else _at_offsets(raw))
     modifiers[:] = [m for m in modifiers if m not in {name, *before}]
     if "all" in modifiers and name == "base64offset" and len(groups) > 1:

@@ -6,7 +6,7 @@ from base64 import b64encode
 
 import pytest
 
-from tests.rules.writing import access, matches, one
+from tests.rules.writing import access, load, matches, one, rule
 
 
 @pytest.mark.parametrize(
@@ -29,6 +29,37 @@ def test_base64offset_finds_text_wherever_it_stands() -> None:
         assert matches(one("device.id|base64offset|contains: secret"), access(device=whole))
         assert matches(one("device.id|base64offset|contains|all: [secret, words]"), access(device=whole))
         assert not matches(one("device.id|base64offset|contains|all: [secret, sword]"), access(device=whole))
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("device.id|base64offset|contains: a", "of one character is sure of nothing"),
+        ("device.id|base64offset|contains: [secret, 1]", "of one character is sure of nothing"),
+        ("device.id|base64offset: secret", "write |base64offset|contains"),
+        ("device.id|base64offset|all: [secret, words]", "write |base64offset|contains"),
+    ],
+)
+def test_base64offset_that_would_match_everything_or_nothing_is_an_error(line: str, message: str) -> None:
+    """The six bits before and behind a byte depend on its neighbours: of one byte no digit is its own."""
+    rules, problems = load(rule(one(line)))
+    assert rules == []
+    assert [message in problem.message for problem in problems] == [True]
+
+
+def test_base64offset_takes_two_characters_and_looks_among_keywords() -> None:
+    whole = access(device=b64encode(b"xx secret").decode())
+    assert matches(one("device.id|base64offset|contains: ec"), whole)
+    assert matches(one("device.id|wide|base64offset|contains: s"), access(device="cwA="))
+    assert not matches(one("device.id|base64offset|contains: ab"), whole)
+    assert matches(one("'|base64offset': secret"), whole)
+
+
+def test_base64_is_compared_as_other_text_is() -> None:
+    for modifiers in ("base64", "base64offset|contains"):
+        event = access(device=b64encode(b"secret").decode().lower())
+        assert matches(one(f"device.id|{modifiers}: secret"), event)
+        assert not matches(one(f"device.id|{modifiers}|cased: secret"), event)
 
 
 def test_wide_text_without_base64_has_zero_bytes() -> None:

@@ -91,7 +91,7 @@ def test_unknown_fields_name_the_nearest_known_one() -> None:
         ("'': [null]", "keywords are texts or regular expressions"),
         ("device.id|contains|base64: x", "|base64 comes before |contains"),
         ("device.id|base64: x*", "is for text without wildcards"),
-        ("device.id|base64offset|contains|all|neq: [x, y]", "write one search per value"),
+        ("device.id|base64offset|contains|all|neq: [xx, yy]", "write one search per value"),
         ("door.forced_24h|gte: 1", "is a field of the entity door; this rule is evaluated on identity"),
         ("device.id: {a: b}", "takes a value or a list of values"),
     ],

@@ -59,6 +59,14 @@ def test_a_value_of_a_record_is_taken_as_what_is_asked_for(line: str, expected: 
     assert _matches(line) is expected
 
 
+def test_a_name_with_a_dot_and_the_nested_one_are_one_field() -> None:
+    event = login(raw=pack_raw({"actor.id": "flat", "actor": {"id": "nested"}}, (ALL,)))
+    assert holds(
+        condition("s: {actor.id: flat}\nt: {actor.id: nested}\ncondition: s and t"), observe(event), []
+    )
+    assert not holds(condition("s: {actor.id|neq: flat}\ncondition: s"), observe(event), [])
+
+
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
