@@ -6,6 +6,7 @@ clocks make shorter or longer counts by its clock, which is what people keep.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from datetime import UTC, datetime
 from functools import lru_cache
 from zoneinfo import ZoneInfo
@@ -31,6 +32,14 @@ def offset_min(time_zone: str, time_ms: int) -> int:
     UTC; the half hour's beginning decides.
     """
     return _offset_min(time_zone, time_ms // HALF_MS)
+
+
+def change_ms(time_zone: str, start_ms: int, end_ms: int) -> int:
+    """When the offset of *end_ms* began, where that of *start_ms* is another; to the half hour."""
+    offset = offset_min(time_zone, end_ms)
+    halves = range(start_ms // HALF_MS, end_ms // HALF_MS)
+    at = bisect_left(halves, True, key=lambda half: _offset_min(time_zone, half) == offset)
+    return (halves.start + at) * HALF_MS
 
 
 def minute_of_week(time_zone: str, time_ms: int) -> int:
