@@ -259,7 +259,7 @@ def _frames(
 ) -> list[Frame]:
     """One frame per moment at which something arrives, oldest first; all is complete *tail_ms* later.
 
-    What arrives after the horizon has a tick before it, as live: without one nobody would know how late it is.
+    What arrives after the horizon has a tick before it, as live: else nobody would know how late it is.
     """
     rows: dict[int, list[tuple[str, Event]]] = {}
     for event, arrival_ms in events:

@@ -53,6 +53,15 @@ def is_within(hours: Hours, time_zone: str, time_ms: int) -> bool:
     return any(start <= minute < end for start, end in hours)
 
 
+def rest_ms(hours: Hours, time_zone: str, time_ms: int) -> int:
+    """How long the business hours that hold *time_ms* go on; 0 outside. Sunday runs on into Monday."""
+    minute = minute_of_week(time_zone, time_ms)
+    end = next((end for start, end in hours if start <= minute < end), minute)
+    if end == WEEK_MIN and hours[0][0] == 0:
+        end += hours[0][1]
+    return (end - minute) * MINUTE_MS
+
+
 def business_ms(hours: Hours, time_zone: str, start_ms: int, end_ms: int) -> int:
     """How much of [start, end) lies within *hours*."""
     shift_min = offset_min(time_zone, end_ms) - offset_min(time_zone, start_ms)  # clocks changed in between
