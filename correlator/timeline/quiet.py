@@ -23,7 +23,7 @@ from correlator.timeline import week
 from correlator.timeline.settings import FeedTiming, SiteTiming
 from correlator.timeline.silences import Sums, is_missed
 
-EVENING, MORNING = 8, 2  # times site_silence_max_business_hours, see `is_site_quiet`
+EVENING, MORNING = 8, 1.5  # times site_silence_max_business_hours, see `is_site_quiet`
 BEATS_MISSED = 3  # in a row, by which a source that has beaten counts as silent
 
 
@@ -215,7 +215,7 @@ def is_site_quiet(site: SiteTiming | None, heard_ms: int, arrived_ms: int, timin
     if site is not None and business_ms > 0 and arrived_ms - heard_ms > min(most_ms, business_ms):
         evening_ms = week.rest_ms(site.business_hours, site.time_zone, heard_ms)
         if evening_ms <= EVENING * business_ms:
-            business_ms = evening_ms + MORNING * business_ms
+            business_ms = evening_ms + int(MORNING * business_ms)
     return is_quiet(site, heard_ms, arrived_ms, most_ms, business_ms)
 
 
