@@ -34,8 +34,8 @@ def told_of(
     on_folded: Callable[[int], None],
     processes: int,
 ) -> list[Published] | None:
-    """Every alert that *bundle* publishes of *records*, everything settled, each as it was told last; None when
-    asked to stop.
+    """Every alert that *bundle* publishes of *records*, everything settled, each as it was told last; None
+    when asked to stop.
 
     *on_folded* hears of how many records all is folded. *processes* fold, beside this one; with less than two
     this one folds. Raises `ProcessDied`.

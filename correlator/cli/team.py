@@ -186,6 +186,7 @@ def _serve(
     rounds: c_long,
 ) -> None:
     """In the process of a member."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # who started us hears it, too, and says when to end
     for end in unused:
         end.close()
     gc.disable()  # what is folded has no cycles: a worker's collections find nothing of it
@@ -199,7 +200,7 @@ def _serve(
             if number == 0:
                 rounds.value += 1
         made.send(share.alerts())
-    except (EOFError, ConnectionError):
+    except (EOFError, OSError):  # nothing else of it is on a file
         return  # whoever it worked for, or with, is gone and told of
 
 

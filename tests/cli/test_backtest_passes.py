@@ -142,6 +142,19 @@ def test_a_process_that_dies_is_told_of(company: Path, source: Source, tmp_path:
     assert children() <= before
 
 
+def test_an_interrupt_is_for_who_started_them(risky: Bundle, source: Source, here: list[Alert]) -> None:
+    """Ctrl-C reaches all processes of a terminal."""
+    before = children()
+
+    def interrupt(_: int) -> None:
+        for pid in children() - before:
+            os.kill(pid, signal.SIGINT)
+
+    told = told_of(one_by_one(risky), source.records, source.identities, interrupt, 2)
+    assert told is not None
+    assert alerts_of(told, source) == here
+
+
 def test_it_stops_when_asked(
     company: Path, source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,7 +12,7 @@ from correlator.rules.rule import Case, Rule
 from correlator.rules.testing import run_case
 
 FOLDER = Path(__file__).parents[2] / "rules"
-RULES, PROBLEMS = read_rules(sorted((FOLDER / "more").glob("*.yml")), today=date(2026, 11, 30))
+RULES, PROBLEMS = read_rules(sorted((FOLDER / "more").glob("*.yml")), today=date(2026, 12, 1))
 ALERTING = [rule for rule in RULES if rule.is_alerting]
 CASES = [pytest.param(rule, case, id=f"{rule.name}: {case.name}") for rule in ALERTING for case in rule.cases]
 

@@ -9,7 +9,6 @@ import msgspec
 import pytest
 
 from correlator.adapters.memory.clients import MemoryLogReader
-from correlator.alerts.ocsf import Source
 from correlator.engine import commit, restore
 from correlator.engine.checkpoint import Cut
 from correlator.engine.commit import Action, Committer, Outbox, Send
@@ -18,7 +17,7 @@ from correlator.engine.ports import CommitAborted, CommitFenced, Committed, Memb
 from correlator.engine.topics import Topics
 from correlator.frame import Frame, decode_frame, encode_frame
 from correlator.intake.intake import Intake
-from correlator.pipeline import Folded, InForce, _alert, alert_partition, fold_step, only
+from correlator.pipeline import Folded, InForce, alert_partition, fold_step, only, to_say
 from correlator.record import Record
 from correlator.timeline import state
 from correlator.timeline.alert import Change
@@ -134,7 +133,7 @@ def a_replay_publishes(patch: Patch) -> None:
 
 def _send(stage: CorrelateStage, change: Change) -> Send:
     partition = next(iter(stage.tasks.live.values())).partition
-    made = _alert(change, partition, only(bundle()), Source(bundle().hash, partition.now_ms))
+    made = to_say([change], partition, only(bundle()), crc=0)[0].record()
     where = alert_partition(change.alert.entity)
     return Send(stage._topics.alerts, where, made.key, made.value, made.headers)
 
