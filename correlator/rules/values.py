@@ -79,7 +79,7 @@ _TAKES: dict[str, tuple[tuple[type, ...], str]] = {
     "cidr": ((str,), "a network such as 10.0.0.0/8"),
     "re": ((str,), "a regular expression, in quotes"),
     "fieldref": ((str,), "the name of another field"),
-    **dict.fromkeys(("contains", "startswith", "endswith", "cased"), ((str,), "text, in quotes")),
+    **dict.fromkeys(("contains", "startswith", "endswith", "cased", "windash"), ((str,), "text, in quotes")),
 }
 _PLACED = {"startswith", "endswith", "contains"}  # modifiers that say where in a text
 _LAST = {"all", "neq"}  # of all values, wherever they stand
@@ -127,7 +127,7 @@ def _leaf(field: str, modifiers: Sequence[str], values: Sequence[Value], order: 
     has_dashes = "windash" in modifiers
     named = ["wide" if m == "utf16le" else m for m in modifiers if m != "windash"]
     _check_parts(named, values)
-    _check_types(named, values)
+    _check_types(modifiers, values)
     if "re" in named:
         _check_patterns(values, "".join(sorted(_FLAGS[m] for m in named if m in _FLAGS)))
         values, named = _anchored(values, named)

@@ -231,6 +231,7 @@ def test_types_that_the_standard_leaves_open(name: str) -> None:
         ("{gte: 5}", "{}", "has no threshold"),
         ("{gte: 5}", "{gte: 5, field: place.door}", "leave the field out"),
         ("{gte: 5}", "a and not b", "must be a mapping"),
+        ("{gte: 5}", "null", "must be a mapping"),
         ("event_count", "value_count", "name it, field: place.door"),
         ("timespan", "time-span", "unknown key 'time-span': did you mean timespan?"),
     ],

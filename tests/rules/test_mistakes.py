@@ -73,6 +73,8 @@ def test_a_wrong_type_at_the_top_hides_nothing() -> None:
         ("device.id|contains: 4711", "|contains takes text, in quotes, not 4711"),
         ("device.id|startswith: [a, null]", "|startswith takes text, in quotes, not None"),
         ("device.id|cased: true", "|cased takes text, in quotes, not True"),
+        ("device.id|windash: null", "|windash takes text, in quotes, not None"),
+        ("device.id|windash|contains: [a, 5]", "takes text, in quotes, not 5"),
         ("device.id|fieldref: null", "|fieldref takes the name of another field, not None"),
     ],
 )

@@ -125,6 +125,20 @@ def test_a_value_of_another_type_matches_nothing_and_is_reported() -> None:
     assert mismatched == ["place.criticality", "place.criticality", "device.id", "access.duress"]
 
 
+@pytest.mark.parametrize(
+    ("line", "absent", "present"),
+    [
+        ("device.id: [null, reader-7]", True, True),
+        ("device.id: [null, other]", True, False),
+        ("device.id|neq: [null, other]", False, True),
+        ("device.id|neq: [null, reader-7]", False, False),
+        ("device.id|all: [null, reader-7]", False, False),
+    ],
+)
+def test_null_may_be_one_of_several_values(line: str, absent: bool, present: bool) -> None:
+    assert (matches(one(line), ABSENT), matches(one(line), PRESENT)) == (absent, present)
+
+
 def test_a_mapping_means_all_and_a_list_of_mappings_any() -> None:
     both = "s: {access.outcome: granted, place.site: lisbon}\ncondition: s"
     either = "s:\n  - {access.outcome: denied}\n  - {place.site: lisbon}\ncondition: s"
