@@ -86,6 +86,8 @@ def test_windash_takes_five_characters_for_one_another_any_number_of_times() -> 
         assert matches(detection, access(device=text)), text
     assert not matches(detection, access(device="x +a +b +c +d"))
     assert not matches(one("device.id|windash: a-b"), access(device="a/b")), "a dash within a word stays"
+    assert matches(one("device.id|windash: --x"), access(device="-/x"))
+    assert not matches(one("device.id|windash: --x"), access(device="//x")), "nor is one that no word follows"
 
 
 def test_fieldref_compares_two_fields_of_the_event_without_regard_to_case() -> None:
