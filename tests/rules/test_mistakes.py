@@ -274,3 +274,9 @@ def test_a_document_is_one_rule() -> None:
     assert_said(text + more + "filter: {rules: any}\n", "detection and correlation and filter are rules of")
     none = "1:1 detection: is missing: a rule has a detection, a correlation or a filter"
     assert_said(text[: text.index("detection:")], none)
+
+
+def test_a_list_of_texts_with_a_mapping_in_it_is_an_error_where_it_stands() -> None:
+    extra = "falsepositives:\n  - a delivery\n  - two leaves of a gate: give them one door\n"
+    text = rule("s: {event.kind: login}\ncondition: s", extra)
+    assert_said(text, "11:5 falsepositives[1]: must be text: put it in quotes (a colon makes a mapping")
