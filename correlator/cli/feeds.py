@@ -134,10 +134,10 @@ def fields_command(as_json: AsJson = False) -> None:
         return
     table = Table("field", "kinds", "values", "meaning")
     for name, canonical in CANONICAL.items():
-        table.add_row(name, ", ".join(canonical.kinds), ", ".join(canonical.words), escape(canonical.doc))
+        table.add_row(name, ", ".join(canonical.kinds), ", ".join(canonical.words), canonical.doc)
     converting = Table("converter", "meaning")
     for name, converter in CONVERTERS.items():
-        converting.add_row(name, escape(converter.doc))
+        converting.add_row(name, converter.doc)
     wide_console().print(table, converting)
 
 

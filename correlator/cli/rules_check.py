@@ -9,7 +9,6 @@ from time import perf_counter
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -103,7 +102,7 @@ def _table(rules: Sequence[Rule]) -> Table:
         if rule.is_alerting:
             decides = f"when {rule.settle.feed} is complete" if rule.settle else "at once"
             tests = str(len(rule.cases))
-            table.add_row(rule.name, rule.severity, rule.entity, decides, tests, escape(rule.title))
+            table.add_row(rule.name, rule.severity, rule.entity, decides, tests, rule.title)
     return table
 
 

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import typer
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from correlator.cli.rule_files import AsJson, Config, Paths, as_text, good_rules
 from correlator.cli.rule_settings import settings_of
@@ -108,8 +108,8 @@ def _print(found: dict[str, Grouped], gaps: dict[str, list[str]], count: int) ->
             continue
         table = Table(what, "rules", "which")
         for key, names in grouped.items():
-            table.add_row(escape(key), str(len(names)), ", ".join(names))
+            table.add_row(key, str(len(names)), ", ".join(names))
         console.print(table)
     for what, names in gaps.items():
-        console.print(f"[bold yellow]{what}[/]: {escape(', '.join(names))}", soft_wrap=True, highlight=False)
+        console.print(Text.assemble((what, "bold yellow"), f": {', '.join(names)}"), soft_wrap=True)
     console.print(f"{count} rules")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Annotated, get_args
 
 import typer
-from rich.markup import escape
 from rich.table import Table
 
 from correlator.cli.rule_files import AsJson, as_text, refuse
@@ -47,7 +46,7 @@ def fields_command(
         return
     table = Table("field", "type", "entities", "concludes from", "meaning")
     for f in listed:
-        table.add_row(f.name, TYPES[f.value_type], _entities(f), f.feed, escape(f.doc))
+        table.add_row(f.name, TYPES[f.value_type], _entities(f), f.feed, f.doc)
     wide_console().print(table)
 
 

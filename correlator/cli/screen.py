@@ -11,9 +11,12 @@ WIDE = 120  # columns where nobody looks: a file, a pipe
 
 
 def wide_console() -> Console:
-    """The terminal, or something wide enough for a table where there is none. COLUMNS says otherwise."""
-    console = Console()
-    return console if console.is_terminal or "COLUMNS" in os.environ else Console(width=WIDE)
+    """The terminal, or something wide enough for a table where there is none. COLUMNS says otherwise.
+
+    No markup: names that records, rules and people bring are shown as they are.
+    """
+    console = Console(markup=False)
+    return console if console.is_terminal or "COLUMNS" in os.environ else Console(width=WIDE, markup=False)
 
 
 def progress(*columns: ProgressColumn, is_quiet: bool = False, is_transient: bool = False) -> Progress:

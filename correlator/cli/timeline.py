@@ -142,7 +142,7 @@ def _alert(told: Told) -> Line:
 
 
 def _print(entity: str, lines: Sequence[Line]) -> None:
-    console, day = Console(highlight=False), ""
+    console, day = Console(highlight=False, markup=False), ""
     console.print(f"{entity}: {len(lines)} lines", style="bold")
     for line in lines:
         when = local(line.time_ms, line.offset_min)

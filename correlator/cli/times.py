@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import typer
 
@@ -11,13 +11,19 @@ from correlator.event import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS
 
 UNITS_MS = {"s": SECOND_MS, "m": MINUTE_MS, "h": HOUR_MS, "d": DAY_MS, "w": 7 * DAY_MS}
 
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+LONGEST_MS = 1_000_000 * DAY_MS
+
 
 def duration_ms(text: str) -> int:
     """`60s`, `5m`, `1h`, `14d`, `2w`, `60` (seconds). Raises typer.BadParameter."""
     found = re.fullmatch(r"(\d+(?:\.\d+)?)([smhdw]?)", text)
     if found is None:
         raise typer.BadParameter(f"{text!r} is no duration; write 60s, 5m, 1h, 14d or 2w")
-    return round(float(found[1]) * UNITS_MS[found[2] or "s"])
+    span_ms = float(found[1]) * UNITS_MS[found[2] or "s"]
+    if span_ms > LONGEST_MS:
+        raise typer.BadParameter(f"{text[:40]!r} is longer than there was time")
+    return round(span_ms)
 
 
 def instant_ms(text: str, now_ms: int) -> int:
@@ -30,4 +36,4 @@ def instant_ms(text: str, now_ms: int) -> int:
         raise typer.BadParameter(f"{text!r} is no time; write 2026-11-25T08:00Z or -30d") from error
     if at.tzinfo is None:
         raise typer.BadParameter(f"{text!r} does not say in which zone: 2026-11-25T08:00Z, or +01:00")
-    return round(at.astimezone(UTC).timestamp() * 1_000)
+    return (at - EPOCH) // timedelta(milliseconds=1)

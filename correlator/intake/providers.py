@@ -17,7 +17,7 @@ May not know: files, the format of a database. Total: a database may hold anythi
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from math import ceil
+from math import ceil, inf
 from typing import Literal, cast, get_args
 
 import msgspec
@@ -136,8 +136,10 @@ def _place(record: object) -> Place | None:
     lat, lon = _number(record, "latitude", 90), _number(record, "longitude", 180)
     if (lat is None or lon is None) and not country:
         return None
-    radius_km = _number(record, "accuracy_radius", _FAR_KM)
-    return on_grid(lat, lon, None if radius_km is None or radius_km < 0 else radius_km, country)
+    radius_km = _number(record, "accuracy_radius", inf)
+    if radius_km is not None:  # more than round the world is anywhere, not nowhere near
+        radius_km = min(radius_km, _FAR_KM) if radius_km >= 0 else None
+    return on_grid(lat, lon, radius_km, country)
 
 
 def _number(record: object, name: str, most: float) -> float | None:

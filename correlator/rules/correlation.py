@@ -72,7 +72,8 @@ def read_correlation(document: dict[str, object], lines: Lines) -> tuple[Section
     rules = _rules(reader, found.get("rules", []), (*path, "rules")) if "rules" in found else names_in(logic)
     group_by = _names(reader, found.get("group-by", []), (*path, "group-by"))
     timespan_ms = _timespan(reader, found, path)
-    thresholds, fields = _condition(reader, None if logic else said, (*path, "condition"), kind)
+    is_counted = "condition" in found and not logic
+    thresholds, fields = _condition(reader, said, (*path, "condition"), kind) if is_counted else ((), ())
     aliases = _aliases(reader, found.get("aliases", {}), (*path, "aliases"))
     generates = _generates(reader, document, found)
     if reader.problems or kind is None or timespan_ms is None:
@@ -138,8 +139,6 @@ def _timespan(reader: Reader, found: dict[str, object], path: Path) -> int | Non
 def _condition(
     reader: Reader, found: object, path: Path, kind: CorrelationType | None
 ) -> tuple[tuple[tuple[Operator, int | float], ...], tuple[str, ...]]:
-    if found is None:
-        return (), ()
     section = reader.mapping(found, path, (*_OPERATORS, "field"), "condition: {gte: 5}")
     thresholds = [
         (operator, number)

@@ -121,7 +121,7 @@ def _overall(rule: Rule, program: Watched, when: When) -> Iterator[str]:
     if not program.refused and all(entity_kind(entity) != rule.entity for entity, _ in program.seen):
         of = "a person or an unresolved credential" if rule.entity == "identity" else "a door (place.door)"
         yield f"the rule is not asked: it is evaluated on {rule.entity}, and no event is of {of}"
-    for seen in program.refused:
-        event = seen.observation.event
+    refused = {seen.observation.event.id: seen.observation.event for seen in program.refused}
+    for event in refused.values():  # each once, however many entities it is of
         told = "rules with any_age are asked of it alone" if rule.is_any_age else "it is not looked at"
         yield f"the {event.kind} event of {when(event.time_ms)} arrived later than the horizon: {told}"

@@ -115,7 +115,7 @@ def frames_of(
     """The frames in which the events of *case* arrive; with *events* and their arrivals, these instead."""
     if events is None:
         events = [(_event(case, index), case.start_ms + e.arrives_ms) for index, e in enumerate(case.events)]
-    return _frames(case, events, _tail_ms(rule, settings), routes_of([rule]))
+    return _frames(case, events, _tail_ms(rule, settings), routes_of([rule]), settings.horizon_ms)
 
 
 def play(program: RuleProgram, frames: Sequence[Frame]) -> Played:
@@ -254,15 +254,21 @@ def _schedule(start_ms: int, steps: Iterable[tuple[int, str]]) -> tuple[tuple[in
 # ---------------------------------------------------------------------- frames
 
 
-def _frames(case: Case, events: Sequence[tuple[Event, int]], tail_ms: int, routes: Routes) -> list[Frame]:
-    """One frame per moment at which something arrives, oldest first; all is complete *tail_ms* later."""
+def _frames(
+    case: Case, events: Sequence[tuple[Event, int]], tail_ms: int, routes: Routes, horizon_ms: int
+) -> list[Frame]:
+    """One frame per moment at which something arrives, oldest first; all is complete *tail_ms* later.
+
+    What arrives after the horizon has a tick before it, as live: else nobody would know how late it is.
+    """
     rows: dict[int, list[tuple[str, Event]]] = {}
     for event, arrival_ms in events:
         rows.setdefault(arrival_ms, []).extend((entity, event) for entity in _entities(event, routes))
     marks: dict[int, list[CaseMark]] = {}
     for mark in case.marks or ():
         marks.setdefault(case.start_ms + mark.offset_ms, []).append(mark)
-    moments = sorted({*rows, *marks})
+    ticks = {arrival_ms - 1 for event, arrival_ms in events if event.time_ms < arrival_ms - 1 - horizon_ms}
+    moments = sorted({*rows, *marks, *ticks})
     frames = [_frame(case, at_ms, rows.get(at_ms, ()), marks.get(at_ms, ())) for at_ms in moments]
     if case.person is not None:
         first_ms = min([moments[0], *(event.time_ms for event, _ in events)]) - MINUTE_MS

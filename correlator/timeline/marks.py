@@ -170,8 +170,7 @@ class Marks:
     def _is_alive(self, group: tuple[str, str], heard_ms: int, arrived_ms: int) -> bool:
         """Was a feed heard of at a site recently enough to believe that there was nothing to say?"""
         timing, where = self._timing[group[0]], self._sites.get(group[1])
-        most_ms, most_business_ms = timing.site_silence_max_ms, timing.site_silence_max_business_hours_ms
-        if not quiet.is_quiet(where, heard_ms, arrived_ms, most_ms, most_business_ms):
+        if not quiet.is_site_quiet(where, heard_ms, arrived_ms, timing):
             return False
         return not is_missed(self._sums.get(group, NOTHING), quiet.zone(where), heard_ms, arrived_ms)
 

@@ -23,6 +23,7 @@ from correlator.timeline import week
 from correlator.timeline.settings import FeedTiming, SiteTiming
 from correlator.timeline.silences import Sums, is_missed
 
+EVENING, MORNING = 8, 1.5  # times site_silence_max_business_hours, see `is_site_quiet`
 BEATS_MISSED = 3  # in a row, by which a source that has beaten counts as silent
 
 
@@ -204,6 +205,18 @@ def is_quiet(
         week.business_ms(hours, site.time_zone, heard_ms, arrived_ms) if site is not None and hours else 0
     )
     return within_ms <= most_business_ms and silence_ms - within_ms <= most_ms
+
+
+def is_site_quiet(site: SiteTiming | None, heard_ms: int, arrived_ms: int, timing: FeedTiming) -> bool:
+    """Likewise of all sources of a site. Who works there leaves before closing time and comes after opening:
+    a silence that begins in the last `EVENING` limits before the one may last for `MORNING` after the other.
+    """
+    most_ms, business_ms = timing.site_silence_max_ms, timing.site_silence_max_business_hours_ms
+    if site is not None and business_ms > 0 and arrived_ms - heard_ms > min(most_ms, business_ms):
+        evening_ms = week.rest_ms(site.business_hours, site.time_zone, heard_ms)
+        if evening_ms <= EVENING * business_ms:
+            business_ms = evening_ms + int(MORNING * business_ms)
+    return is_quiet(site, heard_ms, arrived_ms, most_ms, business_ms)
 
 
 def since(heard_ms: int, to_ms: int) -> str:

@@ -92,9 +92,20 @@ NOTHING = Sums(Usual())  # is known to be usual
 
 
 def expected(sums: Sequence[int], time_zone: str, start_ms: int, end_ms: int) -> int:
-    """Hundredths of records that are usual between two times, ms, UTC."""
+    """Hundredths of records that are usual between two times, ms, UTC.
+
+    Where clocks change in between, by local time before and after that: no hour is missed that there was not.
+    """
     if end_ms <= start_ms or not sums[HOURS]:
         return 0
+    if week.offset_min(time_zone, start_ms) == week.offset_min(time_zone, end_ms):
+        return _expected(sums, time_zone, start_ms, end_ms)
+    changed_ms = week.change_ms(time_zone, start_ms, end_ms)
+    before = _expected(sums, time_zone, start_ms, changed_ms)
+    return before + _expected(sums, time_zone, changed_ms, end_ms)
+
+
+def _expected(sums: Sequence[int], time_zone: str, start_ms: int, end_ms: int) -> int:
     weeks, rest_min = divmod((end_ms - start_ms) // MINUTE_MS, week.WEEK_MIN)
     first = week.minute_of_week(time_zone, start_ms)
     last = first + rest_min

@@ -6,6 +6,7 @@ clocks make shorter or longer counts by its clock, which is what people keep.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from datetime import UTC, datetime
 from functools import lru_cache
 from zoneinfo import ZoneInfo
@@ -33,6 +34,14 @@ def offset_min(time_zone: str, time_ms: int) -> int:
     return _offset_min(time_zone, time_ms // HALF_MS)
 
 
+def change_ms(time_zone: str, start_ms: int, end_ms: int) -> int:
+    """When the offset of *end_ms* began, where that of *start_ms* is another; to the half hour."""
+    offset = offset_min(time_zone, end_ms)
+    halves = range(start_ms // HALF_MS, end_ms // HALF_MS)
+    at = bisect_left(halves, True, key=lambda half: _offset_min(time_zone, half) == offset)
+    return (halves.start + at) * HALF_MS
+
+
 def minute_of_week(time_zone: str, time_ms: int) -> int:
     return (
         time_ms // MINUTE_MS + offset_min(time_zone, time_ms) + 3 * 1440
@@ -42,6 +51,15 @@ def minute_of_week(time_zone: str, time_ms: int) -> int:
 def is_within(hours: Hours, time_zone: str, time_ms: int) -> bool:
     minute = minute_of_week(time_zone, time_ms)
     return any(start <= minute < end for start, end in hours)
+
+
+def rest_ms(hours: Hours, time_zone: str, time_ms: int) -> int:
+    """How long the business hours that hold *time_ms* go on; 0 outside. Sunday runs on into Monday."""
+    minute = minute_of_week(time_zone, time_ms)
+    end = next((end for start, end in hours if start <= minute < end), minute)
+    if end == WEEK_MIN and hours[0][0] == 0:
+        end += hours[0][1]
+    return (end - minute) * MINUTE_MS
 
 
 def business_ms(hours: Hours, time_zone: str, start_ms: int, end_ms: int) -> int:

@@ -15,6 +15,7 @@ from correlator.event import Network, Place
 from correlator.intake.networks import Networks
 from correlator.intake.providers import GRID_KM
 from correlator.problem import BadConfiguration
+from correlator.timeline.settings import HALF_ROUND_KM
 from tests.intake.company import NETWORKS, SITES
 
 CITY, ASN = "GeoLite2-City", "GeoLite2-ASN"
@@ -51,6 +52,7 @@ def company(tmp_path: Path) -> Path:
         "10.1.2.0/24": PARIS,
         "100.64.0.0/24": {"location": {"latitude": "north", "longitude": True}, "country": {"iso_code": 7}},
         "100.64.1.0/24": {"location": {"latitude": 40.0, "longitude": -75.0}},
+        "100.64.2.0/24": {"location": {"latitude": 40.0, "longitude": -75.0, "accuracy_radius": 10**9}},
     }
     write(tmp_path / "city.mmdb", CITY, cities)
     providers: Rows = {
@@ -121,6 +123,9 @@ def test_a_record_may_say_little_or_nonsense(company: Path) -> None:
     assert found.lookup("2001:db9::1") == (Network("", "isp", 0), Place(country="SE"))
     assert found.lookup("198.51.100.7") == (Network("AS64502", "isp", 64502), None)
     assert found.lookup("100.64.0.1") == (Network("", "isp", 0), None)
+    anywhere = found.lookup("100.64.2.1")[1]
+    assert anywhere is not None
+    assert anywhere.radius_km > HALF_ROUND_KM, "who may be anywhere has travelled nowhere"
     assert found.lookup("100.64.1.1")[1] == Place(lat=40.0, lon=-75.0, radius_km=50 + GRID_KM)
     assert found.lookup("8.8.8.8") == (None, None)
     assert found.lookup("LOCAL") == (None, None)

@@ -57,7 +57,8 @@ def said(rule: Rule, case: Case) -> list[Said]:
     events = [(_event(case, index), case.start_ms + e.arrives_ms) for index, e in enumerate(case.events)]
     partition = Partition(program, _Presets({e.id: e.score for e, _ in events if e.score is not None}), 0)
     told: list[Said] = []
-    for frame in _frames(case, events, program.settings.horizon_ms // 2, {}):
+    horizon_ms = program.settings.horizon_ms
+    for frame in _frames(case, events, horizon_ms // 2, {}, horizon_ms):
         for change in partition.step(frame):
             ids = (*change.alert.evidence, *change.because)
             evidence = partition.events(change.alert.entity, ids)

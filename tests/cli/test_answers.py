@@ -7,12 +7,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from rich.table import Table
 from typer.testing import CliRunner
 
 from correlator.adapters.record_files import read_records
 from correlator.alerts.phrases import iso
 from correlator.alerts.told import read_told
 from correlator.cli.main import app
+from correlator.cli.screen import wide_console
 from correlator.cli.timeline import _print
 from correlator.cli.timeline_events import as_events
 from correlator.cli.timeline_page import Line
@@ -100,12 +102,26 @@ def test_a_table_for_people(company: Path) -> None:
         (("timeline", "100182"), "give the id of a person"),
         (("timeline", "e1001", "--at", "2027-01-01T00:00Z"), "what is known is of 2026-01-0"),
         (("who", "lisbon", "--at", "-300d"), "what is known is of 2026-01-0"),
+        (("who", "lisbon", "--at", "0001-01-01T00:00+14:00"), "what is known is of 2026-01-0"),
+        (("who", "lisbon", "--at", "9999-12-31T23:59-12:00"), "what is known is of 2026-01-0"),
+        (("timeline", "e1001", "--at", f"-{'9' * 400}d"), "is longer than there was time"),
     ],
 )
 def test_what_is_not_known_is_said(company: Path, arguments: tuple[str, ...], message: str) -> None:
     code, output = call(*arguments, "--records", company)
     assert code == 2
     assert message in " ".join(output.replace("│", " ").split())
+
+
+def test_names_that_look_like_markup_are_shown_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    _print("unresolved:badge:[/x]", [Line(NOON_MS, 0, "access", "badge [/x] was granted at door [red]lab")])
+    shown = capsys.readouterr().out
+    assert shown.startswith("unresolved:badge:[/x]: 1 lines\n")
+    assert "badge [/x] was granted at door [red]lab" in shown
+    table = Table("who", "host")
+    table.add_row("[/x]", "[bold]")
+    wide_console().print(table)
+    assert {"[/x]", "[bold]"} <= set(capsys.readouterr().out.split())
 
 
 def test_events_of_a_person_with_dates_that_have_no_end_can_be_explained(tmp_path: Path) -> None:

@@ -10,6 +10,8 @@ import json
 from functools import cache
 from pathlib import Path
 
+import pytest
+
 from correlator.cli.rule_files import read_rules
 from correlator.engine.feed_notices import FeedNotices
 from correlator.event import DAY_MS, HOUR_MS, MINUTE_MS, Event, Place, make_event
@@ -20,7 +22,7 @@ from correlator.timeline.partition import Partition
 from correlator.timeline.settings import FeedTiming, Settings, SiteTiming
 from tests.timeline.toy import NoScorer
 
-MONDAY_MS = 20_458 * DAY_MS + 4 * DAY_MS
+MONDAY_MS = 20_458 * DAY_MS
 OFFICE = tuple((day * 1440 + 7 * 60, day * 1440 + 19 * 60) for day in range(5))
 BADGE = FeedTiming("badge", "access", "badge-events", bound_ms=2 * MINUTE_MS, quiet_ms=MINUTE_MS)
 LOGIN = FeedTiming("login", "login", "login-events")
@@ -136,12 +138,33 @@ def test_the_first_login_of_the_day_is_decided_though_the_site_was_quiet_all_nig
     )
 
 
-def test_at_night_it_is_decided_within_minutes() -> None:
-    office = office_until(19)
+@pytest.mark.parametrize("last", [18, 19])
+def test_at_night_it_is_decided_within_minutes_though_all_left_before_closing_time(last: int) -> None:
+    office = office_until(last)
+    office.until(MONDAY_MS + 19 * HOUR_MS)
     office.until(MONDAY_MS + 23 * HOUR_MS)
     office.login(0)
     office.until(office.now_ms + 4 * MINUTE_MS)
     assert office.alerted() == {"e0"}
+
+
+def test_a_feed_that_dies_in_the_day_is_not_believed_at_night_nor_the_next_morning() -> None:
+    office = office_until(10)
+    for hour in (23, 31):
+        office.until(MONDAY_MS + hour * HOUR_MS)
+        office.login(hour)
+    office.until(office.now_ms + HOUR_MS)
+    assert office.ever == set()
+
+
+def test_a_feed_that_died_at_night_accuses_nobody_who_logs_in_half_an_hour_after_opening() -> None:
+    office = office_until(19)
+    office.until(MONDAY_MS + DAY_MS + 7 * HOUR_MS + 20 * MINUTE_MS)
+    for person in range(PEOPLE):
+        office.login(person)
+        office.until(office.now_ms + 5 * MINUTE_MS)
+    office.until(office.now_ms + HOUR_MS)
+    assert office.ever == set()
 
 
 def test_a_source_that_never_had_an_event_is_not_waited_for_and_is_told_once_a_day_or_so() -> None:

@@ -356,6 +356,17 @@ def test_what_a_filter_says_is_checked_where_it_stands() -> None:
     assert any("any_age is for rules" in p.message for p in load(block)[1])
 
 
+@pytest.mark.parametrize("span", ["600s", "10m", "10h", "1d", "500ms"])
+def test_units_of_a_window(span: str) -> None:
+    assert load(text(TEMPORAL.replace("10m", span)))[1] == []
+
+
+@pytest.mark.parametrize("span", ["10M", "1y", "1.5h", "1h30m", "10", "10 m", "10min"])
+def test_what_is_no_length_of_a_window(span: str) -> None:
+    problems = load(text(TEMPORAL.replace("10m", span)))[1]
+    assert any("must be a duration such as" in p.message for p in problems)
+
+
 def test_a_window_looks_back_no_further_than_the_horizon() -> None:
     long = text(TEMPORAL.replace("10m", "25h"))
     assert any("is longer than the horizon of 1d" in p.message for p in load(long)[1])

@@ -231,6 +231,7 @@ def test_types_that_the_standard_leaves_open(name: str) -> None:
         ("{gte: 5}", "{}", "has no threshold"),
         ("{gte: 5}", "{gte: 5, field: place.door}", "leave the field out"),
         ("{gte: 5}", "a and not b", "must be a mapping"),
+        ("{gte: 5}", "null", "must be a mapping"),
         ("event_count", "value_count", "name it, field: place.door"),
         ("timespan", "time-span", "unknown key 'time-span': did you mean timespan?"),
     ],
@@ -391,9 +392,3 @@ def test_collections_of_the_first_sigma_are_refused_in_one_line() -> None:
     assert [p.message for p in load(text)[1]] == [
         "collections of rules (action: global, repeat, reset) are not of Sigma 2: write each rule out"
     ]
-
-
-def test_a_list_of_texts_with_a_mapping_in_it_is_an_error_where_it_stands() -> None:
-    extra = "falsepositives:\n  - a delivery\n  - two leaves of a gate: give them one door\n"
-    text = rule("s: {event.kind: login}\ncondition: s", extra)
-    assert_said(text, "11:5 falsepositives[1]: must be text: put it in quotes (a colon makes a mapping")

@@ -73,7 +73,8 @@ def test_a_wrong_type_at_the_top_hides_nothing() -> None:
         ("device.id|contains: 4711", "|contains takes text, in quotes, not 4711"),
         ("device.id|startswith: [a, null]", "|startswith takes text, in quotes, not null"),
         ("device.id|cased: true", "|cased takes text, in quotes, not true"),
-        ("device.id|windash: [-f, null]", "|windash takes text, in quotes, not null"),
+        ("device.id|windash: null", "|windash takes text, in quotes, not null"),
+        ("device.id|windash|contains: [a, 5]", "takes text, in quotes, not 5"),
         ("device.id|fieldref: null", "|fieldref takes the name of another field, not null"),
     ],
 )
@@ -273,3 +274,9 @@ def test_a_document_is_one_rule() -> None:
     assert_said(text + more + "filter: {rules: any}\n", "detection and correlation and filter are rules of")
     none = "1:1 detection: is missing: a rule has a detection, a correlation or a filter"
     assert_said(text[: text.index("detection:")], none)
+
+
+def test_a_list_of_texts_with_a_mapping_in_it_is_an_error_where_it_stands() -> None:
+    extra = "falsepositives:\n  - a delivery\n  - two leaves of a gate: give them one door\n"
+    text = rule("s: {event.kind: login}\ncondition: s", extra)
+    assert_said(text, "11:5 falsepositives[1]: must be text: put it in quotes (a colon makes a mapping")

@@ -77,6 +77,16 @@ def test_repeat_makes_an_event_happen_again_and_again() -> None:
     assert len(result.alerts) == 12
 
 
+@pytest.mark.parametrize(
+    ("arrives", "expected"), [("24h", "match"), ("86401s", "no-match"), ("9d", "no-match")]
+)
+@pytest.mark.parametrize("block", ["", "  any_age: true\n"])
+def test_what_arrives_after_the_horizon_is_refused_as_live(arrives: str, expected: str, block: str) -> None:
+    read = READ.replace("{", f"{{arrives: {arrives}, ", 1)
+    wanted = "match" if block else expected
+    assert told(ANY, f"{{name: a, expect: {wanted}, events: [{read}]}}", block=block) == [""]
+
+
 def test_a_person_has_a_status_a_type_and_credentials() -> None:
     detection = (
         "s: {event.kind: access, identity.status: notice, identity.type: contractor, credential.state: lost,"

@@ -226,13 +226,13 @@ def test_local_time_is_that_of_clocks_on_the_wall_also_where_they_change_on_the_
 
 @pytest.mark.parametrize("step_ms", [MINUTE_MS, 20 * MINUTE_MS, 15 * HOUR_MS])
 def test_a_night_is_complete_in_however_large_steps_it_is_read(step_ms: int) -> None:
-    """The last read is at 18:00; nothing comes any more. From 07:15 on that is no quiet site any more."""
+    """The last read is at 18:55; nothing comes any more. From 07:22 on that is no quiet site any more."""
     marks = marks_of(office_feed(), SiteTiming("lis", "UTC", OFFICE))
     evening, end = MONDAY_MS + 19 * HOUR_MS - 5 * MINUTE_MS, MONDAY_MS + 34 * HOUR_MS - 5 * MINUTE_MS
     marks.fold([Arrival("raw", 0, 1, evening + 1)], [heard("c7", evening)])
     for at_ms in range(evening + step_ms, end + 1, step_ms):
         marks.fold([Arrival("raw", 0, 1, at_ms)], [])
-    dead_ms = MONDAY_MS + DAY_MS + 7 * HOUR_MS + 10 * MINUTE_MS  # with five minutes of the evening
+    dead_ms = MONDAY_MS + DAY_MS + 7 * HOUR_MS + 22 * MINUTE_MS + 30 * SECOND_MS
     assert dead_ms - 20 * MINUTE_MS <= marks.complete_ms("access", "lis") <= dead_ms
     assert [source for source, _ in marks.missing("access", "lis", end)] == ["c7"]
 

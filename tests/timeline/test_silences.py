@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -24,6 +27,7 @@ from correlator.timeline.silences import (
 
 MONDAY_MS = 1_767_571_200_000  # 2026-01-05 00:00 UTC
 WEEK_MS = 7 * DAY_MS
+BERLIN = ZoneInfo("Europe/Berlin")
 OFFICE = tuple((day * 1440 + 7 * 60, day * 1440 + 19 * 60) for day in range(5))
 FEED = FeedTiming("badge", "access", "raw", bound_ms=0, quiet_ms=MINUTE_MS)
 
@@ -215,6 +219,26 @@ def test_expected_is_what_the_minutes_add_up_to(hours: list[int], start_min: int
     slots = [(start_min + minute) // 60 % HOURS for minute in range(minutes)]
     wanted = sum(min(hours[s - 1], hours[s], hours[(s + 1) % HOURS]) for s in slots) * 100 / 60
     assert found == pytest.approx(wanted, abs=2)
+
+
+@pytest.mark.parametrize("friday", ["2026-03-20", "2026-03-27", "2026-10-23"])
+def test_a_weekend_in_which_clocks_change_is_no_hour_of_monday_more_or_less(friday: str) -> None:
+    """Offices from eight to six, silent since Friday evening; ten hours less their edges are usual."""
+    week_rates = [24_000 if hour < 120 and 8 <= hour % 24 < 18 else 0 for hour in range(HOURS)]
+    sums = Usual(weeks=[2] * HOURS, rates=week_rates).sums()
+    evening = datetime.fromisoformat(f"{friday}T18:00").replace(tzinfo=BERLIN)
+    for hour, records in ((9, 0), (10, 240), (11, 480)):
+        monday = evening + timedelta(days=3, hours=hour - 18)  # by the clock on the wall
+        span = (round(evening.timestamp()) * SECOND_MS, round(monday.timestamp()) * SECOND_MS)
+        assert expected(sums, "Europe/Berlin", *span) == 100 * records
+
+
+def test_a_repeated_hour_is_as_long_as_it_is_and_a_skipped_one_is_missed_by_nobody() -> None:
+    sums = Usual(weeks=[2] * HOURS, rates=[6_000] * HOURS).sums()
+    for night in ("2026-03-29T01:00", "2026-10-25T01:00", "2026-06-07T01:00"):  # UTC
+        change_ms = round(datetime.fromisoformat(f"{night}Z").timestamp()) * SECOND_MS
+        span = (change_ms - 20 * MINUTE_MS, change_ms + 20 * MINUTE_MS)
+        assert expected(sums, "Europe/Berlin", *span) == 4_000
 
 
 @given(rates, st.integers(0, HOURS * 60 * MINUTE_MS), st.integers(-1, HOURS * 30 * MINUTE_MS))
