@@ -9,7 +9,7 @@ problems, never an exception. A rule with an error is left out, and so is what r
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import date
 from typing import Any
 
@@ -60,7 +60,7 @@ def load_rules(
 
     With any problem that is an error the rules must not be used: a base rule may be missing among them.
     """
-    drafts = [read_draft(document, lines, lists or {}) for document, lines in documents]
+    drafts = [read_draft(document, lines, lists or {}) for document, lines in _readable(documents)]
     _check_unique(drafts)
     targets = targets_of(drafts)
     mark_counted(drafts, targets)
@@ -78,6 +78,16 @@ def load_rules(
         advise_together(drafts, rules)
     problems = sorted({problem for draft in drafts for problem in draft.problems})
     return sorted(rules, key=lambda rule: rule.id), problems
+
+
+def _readable(documents: Iterable[Document]) -> Iterator[Document]:
+    """Without what stands in a file behind `action: global`: whatever it lacks, that document has."""
+    collections: set[str] = set()
+    for document, lines in documents:
+        if lines.file not in collections:
+            yield document, lines
+        if isinstance(document, dict) and "action" in document:
+            collections.add(lines.file)
 
 
 def _check_unique(drafts: list[Draft]) -> None:

@@ -388,7 +388,9 @@ def test_every_field_of_the_reference_can_be_used() -> None:
 
 
 def test_collections_of_the_first_sigma_are_refused_in_one_line() -> None:
+    """Also where the documents behind lack what the collection gives them."""
     text = "action: global\nlogsource: {product: x}\n---\n" + rule("s: {event.kind: login}\ncondition: s")
-    assert [p.message for p in load(text)[1]] == [
-        "collections of rules (action: global, repeat, reset) are not of Sigma 2: write each rule out"
-    ]
+    for more in ("", "---\ndetection: {s: {event.kind: login}}\n---\naction: reset\n"):
+        assert [p.message for p in load(text + more)[1]] == [
+            "collections of rules (action: global, repeat, reset) are not of Sigma 2: write each rule out"
+        ]
