@@ -224,10 +224,14 @@ def _since(since_ms: int) -> str:
     return "from the first record on" if since_ms == NEVER else f"for what happens from {iso(since_ms)} on"
 
 
+class Activating(LogUnavailable):
+    """Another process is about to activate the first bundle."""
+
+
 def bring(connection: Connection, candidate: Candidate, *, is_first: bool) -> str:
     """Activate what a process brings with it. *is_first*: only where nothing is active. The active bundle.
 
-    Raises `EngineRefusal`, also for failed tests; `LogUnavailable`.
+    Raises `EngineRefusal`, also for failed tests; `Activating`, `LogUnavailable`.
     """
     with edges_on(connection) as edges:
         edges.bundles.look()
@@ -245,9 +249,9 @@ def bring(connection: Connection, candidate: Candidate, *, is_first: bool) -> st
         except Overtaken as error:  # processes that start at once bring the first bundle all together
             edges.bundles.look()
             active = edges.bundles.active
-            if is_first and active is None:
-                raise LogUnavailable(str(error)) from error
-            if active is None or not (is_first or active.bundle == candidate.bundle.hash):
+            if active is None:
+                raise Activating("another process activates the first bundle") from error
+            if not (is_first or active.bundle == candidate.bundle.hash):
                 raise
         active = edges.bundles.active
         return candidate.bundle.hash if active is None else active.bundle

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from functools import partial
 
 from correlator.adapters.clock import SteadyClock, SystemClock
 from correlator.adapters.files import bundle_of
-from correlator.adapters.kafka.admin import kafka_topics
+from correlator.adapters.kafka.admin import kafka_topics, own_topics
 from correlator.adapters.kafka.group_reader import KafkaGroupReader
 from correlator.adapters.kafka.log_reader import KafkaLogReader
 from correlator.adapters.kafka.transactions import KafkaTransactionalWriter
@@ -18,7 +18,7 @@ from correlator.engine.bundles import Bundles
 from correlator.engine.correlate_stage import CorrelateStage
 from correlator.engine.intake_stage import IntakeStage
 from correlator.engine.options import Options, Ports
-from correlator.engine.ports import Committed, LogReader, Meter, TopicPartition
+from correlator.engine.ports import Committed, LogReader, LogUnavailable, Meter, TopicPartition
 from correlator.engine.sole_owner import SoleOwner
 from correlator.engine.topics import EngineRefusal
 from correlator.engine.worker import Worker, freeze_heap
@@ -63,6 +63,17 @@ def check_topics(connection: Connection, bundle: Bundle) -> None:
                 )
     finally:
         reader.close()
+
+
+def wrong_policies(connection: Connection) -> list[str]:
+    """Our topics that Kafka does not clean up as it must: it deletes what is needed, or keeps all for ever.
+
+    Nothing where it does not say so: a name may have no right to ask.
+    """
+    with suppress(LogUnavailable), kafka_topics(connection.kafka) as topics:
+        found = topics.check(own_topics(connection.prefix, connection.partitions))
+        return [str(difference) for difference in found if difference.what == "cleanup.policy"]
+    return []
 
 
 def kafka_worker(

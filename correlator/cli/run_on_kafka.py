@@ -19,8 +19,8 @@ from correlator.adapters.kafka.quiet import quiet_client_logs
 from correlator.adapters.prometheus import PrometheusMeter
 from correlator.cli.candidate import Candidate, read_candidate
 from correlator.cli.connection import Connection, load_connection
-from correlator.cli.deploy import bring
-from correlator.cli.on_kafka import check_topics, default_instance, kafka_worker
+from correlator.cli.deploy import Activating, bring
+from correlator.cli.on_kafka import check_topics, default_instance, kafka_worker, wrong_policies
 from correlator.cli.serving import served
 from correlator.cli.telling import unfailing
 from correlator.engine.options import Options
@@ -94,7 +94,12 @@ def _begun(
         try:
             check_topics(connection, candidate.bundle)
             active = bring(connection, candidate, is_first=not wanted.is_deploying)
+            for line in wrong_policies(connection):
+                console.print(f"{line}, or what is needed is deleted: change it", highlight=False)
             return kafka_worker(connection, wanted.stage, options, instance=instance, meter=meter), active
+        except Activating as error:
+            console.print(f"{error}: waiting for it", highlight=False)
+            SteadyClock().sleep_ms(RETRY_MS)
         except LogUnavailable as error:
             servers = ", ".join(connection.kafka.bootstrap_servers)
             console.print(

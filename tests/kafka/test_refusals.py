@@ -22,6 +22,7 @@ from correlator.adapters.kafka.log_reader import KafkaLogReader
 from correlator.cli.candidate import read_candidate
 from correlator.cli.connection import load_connection
 from correlator.cli.deploy import bring
+from correlator.cli.on_kafka import wrong_policies
 from correlator.engine.checkpoint import MANIFEST_KEY
 from correlator.engine.ports import TopicPartition
 from correlator.engine.topics import EngineRefusal
@@ -54,13 +55,14 @@ class Operator:
 
     def lose_checkpoints(self, before: int) -> None:
         """As with a policy of deletion, which `topics check` warns of; Kafka refuses to delete otherwise."""
-        for policy in ("compact,delete", "compact"):
-            changed = ConfigResource(
-                ConfigResourceType.TOPIC, self.topics.checkpoints, {"cleanup.policy": policy}
-            )
-            self._admin.alter_configs([changed])
-            if policy != "compact":
-                self.delete(self.checkpoint, before)
+        self.clean_up(self.topics.checkpoints, "compact,delete")
+        self.delete(self.checkpoint, before)
+        self.clean_up(self.topics.checkpoints, "compact")
+
+    def clean_up(self, topic: str, policy: str) -> None:
+        self._admin.alter_configs(
+            [ConfigResource(ConfigResourceType.TOPIC, topic, {"cleanup.policy": policy})]
+        )
 
     def delete(self, where: KafkaPartition, before: int = -1) -> None:
         """Records with an offset less than *before*; -1: all."""
@@ -185,6 +187,17 @@ def test_records_of_an_input_deleted_before_they_were_read_are_told_of(
     lost = {r.key: r.value or b"" for r in notices if (r.key or b"").startswith(b"records_lost:")}
     assert lost.keys() == {f"records_lost:{badges}:{n}".encode() for n in range(3)}
     assert all(b"were deleted before they were read. Reading goes on at" in value for value in lost.values())
+
+
+def test_a_topic_that_kafka_deletes_from_is_told_of_at_the_start(
+    deployment: Deployment, operator: Operator
+) -> None:
+    connection = load_connection(deployment.directory)
+    assert wrong_policies(connection) == []
+    operator.clean_up(deployment.topics.identities, "delete")
+    assert wrong_policies(connection) == [
+        f"{deployment.topics.identities}: cleanup.policy is delete, must be compact"
+    ]
 
 
 def test_commands_say_what_is_not_there_yet(deployment: Deployment) -> None:
