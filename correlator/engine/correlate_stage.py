@@ -303,7 +303,11 @@ class CorrelateStage:
         )
 
     def _begin_cut(self, tp: TopicPartition, task: Task) -> Cut:
-        self._turn = tp
+        """All of it, where the checkpoints so far are gone: their topic was created anew."""
+        end = self._ports.log.high_watermark(TopicPartition(self._topics.checkpoints, tp.partition))
+        if end < task.image_end:
+            task.partition.changed.add(task.partition.timelines)
+        self._turn, task.image_end = tp, end
         task.cut = Cut(task.partition, task.offset, task.crc, task.force, self._ports.steady.now_ms())
         task.folded_events = task.folded_frames = task.folded_ms = 0
         return task.cut
@@ -311,6 +315,7 @@ class CorrelateStage:
     def _put_checkpoint(self, tp: TopicPartition, task: Task, cut: Cut) -> None:
         partitions = self._ports.log.partitions(self._topics.keyed)
         sends = cut.sends(self._topics, partitions)
+        task.image_end += len(sends)
         task.cut, self._turn, task.image_ms = None, None, self._ports.steady.now_ms()
         number, seconds = str(tp.partition), (task.image_ms - cut.started_ms) / 1_000
         self._counters["correlator_checkpoints_total", number] += 1

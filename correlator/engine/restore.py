@@ -75,6 +75,7 @@ class Restore:
     ) -> None:
         self.restored: Restored | None = None
         self.remaining = 0
+        self.image_end = 0  # of its partition of the checkpoint topic, when that was read
         self._is_rebuild = False
         self._log, self._topics, self._bundles, self._number = log, topics, bundles, number
         self._committed = committed
@@ -109,6 +110,7 @@ class Restore:
         self._bundles.look()
         self._check_partitions()  # first: one that was added has no checkpoint to be asked for
         where = TopicPartition(self._topics.checkpoints, self._number)
+        self.image_end = self._log.high_watermark(where)
         newest: Mapping[bytes, bytes] = {}
         for left, newest in read_newest(self._log, where):  # noqa: B007 - the last one counts
             self.remaining = left

@@ -35,6 +35,7 @@ class Task(msgspec.Struct):
     folded_events: int = 0
     folded_frames: int = 0
     cut: Cut | None = None
+    image_end: int = 0  # where its partition of the checkpoint topic ends, at least
 
 
 class _Restoring(msgspec.Struct):
@@ -139,6 +140,7 @@ class Tasks:
         )
         task.folded_frames, task.folded_events = restored.replayed, restored.events  # since its checkpoint
         task.folded_ms = state.spent_ms if restored.replayed else 0  # and would be again
+        task.image_end = state.restore.image_end
         self._run(tp, task)
         seconds = (now_ms - state.started_ms) / 1_000
         self._ports.meter.observe("correlator_restore_seconds", [seconds], partition=str(tp.partition))

@@ -20,6 +20,8 @@ from correlator.timeline.ways import Ways
 from tests.engine.company import committed, company, refolded, run, state, system, told, worker
 from tests.engine.states import begin, export, forget, partitions
 
+LATE = 850  # records of checkpoints, near the end of a run: some entities do not change any more
+
 Taught = dict[str, tuple[Habits, Day | None]]
 
 
@@ -58,6 +60,20 @@ def test_a_forgotten_state_is_rebuilt_from_keyed(ended: Embedded) -> None:
     run(only)
     assert told(ended) == before
     assert state(only) == refolded(ended)[1]
+
+
+def test_a_checkpoint_topic_that_is_made_anew_under_who_runs_is_written_whole() -> None:
+    embedded = system()
+    first = worker(embedded)
+    logs = embedded.log._topics[embedded.topics.checkpoints]
+    while sum(log.next_offset for log in logs) < LATE:
+        first.step()
+    for number, log in enumerate(logs):
+        logs[number] = type(log)(embedded.topics.checkpoints, number)
+    run(first)
+    second = worker(embedded)
+    run(second)
+    assert state(second) == refolded(embedded)[1]
 
 
 def test_what_was_learnt_survives_the_loss_of_everything_else(ended: Embedded, tmp_path: Path) -> None:

@@ -48,6 +48,9 @@ FENCED = (
     kafka_errors.ProducerFencedError,
     kafka_errors.UnknownMemberIdError,
 )
+# What a topic refuses for how it is set: the same again until somebody changes that.
+BY_SETTINGS = (kafka_errors.InvalidRecordError, kafka_errors.MessageSizeTooLargeError)
+SETTINGS_HINT = " (`correlator topics check` says what is wrong with its settings)"
 
 
 @dataclass(frozen=True)
@@ -80,7 +83,7 @@ class KafkaTransactionalWriter:
         self._deadlines = Deadlines.within(config.transaction_timeout_ms)
         self._settings = _settings(config, transactional_id, self._deadlines)
         self._producer: Any = None
-        self._sends: list[Any] = []
+        self._sends: list[tuple[str, Any]] = []  # topic, and what becomes of the record
         self._is_open = False
 
     def begin(self) -> None:
@@ -109,19 +112,18 @@ class KafkaTransactionalWriter:
         if key is None and value is None:
             value = b""
         try:
-            self._sends.append(
-                self._held().send(
-                    topic,
-                    value=value,
-                    key=key,
-                    headers=list(headers),
-                    partition=partition,
-                    timestamp_ms=timestamp_ms,
-                )
+            sent = self._held().send(
+                topic,
+                value=value,
+                key=key,
+                headers=list(headers),
+                partition=partition,
+                timestamp_ms=timestamp_ms,
             )
         except Exception as error:
             self.abort()
-            raise _aborted(error) from error
+            raise _aborted(error, topic) from error
+        self._sends.append((topic, sent))
 
     def commit(self, offsets: Mapping[TopicPartition, Committed], membership: Membership | None) -> None:
         if offsets and (membership is None or not membership.is_joined):  # H3
@@ -166,12 +168,17 @@ class KafkaTransactionalWriter:
     def _flush(self) -> None:
         """H1: the client commits although batches failed, so look at each."""
         self._held().flush(timeout=self._deadlines.call_ms / 1000)
-        failed = [send for send in self._sends if not send.is_done or send.failed()]
-        if failed:
-            first = failed[0].exception
-            if _is_fenced(first):
-                raise first
-            raise CommitAborted(f"{len(failed)} of {len(self._sends)} records not sent: {_text(first)}")
+        failed = [(topic, sent) for topic, sent in self._sends if not sent.is_done or sent.failed()]
+        if not failed:
+            return
+        topic, sent = min(failed, key=lambda each: not each[1].is_done)  # the others do not say why
+        error = sent.exception if sent.is_done else TimeoutError("no answer")
+        if _is_fenced(error):
+            raise error
+        hint = SETTINGS_HINT if isinstance(error, BY_SETTINGS) else ""
+        raise CommitAborted(
+            f"{len(failed)} of {len(self._sends)} records not sent: {topic}: {_text(error)}{hint}"
+        )
 
     def _call(self, method: str, *args: object, deadline_ms: int | None = None) -> None:
         """What the producer's method of this name does, but with a deadline (H5)."""
@@ -247,10 +254,11 @@ def _metadata(membership: Membership) -> ConsumerGroupMetadata:
     )
 
 
-def _aborted(error: Exception) -> CommitAborted:
+def _aborted(error: Exception, topic: str = "") -> CommitAborted:
     if isinstance(error, CommitAborted):
         return error
-    return CommitFenced(_text(error)) if _is_fenced(error) else CommitAborted(_text(error))
+    text = f"{topic}: {_text(error)}" if topic else _text(error)
+    return CommitFenced(text) if _is_fenced(error) else CommitAborted(text)
 
 
 def _is_fenced(error: BaseException) -> bool:
@@ -259,5 +267,5 @@ def _is_fenced(error: BaseException) -> bool:
 
 
 def _text(error: BaseException | None) -> str:
-    name, said = type(error).__name__, str(error)  # errors of the client name their class themselves
+    name, said = type(error).__name__, str(error).removesuffix(": None")  # the client's name their class
     return said if name in said else f"{name}: {said}" if said else name
