@@ -31,7 +31,7 @@ from correlator.engine.ports import (
     TopicPartition,
 )
 from correlator.engine.sole_owner import SoleOwner
-from correlator.engine.topics import EngineRefusal, Topics
+from correlator.engine.topics import EngineRefusal, Topics, missing
 
 UNREADABLE = 1
 UNREACHABLE = 3
@@ -152,7 +152,7 @@ def _check(log: LogReader, connection: Connection) -> None:
     topic = connection.topics.checkpoints
     found = log.partitions(topic)
     if found == 0:
-        raise EngineRefusal(f"{topic} does not exist: `correlator topics create` makes it.")
+        raise missing(topic)
     if found != connection.partitions:
         raise EngineRefusal(
             f"{topic} has {found} partitions, the configuration says {connection.partitions}: set "

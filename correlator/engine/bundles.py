@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Mapping
 import msgspec
 
 from correlator.engine.ports import LogReader, TopicPartition
-from correlator.engine.topics import EngineRefusal
+from correlator.engine.topics import EngineRefusal, missing
 from correlator.formats import Format, FormatError
 from correlator.frame import Activation
 from correlator.pipeline import Bundle, InForce, in_force, only
@@ -83,7 +83,7 @@ class Bundles:
     def look(self) -> None:
         """Read what is new. Raises `EngineRefusal` where there is no such topic, `LogUnavailable`."""
         if self._next == 0 and self._log.partitions(self._where.topic) == 0:
-            raise EngineRefusal(f"{self._where.topic} does not exist: `correlator topics create` makes it.")
+            raise missing(self._where.topic)
         end = self._log.high_watermark(self._where)
         for record in self._log.read(self._where, max(self._next, self._log.begin_offset(self._where)), end):
             if record.value is None or record.key is None:

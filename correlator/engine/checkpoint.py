@@ -69,13 +69,15 @@ def _damaged(name: str, error: Exception) -> EngineRefusal:
     return EngineRefusal(f"{name}: the checkpoint is damaged: no manifest ({error}). {REBUILD}")
 
 
-def read_newest(log: LogReader, where: TopicPartition) -> Iterator[tuple[int, Mapping[bytes, bytes]]]:
+def read_newest(
+    log: LogReader, where: TopicPartition, end: int
+) -> Iterator[tuple[int, Mapping[bytes, bytes]]]:
     """Records left to read, and the newest value of each key so far, now and then; the last is the whole.
 
-    Read up to the high watermark, open transactions included: a checkpoint whose markers are still landing
-    would be missed otherwise.
+    *end*: the high watermark, open transactions included: a checkpoint whose markers are still landing would
+    be missed otherwise.
     """
-    end, newest = log.high_watermark(where), dict[bytes, bytes]()
+    newest = dict[bytes, bytes]()
     left = end - (start := log.begin_offset(where))
     for count, record in enumerate(log.read(where, start, end)):
         key = record.key or b""
@@ -92,7 +94,7 @@ def read_newest(log: LogReader, where: TopicPartition) -> Iterator[tuple[int, Ma
 def newest_of(log: LogReader, where: TopicPartition) -> Mapping[bytes, bytes]:
     """`read_newest` to its end."""
     newest: Mapping[bytes, bytes] = {}
-    for _, newest in read_newest(log, where):  # noqa: B007 - the last one counts
+    for _, newest in read_newest(log, where, log.high_watermark(where)):  # noqa: B007 - the last one counts
         pass
     return newest
 

@@ -17,7 +17,7 @@ from correlator.engine.ports import (
     LogUnavailable,
     TransactionalWriter,
 )
-from correlator.engine.topics import EngineRefusal, Topics
+from correlator.engine.topics import EngineRefusal, Topics, missing
 from correlator.event import NEVER
 from correlator.frame import Activation, Frame, encode_frame
 
@@ -47,7 +47,7 @@ def deploy(edges: Edges, activated: Activated, texts: Texts | None = None, *, is
     """
     partitions = edges.log.partitions(edges.topics.keyed)
     if partitions == 0:
-        raise EngineRefusal(f"{edges.topics.keyed} does not exist: `correlator topics create` makes it.")
+        raise missing(edges.topics.keyed)
     made_for = partitions if texts is not None else edges.bundles.get(activated.bundle).intake.partitions
     if made_for != partitions:
         raise EngineRefusal(

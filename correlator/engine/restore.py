@@ -112,7 +112,7 @@ class Restore:
         where = TopicPartition(self._topics.checkpoints, self._number)
         self.image_end = self._log.high_watermark(where)
         newest: Mapping[bytes, bytes] = {}
-        for left, newest in read_newest(self._log, where):  # noqa: B007 - the last one counts
+        for left, newest in read_newest(self._log, where, self.image_end):  # noqa: B007 - the last one counts
             self.remaining = left
             yield
         raw = newest.get(MANIFEST_KEY)
@@ -168,7 +168,8 @@ class Restore:
             raise EngineRefusal(
                 f"{self._topics.keyed} has {found} partitions, but this state was made when it had "
                 f"{expected}: every entity would change its owner. Their number is fixed for life. "
-                f"Create the topic anew with the old number, or {ANEW}."
+                "Create the topic anew with the old number: what was learnt survives that (`correlator state "
+                f"export`). Or {ANEW}."
             )
 
     def _check_manifest(self, manifest: Manifest, entities: int) -> None:

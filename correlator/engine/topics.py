@@ -53,3 +53,10 @@ ANEW = "begin anew with other topics (`topics: {prefix: ...}` in correlator.yml)
 
 class EngineRefusal(Exception):
     """This process must not go on with this log: says what is wrong and what to do. Exit code 2."""
+
+
+def missing(topic: str) -> EngineRefusal:
+    """There is no such topic, as far as Kafka lets us see."""
+    return EngineRefusal(
+        f"{topic} does not exist, or is hidden from us: `correlator topics create` makes it."
+    )

@@ -255,7 +255,7 @@ def test_a_bundle_that_reads_differently_is_refused() -> None:
 def test_a_deployment_needs_the_topic() -> None:
     embedded = system()
     del embedded.log._topics[embedded.topics.keyed]
-    with pytest.raises(EngineRefusal, match="keyed does not exist: `correlator topics create` makes it"):
+    with pytest.raises(EngineRefusal, match="keyed does not exist, or is hidden from us"):
         _deploy_other(embedded)
 
 
@@ -302,7 +302,7 @@ def test_a_deployment_whose_end_is_unknown_is_looked_for() -> None:
 def test_bundles_need_the_topic() -> None:
     embedded = system()
     bundles = Bundles(MemoryLogReader(embedded.log), "other.bundles")
-    with pytest.raises(EngineRefusal, match=r"other.bundles does not exist: `correlator topics create`"):
+    with pytest.raises(EngineRefusal, match=r"other.bundles does not exist, or is hidden from us"):
         bundles.look()
 
 

@@ -100,7 +100,7 @@ def test_commands_that_find_no_topic_or_another_say_so(tmp_path: Path, bootstrap
     deployment = Deployment(tmp_path, bootstrap, unique, records_max=0)
     export = ("state", "export", ..., tmp_path / "file")
     missing = deployment.call(*export)
-    assert (missing.exit_code, "does not exist: `correlator topics create`" in missing.output) == (2, True)
+    assert (missing.exit_code, "does not exist, or is hidden from us" in missing.output) == (2, True)
     deployment.create_topics()
     nothing = deployment.call("feeds", "status", ...)
     assert (nothing.exit_code, "nothing is deployed yet" in nothing.output) == (2, True)
