@@ -5,6 +5,8 @@ Signals are taken over before anything slow is imported, so that SIGTERM ends a 
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 from importlib.metadata import version
 from typing import Annotated
@@ -44,6 +46,8 @@ VERBS = {
     "state": ("state", "app", "Keep what was learnt, begin anew with it, forget a checkpoint."),
     "dead-letters": ("dead_letters", "app", "List, show and send back refused records."),
 }
+UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EPIPE)
+FAILED = 1
 LOOPS = ("run", "replay", "backfill")  # verbs that end in order when asked to stop
 
 app = typer.Typer(
@@ -72,7 +76,18 @@ forward(app, VERBS, "correlator")
 def main() -> None:
     if len(sys.argv) > 1 and sys.argv[1] in LOOPS:
         STOPPING.install()
-    app()
+    try:
+        try:
+            app()
+        finally:
+            sys.stdout.flush()  # here it can be said that this failed
+    except OSError as error:
+        if error.filename is not None or error.errno not in UNWRITABLE:
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter tries once more
+        if error.errno != errno.EPIPE:  # who read it has seen enough
+            sys.stderr.write(f"what was to be printed could not be written: {error.strerror}\n")
+        sys.exit(FAILED)
 
 
 if __name__ == "__main__":

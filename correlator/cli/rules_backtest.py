@@ -18,6 +18,7 @@ from correlator.adapters.files import load_general, load_texts
 from correlator.adapters.kafka.log_reader import KafkaLogReader
 from correlator.adapters.kafka.quiet import silence_client_logs
 from correlator.adapters.record_files import identities_of, read_records
+from correlator.alerts.phrases import iso
 from correlator.cli.backtest import (
     Alert,
     Compared,
@@ -138,13 +139,18 @@ def _from_files(directory: Path, bundle: Bundle, from_: str, to: str) -> Source:
 
 
 def _source(records: list[Record], identities: list[tuple[str, bytes]], from_: str, to: str) -> Source:
+    if not records:
+        raise typer.BadParameter("there are no records")
     first_ms, last_ms = span(records)
     if not last_ms and not (from_ and to):
         raise typer.BadParameter("the records do not say when they arrived: give --from and --to")
     from_ms = instant_ms(from_, last_ms) if from_ else first_ms
     to_ms = instant_ms(to, last_ms) if to else last_ms
     if from_ms >= to_ms:
-        raise typer.BadParameter("--from is not before --to")
+        raise typer.BadParameter(
+            f"--from is not before --to: {iso(from_ms)} and {iso(to_ms)}; "
+            f"the records are of {iso(first_ms)} to {iso(last_ms)}"
+        )
     return Source(records, identities, from_ms, to_ms)
 
 

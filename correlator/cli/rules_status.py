@@ -39,7 +39,7 @@ class Hits(msgspec.Struct):
     open: int = 0
     closed: int = 0
     shadow: int = 0
-    last_ms: int = NEVER
+    last_ms: int | None = None
 
 
 class Status(msgspec.Struct, frozen=True):
@@ -69,7 +69,11 @@ def status_command(directory: Directory, since: Since = "-7d", as_json: AsJson =
             hits = hits_of(log, connection.topics, lambda where: log.offset_at(where, since_ms))
     found = _statuses(force, hits, now_ms)
     if as_json:
-        typer.echo(as_text({"history": bundles.history, "rules": found, "since_ms": since_ms}))
+        history = [
+            msgspec.to_builtins(each) | ({"since_ms": None} if each.since_ms == NEVER else {})
+            for each in bundles.history
+        ]
+        typer.echo(as_text({"history": history, "rules": found, "since_ms": since_ms}))
     else:
         _print(found, bundles.history, iso(since_ms))
 
@@ -106,7 +110,7 @@ def hits_of(log: LogReader, topics: Topics, begin: Callable[[TopicPartition], in
         hits.shadow += is_shadow
         hits.open += not is_shadow and not is_closed
         hits.closed += not is_shadow and is_closed
-        hits.last_ms = max(hits.last_ms, time_ms)
+        hits.last_ms = time_ms if hits.last_ms is None else max(hits.last_ms, time_ms)
     return found
 
 
@@ -147,7 +151,7 @@ def _print(found: Sequence[Status], history: Sequence[Activated], since: str) ->
         state = "in force" if until_ms is None else f"warming until {iso(until_ms)}"
         if status.inert:
             state += "; inert at " + ", ".join(f"{site} ({', '.join(why)})" for site, why in status.inert)
-        last = "-" if hits.last_ms == NEVER else iso(hits.last_ms)
+        last = "-" if hits.last_ms is None else iso(hits.last_ms)
         counts = (str(hits.open), str(hits.closed), str(hits.shadow), last)
         rules.add_row(status.rule, status.mode, state, *counts)
     console.print(rules)

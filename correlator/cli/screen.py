@@ -7,7 +7,7 @@ import os
 from rich.console import Console
 from rich.progress import Progress, ProgressColumn
 
-WIDE = 120  # columns where nobody looks: a file, a pipe
+WIDE = 160  # columns where nobody looks: a file, a pipe
 
 
 def wide_console() -> Console:

@@ -15,6 +15,10 @@ from correlator.cli.connection import Connection, load_connection
 from correlator.cli.telling import reaching, refusing
 
 DIFFERENT = 1
+CHANGE = (
+    "kafka-configs.sh --bootstrap-server {servers} --alter --entity-type topics --entity-name TOPIC "
+    "--add-config SETTING=[VALUE]"
+)
 
 app = typer.Typer(help="Create and check the topics that correlator needs.", no_args_is_help=True)
 
@@ -65,6 +69,9 @@ def check(directory: Directory, as_json: AsJson = False) -> None:
     else:
         for difference in differences:
             typer.echo(str(difference))
+        if any("." in difference.what for difference in differences):  # a setting
+            servers = ",".join(connection.kafka.bootstrap_servers)
+            typer.echo(f"to change a setting: {CHANGE.format(servers=servers)}")
         typer.echo(f"{len(differences)} differences" if differences else "all topics are as they must be")
     if differences:
         raise typer.Exit(DIFFERENT)

@@ -16,7 +16,7 @@ import msgspec
 from correlator.engine.bundles import Bundles
 from correlator.engine.ports import Committed, LogReader, TopicPartition
 from correlator.engine.restore import Restore, Restored
-from correlator.engine.topics import EngineRefusal, Topics
+from correlator.engine.topics import EngineRefusal, Topics, missing
 from correlator.event import partition_of
 
 
@@ -47,7 +47,7 @@ def view(
     not read, `LogUnavailable` where the log does not answer.
     """
     if log.partitions(topics.keyed) == 0:
-        raise EngineRefusal(f"there is no topic {topics.keyed}; `correlator topics create` makes it.")
+        raise missing(topics.keyed)
     wanted = list(range(log.partitions(topics.keyed)) if numbers is None else numbers)
     for done, number in enumerate(wanted):
         start = Progress(number, done, len(wanted), 0)

@@ -155,7 +155,11 @@ def _drafts(reader: Reader, draft: Draft, section: Section, known: Known, depth:
         elif base.condition is None and base.section is None:
             reader.say(path, f"the rule {reference!r} has errors")
         elif base.block.settle is not None and base.section is None:
-            reader.say(path, f"{reference!r} settles: a correlation cannot count what is decided later")
+            reader.say(
+                path,
+                f"{reference!r} settles: a correlation cannot count what is decided later. What must not "
+                "happen is a rule of its own, after `not` in the condition of a temporal correlation",
+            )
         else:
             found.append(base)
     return found

@@ -55,12 +55,12 @@ class Correlated:
 
     def look(self, seen: Seen, blank: Look) -> Look:
         """*blank* with what the correlation made of *seen*."""
-        story, observation = self._story, seen.observation
+        story = self._story
         windows = tuple(self._own.window(one) for one in self._entered(seen))
         inner = tuple(self._inner(seen))
         shown = replace(
             blank,
-            examined=tuple(self._examined(observation)),
+            examined=tuple(self._examined(seen)),
             counted=(*windows, *inner),
             others=self._others(seen),
             uncounted=self._uncounted(seen),
@@ -88,11 +88,16 @@ class Correlated:
     def _entered(self, seen: Seen) -> list[Entered]:
         return [one for one in self._own.of_event(seen) if one.is_counted]
 
-    def _examined(self, observation: Observation) -> Iterator[Examined]:
-        """The counted rules that can hold of the event's kind."""
+    def _examined(self, seen: Seen) -> Iterator[Examined]:
+        """The counted rules that can hold of the event's kind; of an event that is counted those that do: of
+        the others nobody asks.
+        """
+        observation, is_counted = seen.observation, bool(self._own.of_event(seen)) or self._is_nested(seen)
         for base in self._bases:
             if base.condition is not None and observation.event.kind in kinds_of(base.condition):
-                yield examined(f"the counted rule {base.name}", base, observation)
+                found = examined(f"the counted rule {base.name}", base, observation)
+                if found.tree.holds or not is_counted:
+                    yield found
 
     def _progress(
         self, seen: Seen, windows: tuple[Counted, ...], inner: tuple[Counted, ...]

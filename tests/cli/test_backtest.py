@@ -94,12 +94,22 @@ def test_only_the_time_asked_for_counts(company: Path, whole: Any, tmp_path: Pat
         (("--from", "yesterday"), "'yesterday' is no time"),
         (("--from", "2026-01-07T00:00"), "does not say in which zone"),
         (("--from", "-1d", "--to", "-2d"), "--from is not before --to"),
+        (("--from", "2030-01-01T00:00Z"), "--from is not before --to: 2030-01-01T00:00:00.000+00:00 and 20"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(company: Path, arguments: tuple[str, ...], message: str) -> None:
     code, output = call("backtest", "--config", company, *arguments)
     assert code == 2
     assert message in " ".join(output.replace("│", " ").split())
+
+
+def test_a_directory_without_a_record_is_named_so(company: Path, tmp_path: Path) -> None:
+    for name in ("sites.yml", "networks.yml", "identities.jsonl"):
+        (tmp_path / name).write_bytes((company / name).read_bytes())
+    (tmp_path / "records").mkdir()
+    (tmp_path / "records" / "badge-events.jsonl").touch()
+    code, output = call("backtest", "--config", tmp_path)
+    assert (code, "there are no records" in output) == (2, True)
 
 
 def alert(uid: str, *evidence: str, is_closed: bool = False) -> Alert:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
+import pytest
 from rich.console import Console
 
 from correlator.cli.telling import unfailing
@@ -26,3 +29,13 @@ def test_a_reader_that_is_gone_stops_nobody_and_one_that_is_there_reads() -> Non
         reader.close()
         console.print("two")
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())  # or closing it fails
+
+
+@pytest.mark.parametrize("words", [("fields",), ("fields", "badge"), ("schema",)])
+def test_what_a_full_disk_does_not_take_is_said_in_one_line(words: tuple[str, ...]) -> None:
+    """Much of it, which fails while it is printed, and little, which fails at the end."""
+    command = [sys.executable, "-m", "correlator.cli.main", "rules", *words]
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    said = "what was to be printed could not be written: No space left on device\n"
+    assert (done.returncode, done.stderr) == (1, said)

@@ -8,8 +8,11 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from random import randbytes
 
 import pytest
+from kafka import KafkaAdminClient
+from kafka.admin import ConfigResource, ConfigResourceType
 
 from correlator.adapters.kafka.transactions import KafkaTransactionalWriter
 from correlator.engine.ports import (
@@ -190,6 +193,28 @@ def test_a_record_larger_than_a_topic_takes_aborts(setting: Setting) -> None:
     setting.writer.send(setting.sink, 0, b"k", b"x" * (3 << 20))
     setting.writer.commit({setting.zero: Committed(1)}, setting.membership)
     assert setting.outcome == ([b"x" * (3 << 20)], Committed(1))
+
+
+@pytest.mark.parametrize(
+    ("settings", "key", "said"),
+    [
+        ({"max.message.bytes": "1000"}, b"k", "MessageSizeTooLargeError"),
+        ({"cleanup.policy": "compact"}, None, "InvalidRecordError: Compacted topic cannot accept"),
+    ],
+)
+def test_a_topic_that_is_set_wrong_is_named(
+    setting: Setting, broker: Broker, settings: dict[str, str], key: bytes | None, said: str
+) -> None:
+    admin = KafkaAdminClient(bootstrap_servers=broker.bootstrap)
+    admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, setting.sink, settings)])
+    admin.close()
+    setting.writer.begin()
+    setting.writer.send(setting.sink, 0, key, randbytes(2_000))
+    with pytest.raises(
+        CommitAborted, match=rf"1 of 1 records not sent: {setting.sink}: .*{said}.*`correlator topics check`"
+    ):
+        setting.writer.commit({setting.zero: Committed(1)}, setting.membership)
+    assert setting.outcome == ([], None)
 
 
 def test_a_record_without_key_and_value_is_sent(setting: Setting) -> None:

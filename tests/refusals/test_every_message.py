@@ -22,7 +22,6 @@ WORDS_MIN = 10  # letters of a piece of a message that says something
 
 # Read by people, but not provoked by a test, each with the reason.
 NOT_PROVOKED = {
-    "records not sent:": "what follows it is read by tests/kafka/test_guards.py",
     "not a joined member of the group: the broker would not fence this commit": "tests/kafka/test_guards.py",
     "no such partition:": "only somebody who builds a test meets it",
     "is no Sigma rule:": "what pySigma raises beside its own errors: the fuzz has met some, all mended since",
