@@ -218,6 +218,6 @@ class Restore:
             f"{self._name}: the log no longer reaches back to the newest checkpoint ({what}). The state "
             f"cannot be rebuilt without a gap. Restore the topic from a backup. Or go on with what was "
             "learnt, and without what is gone: `correlator state export DIR FILE`, "
-            f"`correlator state forget DIR {self._number}`, `correlator state import DIR FILE`; and give the "
-            "topic a longer retention."
+            f"`correlator state forget DIR {self._number}`, `correlator state import DIR FILE --partition "
+            f"{self._number}`; and give the topic a longer retention."
         )
