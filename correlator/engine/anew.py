@@ -102,8 +102,8 @@ class Begin:
             names = ", ".join(map(str, taken))
             raise EngineRefusal(
                 f"{self._topics.checkpoints} holds a state of partitions {names}, which is more than what "
-                "was learnt: nothing was changed. To begin only others with FILE: `--partition`. To give it up: "
-                "`correlator state forget DIR PARTITION`."
+                "was learnt: nothing was changed. To begin only others with FILE: `--partition`. To give it "
+                "up: `correlator state forget DIR PARTITION`."
             )
         return left
 
