@@ -137,9 +137,8 @@ def test_what_the_messages_advise_helps(deployment: Deployment, operator: Operat
         assert deployment.call("state", "export", ..., file).exit_code == 0
         operator.recreate(operator.topics.checkpoints)
         operator.delete(operator.keyed)
-        assert re.search(
-            "no longer reaches back.*`correlator state import DIR FILE --partition 0`", _refusal(fleet)
-        )
+        advised = "no longer reaches back.*`correlator state import DIR FILE --partition 0`"
+        assert re.search(advised, _refusal(fleet))
         assert deployment.call("state", "import", ..., file).exit_code == 0
         assert fleet.start("a").join() == 0
         operator.add_partition()

@@ -50,6 +50,8 @@ def test_check_names_every_difference_at_once(directory: Path, bootstrap: str, u
     assert ("alerts", "cleanup.policy") in found
     assert ("alerts", "max.message.bytes") in found
     assert {topic for topic, _ in found} == {"keyed", "alerts"}
+    text = RUNNER.invoke(app, ["check", str(directory)]).stdout
+    assert f"to change a setting: kafka-configs.sh --bootstrap-server {bootstrap} --alter" in text
 
 
 def test_a_wrong_configuration_is_exit_2_with_all_its_problems(tmp_path: Path) -> None:
