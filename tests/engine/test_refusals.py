@@ -308,7 +308,7 @@ def test_bundles_need_the_topic() -> None:
 
 def test_a_look_at_what_is_not_there() -> None:
     embedded = system()
-    with pytest.raises(EngineRefusal, match=r"no topic other.keyed; `correlator topics create`"):
+    with pytest.raises(EngineRefusal, match=r"other.keyed does not exist, or is hidden"):
         next(view(MemoryLogReader(embedded.log), Topics("other."), embedded.bundles()))
 
 
