@@ -12,7 +12,7 @@ import msgspec
 from sigma.exceptions import SigmaError
 from sigma.rule import SigmaRule
 
-from correlator.problem import Lines, Path, Problem
+from correlator.problem import Lines, Path, Problem, shown
 from correlator.rules.block import Block, read_block
 from correlator.rules.correlation import Section, read_correlation
 from correlator.rules.detection import Detection
@@ -179,6 +179,8 @@ def _check_meta(document: dict[str, object], lines: Lines) -> list[Problem]:
             problems += _not_texts(meta, key, lines)
         elif key == "title" and key in meta and not str(meta[key]).strip():
             problems.append(lines.problem((key,), "must be text: it is the first that an alert says"))
+        elif key in {"title", "name"} and key in meta and shown(str(meta[key])) != meta[key]:
+            problems.append(lines.problem((key,), "must be one line of text without control characters"))
     problems += _source(meta, lines)
     problems += _related(meta.pop("related", []), lines)
     meta["detection"] = {"any": {"field": "value"}, "condition": "any"}
