@@ -36,6 +36,7 @@ _HINTS = {  # what is meant in most cases, by the parser's words
     "mapping values are not allowed": "text with a colon and a space in it stands in quotes",
     "did not find expected key": "lines of one mapping are indented alike",
     "cannot start any token": "text that begins with %, @ or ` stands in quotes",
+    "expected alphabetic": "text that begins with * or & stands in quotes",
     "expected hexdecimal": _BACKSLASH,
     "unknown escape": _BACKSLASH,
 }

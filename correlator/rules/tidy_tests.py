@@ -72,7 +72,7 @@ def _odd(name: str, value: object, key: str = "") -> str:
     """Why no source ever gives *value* for the field *name* (here called *key*), or nothing."""
     words = WORDS.get(name)
     if words is not None and isinstance(value, str) and value and value not in words:
-        return f"{key or name} is never {value}{nearest(value, words)}"
+        return f"{key or name} is never {value}{nearest(value.lower(), words)}"
     bounds = numbers_of(name)
     if bounds is not None and isinstance(value, int | float) and not bounds[0] <= value <= bounds[1]:
         return f"{key or name} is from {bounds[0]:g} to {bounds[1]:g}"
