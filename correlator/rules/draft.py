@@ -124,7 +124,7 @@ def read_draft(document: object, lines: Lines, lists: Lists) -> Draft:
         )
         return Draft({}, lines, problems=[lines.problem(("action",), message)])
     parts = [key for key in _RULES if key in document]
-    if "tests" in document and not parts:
+    if not parts and not document.keys().isdisjoint(("rule", "tests")):
         return _scenarios(document, lines)
     if len(parts) > 1:
         message = f"{' and '.join(parts)} are rules of their own: write a document each"
@@ -158,7 +158,10 @@ def _scenarios(document: dict[str, object], lines: Lines) -> Draft:
     reader = Reader(lines)
     reader.mapping(document, (), ("rule", "tests"))
     rule = reader.text(document.get("rule"), ("rule",))
-    return Draft({}, lines, problems=reader.problems, scenarios=Scenarios(rule, document["tests"]))
+    if "tests" not in document:
+        reader.say((), "tests is missing: a document with rule: holds tests of a rule that stands elsewhere")
+    tests = document.get("tests", [])
+    return Draft({}, lines, problems=reader.problems, scenarios=Scenarios(rule, tests))
 
 
 def _check_meta(document: dict[str, object], lines: Lines) -> list[Problem]:

@@ -14,6 +14,7 @@ from correlator.problem import Lines, Path, Problem
 _DURATION = re.compile(r"([+-]?)([0-9]{1,9})(ms|s|m|h|d|w)")
 LONGEST_MS = 36_500 * DAY_MS  # what is longer is a slip, and no date can be told of it
 VALUES_SHOWN = 5  # of a list, in texts for people
+BEGUN_MIN = 4  # characters of a name that is not finished
 TEXT_SHOWN = 60  # characters of a value
 _UNITS = {"ms": 1, "s": SECOND_MS, "m": MINUTE_MS, "h": HOUR_MS, "d": DAY_MS, "w": 7 * DAY_MS}
 
@@ -152,5 +153,8 @@ def nearest(name: str, names: Sequence[str] | Mapping[str, object]) -> str:
 
 
 def closest(name: str, names: Sequence[str] | Mapping[str, object]) -> str:
-    """The one of *names* that *name* is a slip of, or nothing."""
+    """The one of *names* that *name* is a slip of, or that it begins, or nothing."""
+    begun = [each for each in names if each.startswith(name)] if len(name) >= BEGUN_MIN else []
+    if len(begun) == 1:
+        return begun[0]
     return next(iter(get_close_matches(name, list(names), n=1, cutoff=0.6)), "")

@@ -312,3 +312,28 @@ def test_messages_show_what_would_steer_a_terminal() -> None:
     problems = [str(problem) for problem in load(text)[1]]
     assert any("aU+001B[2J" in told for told in problems)
     assert all(told.isprintable() for told in problems), problems
+
+
+def test_a_document_of_tests_that_is_misspelt() -> None:
+    text = rule(ANY) + "---\nrule: rule_1\ntest: [{name: a, expect: match, events: [{event.kind: access}]}]\n"
+    assert said(text) == [
+        "10:1 : tests is missing: a document with rule: holds tests of a rule that stands elsewhere",
+        "11:1 test: unknown key 'test': did you mean tests?",
+    ]
+
+
+def test_a_name_that_is_not_finished_is_named() -> None:
+    assert_said(
+        rule("s: {event.kind: access, place.crit: 3}\ncondition: s"), "did you mean place.criticality?"
+    )
+
+
+def test_a_budget_says_all_of_it() -> None:
+    for said_of_it, lacks in {
+        "{alerts: 3}": "per",
+        "{per: 8h, entities: 4}": "alerts",
+        "{}": "alerts",
+    }.items():
+        text = rule(ANY, f"correlator: {{budget: {said_of_it}}}\n")
+        assert_said(text, f"correlator.budget: {lacks} is missing: budget: {{alerts: 3, per: 8h}}")
+    assert said(rule(ANY, "correlator: {budget: {entities: 4}}\n")) == []
