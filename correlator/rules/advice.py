@@ -52,13 +52,25 @@ def advise_drafts(drafts: Sequence[Draft], today: date) -> None:
 def advise_names(drafts: Sequence[Draft], names: Names) -> None:
     """Of each name that is no field of the reference, where it is first used, what should be known."""
     for draft in drafts:
+        used = [(name, draft.place(leaf)) for leaf in draft.places for name in leaf.reads()]
+        used += [(name, (draft.lines, path)) for name, path in _counted_by(draft.section)]
         said = set[str]()
-        for leaf in draft.places:
-            for name in leaf.reads():
-                if name in names and not names.is_ours(name) and name not in said and names.advice(name):
-                    said.add(name)
-                    lines, path = draft.place(leaf)
-                    draft.problems.append(lines.problem(path, names.advice(name), "warning"))
+        for name, (lines, path) in used:
+            if name in names and not names.is_ours(name) and name not in said and names.advice(name):
+                said.add(name)
+                draft.problems.append(lines.problem(path, names.advice(name), "warning"))
+
+
+def _counted_by(section: Section | None) -> Iterator[tuple[str, Path]]:
+    """Fields that a correlation groups by, or looks at the values of, and where they are named."""
+    if section is None:
+        return
+    for key, names in (("group-by", section.group_by), ("condition", section.fields)):
+        for at, name in enumerate(names):
+            if name not in section.aliases:
+                yield name, ("correlation", key, at if key == "group-by" else "field")
+    for alias, fields in section.aliases.items():
+        yield from ((name, ("correlation", "aliases", alias, rule)) for rule, name in fields.items())
 
 
 def advise_together(drafts: Sequence[Draft], rules: Sequence[Rule]) -> None:
