@@ -24,6 +24,11 @@ def shipped(kind: str) -> Path:
     return installed if installed.is_dir() else package.parent / kind
 
 
+def yaml_files(directory: Path) -> list[Path]:
+    """The files of *directory* that are YAML by their names, in order; nothing of directories in it."""
+    return sorted([*directory.glob("*.yml"), *directory.glob("*.yaml")])
+
+
 def read_text(path: Path) -> tuple[str, list[Problem]]:
     """The text of the file *path*; "" and a problem where it cannot be read."""
     try:
@@ -43,7 +48,7 @@ def read_text(path: Path) -> tuple[str, list[Problem]]:
 def read_kept(directory: Path) -> frozenset[str]:
     """Names that feeds of *directory* keep of their records. What is wrong with them is told elsewhere."""
     kept = set[str]()
-    for path in sorted((directory / "feeds").glob("*.yml")):
+    for path in yaml_files(directory / "feeds"):
         document, _, _ = load_yaml(read_text(path)[0], str(path))
         raw = document.get("raw") if isinstance(document, dict) else None
         named = raw if isinstance(raw, list) else [raw]

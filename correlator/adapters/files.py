@@ -19,7 +19,7 @@ from typing import TypeVar
 
 import msgspec
 
-from correlator.adapters.documents import LISTS, read_text, shipped
+from correlator.adapters.documents import LISTS, read_text, shipped, yaml_files
 from correlator.adapters.mmdb import Meant, databases_of
 from correlator.adapters.schema_store import read_schemas
 from correlator.adapters.yaml_lines import load_yaml, load_yaml_all
@@ -210,6 +210,9 @@ class _Reading:
     def document(self, name: str, *, is_needed: bool, otherwise: Path | None = None) -> tuple[object, Lines]:
         """The file *name*, or *otherwise*; None and no problem where it is not needed and not there."""
         path = self._directory / name
+        misnamed = path.with_suffix(".yaml")
+        if misnamed.exists():
+            self._wrong(misnamed, f"is not read under this name: call it {name}")
         if not path.exists() and not is_needed:
             if otherwise is None:
                 return None, Lines(str(path))
@@ -268,10 +271,10 @@ class _Reading:
 
     def feeds(self, general: General, schemas: Schemas) -> list[Feed]:
         """Feed files of the directory, and shipped ones by name; without either the usual three."""
-        own = sorted((self._directory / "feeds").glob("*.yml"))
+        own = yaml_files(self._directory / "feeds")
         named = general.feeds or (() if own else FEEDS)
         known = {path.stem for path in own}
-        there = [path.stem for path in sorted(shipped("feeds").glob("*.yml"))]
+        there = [path.stem for path in yaml_files(shipped("feeds"))]
         for at, name in enumerate(named):
             if name not in known and name not in there:
                 said = f"no feed {name!r} is shipped{nearest(name, there)}: {', '.join(there)}"
@@ -308,7 +311,7 @@ class _Reading:
         """The rules; without *feeds* it is not known which fields of records they may use."""
         lists = self.part(LISTS, read_lists, is_needed=False)
         documents: list[tuple[object, Lines]] = []
-        for path in sorted(self._folder("rules").glob("*.yml")):
+        for path in yaml_files(self._folder("rules")):
             text = self._text(path)
             if text is not None:
                 found, problems = load_yaml_all(text, str(path))

@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 from msgspec.structs import replace
 
-from correlator.adapters.documents import read_text
+from correlator.adapters.documents import read_text, yaml_files
 from correlator.adapters.files import bundle_of, load_bundle
 from correlator.alerts.text import rule_text
 from correlator.alerts.told import Told, read_told
@@ -88,11 +88,15 @@ def with_rules(base: Texts, rules: Path, prefix: str, beside: Path) -> Bundle:
     """
     if (rules / "sites.yml").exists():
         return load_bundle(rules)
-    files = sorted([*rules.glob("*.yml"), *rules.glob("*.yaml")]) if rules.is_dir() else [rules]
+    files = yaml_files(rules) if rules.is_dir() else [rules]
     if not files:
         raise BadConfiguration([Problem(str(rules), 0, 0, "", "there are no rule files in it")])
-    own = {f"rules/{file.stem}.yml": _text(file) for file in files}
-    kept = {path: text for path, text in base.items() if not (rules.is_dir() and path.startswith("rules/"))}
+    own, stems = {f"rules/{file.name}": _text(file) for file in files}, {file.stem for file in files}
+
+    def is_kept(path: str) -> bool:
+        return not path.startswith("rules/") or not (rules.is_dir() or Path(path).stem in stems)
+
+    kept = {path: text for path, text in base.items() if is_kept(path)}
     return bundle_of(kept | own, prefix, beside, is_looked_up=True)
 
 

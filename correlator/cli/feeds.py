@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from correlator.adapters.documents import shipped
+from correlator.adapters.documents import shipped, yaml_files
 from correlator.adapters.schema_store import read_schemas
 from correlator.adapters.yaml_lines import load_yaml
 from correlator.cli.forward import forward
@@ -168,7 +168,7 @@ def _files(paths: Sequence[Path] | None, config: Path | None) -> list[Path]:
     given = list(paths or ()) or [_own(config, "feeds")]
     files: list[Path] = []
     for path in given:
-        files += sorted(path.glob("*.yml")) if path.is_dir() else [path]
+        files += yaml_files(path) if path.is_dir() else [path]
     if not files:
         typer.echo(f"feeds: no feed files in {', '.join(map(str, given))}", err=True)
         raise typer.Exit(INVALID)

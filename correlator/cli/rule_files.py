@@ -10,7 +10,7 @@ from typing import Annotated, NoReturn
 import msgspec
 import typer
 
-from correlator.adapters.documents import read_kept, read_text, read_value_lists, shipped
+from correlator.adapters.documents import read_kept, read_text, read_value_lists, shipped, yaml_files
 from correlator.adapters.yaml_lines import load_yaml_all
 from correlator.problem import Problem
 from correlator.rules.load import Document, load_rules
@@ -40,7 +40,7 @@ def rule_files(paths: Sequence[Path] | None, config: Path | None) -> list[Path]:
     given = list(paths or ()) or [_rules_of(config)]
     found: list[Path] = []
     for path in given:
-        found += sorted([*path.glob("*.yml"), *path.glob("*.yaml")]) if path.is_dir() else _with_tests(path)
+        found += yaml_files(path) if path.is_dir() else _with_tests(path)
     if not found:
         deeper = any(next(path.glob("*/**/*.yml"), None) for path in given if path.is_dir())
         hint = " itself: directories in it are not read, name them" if deeper else ""

@@ -11,7 +11,7 @@ from uuid import uuid4
 import typer
 from rich.table import Table
 
-from correlator.adapters.documents import read_text, shipped
+from correlator.adapters.documents import read_text, shipped, yaml_files
 from correlator.cli.rule_files import refuse
 from correlator.cli.screen import wide_console
 from correlator.rules.reading import nearest
@@ -66,7 +66,7 @@ def new_command(
     file = to / f"{name}.yml"
     if file.exists():
         refuse(f"{file} is there already")
-    is_first = not any(to.glob("*.yml"))
+    is_first = not yaml_files(to)
     to.mkdir(parents=True, exist_ok=True)
     text = read_text(path)[0]
     filled = _tried_out(text, template, name) if _is_whole(path) else _filled(text, name)

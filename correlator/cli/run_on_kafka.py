@@ -164,7 +164,7 @@ def _watching(
 
 def _modified(directory: Path) -> dict[Path, int]:
     """When each file was changed last; records and identities aside, which are no part of a bundle."""
-    globs = ("*.yml", "*.mmdb", "*/*.yml", "schemas/*")
+    globs = ("*.yml", "*.mmdb", "*/*.yml", "*/*.yaml", "schemas/*")
     files = [file for glob in globs for file in directory.glob(glob)]
     found: dict[Path, int] = {}
     for file in files:

@@ -127,6 +127,25 @@ def test_feeds_of_the_directory_stand_beside_shipped_ones_that_are_named(company
     assert set(load_bundle(company).intake.feeds) == {"gates", "login-events"}
 
 
+def test_files_of_rules_and_feeds_may_end_in_yaml(company: Path) -> None:
+    """`rules check` reads them: what was checked and tested must not be left out of what is deployed."""
+    for kind, name in (("rules", "d17_denied_burst.yml"), ("feeds", "badge.yml")):
+        (company / kind).mkdir()
+        text = (shipped(kind) / name).read_text()
+        (company / kind / name).with_suffix(".yaml").write_text(text)
+    bundle, texts, _ = load_texts(company)
+    assert [feed.feed for feed in bundle.settings.feeds] == ["badge"]
+    assert {text.name for text in bundle.texts.values()} == {"d17_denied_burst"}
+    assert bundle_of(texts, "acme.").hash == bundle.hash
+
+
+@pytest.mark.parametrize("name", ["correlator", "sites", "networks", "lists"])
+def test_a_file_that_is_not_read_for_its_ending_is_told(company: Path, name: str) -> None:
+    (company / f"{name}.yaml").write_text("{}")
+    (found,) = problems_of(lambda: load_bundle(company))
+    assert f"{name}.yaml: error: is not read under this name: call it {name}.yml" in found
+
+
 def test_two_feeds_of_one_topic_or_name_are_refused(company: Path) -> None:
     (company / "feeds").mkdir()
     text = (shipped("feeds") / "badge.yml").read_text()

@@ -11,7 +11,9 @@ import pytest
 from msgspec.structs import replace
 
 from correlator.adapters.documents import shipped
-from correlator.cli.backtest import Alert, compare
+from correlator.adapters.files import load_texts
+from correlator.cli.backtest import Alert, compare, with_rules
+from correlator.cli.candidate import rules_of
 from correlator.simulate.company import CompanySettings
 from tests.cli.companies import company_of
 from tests.cli.rules_app import call
@@ -49,6 +51,19 @@ def test_a_rule_that_is_tried_is_named_also_where_it_tells_nothing(company: Path
     rows = {row["rule"]: row["told"] for row in json.loads(output)["by_rule"]}
     assert rows["never"] == [0, 0]
     assert rows["d17_denied_burst"][0] > 0
+
+
+def test_a_file_that_is_tried_takes_the_place_of_the_one_of_that_name_however_that_ends(
+    company: Path, tmp_path: Path
+) -> None:
+    texts = dict(load_texts(company)[1])
+    texts["rules/burst.yaml"] = texts.pop(f"rules/{BURST}")
+    assert texts["rules/burst.yaml"] == (shipped("rules") / BURST).read_text(encoding="utf-8")
+    tried = lowered(tmp_path).rename(tmp_path / "burst.yml")
+    tried_rules = rules_of(with_rules(texts, tried, "correlator.", company))
+    (rule,) = (rule for rule in tried_rules.values() if rule.name == "d17_denied_burst")
+    assert rule.correlation is not None
+    assert rule.correlation.thresholds == (("gte", 3),)
 
 
 @pytest.fixture(scope="module")
