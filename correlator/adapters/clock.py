@@ -38,19 +38,3 @@ class SimulatedClock:
     def set(self, now_ms: int) -> None:
         """Move to *now_ms*; a simulated clock does not go back either."""
         self._now_ms = max(self._now_ms, now_ms)
-
-
-class ScaledClock:
-    """Simulated time that passes *factor* times as fast as real time, from *start_ms* on."""
-
-    def __init__(self, start_ms: int, factor: float) -> None:
-        self._start_ms = start_ms
-        self._factor = factor
-        self._origin_ns = time.monotonic_ns()
-
-    def now_ms(self) -> int:
-        elapsed_ms = (time.monotonic_ns() - self._origin_ns) / 1_000_000
-        return self._start_ms + int(elapsed_ms * self._factor)
-
-    def sleep_ms(self, duration_ms: int) -> None:
-        time.sleep(max(duration_ms, 0) / 1_000 / self._factor)

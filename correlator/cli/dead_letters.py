@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
+from heapq import nlargest
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -100,8 +101,7 @@ def list_command(
     """
     with _reading(directory) as (reader, topic):
         records = records_of(reader, topic, SteadyClock(), from_beginning=True, follows=False)
-        letters = [letter for letter in map(dead_letter_of, records) if not reason or letter.reason == reason]
-    letters = sorted(letters, key=lambda letter: (letter.record.timestamp_ms, letter.id))[-most:]
+        letters = newest(map(dead_letter_of, records), reason, most)
     if as_json:
         for letter in letters:
             typer.echo(json.dumps(_as_json(letter)))
@@ -128,6 +128,16 @@ def show(
         _end(f"there is no dead letter {letter_id}", NOT_FOUND, None)
     found = dead_letter_of(record)
     typer.echo(json.dumps(_as_json(found) | _contents(found)) if as_json else described(found))
+
+
+def newest(letters: Iterable[DeadLetter], reason: str, most: int) -> list[DeadLetter]:
+    """The newest *most* of *reason*, "" of any, oldest first. Only these are held: a topic is long."""
+    asked = (letter for letter in letters if not reason or letter.reason == reason)
+    return nlargest(most, asked, key=_order)[::-1]
+
+
+def _order(letter: DeadLetter) -> tuple[int, int, int]:
+    return letter.record.timestamp_ms, letter.record.partition, letter.record.offset
 
 
 def table(letters: list[DeadLetter]) -> Table:

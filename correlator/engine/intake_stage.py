@@ -225,12 +225,10 @@ class IntakeStage:
                 intake.assign(tp.topic, tp.partition, partitions, metadata)
         self.inputs = inputs
         self._built_ms = self._ports.steady.now_ms()
-        has_news = any(not i.is_drained for i in inputs.by_key.values())
-        closed = [
-            c is not None and c.metadata.endswith(CLOSED) for tp, c in committed.items() if tp != self._people
-        ]
-        has_news = has_news or bool(self._notices)
-        self.is_finished = self._options.is_bounded and bool(closed) and all(closed) and not has_news
+        raw = [found for tp, found in committed.items() if tp != self._people]
+        is_closed = bool(raw) and all(found is not None and found.metadata.endswith(CLOSED) for found in raw)
+        has_news = bool(self._notices) or any(not i.is_drained for i in inputs.by_key.values())
+        self.is_finished = self._options.is_bounded and is_closed and not has_news
         return intake
 
     def _open(self, tp: TopicPartition, committed: Committed | None) -> Input:

@@ -12,7 +12,7 @@ from correlator.rules.correlation import ENTITY_FIELDS, ORDER, Section
 from correlator.rules.draft import Draft
 from correlator.rules.impossible import Found, impossible, odd_values
 from correlator.rules.reading import spell_number
-from correlator.rules.rule import ENTRIES_MAX, Base, Correlation, Rule, fingerprint_of
+from correlator.rules.rule import ENTRIES_MAX, Correlation, Rule, fingerprint_of
 from correlator.rules.tidy import oddities
 from correlator.rules.vendor import Names
 
@@ -135,21 +135,15 @@ def _of_correlation(correlation: Correlation, section: Section) -> Iterator[tupl
 
 def _of_other_kinds(correlation: Correlation) -> Iterator[tuple[Path, str]]:
     """Fields that no event has that is counted: such events would be left out, all of them."""
-    for place, names_of in ((("group-by",), _group_of), (("condition", "field"), _values_of)):
-        for names in zip(*map(names_of, correlation.bases), strict=False):
-            kinds = [kinds_of_base(base) for base in correlation.bases]
+    bases = correlation.bases
+    kinds = [kinds_of_base(base) for base in bases]
+    groups, values = [base.group for base in bases], [base.values for base in bases]
+    for place, named in ((("group-by",), groups), (("condition", "field"), values)):
+        for names in zip(*named, strict=False):
             owners = [name.partition(".")[0] for name in names]
             if all(o in KINDS[:3] and o not in k for o, k in zip(owners, kinds, strict=False)):
                 which = " and ".join(sorted(frozenset[str]().union(*kinds)))
                 yield place, f"{which} events have no {names[0]}: none is counted"
-
-
-def _group_of(base: Base) -> tuple[str, ...]:
-    return base.group
-
-
-def _values_of(base: Base) -> tuple[str, ...]:
-    return base.values
 
 
 def _thresholds(correlation: Correlation) -> Iterator[tuple[Path, str]]:

@@ -22,7 +22,6 @@ import re2
 
 from correlator.address import plain_address
 from correlator.event import SECOND_MS
-from correlator.rules.fold import SIGMAS, fold
 from correlator.rules.keywords import KEYWORD_FIELDS
 from correlator.rules.members import is_of_records, leaf_holds_of_records
 from correlator.rules.rule import (
@@ -45,6 +44,7 @@ from correlator.rules.rule import (
     Text,
     TimePart,
 )
+from correlator.rules.uncased import SIGMAS, uncased
 from correlator.timeline.fields import value
 from correlator.timeline.live import Scalar
 from correlator.timeline.observation import Observation
@@ -161,12 +161,12 @@ def _is_like(found: Scalar, expected: Scalar) -> bool:
 
 def text_matches(test: Text, found: str) -> bool:
     if not test.is_cased:
-        found = fold(found)
+        found = uncased(found)
     if not test.parts:
         return not found
     first = test.parts[0]
     if len(test.parts) == 1 and isinstance(first, str):  # neighbouring texts are one part
-        return found == (first if test.is_cased else fold(first))
+        return found == (first if test.is_cased else uncased(first))
     try:
         return _wildcards(test).fullmatch(found) is not None
     except UnicodeError:  # a lone surrogate is no text
@@ -183,7 +183,7 @@ def _wildcards(test: Text) -> Any:
     pattern = "(?s)"
     for part in test.parts:
         if isinstance(part, str):
-            pattern += re2.escape(part if test.is_cased else fold(part))
+            pattern += re2.escape(part if test.is_cased else uncased(part))
         else:
             pattern += ".*" if part == MANY else f"[{re2.escape(DASHES)}]" if part == DASH else "."
     return compile_regex(pattern, "")
@@ -237,7 +237,7 @@ def _relates(relation: str, found: Scalar, other: Scalar) -> bool | None:
         return found == other
     if not isinstance(found, str) or not isinstance(other, str):
         return None
-    text, piece = fold(found), fold(other)
+    text, piece = uncased(found), uncased(other)
     if relation == "starts":
         return text.startswith(piece)
     if relation == "ends":

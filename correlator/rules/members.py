@@ -13,7 +13,6 @@ from datetime import UTC, datetime
 from operator import ge, gt, le, lt
 
 from correlator.event import SECOND_MS
-from correlator.rules.fold import fold
 from correlator.rules.rule import (
     KEYWORDS,
     Cidr,
@@ -28,6 +27,7 @@ from correlator.rules.rule import (
     Text,
     TimePart,
 )
+from correlator.rules.uncased import uncased
 from correlator.timeline.fields import FIELDS, value
 from correlator.timeline.observation import Observation
 from correlator.timeline.raw import Member, Members, as_text, has_parts, members
@@ -118,7 +118,7 @@ def _relates(relation: str, one: Member, other: Member) -> bool:
     if relation in _ORDER:
         left, right = as_number(one), as_number(other)
         return left is not None and right is not None and _ORDER[relation](left, right)
-    text, piece = fold(as_text(one)), fold(as_text(other))
+    text, piece = uncased(as_text(one)), uncased(as_text(other))
     if relation == "starts":
         return text.startswith(piece)
     if relation == "ends":

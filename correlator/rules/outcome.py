@@ -10,7 +10,7 @@ from correlator.rules.reading import spell
 from correlator.rules.rule import Rule
 from correlator.rules.testing import Played
 from correlator.timeline.alert import Alert
-from correlator.timeline.decide import believed
+from correlator.timeline.decide import confidence_in
 from correlator.timeline.live import Match
 
 When = Callable[[int], str]
@@ -25,7 +25,7 @@ def outcome(rule: Rule, match: Match, entity: str, played: Played, when: When) -
             return "alert", _alert(alert)
         if match.event_id in alert.repeats:
             return "repeat", _repeat(rule, alert, when)
-    if match.feed and not believed(match, played.partition.marks, played.partition.program):
+    if match.feed and not confidence_in(match, played.partition.marks, played.partition.program):
         return _waiting(match, played, when)
     joined = [a for a in own if _is_of_its_day(a, match) and a.repeat_count > len(a.repeats)]
     if joined:  # an alert names only the newest of its repeats

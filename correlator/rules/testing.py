@@ -286,12 +286,10 @@ def _frames(
     return frames if case.marks is not None else [*frames, _closing(case, events, moments[-1] + tail_ms)]
 
 
-def _frame(
-    case: Case, at_ms: int, rows: Iterable[tuple[str, Event]], marks: Iterable[CaseMark], step_ms: int = 1
-) -> Frame:
+def _frame(case: Case, at_ms: int, rows: Iterable[tuple[str, Event]], marks: Iterable[CaseMark]) -> Frame:
     arrivals = tuple(Arrival(kind, 0, 1, at_ms) for kind in FEEDS)
     sources = tuple(
-        SourceMark("test", m.feed, m.site, m.feed, 0, case.start_ms + m.complete_to_ms, 0, 1, at_ms - step_ms)
+        SourceMark("test", m.feed, m.site, m.feed, 0, case.start_ms + m.complete_to_ms, 0, 1, at_ms - 1)
         for m in marks
     )
     return Frame("", tuple(rows), arrivals, sources)

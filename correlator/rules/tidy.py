@@ -15,7 +15,7 @@ from correlator.rules.detection import is_timeframe
 from correlator.rules.draft import LOGSOURCE, Draft
 from correlator.rules.exemplars import KEY as EXEMPLARS
 from correlator.rules.reading import nearest
-from correlator.rules.tidy_tests import odd_tests
+from correlator.rules.tidy_tests import Oddity, odd_tests
 
 KEYS = (  # of Sigma, at the top of a document, and ours
     "title", "id", "name", "related", "taxonomy", "status", "description", "license", "author", "references",
@@ -34,8 +34,6 @@ _LOOSE = {"contains", "startswith", "endswith", "re"}  # modifiers with which th
 
 _MEMBERS = re.compile(r"(?<!\\)\[(any|all|none|all_or_empty|-?[0-9]+)\]")
 _TECHNIQUE = re.compile(r"t[0-9]{4}(\.[0-9]{3})?")
-
-Oddity = tuple[Path, str]
 
 
 def oddities(draft: Draft, today: date) -> Iterator[Oddity]:

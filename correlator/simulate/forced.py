@@ -24,12 +24,12 @@ def _uses(scene: Scene) -> list[int]:
     return [r.time_ms for r in scene.log.records if not isinstance(r, LoginRecord) and r.door == door]
 
 
-def _undisturbed(scene: Scene, first: float, last: float, span_ms: int = 0) -> int:
-    """A time at which nobody uses the door for a while before, nor during *span_ms* after it."""
+def _undisturbed(scene: Scene, first: float, last: float) -> int:
+    """A time at which nobody uses the door for a while before, nor after it."""
     uses = _uses(scene)
     for _ in range(300):
         time_ms = scene.at(first, last)
-        if all(not -MARGIN_MS <= use - time_ms <= MARGIN_MS + span_ms for use in uses):
+        if all(abs(use - time_ms) > MARGIN_MS for use in uses):
             return time_ms
     return scene.at(60, 90)
 

@@ -67,16 +67,8 @@ class Site(msgspec.Struct, frozen=True):
         return tuple(door for door in self.doors if "-main-" in door.id)
 
     @property
-    def perimeter_doors(self) -> tuple[Door, ...]:
-        return tuple(door for door in self.doors if door.is_perimeter)
-
-    @property
     def critical_doors(self) -> tuple[Door, ...]:
         return tuple(door for door in self.doors if door.criticality >= 3)
-
-    @property
-    def floor_doors(self) -> tuple[Door, ...]:
-        return tuple(door for door in self.doors if "floor" in door.id)
 
 
 class Range(msgspec.Struct, frozen=True):

@@ -59,11 +59,11 @@ class Tally(msgspec.Struct, frozen=True, array_like=True, gc=False):
     risk: Risk = NO_RISK
 
 
-Belief = Literal["", "low", "high"]
+Confidence = Literal["", "low", "high"]
 
 
-def believed(match: Match, marks: Completeness, program: Program) -> Belief:
-    """May *match* be told? "" not yet, or never: inconclusive."""
+def confidence_in(match: Match, marks: Completeness, program: Program) -> Confidence:
+    """How surely *match* may be told; "" not yet, or never: inconclusive."""
     if not match.feed or marks.complete_ms(match.feed, match.site) >= match.decided_ms:
         return "high"
     rule = program.facts(match.rule, match.decided_ms)
@@ -78,22 +78,19 @@ def decide(
     alerts: dict[str, Alert] = {}
     episodes = dict(tally.episodes)
     for match in matches:
-        belief = believed(match, marks, program)
-        if not belief:
+        confidence = confidence_in(match, marks, program)
+        if not confidence:
             continue
         line, at_ms = line_of(match.rule, is_shadow=match.is_shadow), match.decided_ms
         episode = episodes.get(line)
         if episode is not None and _joins(match.rule, episode, at_ms, program):
             episodes[line] = replace(episode, newest_ms=max(at_ms, episode.newest_ms))
-            if (
-                first := alerts.get(episode.uid)
-            ) is not None:  # else it is final: nothing more is said about it
-                alerts[first.uid] = _repeat(first, match, belief)
+            first = alerts.get(episode.uid)
+            if first is not None:  # else it is final: nothing more is said about it
+                alerts[first.uid] = _repeat(first, match, confidence)
             continue
-        uid, number = (
-            alert_uid(match.rule, entity, match.event_id),
-            _number(match.rule, episode, at_ms, program),
-        )
+        uid = alert_uid(match.rule, entity, match.event_id)
+        number = _number(match.rule, episode, at_ms, program)
         episodes[line] = Episode(at_ms, at_ms, uid, number)
         alerts[uid] = Alert(
             uid,
@@ -104,7 +101,7 @@ def decide(
             match.event_id,
             match.evidence,
             match.values,
-            belief,
+            confidence,
             count=match.count,
             assumed=marks.assumed(match.feed, match.site, at_ms) if match.feed else (),
             is_shadow=match.is_shadow,
@@ -114,12 +111,11 @@ def decide(
     return Tally(tally.edge_ms, tuple(sorted(episodes.items())), risk), alerts | made
 
 
-def _repeat(first: Alert, match: Match, belief: Belief) -> Alert:
+def _repeat(first: Alert, match: Match, confidence: Confidence) -> Alert:
     """*first* with one more match: it is as sure as its surest match."""
-    confidence: Literal["low", "high"] = "high" if "high" in (first.confidence, belief) else "low"
     return replace(
         first,
-        confidence=confidence,
+        confidence="high" if "high" in (first.confidence, confidence) else "low",
         repeats=(*first.repeats, match.event_id)[-REPEATS_MAX:],
         repeat_count=first.repeat_count + 1,
     )

@@ -43,20 +43,20 @@ class Marks:
         self.partitions: dict[str, int] = {}
         self.paused: set[tuple[str, int]] = set()
         self.sources: dict[SourceKey, SourceState] = {}
-        self.complete: dict[tuple[str, str], int] = {}
-        self.returned: dict[tuple[str, str], int] = {}  # feed and site -> arrival of its newest old record
+        self.complete: dict[tuple[str, str], int] = {}  # by kind and site
+        self.returned: dict[SiteFeed, int] = {}  # arrival of the newest old record
         self.went_back = 0
         self.clocks = Clocks(settings)
         self.is_telling = False  # somebody rests on facts
         self.telling = Telling()
-        self._heard: dict[tuple[str, str], int] = {}  # newest arrival by feed and site
-        self._groups: dict[tuple[str, str], dict[str, SourceState]] = {}  # sources by feed and site
-        self._counts: dict[tuple[str, str], int] = {}  # records of all of them
-        self._usual: dict[tuple[str, str], Usual] = {}
-        self._sums: dict[tuple[str, str], Sums] = {}
+        self._heard: dict[SiteFeed, int] = {}  # newest arrival
+        self._groups: dict[SiteFeed, dict[str, SourceState]] = {}  # by source
+        self._counts: dict[SiteFeed, int] = {}  # records of all of them
+        self._usual: dict[SiteFeed, Usual] = {}
+        self._sums: dict[SiteFeed, Sums] = {}
         self._timing: dict[str, FeedTiming] = {}
         self._sites: dict[str, SiteTiming] = {}
-        self._listed: dict[tuple[str, str], set[str]] = {}  # sources of feed and site by the sites file
+        self._listed: dict[SiteFeed, set[str]] = {}  # sources, by the sites file
         self.use(settings)
 
     def use(self, settings: Settings) -> None:
@@ -148,7 +148,7 @@ class Marks:
             group = (mark.feed, site)
             self._heard[group] = max(mark.heard_ms, self._heard.get(group, NEVER))
 
-    def _learn(self, group: tuple[str, str], mark: SourceMark) -> None:
+    def _learn(self, group: SiteFeed, mark: SourceMark) -> None:
         """Note what is usual; and when a site that was silent for too long comes back with old records: more
         are to come.
         """
@@ -167,7 +167,7 @@ class Marks:
         if usual.hear(quiet.zone(where), at_ms, 0 if is_old else mark.count, is_odd=is_odd or is_old):
             self._sums[group] = Sums(usual)
 
-    def _is_alive(self, group: tuple[str, str], heard_ms: int, arrived_ms: int) -> bool:
+    def _is_alive(self, group: SiteFeed, heard_ms: int, arrived_ms: int) -> bool:
         """Was a feed heard of at a site recently enough to believe that there was nothing to say?"""
         timing, where = self._timing[group[0]], self._sites.get(group[1])
         if not quiet.is_site_quiet(where, heard_ms, arrived_ms, timing):
@@ -388,9 +388,9 @@ class _State(msgspec.Struct, array_like=True):
     sources: list[tuple[SourceKey, SourceState]]
     complete: list[tuple[tuple[str, str], int]]
     went_back: int
-    returned: list[tuple[tuple[str, str], int]] = []
+    returned: list[tuple[SiteFeed, int]] = []
     clocks: list[tuple[SourceName, Clock]] = []
-    usual: list[tuple[tuple[str, str], Usual]] = []
+    usual: list[tuple[SiteFeed, Usual]] = []
     telling: bytes = b""
 
 

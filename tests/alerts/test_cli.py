@@ -14,7 +14,7 @@ from correlator.adapters.memory.clients import MemoryLogReader
 from correlator.adapters.memory.log import MemoryLog
 from correlator.alerts.ocsf import Source, alert_record
 from correlator.cli import alerts, dead_letters
-from correlator.cli.dead_letters import dead_letter_of, decoded, described, hexdump, table
+from correlator.cli.dead_letters import dead_letter_of, decoded, described, hexdump, newest, table
 from correlator.cli.reading import NoSuchTopic, record_at, records_of
 from correlator.engine.dead_letters import dead_letter
 from correlator.engine.ports import TopicPartition
@@ -132,6 +132,14 @@ def test_a_dead_letter_says_why_and_whence() -> None:
     assert "looks like Avro framed for a registry: schema id 9, 3 bytes after it" in said
     assert table([letter]).row_count == 1
     assert "none (a tombstone)" in described(refused(None))
+
+
+def test_the_newest_dead_letters_are_listed_in_order() -> None:
+    """A batch has one time for all of its records: their offsets are numbers, 9 is before 10."""
+    places = [(1, 4), (0, 10), (0, 9), (0, 11)]
+    letters = [dead_letter_of(Record("dead", p, offset, 6, None, b"")) for p, offset in places]
+    assert [letter.id for letter in newest(letters, "", 3)] == ["0/10", "0/11", "1/4"]
+    assert newest(letters, "unknown_schema", 3) == []
 
 
 def test_large_values_are_cut() -> None:

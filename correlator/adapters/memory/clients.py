@@ -209,7 +209,9 @@ class MemoryTransactionalWriter:
         self._producer, self._is_open = None, False
 
     def _call(self, name: str, call: Callable[[], None]) -> None:
-        """Do *call*, the log's part of *name*. Markers of the previous transaction may still be landing."""
+        """Do *call*, the log's part of *name*, by which the simulation picks its faults. Markers of the
+        previous transaction may still be landing.
+        """
         while True:
             try:
                 return call()
