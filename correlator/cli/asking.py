@@ -35,7 +35,6 @@ Records = Annotated[
 At = Annotated[
     str, typer.Option("--at", help="2026-11-25T08:00Z, or -30m before what is known. Default: the newest.")
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print everything as JSON.")]
 
 
 class Source(msgspec.Struct, frozen=True):

@@ -22,13 +22,13 @@ from correlator.adapters.files import bundle_of
 from correlator.adapters.kafka.log_reader import KafkaLogReader
 from correlator.adapters.kafka.quiet import quiet_client_logs
 from correlator.adapters.prometheus import PrometheusMeter
+from correlator.cli.as_json import as_text
 from correlator.cli.backtest import rate
 from correlator.cli.candidate import Candidate, alerting, read_candidate
 from correlator.cli.connection import Connection, load_connection
 from correlator.cli.deploy import edges_on, somebody
 from correlator.cli.on_kafka import check_topics, default_instance, kafka_worker, sole_owner
 from correlator.cli.reading import identities_in, partitions_of
-from correlator.cli.rule_files import as_text
 from correlator.cli.rules_status import Hits, hits_of
 from correlator.cli.screen import progress, wide_console
 from correlator.cli.stopping import STOPPING

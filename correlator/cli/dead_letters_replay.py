@@ -21,6 +21,7 @@ from correlator.adapters.files import load_bundle
 from correlator.adapters.kafka.log_reader import KafkaLogReader
 from correlator.adapters.kafka.publisher import KafkaPublisher
 from correlator.adapters.kafka.quiet import silence_client_logs
+from correlator.cli.as_json import AsJson
 from correlator.cli.connection import Connection, load_connection
 from correlator.cli.dead_letters import PARTITION_OFFSET, DeadLetter, Directory, dead_letter_of
 from correlator.cli.looking import deployment
@@ -53,7 +54,7 @@ def replay(
     ] = None,
     reason: Annotated[str, typer.Option("--reason", help="Only these, e.g. unknown_schema.")] = "",
     is_dry: Annotated[bool, typer.Option("--dry-run", help="Only say what could be used now.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Send refused records back to their topic and partition, as far as the feeds of DIR take them now.
 

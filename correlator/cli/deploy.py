@@ -18,6 +18,7 @@ from correlator.adapters.kafka.log_reader import KafkaLogReader
 from correlator.adapters.kafka.quiet import silence_client_logs
 from correlator.adapters.kafka.transactions import KafkaTransactionalWriter
 from correlator.alerts.phrases import iso
+from correlator.cli.as_json import AsJson
 from correlator.cli.candidate import Candidate, Difference, alerting, difference, read_candidate
 from correlator.cli.connection import Connection, load_connection
 from correlator.cli.on_kafka import bundles_on, check_topics
@@ -38,7 +39,6 @@ HOMELESS = (
 )
 
 Directory = Annotated[Path, typer.Argument(help="Configuration directory.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Since = Annotated[
     str,
     typer.Option(

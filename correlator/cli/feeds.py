@@ -16,6 +16,7 @@ from rich.table import Table
 from correlator.adapters.documents import shipped, yaml_files
 from correlator.adapters.schema_store import read_schemas
 from correlator.adapters.yaml_lines import load_yaml
+from correlator.cli.as_json import AsJson
 from correlator.cli.forward import forward
 from correlator.cli.record_file import BadRecordFile, read_record_file
 from correlator.cli.screen import wide_console
@@ -42,7 +43,6 @@ Config = Annotated[
     Path | None,
     typer.Option("--config", help="Configuration directory whose feeds/ and schemas/ to read instead."),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 
 @app.command("check")

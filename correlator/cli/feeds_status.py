@@ -12,8 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 from correlator.alerts.phrases import duration, utc
+from correlator.cli.as_json import as_text
 from correlator.cli.looking import looking
-from correlator.cli.rule_files import as_text
 from correlator.cli.screen import wide_console
 from correlator.event import NEVER, SECOND_MS
 from correlator.timeline.partition import Partition

@@ -15,6 +15,7 @@ from correlator.adapters.kafka.log_reader import KafkaLogReader
 from correlator.adapters.kafka.publisher import KafkaPublisher
 from correlator.adapters.kafka.quiet import silence_client_logs
 from correlator.adapters.record_files import read_identities
+from correlator.cli.as_json import AsJson
 from correlator.cli.connection import Connection, load_connection
 from correlator.cli.screen import progress
 from correlator.cli.telling import reaching, refusing
@@ -40,7 +41,7 @@ def load(
     is_check: Annotated[
         bool, typer.Option("--check", help="Only say what is wrong; publish nothing.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Publish the identities of FILE, each as the newest version of its person.
 

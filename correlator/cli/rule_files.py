@@ -7,11 +7,11 @@ from datetime import date
 from pathlib import Path
 from typing import Annotated, NoReturn
 
-import msgspec
 import typer
 
 from correlator.adapters.documents import read_kept, read_text, read_value_lists, shipped, yaml_files
 from correlator.adapters.yaml_lines import load_yaml_all
+from correlator.cli.as_json import as_text
 from correlator.problem import Problem
 from correlator.rules.load import Document, load_rules
 from correlator.rules.rule import Rule
@@ -32,7 +32,6 @@ Config = Annotated[
         help="Configuration directory: its rules/, lists.yml and settings.",
     ),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 
 def rule_files(paths: Sequence[Path] | None, config: Path | None) -> list[Path]:
@@ -116,11 +115,6 @@ def is_wrong(problems: Sequence[Problem]) -> bool:
 def print_problems(problems: Iterable[Problem]) -> None:
     for problem in problems:
         typer.echo(str(problem), err=True)
-
-
-def as_text(value: object) -> str:
-    """*value*, of Structs and plain values, as JSON."""
-    return msgspec.json.encode(value).decode()
 
 
 def refuse(message: str) -> NoReturn:

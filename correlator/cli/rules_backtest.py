@@ -19,6 +19,7 @@ from correlator.adapters.kafka.log_reader import KafkaLogReader
 from correlator.adapters.kafka.quiet import silence_client_logs
 from correlator.adapters.record_files import identities_of, read_records
 from correlator.alerts.phrases import iso
+from correlator.cli.as_json import AsJson, as_text
 from correlator.cli.backtest import (
     Alert,
     Compared,
@@ -34,7 +35,6 @@ from correlator.cli.connection import load_connection
 from correlator.cli.on_kafka import bundles_on
 from correlator.cli.reading import identities_in, partitions_of
 from correlator.cli.rounds import processes_to_fold
-from correlator.cli.rule_files import as_text
 from correlator.cli.screen import progress, wide_console
 from correlator.cli.team import ProcessDied
 from correlator.cli.telling import reaching, refusing
@@ -81,7 +81,6 @@ WarmUp = Annotated[
     str,
     typer.Option(help="How much before --from is read from Kafka, to learn from; its alerts do not count."),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print everything as JSON.")]
 List = Annotated[
     bool, typer.Option("--list", help=f"Every alert that only one tells, not the first {SHOWN}.")
 ]

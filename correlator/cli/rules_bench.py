@@ -10,7 +10,8 @@ import typer
 from msgspec.structs import replace
 from rich.table import Table
 
-from correlator.cli.rule_files import AsJson, Config, Paths, as_text, good_rules, refuse
+from correlator.cli.as_json import AsJson, as_text
+from correlator.cli.rule_files import Config, Paths, good_rules, refuse
 from correlator.cli.rule_settings import settings_of
 from correlator.cli.screen import wide_console
 from correlator.rules.program import RuleProgram

@@ -12,16 +12,8 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from correlator.cli.rule_files import (
-    INVALID,
-    AsJson,
-    Config,
-    Paths,
-    as_text,
-    is_wrong,
-    read_rules,
-    rule_files,
-)
+from correlator.cli.as_json import AsJson, as_text
+from correlator.cli.rule_files import INVALID, Config, Paths, is_wrong, read_rules, rule_files
 from correlator.cli.rule_settings import settings_of
 from correlator.cli.screen import wide_console
 from correlator.problem import Problem

@@ -9,7 +9,8 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from correlator.cli.rule_files import AsJson, Config, Paths, as_text, good_rules
+from correlator.cli.as_json import AsJson, as_text
+from correlator.cli.rule_files import Config, Paths, good_rules
 from correlator.cli.rule_settings import settings_of
 from correlator.cli.screen import wide_console
 from correlator.rules.check import kinds_of, kinds_of_correlation

@@ -12,8 +12,9 @@ import typer
 from correlator.adapters.yaml_lines import load_yaml
 from correlator.alerts.phrases import happened, local, utc
 from correlator.alerts.recall import Recalled, recall
+from correlator.cli.as_json import AsJson, as_text
 from correlator.cli.explained import When, show
-from correlator.cli.rule_files import AsJson, Config, as_text, good_rules, is_wrong, print_problems, refuse
+from correlator.cli.rule_files import Config, good_rules, is_wrong, print_problems, refuse
 from correlator.cli.rule_settings import settings_of
 from correlator.cli.rules_explain_risk import NAMES, explain_risk
 from correlator.cli.screen import wide_console

@@ -7,7 +7,8 @@ from typing import Annotated, get_args
 import typer
 from rich.table import Table
 
-from correlator.cli.rule_files import AsJson, as_text, refuse
+from correlator.cli.as_json import AsJson, as_text
+from correlator.cli.rule_files import refuse
 from correlator.cli.screen import wide_console
 from correlator.event import EntityKind
 from correlator.rules.reading import nearest

@@ -13,10 +13,10 @@ from rich.table import Table
 
 from correlator.adapters.clock import SystemClock
 from correlator.alerts.phrases import iso
+from correlator.cli.as_json import AsJson, as_text
 from correlator.cli.candidate import mode, rules_of
 from correlator.cli.looking import deployment
 from correlator.cli.reading import partitions_of, told_in
-from correlator.cli.rule_files import as_text
 from correlator.cli.screen import wide_console
 from correlator.cli.times import instant_ms
 from correlator.engine.bundles import Activated, Bundles
@@ -30,7 +30,6 @@ HISTORY = 10  # activations shown
 
 Directory = Annotated[Path, typer.Argument(help="Configuration directory: says where Kafka is.")]
 Since = Annotated[str, typer.Option(help="Count alerts since: 2026-11-25T08:00Z, or -7d.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print everything as JSON.")]
 
 
 class Hits(msgspec.Struct):

@@ -16,7 +16,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 from rich.text import Text
 
 from correlator.alerts.phrases import happened
-from correlator.cli.rule_files import AsJson, Config, Paths, as_text, good_rules, refuse
+from correlator.cli.as_json import AsJson, as_text
+from correlator.cli.rule_files import Config, Paths, good_rules, refuse
 from correlator.cli.rule_settings import settings_of
 from correlator.cli.screen import progress, wide_console
 from correlator.event import Event

@@ -15,6 +15,7 @@ from rich.progress import track
 from correlator.adapters.files import load_bundle
 from correlator.adapters.kafka.log_reader import KafkaLogReader
 from correlator.adapters.kafka.quiet import silence_client_logs
+from correlator.cli.as_json import AsJson
 from correlator.cli.connection import Connection, load_connection
 from correlator.cli.learnt_file import read_file, write_file
 from correlator.cli.on_kafka import bundles_on, check_topics, committed_of, sole_owner
@@ -40,7 +41,6 @@ app = typer.Typer(help="Keep what was learnt, begin anew with it, forget a check
 console = Console(stderr=True)
 
 Directory = Annotated[Path, typer.Argument(help="Configuration directory, with correlator.yml.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 
 @app.command("export")

@@ -13,8 +13,8 @@ from rich.text import Text
 from correlator.adapters.clock import SystemClock
 from correlator.alerts.phrases import happened, iso, local
 from correlator.alerts.told import Told, read_told
-from correlator.cli.asking import AsJson, At, Config, Records, asking
-from correlator.cli.rule_files import as_text
+from correlator.cli.as_json import AsJson, as_text
+from correlator.cli.asking import At, Config, Records, asking
 from correlator.cli.telling import writing
 from correlator.cli.timeline_events import as_events
 from correlator.cli.timeline_page import HIGH, Line, page

@@ -11,6 +11,7 @@ import typer
 from correlator.adapters.files import read_bundle
 from correlator.adapters.kafka.admin import Topic, kafka_topics, own_topics, raw_topics
 from correlator.adapters.kafka.quiet import silence_client_logs
+from correlator.cli.as_json import AsJson
 from correlator.cli.connection import Connection, load_connection
 from correlator.cli.telling import reaching, refusing
 
@@ -23,7 +24,6 @@ CHANGE = (
 app = typer.Typer(help="Create and check the topics that correlator needs.", no_args_is_help=True)
 
 Directory = Annotated[Path, typer.Argument(help="Configuration directory, with correlator.yml.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 
 @app.command()

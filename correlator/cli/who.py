@@ -8,8 +8,8 @@ import typer
 from rich.table import Table
 
 from correlator.alerts.phrases import happened, iso, local
-from correlator.cli.asking import AsJson, At, Config, Records, asking
-from correlator.cli.rule_files import as_text
+from correlator.cli.as_json import AsJson, as_text
+from correlator.cli.asking import At, Config, Records, asking
 from correlator.cli.screen import wide_console
 from correlator.intake.places import Sites
 from correlator.rules.reading import nearest

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import date
-from typing import Any
+from typing import NamedTuple
 
 from correlator.event import DAY_MS, EntityKind
 from correlator.problem import Problem
@@ -32,7 +32,7 @@ from correlator.rules.draft import Document, Draft, find, read_draft, targets_of
 from correlator.rules.exemplars import read_exemplars
 from correlator.rules.filters import apply_filters
 from correlator.rules.reading import Reader, nearest, spell
-from correlator.rules.rule import Case, Rule, Settle, SeverityBy
+from correlator.rules.rule import Case, Condition, Correlation, Rule, Settle, SeverityBy
 from correlator.rules.schema import LEVELS
 from correlator.rules.values import Lists
 from correlator.rules.vendor import Names
@@ -119,76 +119,92 @@ def _put_beside(drafts: list[Draft], targets: Mapping[str, Draft]) -> None:
 # ----------------------------------------------------------------------- rules
 
 
+class _Logic(NamedTuple):
+    """What a rule asks; neither *condition* nor *correlation* where it cannot be read."""
+
+    entity: EntityKind
+    condition: Condition | None = None
+    correlation: Correlation | None = None
+    settle: Settle | None = None
+    suppress_ms: int = SUPPRESS_MS
+
+
 def _build(draft: Draft, known: Known, today: date | None) -> Rule | None:
+    """The rule, or None where *draft* is none or has errors."""
     if draft.is_filter or not draft.document:
         return None
     reader = Reader(draft.lines)
     is_heard = not draft.is_counted or draft.generates
     _check_head(reader, draft, is_heard=is_heard)
-    entity: EntityKind = draft.block.entity or "identity"
-    correlation, settle, suppress_ms = None, None, SUPPRESS_MS
-    if draft.is_correlation and draft.section is None:
-        check_references(draft, known)
-    elif not draft.is_correlation and (draft.condition is None or not is_heard):
-        check_lines(draft, known.fields)
-    if draft.section is not None:
-        entity, correlation = correlate(reader, draft, draft.block.entity, known)
-        settle = settle_of(reader, draft, correlation) if correlation is not None else None
-        suppress_ms = draft.section.timespan_ms
-    elif draft.condition is not None:
-        settle = _settle(reader, draft, known)
-        if is_heard and (settle is not None or draft.block.settle is None):
-            check_condition(draft, draft.condition, settle, entity, known)
-    _check_block(reader, draft, settle, entity, known)
-    severity_by = _severity_by(reader, draft, entity, known)
+    logic = _logic(reader, draft, known, is_heard=is_heard)
+    _check_block(reader, draft, logic.settle, logic.entity, known)
+    severity_by = _severity_by(reader, draft, logic.entity, known)
     cases = _cases(reader, draft, known.fields)
     draft.problems += reader.problems
-    if draft.has_errors or (draft.condition is None and correlation is None):
+    if draft.has_errors or (logic.condition is None and logic.correlation is None):
         return None
-    rule = Rule(
-        id=draft.id,
-        name=draft.name,
-        title=draft.text("title"),
-        entity=entity,
-        severity=next((level for level in LEVELS if level == draft.text("level").lower()), "medium"),
-        condition=draft.condition,
-        correlation=correlation,
-        settle=settle,
-        severity_by=severity_by,
-        suppress_ms=suppress_ms if draft.block.suppress_ms is None else draft.block.suppress_ms,
-        is_alerting=is_heard and draft.block.mode != "off",
-        cases=cases,
-        **_taken(draft),
-    )
+    rule = _rule(draft, logic, severity_by, cases, is_heard=is_heard)
     if today is not None:
         advise(draft, rule, today, is_heard=is_heard)
     return rule
 
 
-def _taken(draft: Draft) -> dict[str, Any]:
-    """What a rule takes over from *draft* as it is."""
+def _logic(reader: Reader, draft: Draft, known: Known, *, is_heard: bool) -> _Logic:
+    entity = draft.block.entity or "identity"
+    if draft.section is not None:
+        entity, correlation = correlate(reader, draft, draft.block.entity, known)
+        settle = settle_of(reader, draft, correlation) if correlation is not None else None
+        return _Logic(entity, None, correlation, settle, draft.section.timespan_ms)
+    if draft.is_correlation:
+        check_references(draft, known)
+        return _Logic(entity)
+    if draft.condition is None or not is_heard:
+        check_lines(draft, known.fields)
+    if draft.condition is None:
+        return _Logic(entity)
+    settle = _settle(reader, draft, known)
+    if is_heard and (settle is not None or draft.block.settle is None):
+        check_condition(draft, draft.condition, settle, entity, known)
+    return _Logic(entity, draft.condition, None, settle)
+
+
+def _rule(
+    draft: Draft, logic: _Logic, severity_by: SeverityBy | None, cases: tuple[Case, ...], *, is_heard: bool
+) -> Rule:
     block = draft.block
-    return {
-        "may_retract": block.may_retract,
-        "is_any_age": block.is_any_age,
-        "is_shadow": block.mode == "shadow",
-        "budget": block.budget,
-        "entities_max": block.entities_max,
-        "risk": block.risk,
-        "requires": block.requires,
-        "evidence": block.evidence,
-        "description": draft.text("description"),
-        "status": draft.text("status"),
-        "tags": draft.texts("tags"),
-        "controls": block.controls,
-        "owner": block.owner,
-        "references": draft.texts("references"),
-        "falsepositives": draft.texts("falsepositives"),
-        "lines": tuple(draft.item_texts.values()),
-        "searches": tuple(draft.searches.values()),
-        "file": draft.lines.file,
-        "line": draft.lines.at(())[0],
-    }
+    return Rule(
+        id=draft.id,
+        name=draft.name,
+        title=draft.text("title"),
+        entity=logic.entity,
+        severity=next((level for level in LEVELS if level == draft.text("level").lower()), "medium"),
+        condition=logic.condition,
+        correlation=logic.correlation,
+        settle=logic.settle,
+        severity_by=severity_by,
+        suppress_ms=logic.suppress_ms if block.suppress_ms is None else block.suppress_ms,
+        may_retract=block.may_retract,
+        is_any_age=block.is_any_age,
+        is_shadow=block.mode == "shadow",
+        is_alerting=is_heard and block.mode != "off",
+        budget=block.budget,
+        entities_max=block.entities_max,
+        risk=block.risk,
+        requires=block.requires,
+        evidence=block.evidence,
+        description=draft.text("description"),
+        status=draft.text("status"),
+        tags=draft.texts("tags"),
+        controls=block.controls,
+        owner=block.owner,
+        references=draft.texts("references"),
+        falsepositives=draft.texts("falsepositives"),
+        cases=cases,
+        lines=tuple(draft.item_texts.values()),
+        searches=tuple(draft.searches.values()),
+        file=draft.lines.file,
+        line=draft.lines.at(())[0],
+    )
 
 
 def _cases(reader: Reader, draft: Draft, fields: Names) -> tuple[Case, ...]:
