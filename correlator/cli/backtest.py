@@ -109,8 +109,8 @@ def _text(file: Path) -> str:
 
 def run_both(
     ours: Bundle, against: Bundle, source: Source, on_progress: Callable[[str, int], None], processes: int
-) -> tuple[list[Alert], list[Alert]] | None:
-    """What each of them tells. *on_progress*: of what, records read. None when asked to stop.
+) -> tuple[list[Alert], list[Alert]]:
+    """What each of them tells. *on_progress*: of what, records read.
 
     Raises `ProcessDied`.
     """
@@ -121,8 +121,6 @@ def run_both(
         told = told_of(
             one_by_one(bundle), source.records, source.identities, partial(on_progress, name), processes
         )
-        if told is None:
-            return None
         found.append(alerts_of(told, source))
     return (found[0], found[1]) if both is None else _sides(found[0], ours, against)
 

@@ -56,7 +56,8 @@ app = typer.Typer(
     help="""Join badge-reader and login events per identity on Kafka, and raise explained alerts.
 
     Exit codes of all verbs: 0 done, 1 done with findings (tests failed, attacks missed, topics differ),
-    2 wrong arguments, configuration or state, 3 Kafka cannot be reached, 130 interrupted.
+    2 wrong arguments, configuration or state, 3 Kafka cannot be reached, 4 a process of a back-test died,
+    130 interrupted.
     """,
 )
 

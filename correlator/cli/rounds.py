@@ -14,7 +14,6 @@ from contextlib import closing
 
 from correlator.cli.replay import Replay
 from correlator.cli.share import Published, Share
-from correlator.cli.stopping import STOPPING
 from correlator.cli.team import Alone, Others, Team
 from correlator.pipeline import Bundle
 from correlator.record import Record
@@ -33,9 +32,8 @@ def told_of(
     identities: list[tuple[str, bytes]],
     on_folded: Callable[[int], None],
     processes: int,
-) -> list[Published] | None:
-    """Every alert that *bundle* publishes of *records*, everything settled, each as it was told last; None
-    when asked to stop.
+) -> list[Published]:
+    """Every alert that *bundle* publishes of *records*, everything settled, each as it was told last.
 
     *on_folded* hears of how many records all is folded. *processes* fold, beside this one; with less than two
     this one folds. Raises `ProcessDied`.
@@ -48,16 +46,14 @@ def told_of(
         if len(taken) % TELL_STEPS == 0:
             on_folded(taken[team.rounds])
 
-    with closing(
-        _team(bundle, processes)
-    ) as team:  # they load what they need while the records are put in order
+    with closing(_team(bundle, processes)) as team:  # loads while the records are put in order
         replay = Replay(bundle, records, identities, stage="intake")
-        replay.worker.run(lambda: STOPPING.is_asked, after_step)
+        replay.worker.run(lambda: False, after_step)
         team.end()
-        while not STOPPING.is_asked and not team.is_done():
+        while not team.is_done():
             on_folded(taken[min(team.rounds, len(taken) - 1)])
         on_folded(taken[-1])
-        return None if STOPPING.is_asked else team.alerts()
+        return team.alerts()
 
 
 def _team(bundle: Bundle, processes: int) -> Team:

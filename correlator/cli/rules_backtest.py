@@ -44,7 +44,6 @@ from correlator.engine.ports import LogTruncated
 from correlator.pipeline import Bundle
 from correlator.record import Record
 
-STOPPED = 130
 DIED = 4
 SHOWN = 20  # of the alerts that only one side tells
 ACTIVE = "active"
@@ -205,13 +204,10 @@ def _run(ours: Bundle, against: Bundle, source: Source, *, is_quiet: bool) -> tu
             shown.update(tasks[name], completed=taken)
 
         try:
-            found = run_both(ours, against, source, on_progress, processes_to_fold())
+            return run_both(ours, against, source, on_progress, processes_to_fold())
         except ProcessDied as error:
             typer.echo(f"{error} With --from and --warm-up less is read.", err=True)
             raise typer.Exit(DIED) from error
-    if found is None:
-        raise typer.Exit(STOPPED)
-    return found
 
 
 def _print(compared: Sequence[Compared], source: Source, shown: int | None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -123,6 +124,14 @@ def test_pure_code_calls_nothing_that_differs_from_run_to_run() -> None:
 def test_modules_say_what_they_do() -> None:
     silent = [name(p) for p in PRODUCT if p.name != "__init__.py" and not ast.get_docstring(tree(p))]
     assert silent == []
+
+
+def test_the_page_on_architecture_names_files_that_are_there() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    named = re.findall(r"`((?:\w+/)*\w+\.py)`", page)
+    files = [f"/{name(path)}" for path in PRODUCT]
+    assert len(named) > 30
+    assert [file for file in named if not any(path.endswith(f"/{file}") for path in files)] == []
 
 
 def test_the_lock_file_names_every_dependency_and_no_host() -> None:

@@ -17,7 +17,6 @@ from correlator.adapters.record_files import identities_of, read_records
 from correlator.cli.backtest import Alert, Source, alerts_of, one_by_one, run_both, span, together, with_rules
 from correlator.cli.replay import Replay
 from correlator.cli.rounds import told_of
-from correlator.cli.stopping import STOPPING
 from correlator.cli.team import ProcessDied
 from correlator.pipeline import Bundle
 from correlator.simulate.company import CompanySettings
@@ -73,7 +72,6 @@ def changed(company: Path, directory: Path) -> Bundle:
 
 def found(bundle: Bundle, source: Source, processes: int = 1) -> list[Alert]:
     told = told_of(one_by_one(bundle), source.records, source.identities, lambda _: None, processes)
-    assert told is not None
     return alerts_of(told, source)
 
 
@@ -151,20 +149,16 @@ def test_an_interrupt_is_for_who_started_them(risky: Bundle, source: Source, her
             os.kill(pid, signal.SIGINT)
 
     told = told_of(one_by_one(risky), source.records, source.identities, interrupt, 2)
-    assert told is not None
     assert alerts_of(told, source) == here
 
 
-def test_it_stops_when_asked(
-    company: Path, source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_who_is_interrupted_leaves_nobody_behind(company: Path, source: Source, tmp_path: Path) -> None:
     bundle, before = every_rule(company, tmp_path), children()
-    asked = [0]
 
-    def ask(taken: int) -> None:
-        asked.append(taken)
-        monkeypatch.setattr(STOPPING, "is_asked", True)
+    def interrupt(_: int) -> None:
+        assert children() > before
+        raise KeyboardInterrupt
 
-    assert told_of(bundle, source.records, source.identities, ask, 2) is None
-    assert 0 < max(asked) < len(source.records)
+    with pytest.raises(KeyboardInterrupt):
+        told_of(bundle, source.records, source.identities, interrupt, 2)
     assert children() <= before
