@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Literal
 from unicodedata import category
 
@@ -27,6 +27,11 @@ class Problem(msgspec.Struct, frozen=True, order=True):
         place = f"{self.file}:{self.line}:{self.column}" if self.line else self.file
         field = f" {self.field}:" if self.field else ""
         return shown(f"{place}: {self.severity}:{field} {self.message}")
+
+
+def has_errors(problems: Iterable[Problem]) -> bool:
+    """Is one of them more than a warning? Then what they are about must not be used."""
+    return any(problem.severity == "error" for problem in problems)
 
 
 def shown(text: str) -> str:

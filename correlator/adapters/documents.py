@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from correlator.adapters.yaml_lines import load_yaml
-from correlator.problem import Problem
+from correlator.problem import Problem, has_errors
 from correlator.rules.lists import read_lists
 from correlator.rules.values import Lists
 from correlator.timeline.raw import ALL
@@ -65,7 +65,7 @@ def read_value_lists(directory: Path) -> tuple[Lists, list[Problem]]:
     if problems:
         return {}, problems
     document, lines, problems = load_yaml(text, str(path))
-    if any(problem.severity == "error" for problem in problems):
+    if has_errors(problems):
         return {}, problems
     lists, wrong = read_lists(document, lines)
     return lists or {}, problems + wrong

@@ -33,7 +33,7 @@ from correlator.intake.networks import Networks, parse_networks
 from correlator.intake.places import Sites, parse_sites
 from correlator.intake.providers import lookup_in, parse_providers
 from correlator.pipeline import Bundle
-from correlator.problem import BadConfiguration, Lines, Problem
+from correlator.problem import BadConfiguration, Lines, Problem, has_errors
 from correlator.rules.lists import read_lists
 from correlator.rules.load import load_rules
 from correlator.rules.program import RuleProgram
@@ -201,7 +201,7 @@ class _Reading:
 
     @property
     def has_errors(self) -> bool:
-        return any(problem.severity == "error" for problem in self.problems)
+        return has_errors(self.problems)
 
     def stop_if_wrong(self) -> None:
         if self.has_errors:
@@ -222,7 +222,7 @@ class _Reading:
             return None, Lines(str(path))
         document, lines, problems = load_yaml(text, str(path))
         self.problems += problems
-        return (None if any(p.severity == "error" for p in problems) else document), lines
+        return (None if has_errors(problems) else document), lines
 
     def part(
         self,
@@ -300,7 +300,7 @@ class _Reading:
             return None
         document, lines, problems = load_yaml(text, str(path))
         self.problems += problems
-        if any(problem.severity == "error" for problem in problems):
+        if has_errors(problems):
             return None
         feed, problems = parse_feed(document, lines, str(path), schemas)
         self.problems += problems

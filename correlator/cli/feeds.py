@@ -13,20 +13,21 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from correlator.adapters.documents import shipped, yaml_files
+from correlator.adapters.documents import read_text, shipped, yaml_files
 from correlator.adapters.schema_store import read_schemas
 from correlator.adapters.yaml_lines import load_yaml
-from correlator.cli.as_json import AsJson
+from correlator.cli.as_json import AsJson, as_text
 from correlator.cli.forward import forward
 from correlator.cli.record_file import BadRecordFile, read_record_file
 from correlator.cli.screen import wide_console
+from correlator.cli.telling import print_problems
 from correlator.intake.canonical import CANONICAL
 from correlator.intake.convert import CONVERTERS
 from correlator.intake.decode import Schemas
 from correlator.intake.feeds import Feed, parse_feed
 from correlator.intake.mapped import Heartbeat, Mapped
 from correlator.intake.samples import SampleResult, shown
-from correlator.problem import Problem
+from correlator.problem import Problem, has_errors
 from correlator.record import Reject
 
 FAILED = 1
@@ -53,12 +54,12 @@ def check_command(paths: Paths = None, config: Config = None, as_json: AsJson = 
     """
     feeds, problems = read_feeds(paths, config)
     if as_json:
-        typer.echo(json.dumps({"feeds": [_feed(feed) for feed in feeds], "problems": _problems(problems)}))
+        typer.echo(as_text({"feeds": [_feed(feed) for feed in feeds], "problems": problems}))
     else:
-        _print_problems(problems)
+        print_problems(problems)
         if feeds:
             wide_console().print(_feeds_table(feeds))
-    if _is_wrong(problems):
+    if has_errors(problems):
         raise typer.Exit(INVALID)
 
 
@@ -74,11 +75,11 @@ def run_tests(
     Exit codes: 0 all passed, 1 a sample failed, 2 a file has errors and nothing was run.
     """
     feeds, problems = read_feeds(paths, config)
-    if _is_wrong(problems):
+    if has_errors(problems):
         _stop(problems, as_json=as_json)
     results = [(feed, result) for feed in feeds for result in feed.test()]
     if as_json:
-        typer.echo(json.dumps({"samples": [_result(feed, result) for feed, result in results]}))
+        typer.echo(as_text({"samples": [_result(feed, result) for feed, result in results]}))
     else:
         _print_results(feeds, results, is_verbose=is_verbose)
     if any(result.differences for _, result in results):
@@ -130,7 +131,7 @@ def fields_command(as_json: AsJson = False) -> None:
     if as_json:
         fields = [{"name": n, "kinds": c.kinds, "words": c.words, "doc": c.doc} for n, c in CANONICAL.items()]
         converters = [{"name": name, "doc": converter.doc} for name, converter in CONVERTERS.items()]
-        typer.echo(json.dumps({"fields": fields, "converters": converters}))
+        typer.echo(as_text({"fields": fields, "converters": converters}))
         return
     table = Table("field", "kinds", "values", "meaning")
     for name, canonical in CANONICAL.items():
@@ -185,12 +186,11 @@ def _schemas(config: Path | None) -> tuple[Schemas, list[Problem]]:
 
 
 def _read_feed(file: Path, schemas: Schemas) -> tuple[Feed | None, list[Problem]]:
-    try:
-        text = file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        return None, [Problem(str(file), 0, 0, "", f"cannot be read: {error}")]
+    text, problems = read_text(file)
+    if problems:
+        return None, problems
     document, lines, problems = load_yaml(text, str(file))
-    if _is_wrong(problems):
+    if has_errors(problems):
         return None, problems
     return parse_feed(document, lines, str(file), schemas)
 
@@ -205,7 +205,7 @@ def _chosen(name: str, file: Path, config: Path | None, *, as_json: bool) -> Fee
             for feed in read_feeds([shipped("feeds")], None)[0]
             if feed.name not in {f.name for f in feeds}
         ]
-    if _is_wrong(problems):
+    if has_errors(problems):
         _stop(problems, as_json=as_json)
     called = file.name.split(".", 1)[0]
     for feed in feeds:
@@ -222,21 +222,12 @@ def _chosen(name: str, file: Path, config: Path | None, *, as_json: bool) -> Fee
 # ---------------------------------------------------------------------- output
 
 
-def _is_wrong(problems: Sequence[Problem]) -> bool:
-    return any(problem.severity == "error" for problem in problems)
-
-
 def _stop(problems: Sequence[Problem], *, as_json: bool) -> None:
     if as_json:
-        typer.echo(json.dumps({"problems": _problems(problems)}))
+        typer.echo(as_text({"problems": problems}))
     else:
-        _print_problems(problems)
+        print_problems(problems)
     raise typer.Exit(INVALID)
-
-
-def _print_problems(problems: Sequence[Problem]) -> None:
-    for problem in problems:
-        typer.echo(str(problem), err=True)
 
 
 def _feeds_table(feeds: Sequence[Feed]) -> Table:
@@ -319,7 +310,7 @@ def _value(value: object) -> str:
 
 def _print_counts(feed: Feed, counts: Counter[str], *, as_json: bool) -> None:
     if as_json:
-        typer.echo(json.dumps({"feed": feed.name, "counts": dict(sorted(counts.items()))}))
+        typer.echo(as_text({"feed": feed.name, "counts": dict(sorted(counts.items()))}))
         return
     table = Table("outcome", "records", title=f"feed {feed.name}")
     for reason, count in counts.most_common():
@@ -329,11 +320,6 @@ def _print_counts(feed: Feed, counts: Counter[str], *, as_json: bool) -> None:
 
 def _feed(feed: Feed) -> dict[str, object]:
     return {"name": feed.name, "topic": feed.topic, "kinds": list(feed.kinds), "samples": len(feed.samples)}
-
-
-def _problems(problems: Sequence[Problem]) -> list[dict[str, object]]:
-    names = ("file", "line", "column", "field", "message", "severity")
-    return [{name: getattr(problem, name) for name in names} for problem in problems]
 
 
 def _result(feed: Feed, result: SampleResult) -> dict[str, object]:

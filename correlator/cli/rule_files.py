@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -12,7 +12,8 @@ import typer
 from correlator.adapters.documents import read_kept, read_text, read_value_lists, shipped, yaml_files
 from correlator.adapters.yaml_lines import load_yaml_all
 from correlator.cli.as_json import as_text
-from correlator.problem import Problem
+from correlator.cli.telling import print_problems
+from correlator.problem import Problem, has_errors
 from correlator.rules.load import Document, load_rules
 from correlator.rules.rule import Rule
 
@@ -99,22 +100,13 @@ def _short(file: Path) -> Path:
 def good_rules(paths: Sequence[Path] | None, config: Path | None, *, as_json: bool = False) -> list[Rule]:
     """The rules meant. Where a file has errors they are told and the verb ends with 2."""
     rules, problems = read_rules(rule_files(paths, config), config)
-    if is_wrong(problems):
+    if has_errors(problems):
         if as_json:
             typer.echo(as_text({"problems": problems}))
         else:
             print_problems(problem for problem in problems if problem.severity == "error")
         raise typer.Exit(INVALID)
     return rules
-
-
-def is_wrong(problems: Sequence[Problem]) -> bool:
-    return any(problem.severity == "error" for problem in problems)
-
-
-def print_problems(problems: Iterable[Problem]) -> None:
-    for problem in problems:
-        typer.echo(str(problem), err=True)
 
 
 def refuse(message: str) -> NoReturn:

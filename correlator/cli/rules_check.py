@@ -13,10 +13,10 @@ from rich.table import Table
 from rich.text import Text
 
 from correlator.cli.as_json import AsJson, as_text
-from correlator.cli.rule_files import INVALID, Config, Paths, is_wrong, read_rules, rule_files
+from correlator.cli.rule_files import INVALID, Config, Paths, read_rules, rule_files
 from correlator.cli.rule_settings import settings_of
 from correlator.cli.screen import wide_console
-from correlator.problem import Problem
+from correlator.problem import Problem, has_errors
 from correlator.rules.requires import inert_at
 from correlator.rules.rule import Rule
 from correlator.timeline.settings import Settings
@@ -43,7 +43,7 @@ def check_command(
     began = perf_counter()
     files = rule_files(paths, config)
     rules, problems = read_rules(files, config, datetime.now(UTC).date())
-    if not is_wrong(problems):
+    if not has_errors(problems):
         problems = sorted([*problems, *_inert(rules, config)])
     seconds = perf_counter() - began
     errors = sum(problem.severity == "error" for problem in problems)
@@ -52,7 +52,7 @@ def check_command(
         typer.echo(as_text({"rules": [_rule(r) for r in rules], "problems": problems, "summary": summary}))
     else:
         _print(rules, problems, summary, is_verbose=is_verbose)
-    if is_wrong(problems):
+    if has_errors(problems):
         raise typer.Exit(INVALID)
     if problems and is_strict:
         raise typer.Exit(WARNED)

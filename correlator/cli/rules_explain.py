@@ -14,10 +14,12 @@ from correlator.alerts.phrases import happened, local, utc
 from correlator.alerts.recall import Recalled, recall
 from correlator.cli.as_json import AsJson, as_text
 from correlator.cli.explained import When, show
-from correlator.cli.rule_files import Config, good_rules, is_wrong, print_problems, refuse
+from correlator.cli.rule_files import Config, good_rules, refuse
 from correlator.cli.rule_settings import settings_of
 from correlator.cli.rules_explain_risk import NAMES, explain_risk
 from correlator.cli.screen import wide_console
+from correlator.cli.telling import print_problems
+from correlator.problem import has_errors
 from correlator.rules.cases import read_stream
 from correlator.rules.explain import Explanation, NoSuchEvent, Which, explain
 from correlator.rules.reading import Reader, nearest
@@ -138,7 +140,7 @@ def _read(source: Path) -> str:
 def _events(text: str, source: Path) -> Case:
     document, lines, problems = load_yaml(text, str(source))
     reader = Reader(lines)
-    case = None if is_wrong(problems) else read_stream(reader, document, Names(FIELDS))
+    case = None if has_errors(problems) else read_stream(reader, document, Names(FIELDS))
     if case is None:
         print_problems([*problems, *reader.problems])
         typer.echo("rules: events are written as in a test; raw records are for feeds try", err=True)

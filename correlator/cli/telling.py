@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, cast
@@ -11,11 +11,16 @@ import typer
 
 from correlator.engine.ports import LogTruncated, LogUnavailable
 from correlator.engine.topics import EngineRefusal
-from correlator.problem import BadConfiguration
+from correlator.problem import BadConfiguration, Problem
 
 UNWRITABLE = 1
 REFUSED = 2
 UNREACHABLE = 3
+
+
+def print_problems(problems: Iterable[Problem]) -> None:
+    for problem in problems:
+        typer.echo(str(problem), err=True)
 
 
 @contextmanager
@@ -24,8 +29,7 @@ def refusing() -> Iterator[None]:
     try:
         yield
     except BadConfiguration as error:
-        for problem in error.problems:
-            typer.echo(str(problem), err=True)
+        print_problems(error.problems)
         raise typer.Exit(REFUSED) from error
     except EngineRefusal as error:
         typer.echo(f"refused: {error}", err=True)

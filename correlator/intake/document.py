@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 
 from correlator.event import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS
-from correlator.problem import Lines, Path, Problem
+from correlator.problem import Lines, Path, Problem, has_errors
 
 _DURATION = re.compile(r"([0-9]{1,9})(ms|s|m|h|d|w)\Z")
 _UNITS = {"ms": 1, "s": SECOND_MS, "m": MINUTE_MS, "h": HOUR_MS, "d": DAY_MS, "w": 7 * DAY_MS}
@@ -34,7 +34,7 @@ class Report:
 
     @property
     def has_errors(self) -> bool:
-        return any(problem.severity == "error" for problem in self.problems)
+        return has_errors(self.problems)
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -12,7 +12,7 @@ import msgspec
 from sigma.exceptions import SigmaError
 from sigma.rule import SigmaRule
 
-from correlator.problem import Lines, Path, Problem, shown
+from correlator.problem import Lines, Path, Problem, has_errors, shown
 from correlator.rules.block import Block, read_block
 from correlator.rules.correlation import Section, read_correlation
 from correlator.rules.detection import Detection
@@ -93,7 +93,7 @@ class Draft(msgspec.Struct, eq=False):
 
     @property
     def has_errors(self) -> bool:
-        return any(problem.severity == "error" for problem in self.problems)
+        return has_errors(self.problems)
 
     def text(self, key: str) -> str:
         found = self.document.get(key)
