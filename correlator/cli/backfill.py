@@ -171,7 +171,7 @@ def _told(
 
 
 def in_shadow(texts: Texts) -> Texts:
-    """The same configuration, with every rule only tried out."""
+    """The same configuration, with every alert told in shadow."""
     general = json.loads(texts.get(GENERAL, "{}")) | {"mode": "shadow"}
     return {**texts, GENERAL: json.dumps(general)}
 
@@ -190,9 +190,14 @@ def _progress(left: int, meter: PrometheusMeter, *, is_quiet: bool) -> Iterator[
 
 
 def _report(hits: Mapping[str, Hits], person_days: float, bundle: Bundle, *, as_json: bool) -> None:
-    counts = {rule.name: hits[rule.name].shadow if rule.name in hits else 0 for rule in alerting(bundle)}
+    tried = {rule.name for rule in alerting(bundle) if rule.is_tried_out}
+    names = [*(rule.name for rule in alerting(bundle)), *hits]  # of what adds up to a risk there is no rule
+    counts = {name: hits[name].shadow if name in hits else 0 for name in names}
     if as_json:
-        rows = {rule: {"told": n, "rate": rate(n, person_days)} for rule, n in counts.items()}
+        rows = {
+            rule: {"told": n, "rate": rate(n, person_days), "mode": "shadow" if rule in tried else "alert"}
+            for rule, n in counts.items()
+        }
         typer.echo(as_text({"bundle": bundle.hash, "person_days": person_days, "rules": rows}))
         return
     table = Table(title="what would have been told", title_justify="left")
@@ -200,7 +205,8 @@ def _report(hits: Mapping[str, Hits], person_days: float, bundle: Bundle, *, as_
     table.add_column("alerts", justify="right")
     table.add_column("per 1,000 person-days", justify="right")
     for rule, count in sorted(counts.items()):
-        table.add_row(rule, str(count), f"{rate(count, person_days):.2f}")
+        said = f"{rule} (in shadow)" if rule in tried else rule
+        table.add_row(said, str(count), f"{rate(count, person_days):.2f}")
     console = wide_console()
     console.print(table)
     console.print(f"bundle {bundle.hash} is in force from now on; `correlator run` goes on from here")
