@@ -1,5 +1,5 @@
-"""Habits follow who held the badge, as alerts do: whoever an event turns out to belong to has learned from it,
-and nobody else, over days that were counted already.
+"""Habits follow who held the badge, as alerts do: whoever an event turns out to belong to has learned from
+it, and nobody else, over days that were counted already.
 """
 
 from __future__ import annotations
