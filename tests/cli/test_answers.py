@@ -174,7 +174,7 @@ def test_a_timeline_without_events_says_so(company: Path) -> None:
     code, output = call("timeline", "door:lis-dc-1", "--records", company)
     assert code == 0, output
     assert "0 lines" in output
-    assert "events are held one horizon back, and there is none" in output
+    assert "events are held half a horizon back of records, and there is none" in output
 
 
 def test_a_day_with_two_offsets_has_a_heading_for_each(capsys: pytest.CaptureFixture[str]) -> None:
