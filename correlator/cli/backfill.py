@@ -57,6 +57,10 @@ BEGUN = (
     "this deployment has read records already: a backfill is how one begins. To see what other rules would "
     "have told there is `correlator rules backtest`."
 )
+NOBODY = (
+    "{topic} holds nobody, so that all that is read would be nobody's, and a deployment has one backfill only: "
+    "load the identities first."
+)
 GENERAL = "correlator.yml"
 
 Directory = Annotated[Path, typer.Argument(help="Configuration directory.")]
@@ -133,11 +137,13 @@ def _begin(connection: Connection, candidate: Candidate, from_ms: int) -> int:
                 owner.take()
                 known = {tp: owner.committed(tp) for tp in raw}
                 is_fresh = not any(known.values())
+                end = log.high_watermark(people)
+                sends = _told(log, people, end, tried, from_ms, connection.topics) if is_fresh else []
+                if is_fresh and not sends:
+                    raise EngineRefusal(NOBODY.format(topic=people.topic))
                 _put_in_shadow(connection, tried, texts, is_fresh=is_fresh)
                 if is_fresh:
                     begin = {tp: Committed(log.offset_at(tp, from_ms)) for tp in raw}
-                    end = log.high_watermark(people)
-                    sends = _told(log, people, end, tried, from_ms, connection.topics)
                     owner.write(sends, {**begin, people: Committed(end)})
                     known = {**known, **begin}
             return sum(log.high_watermark(tp) - (c.offset if c else 0) for tp, c in known.items())
