@@ -58,8 +58,8 @@ BEGUN = (
     "have told there is `correlator rules backtest`."
 )
 NOBODY = (
-    "{topic} holds nobody, so that all that is read would be nobody's, and a deployment has one backfill only: "
-    "load the identities first."
+    "{topic} holds nobody, so that all that is read would be nobody's, and a deployment has one backfill "
+    "only: load the identities first."
 )
 GENERAL = "correlator.yml"
 

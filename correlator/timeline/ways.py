@@ -218,8 +218,8 @@ def _counts(event: Event) -> bool:
 
 
 def _teaches(before: Shape | None, shape: Shape, elapsed_ms: int) -> Iterable[Key]:
-    """What a read teaches that came *elapsed_ms* after the one *before*. The first says nothing of how somebody
-    came, who may have been inside before anything was known.
+    """What a read teaches that came *elapsed_ms* after the one *before*. The first says nothing of how
+    somebody came, who may have been inside before anything was known.
     """
     here, there = shape.place, before.place if before is not None else None
     if before is None or here is None or there is None:
