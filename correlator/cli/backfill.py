@@ -55,8 +55,8 @@ from correlator.pipeline import Bundle
 STOPPED = 130
 BEGUN = (
     "this deployment has read records already: a backfill is how one begins, and one that was broken off "
-    "goes on only with the configuration that it began with. To see what other rules would have told there is "
-    "`correlator rules backtest`."
+    "goes on only with the configuration that it began with. To see what other rules would have told there "
+    "is `correlator rules backtest`."
 )
 NOBODY = (
     "{topic} holds nobody, so that all that is read would be nobody's, and a deployment has one backfill "
