@@ -145,6 +145,20 @@ def test_it_fits_another_number_of_partitions(ended: Embedded, tmp_path: Path) -
     assert taught(*only.partitions()) == {x.entity: (x.habits, x.today) for x in file.learnt}
 
 
+def test_who_is_no_more_among_the_identities_is_left_out(ended: Embedded, tmp_path: Path) -> None:
+    """Nobody would look whether what was learnt of them can be dropped: it stayed for ever."""
+    file = export(ended, tmp_path / "learnt")
+    gone, removed, *_ = sorted(learnt.entity for learnt in file.learnt)
+    fresh = Embedded(ended.bundle, SimulatedClock(FOREVER), ended.raw)
+    rows = [row for row in company().identities if row[0] != gone.partition(":")[2]]
+    fresh.load_identities([*rows, (removed.partition(":")[2], b"")], 0)
+    run(worker(fresh, instance=None))
+    forget(fresh)
+    begin(fresh, file)
+    found = {entity for partition in _run_again(fresh) for entity in partition.timelines}
+    assert {learnt.entity for learnt in file.learnt} - found == {gone, removed}
+
+
 def test_records_that_cannot_be_read_are_left_out_and_counted(ended: Embedded, tmp_path: Path) -> None:
     where = TopicPartition(ended.topics.checkpoints, 1)
     entities = [r for r in committed(ended, where.topic) if r.partition == 1 and r.key != MANIFEST_KEY]
