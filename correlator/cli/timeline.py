@@ -114,7 +114,7 @@ def _moment(moment: Moment) -> Line:
         happened(event),
         (place.door or place.site or place.country) if place is not None else "",
         stays,
-        event.score.percentile if event.score is not None else None,
+        event.score.percentile if event.score is not None and event.score.is_warm else None,
         event_id=event.id,
         notes=tuple(_notes(event)),
     )
