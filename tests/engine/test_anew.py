@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 
 from correlator.adapters.clock import SimulatedClock
 from correlator.cli.embedded import Embedded, with_partitions
-from correlator.cli.learnt_file import read_file
+from correlator.cli.learnt_file import read_file, write_file
 from correlator.engine.checkpoint import MANIFEST_KEY
 from correlator.engine.ports import TopicPartition
 from correlator.event import FOREVER, Person
+from correlator.models import scorer
 from correlator.problem import BadConfiguration
 from correlator.timeline.habits import Day, Habits
 from correlator.timeline.partition import Partition
@@ -153,6 +155,16 @@ def test_records_that_cannot_be_read_are_left_out_and_counted(ended: Embedded, t
     ended.log.append(where, learnt.key, b"\xc1")
     assert len(export(ended, tmp_path / "learnt").learnt) == whole - 1
     assert b'"unreadable":1' in (tmp_path / "learnt").read_bytes()
+
+
+def test_models_that_a_newer_version_exported_are_refused(ended: Embedded, tmp_path: Path) -> None:
+    """Their format is none of the file's."""
+    file = export(ended, tmp_path / "learnt")
+    newer = msgspec.msgpack.encode([scorer.FORMAT.number + 1, "new"])
+    parts = [msgspec.structs.replace(part, models=newer) for part in file.parts.values()]
+    write_file(tmp_path / "newer", file.head, [*parts, *file.learnt])
+    with pytest.raises(BadConfiguration, match=r"newer:2:1: .*models format .*: upgrade correlator"):
+        read_file(tmp_path / "newer")
 
 
 def test_a_file_that_is_not_whole_is_refused(ended: Embedded, tmp_path: Path) -> None:

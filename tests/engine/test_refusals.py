@@ -275,6 +275,15 @@ def test_a_bundle_of_another_number_of_partitions_is_not_gone_back_to() -> None:
     assert [activated.bundle for activated in bundles.history] == [embedded.bundle.hash]
 
 
+def test_what_is_active_can_be_restored_from_a_backup() -> None:
+    """The damaged record is in the log still."""
+    embedded = system()
+    (*_, kept) = [r.value for r in _records(embedded, _bundles(embedded)) if r.key == ACTIVE_KEY]
+    what_is_active_is_damaged(embedded)
+    embedded.log.append(_bundles(embedded), ACTIVE_KEY, kept)
+    run(worker(embedded))
+
+
 def test_of_two_deployments_the_later_one_holds() -> None:
     embedded = system()
 
