@@ -14,6 +14,7 @@ from correlator.engine.checkpoint import MANIFEST_KEY, UNREADABLE, Cut, decode_m
 from correlator.engine.commit import Send
 from correlator.engine.learnt import Head, Learnt, Part, learnt_of
 from correlator.engine.ports import Committed, LogReader, TopicPartition
+from correlator.engine.restore import Stamp
 from correlator.engine.sole_owner import SoleOwner
 from correlator.engine.topics import EngineRefusal, Topics
 from correlator.event import Event, Person, partition_of
@@ -56,6 +57,24 @@ def forget(owner: SoleOwner, log: LogReader, topics: Topics, number: int) -> int
     if sends:
         owner.write(sends, {} if committed is None else {keyed: committed})
     return len(sends)
+
+
+def offset_again(owner: SoleOwner, log: LogReader, topics: Topics, number: int) -> int | None:
+    """Set the group's offset of a partition to its newest checkpoint, where it is missing or before that: to
+    what. What was told since the checkpoint is told again then.
+
+    Raises as `SoleOwner.write`.
+    """
+    where, keyed = TopicPartition(topics.checkpoints, number), TopicPartition(topics.keyed, number)
+    raw = newest_of(log, where).get(MANIFEST_KEY)
+    if raw is None:
+        return None
+    manifest, committed = decode_manifest(raw, where), owner.committed(keyed)
+    if committed is not None and committed.offset >= manifest.offset:
+        return None
+    bundle = manifest.versions[-1][1] if manifest.versions else ""
+    owner.write([], {keyed: Committed(manifest.offset, Stamp(manifest.crc, bundle).text())})
+    return manifest.offset
 
 
 class File(msgspec.Struct, frozen=True):

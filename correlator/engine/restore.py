@@ -194,8 +194,8 @@ class Restore:
     def _set_to(self, offset: int) -> str:
         return (
             f"Set the offset of group {self._topics.group('correlate')} to what it was, or to {offset} "
-            "(`kafka-consumer-groups.sh --reset-offsets`): alerts of what was read since are then told "
-            "again, under the same uids."
+            "(`kafka-consumer-groups.sh --reset-offsets`; `correlator state offsets DIR` sets those of all "
+            "partitions): alerts of what was read since are then told again, under the same uids."
         )
 
     def _check_log(self, manifest: Manifest | None) -> None:

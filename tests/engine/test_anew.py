@@ -9,10 +9,10 @@ import pytest
 from msgspec.structs import replace
 
 from correlator.adapters.clock import SimulatedClock
-from correlator.cli.embedded import Embedded, with_partitions
+from correlator.cli.embedded import CORRELATE_GROUP, Embedded, with_partitions
 from correlator.cli.learnt_file import read_file, write_file
 from correlator.engine.checkpoint import MANIFEST_KEY
-from correlator.engine.ports import TopicPartition
+from correlator.engine.ports import Committed, TopicPartition
 from correlator.event import FOREVER, Person
 from correlator.models import scorer
 from correlator.problem import BadConfiguration
@@ -20,7 +20,7 @@ from correlator.timeline.habits import Day, Habits
 from correlator.timeline.partition import Partition
 from correlator.timeline.ways import Ways
 from tests.engine.company import committed, company, refolded, run, state, system, told, worker
-from tests.engine.states import begin, export, forget, partitions
+from tests.engine.states import begin, export, forget, offsets_again, partitions
 
 LATE = 850  # records of checkpoints, near the end of a run: some entities do not change any more
 
@@ -62,6 +62,23 @@ def test_a_forgotten_state_is_rebuilt_from_keyed(ended: Embedded) -> None:
     run(only)
     assert told(ended) == before
     assert state(only) == refolded(ended)[1]
+
+
+def test_offsets_that_were_lost_or_set_back_are_set_again(ended: Embedded) -> None:
+    """All of them at once, the others left as they are; the replay is compared with the stamp."""
+    before, committed_of = refolded(ended), ended.log.group(CORRELATE_GROUP).committed
+    lost, back, kept, behind = partitions(ended, ended.topics.keyed)
+    ends = dict(committed_of)
+    del committed_of[lost]
+    committed_of[back] = Committed(0, "")
+    committed_of[behind] = Committed(ends[behind].offset, "")  # by Kafka's tool, which writes no stamp
+    found = offsets_again(ended)
+    assert found == {lost.partition: ends[lost].offset, back.partition: ends[back].offset, 2: None, 3: None}
+    assert {tp: committed_of[tp] for tp in (lost, back, kept)} == {tp: ends[tp] for tp in (lost, back, kept)}
+    assert set(offsets_again(ended).values()) == {None}
+    heir = worker(ended)
+    run(heir)
+    assert (told(ended), state(heir)) == before
 
 
 def test_a_checkpoint_topic_that_is_made_anew_under_who_runs_is_written_whole() -> None:

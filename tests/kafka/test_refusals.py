@@ -125,6 +125,12 @@ def test_what_the_messages_advise_helps(deployment: Deployment, operator: Operat
         operator.set_offset(fleet, int(found[1]))
         assert fleet.start("a").join() == 0
         check(deployment)
+        operator.set_offset(fleet, 0)
+        assert "its offset was reset" in _refusal(fleet)
+        done = deployment.call("state", "offsets", ...)
+        assert (done.exit_code, done.output.count("the group goes on at offset")) == (0, 1)
+        assert fleet.start("a").join() == 0
+        check(deployment)
         operator.lose_checkpoints(operator.manifest_offset())
         assert re.search(r"it holds 0 entities of \d+.*`correlator state forget DIR", _refusal(fleet))
         assert deployment.call("state", "forget", ..., 0).exit_code == 0
