@@ -142,8 +142,8 @@ def forget(
 
 @app.command()
 def offsets(directory: Directory, as_json: AsJson = False) -> None:
-    """Set the offsets of the correlating group that were lost, or set back, to the newest checkpoints. Every
-    process that correlates must be stopped.
+    """Set offsets of the correlating group that were lost, or that somebody set, to the newest checkpoints.
+    Every process that correlates must be stopped.
 
     Of all partitions; the others are left as they are. Alerts of what was read since a checkpoint are told
     again, under the same uids.
@@ -162,7 +162,7 @@ def offsets(directory: Directory, as_json: AsJson = False) -> None:
     for number, offset in changed.items():
         typer.echo(f"{topics.keyed}/{number}: the group goes on at offset {offset:,}")
     if not changed:
-        typer.echo("nothing was changed: no offset is missing, or before its checkpoint")
+        typer.echo("nothing was changed: all offsets are those that were committed")
 
 
 def _numbers(given: list[int] | None, connection: Connection) -> list[int]:
