@@ -30,10 +30,10 @@ from kafka.net.compat import KafkaNetClient
 from kafka.protocol.consumer import IsolationLevel
 from kafka.structs import TopicPartition as KafkaPartition
 
+from correlator.adapters.kafka.batches import PartitionRecords
 from correlator.adapters.kafka.config import KafkaConfig
 from correlator.adapters.kafka.quiet import why_unreached
 from correlator.engine.ports import LogTruncated, LogUnavailable, TopicPartition
-from correlator.record import Record
 
 TIMEOUT_MS = 10_000  # of every question to a broker
 PARTITION_BYTES_MAX = 8 << 20  # a fetch holds at least two records of the largest size
@@ -73,11 +73,12 @@ def opened(make: Callable[..., Any], settings: dict[str, Any]) -> Any:
 
 
 def make_consumer(settings: dict[str, Any]) -> Any:
-    """A `KafkaConsumer` that finds leaders that have moved (H8), and whose end offsets count what cannot be
-    read yet (H12). Raises errors of the client.
+    """A `KafkaConsumer` that reads `Record`s, finds leaders that have moved (H8), and whose end offsets count
+    what cannot be read yet (H12). Raises errors of the client.
     """
     consumer = opened(KafkaConsumer, settings)
     fetcher = consumer._fetcher
+    fetcher.PartitionRecords = PartitionRecords
     handle = fetcher._handle_list_offsets_response
 
     def handled(response: Any) -> tuple[dict[KafkaPartition, Any], set[KafkaPartition]]:
@@ -117,12 +118,6 @@ def to_kafka(partition: TopicPartition) -> KafkaPartition:
 
 def from_kafka(partitions: Iterable[KafkaPartition]) -> tuple[TopicPartition, ...]:
     return tuple(sorted(TopicPartition(tp.topic, tp.partition) for tp in partitions))
-
-
-def to_record(raw: Any) -> Record:
-    return Record(
-        raw.topic, raw.partition, raw.offset, raw.timestamp, raw.key, raw.value, tuple(raw.headers or ())
-    )
 
 
 def truncated(partition: TopicPartition, wanted: int, first: int) -> LogTruncated:

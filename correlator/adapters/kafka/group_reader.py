@@ -46,7 +46,6 @@ from correlator.adapters.kafka.client import (
     make_consumer,
     said,
     to_kafka,
-    to_record,
     truncated,
 )
 from correlator.adapters.kafka.config import KafkaConfig
@@ -107,7 +106,7 @@ class KafkaGroupReader:
         except kafka_errors.KafkaError as error:
             raise LogUnavailable(f"poll: {said(error)}") from error
         self._note_membership()
-        return [to_record(raw) for batch in batches.values() for raw in batch]
+        return [record for batch in batches.values() for record in batch]
 
     def membership(self) -> Membership:
         return self._membership
@@ -181,10 +180,10 @@ class KafkaGroupReader:
             self._join()
         return self._consumer
 
-    def _poll(self, timer: Timer, records_max: int) -> dict[KafkaPartition, list[Any]]:
+    def _poll(self, timer: Timer, records_max: int) -> dict[KafkaPartition, list[Record]]:
         """The client's `poll`, but it ends with a new assignment too, which waits for the engine, paused."""
         while True:
-            batches: dict[KafkaPartition, list[Any]] = self._consumer._poll_once(timer, records_max)
+            batches: dict[KafkaPartition, list[Record]] = self._consumer._poll_once(timer, records_max)
             if batches or self._changes or timer.expired:
                 return batches
 

@@ -15,7 +15,6 @@ from correlator.adapters.kafka.client import (
     consumer_settings,
     make_consumer,
     to_kafka,
-    to_record,
     truncated,
 )
 from correlator.adapters.kafka.config import KafkaConfig
@@ -90,7 +89,7 @@ class KafkaLogReader:
             if isinstance(error.__cause__, kafka_errors.OffsetOutOfRangeError):
                 raise truncated(partition, position, self.begin_offset(partition)) from error
             raise
-        return (to_record(raw) for batch in batches.values() for raw in batch)
+        return (record for batch in batches.values() for record in batch)
 
     def _position(self, partition: TopicPartition) -> int:
         with asking(f"position in {partition}"):
