@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Literal
+from unicodedata import category
 
 import msgspec
+
+_STEERING = ("Cc", "Cf", "Cs", "Zl", "Zp")  # controls, directions, ends of lines
 
 Path = tuple[str | int, ...]  # in a document: keys of mappings, indices of lists
 
@@ -23,7 +26,18 @@ class Problem(msgspec.Struct, frozen=True, order=True):
     def __str__(self) -> str:
         place = f"{self.file}:{self.line}:{self.column}" if self.line else self.file
         field = f" {self.field}:" if self.field else ""
-        return f"{place}: {self.severity}:{field} {self.message}"
+        return shown(f"{place}: {self.severity}:{field} {self.message}")
+
+
+def shown(text: str) -> str:
+    """*text* on one line, as a screen may be given it: what would steer a terminal stands as U+001B, …"""
+    return text if text.isprintable() else "".join(map(_shown, text))
+
+
+def _shown(character: str) -> str:
+    if character in "\n\t":
+        return " "
+    return f"U+{ord(character):04X}" if category(character) in _STEERING else character
 
 
 class Lines:

@@ -14,6 +14,7 @@ from correlator.rules.values import Lists
 from correlator.timeline.raw import ALL
 
 LISTS = "lists.yml"
+_UTF16 = (b"\xff\xfe", b"\xfe\xff")  # byte order marks
 
 
 def shipped(kind: str) -> Path:
@@ -28,7 +29,10 @@ def read_text(path: Path) -> tuple[str, list[Problem]]:
     try:
         return path.read_text(encoding="utf-8"), []
     except UnicodeDecodeError as error:
-        message = f"not UTF-8 text: {error.reason} at byte {error.start}"
+        if error.object.startswith(_UTF16):
+            message = "not UTF-8 text but UTF-16: save it as UTF-8"
+        else:
+            message = f"not UTF-8 text: {error.reason} at byte {error.start}: save it as UTF-8"
     except FileNotFoundError:
         message = "there is no such file"
     except OSError as error:

@@ -31,9 +31,14 @@ _WORDS |= {"true": True, "True": True, "TRUE": True, "false": False, "False": Fa
 _TAG = "tag:yaml.org,2002:"
 _TAGS = {None, "!", f"{_TAG}str", f"{_TAG}seq", f"{_TAG}map"}
 
+_BACKSLASH = "within double quotes \\ begins an escape: use single quotes"
 _HINTS = {  # what is meant in most cases, by the parser's words
     "mapping values are not allowed": "text with a colon and a space in it stands in quotes",
     "did not find expected key": "lines of one mapping are indented alike",
+    "cannot start any token": "text that begins with %, @ or ` stands in quotes",
+    "expected alphabetic": "text that begins with * or & stands in quotes",
+    "expected hexdecimal": _BACKSLASH,
+    "unknown escape": _BACKSLASH,
 }
 
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's parser is ten times faster
@@ -67,7 +72,9 @@ def load_yaml(text: str, file: str) -> tuple[object | None, Lines, list[Problem]
 
 
 def load_yaml_all(text: str, file: str) -> tuple[list[tuple[object, Lines]], list[Problem]]:
-    """Every document of *text*, separated by `---`, as far as the file can be read."""
+    """Every document of *text*, separated by `---`, as far as the file can be read; one in which nothing
+    stands, as behind a last `---`, is none.
+    """
     problems: list[Problem] = []
     documents: list[tuple[object, Lines]] = []
     if text.startswith("\ufeff"):
@@ -92,7 +99,10 @@ def _check_text(text: str) -> None:
         if (character < " " and character not in "\t\n\r") or "\ud800" <= character <= "\udfff":
             line = text.count("\n", 0, at) + 1
             column = at - text.rfind("\n", 0, at)
-            raise _Wrong(f"character U+{ord(character):04X} is not allowed in a text file", line, column)
+            hint = "" if character != "\0" else ": if it was saved as UTF-16, save it as UTF-8"
+            raise _Wrong(
+                f"character U+{ord(character):04X} is not allowed in a text file{hint}", line, column
+            )
 
 
 def _of_parser(error: yaml.YAMLError, text: str, file: str) -> Problem:
@@ -126,6 +136,8 @@ class _Reader:
             if isinstance(event, yaml.DocumentStartEvent):
                 self._places, self._anchors = {}, {}
                 first = next(self._events)
+                if _is_nothing(first):
+                    continue
                 self._places[()] = _place(first)
                 yield self._value(first, (), 1), Lines(self._file, self._places)
 
@@ -184,7 +196,10 @@ class _Reader:
 
     def _alias(self, event: yaml.AliasEvent, depth: int) -> Value:
         if event.anchor not in self._anchors:
-            raise _Wrong(f"the alias *{event.anchor} has no finished anchor before it", *_place(event))
+            hint = "text that begins with * stands in quotes"
+            raise _Wrong(
+                f"the alias *{event.anchor} has no finished anchor before it: {hint}", *_place(event)
+            )
         value, nodes, levels = self._anchors[event.anchor]
         self._bound(nodes, depth + levels, event)
         return value
@@ -206,6 +221,11 @@ class _Reader:
 
     def _problem(self, path: Path, event: yaml.Event, message: str) -> None:
         self._problems.append(Problem(self._file, *_place(event), dotted(path), message))
+
+
+def _is_nothing(event: yaml.Event) -> bool:
+    """Nothing stands between one `---` and the next, or the end."""
+    return isinstance(event, yaml.ScalarEvent) and not event.value and event.implicit[0] and not event.anchor
 
 
 def _place(event: yaml.Event) -> tuple[int, int]:

@@ -61,8 +61,8 @@ def simulate_command(
     """
     settings = CompanySettings(days, people, seed, start.date(), tailgating, scenarios)
     today = datetime.now(UTC).date()
-    if bootstrap and settings.start + timedelta(days=days) > today:
-        latest = today - timedelta(days=days)
+    latest = today - timedelta(days=days + 1)  # the last day has ended everywhere, and was delivered
+    if bootstrap and settings.start > latest:
         raise typer.BadParameter(f"brokers refuse records of the future: --start {latest} or earlier")
     company = simulate(settings, read_schemas(shipped("schemas")))
     began = monotonic()

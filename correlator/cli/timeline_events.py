@@ -69,6 +69,8 @@ def _value(event: Event, part: str, attribute: str) -> Value | None:
 def _person(person: Person, start_ms: int) -> dict[str, object]:
     found: dict[str, object] = {"type": person.identity_type}
     found |= {key: value for key in ("department", "home_site") if (value := getattr(person, key))}
+    if person.host_id:
+        found["host"] = person.host_id
     if person.hired_ms is not None:
         found["hired"] = _duration(person.hired_ms - start_ms)
     if person.statuses:

@@ -14,6 +14,7 @@ from correlator.engine.checkpoint import MANIFEST_KEY, UNREADABLE, Cut, decode_m
 from correlator.engine.commit import Send
 from correlator.engine.learnt import Head, Learnt, Part, learnt_of
 from correlator.engine.ports import Committed, LogReader, TopicPartition
+from correlator.engine.restore import UNSTAMPED, Stamp
 from correlator.engine.sole_owner import SoleOwner
 from correlator.engine.topics import EngineRefusal, Topics
 from correlator.event import Event, Person, entity_key, partition_of
@@ -56,6 +57,24 @@ def forget(owner: SoleOwner, log: LogReader, topics: Topics, number: int) -> int
     if sends:
         owner.write(sends, {} if committed is None else {keyed: committed})
     return len(sends)
+
+
+def offset_again(owner: SoleOwner, log: LogReader, topics: Topics, number: int) -> int | None:
+    """Set the group's offset of a partition to its newest checkpoint, where it is not one that we committed
+    behind that: to what. What was told since the checkpoint is told again then.
+
+    Raises as `SoleOwner.write`.
+    """
+    where, keyed = TopicPartition(topics.checkpoints, number), TopicPartition(topics.keyed, number)
+    raw = newest_of(log, where).get(MANIFEST_KEY)
+    if raw is None:
+        return None
+    manifest, committed = decode_manifest(raw, where), owner.committed(keyed)
+    if committed is not None and committed.offset >= manifest.offset and committed.metadata:
+        return None
+    bundle = manifest.versions[-1][1] if manifest.versions else ""
+    owner.write([], {keyed: Committed(manifest.offset, Stamp(manifest.crc, bundle).text())})
+    return manifest.offset
 
 
 class File(msgspec.Struct, frozen=True):
@@ -113,7 +132,7 @@ class Begin:
     def write(self, number: int) -> int:
         """How many entities it begins with. Raises as `SoleOwner.write`."""
         sends, offset = self._write(number)
-        self._owner.write(sends, {TopicPartition(self._topics.keyed, number): Committed(offset)})
+        self._owner.write(sends, {TopicPartition(self._topics.keyed, number): Committed(offset, UNSTAMPED)})
         return len(sends) - 1
 
     def _write(self, number: int) -> tuple[list[Send], int]:

@@ -7,11 +7,12 @@ from datetime import date
 
 from correlator.event import DAY_MS, KINDS
 from correlator.problem import Path
-from correlator.rules.check import kinds_of
+from correlator.rules.check import kinds_of, kinds_of_base
 from correlator.rules.correlation import ENTITY_FIELDS, ORDER, Section
 from correlator.rules.draft import Draft
 from correlator.rules.impossible import Found, impossible, odd_values
-from correlator.rules.rule import Correlation, Rule, fingerprint_of
+from correlator.rules.reading import spell_number
+from correlator.rules.rule import ENTRIES_MAX, Base, Correlation, Rule, fingerprint_of
 from correlator.rules.tidy import oddities
 from correlator.rules.vendor import Names
 
@@ -51,13 +52,25 @@ def advise_drafts(drafts: Sequence[Draft], today: date) -> None:
 def advise_names(drafts: Sequence[Draft], names: Names) -> None:
     """Of each name that is no field of the reference, where it is first used, what should be known."""
     for draft in drafts:
+        used = [(name, draft.place(leaf)) for leaf in draft.places for name in leaf.reads()]
+        used += [(name, (draft.lines, path)) for name, path in _counted_by(draft.section)]
         said = set[str]()
-        for leaf in draft.places:
-            for name in leaf.reads():
-                if name in names and not names.is_ours(name) and name not in said and names.advice(name):
-                    said.add(name)
-                    lines, path = draft.place(leaf)
-                    draft.problems.append(lines.problem(path, names.advice(name), "warning"))
+        for name, (lines, path) in used:
+            if name in names and not names.is_ours(name) and name not in said and names.advice(name):
+                said.add(name)
+                draft.problems.append(lines.problem(path, names.advice(name), "warning"))
+
+
+def _counted_by(section: Section | None) -> Iterator[tuple[str, Path]]:
+    """Fields that a correlation groups by, or looks at the values of, and where they are named."""
+    if section is None:
+        return
+    for key, names in (("group-by", section.group_by), ("condition", section.fields)):
+        for at, name in enumerate(names):
+            if name not in section.aliases:
+                yield name, ("correlation", key, at if key == "group-by" else "field")
+    for alias, fields in section.aliases.items():
+        yield from ((name, ("correlation", "aliases", alias, rule)) for rule, name in fields.items())
 
 
 def advise_together(drafts: Sequence[Draft], rules: Sequence[Rule]) -> None:
@@ -112,11 +125,31 @@ def _of_correlation(correlation: Correlation, section: Section) -> Iterator[tupl
             yield ("aliases", alias), f"{alias!r} is used nowhere: put it in group-by or condition.field"
         elif alias in ENTITY_FIELDS:
             yield ("aliases", alias), f"{alias} is whose timeline it is, whatever the alias says"
+    yield from _of_other_kinds(correlation)
     conditions = [base.condition for base in correlation.bases]
     for at, condition in enumerate(conditions):
         first = conditions.index(condition)
         if condition is not None and first < at:
             yield ("rules", at), f"{section.rules[at]!r} says the same as {section.rules[first]!r}"
+
+
+def _of_other_kinds(correlation: Correlation) -> Iterator[tuple[Path, str]]:
+    """Fields that no event has that is counted: such events would be left out, all of them."""
+    for place, names_of in ((("group-by",), _group_of), (("condition", "field"), _values_of)):
+        for names in zip(*map(names_of, correlation.bases), strict=False):
+            kinds = [kinds_of_base(base) for base in correlation.bases]
+            owners = [name.partition(".")[0] for name in names]
+            if all(o in KINDS[:3] and o not in k for o, k in zip(owners, kinds, strict=False)):
+                which = " and ".join(sorted(frozenset[str]().union(*kinds)))
+                yield place, f"{which} events have no {names[0]}: none is counted"
+
+
+def _group_of(base: Base) -> tuple[str, ...]:
+    return base.group
+
+
+def _values_of(base: Base) -> tuple[str, ...]:
+    return base.values
 
 
 def _thresholds(correlation: Correlation) -> Iterator[tuple[Path, str]]:
@@ -126,6 +159,18 @@ def _thresholds(correlation: Correlation) -> Iterator[tuple[Path, str]]:
     most = len(correlation.bases) if correlation.type == "temporal" else correlation.entries_max + 1
     met = [all(ORDER[op](n, number) for op, number in correlation.thresholds) for n in range(1, most + 1)]
     if not any(met):
-        yield ("condition",), "can never hold: it is asked where an event is counted, so at least one is"
+        yield ("condition",), f"can never hold: {_why_none(correlation, most)}"
     elif all(met):
         yield ("condition",), "holds of any event that is counted: a correlation is not needed"
+
+
+def _why_none(correlation: Correlation, most: int) -> str:
+    def is_met(number: int) -> bool:
+        return all(ORDER[op](number, threshold) for op, threshold in correlation.thresholds)
+
+    if is_met(0):
+        return "it is asked where an event is counted, so at least one is"
+    if any(map(is_met, range(most, ENTRIES_MAX + 2))):
+        return f"only {most} rules are named"
+    said = " and ".join(f"{op} {spell_number(number)}" for op, number in correlation.thresholds)
+    return f"no number is {said}"

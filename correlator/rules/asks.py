@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from correlator.rules.reading import spell_number
 from correlator.rules.rule import Correlation
 
 _OPERATORS = {
@@ -16,7 +17,7 @@ _OPERATORS = {
 
 def asks(correlation: Correlation) -> str:
     """`at least 3 different place.door`"""
-    limits = " and ".join(f"{_OPERATORS[op]} {number:g}" for op, number in correlation.thresholds)
+    limits = " and ".join(f"{_OPERATORS[op]} {spell_number(number)}" for op, number in correlation.thresholds)
     named = ", ".join(dict.fromkeys(v for b in correlation.bases for v in b.values))
     if correlation.denied:
         return "certain events, and others not to happen,"

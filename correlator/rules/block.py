@@ -195,6 +195,11 @@ def _budget(reader: Reader, block: Block, found: object, path: Path) -> None:
         block.entities_max = reader.number(section["entities"], (*path, "entities"), 1, 100_000) or 0
         if section.keys() == {"entities"}:  # for the rest of the budget is of alerts of one entity
             return
+    for key in ("alerts", "per"):
+        if key not in section:
+            reader.say(path, f"{key} is missing: budget: {{alerts: 3, per: 8h}}")
+    if not {"alerts", "per"} <= section.keys():
+        return
     alerts = reader.number(section.get("alerts"), (*path, "alerts"), 1, 1_000)
     per_ms = reader.duration(section.get("per"), (*path, "per"), at_least_ms=1)
     if per_ms is not None and per_ms > DAY_MS:

@@ -72,7 +72,8 @@ SETTABLE: dict[str, tuple[str, str]] = {
 
 _CASE = ("name", "expect", "expect_from", "expect_at", "start", "person", "events", "marks")
 _OF_AN_EVENT = ("offset", "arrives", "repeat")  # keys that are no fields
-_PERSON = ("type", "department", "home_site", "hired", "status", "credentials")
+_TEXTS = ("type", "department", "home_site", "host")  # of a person
+_PERSON = (*_TEXTS, "hired", "status", "credentials")
 _TYPES = {"str": (str,), "int": (int,), "float": (int, float), "bool": (bool,)}
 
 
@@ -242,7 +243,7 @@ def _repeat(reader: Reader, found: dict[str, object], path: Path) -> tuple[int, 
 def _person(reader: Reader, found: object, path: Path) -> CasePerson | None:
     section = reader.mapping(found, path, _PERSON)
     before = len(reader.problems)
-    texts = {key: section[key] for key in ("type", "department", "home_site") if key in section}
+    texts = {key: section[key] for key in _TEXTS if key in section}
     for key, value in texts.items():
         if not isinstance(value, str):
             reader.say((*path, key), "must be text")
@@ -263,6 +264,7 @@ def _person(reader: Reader, found: object, path: Path) -> CasePerson | None:
         hired_ms,
         statuses,
         credentials,
+        str(texts.get("host", "")),
     )
 
 

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from correlator.rules.asks import asks
 from correlator.rules.correlate import Evaluation, Group, Plan, awaited
 from correlator.rules.interpret import holds
-from correlator.rules.reading import spell
+from correlator.rules.reading import spell, spell_number
 from correlator.rules.rule import Base
 from correlator.rules.watched import Seen, Settled
 from correlator.rules.windows import SUMS, amount_of, enter_steps, of_group, recent, typed
@@ -156,9 +156,9 @@ class Counting:
             clause, met = self._nearest(entries)
             return f"{len(met)} of {len(clause)} steps", len(clause) - len(met)
         amount = amount_of(entries, correlation)
-        text = f"{amount:g} of {asks(correlation)}"
+        text = f"{spell_number(amount)} of {asks(correlation)}"
         if correlation.type in SUMS:
-            text = f"{amount:g} for {asks(correlation)}"
+            text = f"{spell_number(amount)} for {asks(correlation)}"
         if correlation.type not in {"event_count", "temporal"}:
             text += f", in {events} event{'s' if events != 1 else ''}"
         return text, sum(_off(operator, number, amount) for operator, number in correlation.thresholds)
@@ -197,7 +197,7 @@ class Counting:
         if not self._clauses:
             return ()
         clause, met = self._nearest(entries)
-        said = []
+        said, is_gap = [], False
         for step in clause:
             at = step if step >= 0 else ~step
             name = self.name_of(self.plan.correlation.bases[at])
@@ -206,8 +206,10 @@ class Counting:
             if step < 0 and times:
                 said.append(f"{name} happened at {times}, where it must not")
             elif step not in met and any(window[0] <= time_ms <= window[1] for time_ms in happened):
-                said.append(f"{name} happened at {times}, but not in this order")
+                why = "and nothing of what comes before it did" if is_gap else "but not in this order"
+                said.append(f"{name} happened at {times}, {why}")
             elif step not in met:
+                is_gap = is_gap or (step >= 0 and not times)
                 where = f" in the window, but at {times}" if times else self._elsewhere(at, same[0])
                 said.append(f"{name} did not happen{where}")
         return tuple(said)

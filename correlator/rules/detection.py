@@ -24,7 +24,7 @@ from sigma.exceptions import SigmaError
 from sigma.rule.detection import EmptySigmaDetections
 
 from correlator.problem import Lines, Path, Problem
-from correlator.rules.reading import spell_item
+from correlator.rules.reading import closest, spell_item
 from correlator.rules.rule import And, Condition, Leaf, Not, Or, Written, leaves
 from correlator.rules.values import VALUES_MAX, Lists, Unsupported, plain, read_item
 
@@ -65,7 +65,8 @@ class Detection:
             self._say(path, "must be a mapping of searches and a condition")
             return None
         if "condition" not in section:
-            self._say(path, "has no condition")
+            near = closest("condition", [name for name, said in section.items() if isinstance(said, str)])
+            self._say(path, f"has no condition{f': is {near!r} it?' if near else ''}")
         besides = ("condition", *besides)
         searches = [n for n, said in section.items() if n not in besides and not is_timeframe(n, said)]
         if not searches:

@@ -12,7 +12,7 @@ import msgspec
 from sigma.exceptions import SigmaError
 from sigma.rule import SigmaRule
 
-from correlator.problem import Lines, Path, Problem
+from correlator.problem import Lines, Path, Problem, shown
 from correlator.rules.block import Block, read_block
 from correlator.rules.correlation import Section, read_correlation
 from correlator.rules.detection import Detection
@@ -124,7 +124,7 @@ def read_draft(document: object, lines: Lines, lists: Lists) -> Draft:
         )
         return Draft({}, lines, problems=[lines.problem(("action",), message)])
     parts = [key for key in _RULES if key in document]
-    if "tests" in document and not parts:
+    if not parts and not document.keys().isdisjoint(("rule", "tests")):
         return _scenarios(document, lines)
     if len(parts) > 1:
         message = f"{' and '.join(parts)} are rules of their own: write a document each"
@@ -158,7 +158,10 @@ def _scenarios(document: dict[str, object], lines: Lines) -> Draft:
     reader = Reader(lines)
     reader.mapping(document, (), ("rule", "tests"))
     rule = reader.text(document.get("rule"), ("rule",))
-    return Draft({}, lines, problems=reader.problems, scenarios=Scenarios(rule, document["tests"]))
+    if "tests" not in document:
+        reader.say((), "tests is missing: a document with rule: holds tests of a rule that stands elsewhere")
+    tests = document.get("tests", [])
+    return Draft({}, lines, problems=reader.problems, scenarios=Scenarios(rule, tests))
 
 
 def _check_meta(document: dict[str, object], lines: Lines) -> list[Problem]:
@@ -179,6 +182,8 @@ def _check_meta(document: dict[str, object], lines: Lines) -> list[Problem]:
             problems += _not_texts(meta, key, lines)
         elif key == "title" and key in meta and not str(meta[key]).strip():
             problems.append(lines.problem((key,), "must be text: it is the first that an alert says"))
+        elif key in {"title", "name"} and key in meta and shown(str(meta[key])) != meta[key]:
+            problems.append(lines.problem((key,), "must be one line of text without control characters"))
     problems += _source(meta, lines)
     problems += _related(meta.pop("related", []), lines)
     meta["detection"] = {"any": {"field": "value"}, "condition": "any"}

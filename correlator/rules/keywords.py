@@ -7,7 +7,7 @@ from __future__ import annotations
 from correlator.timeline.fields import FIELDS
 
 # What the identities feed and the model say
-_JOINED = ("identity.", "anomaly.", "credential.class", "credential.state")
+_JOINED = ("identity.", "anomaly.", "time.", "credential.class", "credential.state")
 
 KEYWORD_FIELDS = tuple(
     field.name

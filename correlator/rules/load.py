@@ -246,11 +246,12 @@ def _check_block(
     if at_field is None:
         return
     place = (*path, "settle", "at")
-    if (
-        check_name(reader, at_field, place, entity, known.fields)
-        and known.fields[at_field].value_type != "str"
-    ):
+    if check_name(reader, at_field, place, entity, known.fields) and not _holds_site(known.fields[at_field]):
         reader.say(place, "must be the name of a field that holds a site, such as place.site")
+
+
+def _holds_site(field: Field) -> bool:
+    return field.value_type == "str" and field.name.endswith((".site", "home_site"))
 
 
 def _severity_by(reader: Reader, draft: Draft, entity: EntityKind, known: Known) -> SeverityBy | None:

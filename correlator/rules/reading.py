@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from datetime import date
 from difflib import get_close_matches
+from math import isfinite
 
 from correlator.event import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS
 from correlator.problem import Lines, Path, Problem
@@ -13,6 +14,7 @@ from correlator.problem import Lines, Path, Problem
 _DURATION = re.compile(r"([+-]?)([0-9]{1,9})(ms|s|m|h|d|w)")
 LONGEST_MS = 36_500 * DAY_MS  # what is longer is a slip, and no date can be told of it
 VALUES_SHOWN = 5  # of a list, in texts for people
+BEGUN_MIN = 4  # characters of a name that is not finished
 TEXT_SHOWN = 60  # characters of a value
 _UNITS = {"ms": 1, "s": SECOND_MS, "m": MINUTE_MS, "h": HOUR_MS, "d": DAY_MS, "w": 7 * DAY_MS}
 
@@ -50,17 +52,21 @@ class Reader:
 
     def duration(self, found: object, path: Path, at_least_ms: int | None = 0) -> int | None:
         """Milliseconds of *found*, such as 30s, 5m, 8h, 2d, -1h (None for *at_least_ms* allows the past)."""
-        parsed = _DURATION.fullmatch(found) if isinstance(found, str) else None
-        if parsed is None:
-            self.say(path, "must be a duration such as 30s, 5m, 8h or 2d")
+        duration_ms = duration_of(found)
+        if duration_ms is None:
+            such = "such as 30s, 5m, 8h or 2d"
+            self.say(path, f"must be a duration {such}: a whole number and one of ms, s, m, h, d, w")
             return None
-        sign, number, unit = parsed.groups()
-        duration_ms = int(number) * _UNITS[unit] * (-1 if sign == "-" else 1)
         if abs(duration_ms) > LONGEST_MS:
             self.say(path, f"is longer than {spell(LONGEST_MS)}")
             return None
         if at_least_ms is not None and duration_ms < at_least_ms:
-            self.say(path, "must not be negative" if at_least_ms == 0 else "is too short")
+            self.say(
+                path,
+                "must not be negative"
+                if at_least_ms == 0
+                else f"is too short: at least {spell(at_least_ms)}",
+            )
             return None
         return duration_ms
 
@@ -97,6 +103,22 @@ class Reader:
         return ()
 
 
+def duration_of(found: object) -> int | None:
+    """Milliseconds of *found*, such as 30s, 5m or -1h; None where it is no duration."""
+    parsed = _DURATION.fullmatch(found) if isinstance(found, str) else None
+    if parsed is None:
+        return None
+    sign, number, unit = parsed.groups()
+    return int(number) * _UNITS[unit] * (-1 if sign == "-" else 1)
+
+
+def spell_number(number: float) -> str:
+    """*number* for people: 1,000,000,000, not 1e+09."""
+    if isfinite(number) and number == int(number):
+        return f"{int(number):,}"
+    return f"{number:,.6g}" if abs(number) < 1e6 or not isfinite(number) else f"{number:,.1f}"
+
+
 def spell(duration_ms: int) -> str:
     """*duration_ms* as it is written in rules: 90s, 5m, 2d."""
     for unit in ("w", "d", "h", "m", "s"):
@@ -131,5 +153,8 @@ def nearest(name: str, names: Sequence[str] | Mapping[str, object]) -> str:
 
 
 def closest(name: str, names: Sequence[str] | Mapping[str, object]) -> str:
-    """The one of *names* that *name* is a slip of, or nothing."""
+    """The one of *names* that *name* is a slip of, or that it begins, or nothing."""
+    begun = [each for each in names if each.startswith(name)] if len(name) >= BEGUN_MIN else []
+    if len(begun) == 1:
+        return begun[0]
     return next(iter(get_close_matches(name, list(names), n=1, cutoff=0.6)), "")

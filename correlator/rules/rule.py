@@ -227,6 +227,7 @@ class CasePerson(msgspec.Struct, frozen=True):
     hired_ms: int | None = None
     statuses: tuple[tuple[int, str], ...] = ()
     credentials: tuple[CaseCredential, ...] = ()
+    host: str = ""  # identity id of whoever answers for a visitor
 
 
 class Case(msgspec.Struct, frozen=True):

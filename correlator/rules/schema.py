@@ -57,6 +57,7 @@ _PERSON = _object(
     type=ANY_TEXT,
     department=ANY_TEXT,
     home_site=ANY_TEXT,
+    host=ANY_TEXT,
     hired=OFFSET,
     status={"oneOf": [ANY_TEXT, _list(_object(("at", "status"), at=OFFSET, status=ANY_TEXT))]},
     credentials=_list(

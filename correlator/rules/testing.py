@@ -242,6 +242,7 @@ def _person_event(case: Case, person: CasePerson, identity: str, time_ms: int) -
         None if person.hired_ms is None else start_ms + person.hired_ms,
         _schedule(start_ms, person.statuses),
         credentials,
+        person.host,
     )
     key = event_id("identities", f"{identity}:0")
     return make_event(time_ms, key, "person", identity_id=identity, person=version)

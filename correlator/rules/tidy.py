@@ -7,14 +7,15 @@ search that no condition uses, a value that stands twice.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date
 
 from correlator.problem import Path
 from correlator.rules.detection import is_timeframe
-from correlator.rules.draft import Draft
+from correlator.rules.draft import LOGSOURCE, Draft
 from correlator.rules.exemplars import KEY as EXEMPLARS
 from correlator.rules.reading import nearest
+from correlator.rules.tidy_tests import odd_tests
 
 KEYS = (  # of Sigma, at the top of a document, and ours
     "title", "id", "name", "related", "taxonomy", "status", "description", "license", "author", "references",
@@ -27,6 +28,9 @@ TACTICS = (  # of ATT&CK for Enterprise, as Sigma writes them in tags
     "collection", "command-and-control", "exfiltration", "impact",
     "stealth", "defense-impairment",  # what defense evasion became in ATT&CK 19
 )  # fmt: skip
+
+_SOURCE = (*LOGSOURCE, "definition")
+_LOOSE = {"contains", "startswith", "endswith", "re"}  # modifiers with which the empty text is in every text
 
 _MEMBERS = re.compile(r"(?<!\\)\[(any|all|none|all_or_empty|-?[0-9]+)\]")
 _TECHNIQUE = re.compile(r"t[0-9]{4}(\.[0-9]{3})?")
@@ -44,6 +48,13 @@ def oddities(draft: Draft, today: date) -> Iterator[Oddity]:
         found = document.get(key)
         if isinstance(found, list):
             yield from (((key, at), f"{found[at]!r} is here twice") for at in _repeated(found))
+    yield from odd_tests(draft.block.tests, ("correlator", "tests"))
+    if draft.scenarios is not None:
+        yield from odd_tests(draft.scenarios.tests, ("tests",))
+    source = document.get("logsource")
+    for key in source if isinstance(source, dict) else ():
+        if key not in _SOURCE and (near := nearest(key, _SOURCE)):
+            yield ("logsource", key), f"unknown key {key!r}{near}"
     yield from _tags(document.get("tags"))
     yield from _dates(document, today)
     head, besides = ("filter", ("level", "status")) if draft.is_filter else ("detection", ())
@@ -118,10 +129,18 @@ def _item(key: str, values: object, path: Path) -> Iterator[Oddity]:
         yield path, "all is for several values: here is one"
     if field and listed == ["*"] and not modifiers:
         yield path, f"any text: write {field}|exists: true"
+    if "" in listed and not _LOOSE.isdisjoint(modifiers):
+        yield path, f"the empty text is in every text{_instead(field, modifiers)}"
     if found := _MEMBERS.search(field):
         yield path, f"{found[0]} is part of the name here: a test holds if it holds of any member of a list"
     if "re" in modifiers and any(map(_is_wide, listed)):
         yield path, "begins or ends with .*, which asks for nothing: it is looked for anywhere"
+
+
+def _instead(field: str, modifiers: Sequence[str]) -> str:
+    if not field:
+        return ": these keywords are found in every event"
+    return ": this never holds" if "neq" in modifiers else f": write {field}|exists: true"
 
 
 def _values(values: list[object], path: Path, *, is_cased: bool = False) -> Iterator[Oddity]:

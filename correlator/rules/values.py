@@ -286,7 +286,9 @@ def _keyword(test: Test, *, is_placed: bool) -> Test:
         test = Text((str(test.value),))
     if isinstance(test, Regex):
         return test
-    if not isinstance(test, Text) or not test.parts:
+    if isinstance(test, Text) and not test.parts:
+        raise Unsupported("an empty keyword looks for nothing: leave it out")
+    if not isinstance(test, Text):
         raise Unsupported("keywords are texts or regular expressions: name a field for anything else")
     parts = test.parts
     if not is_placed:

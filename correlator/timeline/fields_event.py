@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import date
 from typing import Literal
 
 from correlator.event import DAY_MS, MINUTE_MS, SECOND_MS, Event, Place
 from correlator.timeline.field import DOOR, EVERY, IDENTITY, Field, Get
 from correlator.timeline.live import Scalar
 from correlator.timeline.observation import Observation
+
+_EPOCH_DAY, _LAST_DAY = date(1970, 1, 1).toordinal(), date.max.toordinal()
 
 
 def _text(read: Callable[[Event], str]) -> Get:
@@ -50,6 +53,11 @@ def _network_asn(o: Observation) -> Scalar:
 def _local_minute(o: Observation) -> int:
     """Minute of the local week, Monday 00:00 = 0. The epoch was a Thursday."""
     return (o.event.time_ms // MINUTE_MS + o.event.offset_min + 3 * 1440) % 10080
+
+
+def _local_date(o: Observation) -> Scalar:
+    day = _EPOCH_DAY + (o.event.time_ms // MINUTE_MS + o.event.offset_min) // 1440
+    return date.fromordinal(day).isoformat() if 1 <= day <= _LAST_DAY else None
 
 
 def _door_gap(which: Literal["last_grant", "last_rex", "held"]) -> Get:
@@ -140,6 +148,8 @@ EVENT: list[Field] = [
           lambda o: _local_minute(o) // 1440 + 1),
     Field("time.is_weekend", "bool", EVERY, "", "Saturday or Sunday, local.",
           lambda o: _local_minute(o) // 1440 >= 5),
+    Field("time.date", "str", EVERY, "", "Local day, such as 2026-12-25. Holidays of a site: a list of lists.yml, with expand.",
+          _local_date),
     Field("time.is_business_hours", "bool", EVERY, "", "Within the site's business hours; absent without a site.",
           lambda o: o.event.is_business_hours),
 ]  # fmt: skip

@@ -119,3 +119,32 @@ def test_several_documents_keep_the_lines_of_the_file() -> None:
 def test_any_text_gives_a_document_or_problems(text: str) -> None:
     documents, problems = load_yaml_all(text, "f.yml")
     assert documents or problems or not text.strip() or text.strip()[0] in "#%-."
+
+
+@pytest.mark.parametrize(
+    "text", ["a: 1\n---\n", "---\n---\na: 1\n", "# a licence\n---\na: 1\n---\n# the end\n"]
+)
+def test_a_document_in_which_nothing_stands_is_none(text: str) -> None:
+    documents, problems = load_yaml_all(text, "f.yml")
+    assert ([document for document, _ in documents], problems) == ([{"a": 1}], [])
+    assert load_yaml("---\n---\n", "f.yml")[2][0].message == "the file is empty"
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        (
+            "a: *x",
+            "the alias *x has no finished anchor before it: text that begins with * stands in quotes",
+        ),
+        ('a: "C:\\x"', "within double quotes \\ begins an escape: use single quotes"),
+        ('a: "C:\\rules\\users"', "within double quotes \\ begins an escape: use single quotes"),
+        ("a: *.exe", "text that begins with * or & stands in quotes"),
+        ("a: *x*", "text that begins with * or & stands in quotes"),
+        ("a: %x%", "text that begins with %, @ or ` stands in quotes"),
+        ("a\0: 1", "U+0000 is not allowed in a text file: if it was saved as UTF-16, save it as UTF-8"),
+    ],
+)
+def test_what_was_meant_is_guessed(text: str, hint: str) -> None:
+    (found,) = problems_of(text)
+    assert found.endswith(hint)

@@ -103,3 +103,8 @@ def test_directories_in_a_directory_are_not_read_and_that_is_said(tmp_path: Path
     assert "directories in it" not in call("check", tmp_path)[1]
     (tmp_path / "cloud" / "okta" / "a.yml").write_text(GOOD, encoding="utf-8")
     assert "itself: directories in it are not read, name them" in " ".join(call("check", tmp_path)[1].split())
+
+
+def test_a_file_of_an_editor_that_writes_utf_16(written: Path) -> None:
+    written.write_text(GOOD, encoding="utf-16")
+    assert "not UTF-8 text but UTF-16: save it as UTF-8" in call("check", written)[1]

@@ -52,6 +52,8 @@ def test_epochs_of_every_unit(unit: str, value: object) -> None:
 
 def test_fractions_of_a_second_keep_their_milliseconds() -> None:
     assert convert({"epoch": "s"}, 1767947462.25) == ms("2026-01-09T08:31:02Z") + 250
+    assert convert({"epoch": "s"}, 1767947462.2509) == ms("2026-01-09T08:31:02Z") + 250
+    assert convert("iso", "2026-01-09T08:31:02.2509999Z") == ms("2026-01-09T08:31:02Z") + 250
 
 
 @pytest.mark.parametrize(

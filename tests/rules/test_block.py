@@ -34,10 +34,10 @@ def test_every_key_says_what_it_means() -> None:
     [
         ("mode: loud", "must be one of: alert, shadow, off"),
         ("budget: {alerts: 0, per: 1h}", "must be a whole number from 1"),
-        ("budget: {alerts: 2}", "must be a duration"),
+        ("budget: {alerts: 2}", "per is missing: budget: {alerts: 3, per: 8h}"),
         ("budget: {alerts: 2, per: 2d}", "is longer than a day"),
         ("budget: {entities: 0}", "must be a whole number from 1 to 100000"),
-        ("budget: {entities: 2, per: 1h}", "must be a whole number from 1 to 1000"),
+        ("budget: {entities: 2, per: 1h}", "alerts is missing"),
         ("risk: 200", "must be a whole number from 0 to 100"),
         ("requires: {feed: [access]}", "unknown key 'feed': did you mean feeds?"),
         ("requires: {feeds: [badge]}", "must be one of: access, door, login"),

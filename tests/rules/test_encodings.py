@@ -77,3 +77,10 @@ def test_neq_and_all_are_of_all_values_wherever_they_stand(modifiers: str) -> No
     one_of_two = access(device=b64encode(b"xx secret").decode())
     for line in ("all|base64offset|contains", "base64offset|all|contains", "base64offset|contains|all"):
         assert not matches(one(f"device.id|{line}: [secret, words]"), one_of_two), line
+
+
+def test_base64_ends_as_it_is_encoded() -> None:
+    line = "device.id|base64|contains: https:/"
+    assert matches(one(line), access(device=b64encode(b"https:/").decode())), "aHR0cHM6Lw=="
+    assert not matches(one(line), access(device=b64encode(b"https://x").decode()))
+    assert matches(one("device.id|base64offset|contains: https:/"), access(device="aHR0cHM6Ly94"))

@@ -280,3 +280,56 @@ def test_a_list_of_texts_with_a_mapping_in_it_is_an_error_where_it_stands() -> N
     extra = "falsepositives:\n  - a delivery\n  - two leaves of a gate: give them one door\n"
     text = rule("s: {event.kind: login}\ncondition: s", extra)
     assert_said(text, "11:5 falsepositives[1]: must be text: put it in quotes (a colon makes a mapping")
+
+
+def test_a_condition_that_is_misspelt_is_named() -> None:
+    assert_said(rule("s: {event.kind: login}\nconditon: s"), "has no condition: is 'conditon' it?")
+    (told,) = said(rule("s: {event.kind: login}"))
+    assert told.endswith("has no condition")
+
+
+def test_what_is_settled_at_holds_a_site() -> None:
+    settle = "correlator: {{settle: {{feed: access, at: {}, grace: 1m}}}}\n"
+    search = "s: {event.kind: login, presence.here|lt: 0.5}\ncondition: s"
+    assert said(rule(search, settle.format("identity.home_site"))) == []
+    assert_said(rule(search, settle.format("login.outcome")), "must be the name of a field that holds a site")
+
+
+def test_durations_say_which_units_there_are() -> None:
+    for wrong in ("1y", "30min", "1h30m", "10", "1.5h"):
+        (told,) = said(rule(ANY, f"correlator: {{suppress: {{for: {wrong}}}}}\n"))
+        assert told.endswith("such as 30s, 5m, 8h or 2d: a whole number and one of ms, s, m, h, d, w")
+
+
+@pytest.mark.parametrize("title", [r"\e[31mred", r"one\ntwo", r"\u202Ederever"])
+def test_a_title_does_not_steer_a_terminal(title: str) -> None:
+    text = rule(ANY).replace("title: A rule", f'title: "{title}"')
+    assert_said(text, "title: must be one line of text without control characters")
+
+
+def test_messages_show_what_would_steer_a_terminal() -> None:
+    text = rule('"a\\e[2J": 1\ns: {event.kind: login, "x\\e[31m\\ny": 1}\ncondition: s and q')
+    problems = [str(problem) for problem in load(text)[1]]
+    assert any("aU+001B[2J" in told for told in problems)
+    assert all(told.isprintable() for told in problems), problems
+
+
+def test_a_document_of_tests_that_is_misspelt() -> None:
+    text = rule(ANY) + "---\nrule: rule_1\ntest: [{name: a, expect: match, events: [{event.kind: access}]}]\n"
+    assert said(text) == [
+        "10:1 : tests is missing: a document with rule: holds tests of a rule that stands elsewhere",
+        "11:1 test: unknown key 'test': did you mean tests?",
+    ]
+
+
+def test_a_name_that_is_not_finished_is_named() -> None:
+    assert_said(
+        rule("s: {event.kind: access, place.crit: 3}\ncondition: s"), "did you mean place.criticality?"
+    )
+
+
+def test_a_budget_says_all_of_it() -> None:
+    for written, lacks in {"{alerts: 3}": "per", "{per: 8h, entities: 4}": "alerts"}.items():
+        text = rule(ANY, f"correlator: {{budget: {written}}}\n")
+        assert_said(text, f"correlator.budget: {lacks} is missing: budget: {{alerts: 3, per: 8h}}")
+    assert said(rule(ANY, "correlator: {budget: {entities: 4}}\n")) == []

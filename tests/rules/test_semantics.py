@@ -369,3 +369,11 @@ def test_whole_numbers_are_compared_to_the_last_digit(number: int) -> None:
     assert not matches(one(f"place.floor: {number - 1}"), event)
     assert not matches(one(f"place.floor|gt: {number}"), event)
     assert matches(one(f"place.floor|neq: [{number - 1}, {number + 1}]"), event)
+
+
+def test_spaces_and_slashes_are_text() -> None:
+    assert matches(one("device.id: 'a  b'"), access(device="a  b"))
+    assert not matches(one("device.id|contains: 'a b'"), access(device="a  b"))
+    assert matches(one("device.id: '/a.c/'"), access(device="/A.C/"))
+    assert not matches(one("device.id: '/a.c/'"), access(device="abc"))
+    assert not matches("s: ['/a.c/']\ncondition: s", access(device="abc"))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from textwrap import indent
 
 import pytest
 
+from correlator.rules.load import load_rules
+from correlator.rules.program import RuleProgram
 from correlator.rules.testing import CaseResult, run_cases
-from tests.rules.writing import load, rule
+from tests.rules.writing import SETTINGS, access, documents, found_by, load, matches, observe, one, rule
 
 READ = "{event.kind: access, access.outcome: granted, place.site: lisbon, place.door: lis-1}"
 LOGIN = "{event.kind: login, login.outcome: success, place.site: lisbon}"
@@ -110,6 +113,40 @@ def test_the_start_sets_the_local_hour() -> None:
     detection = "s: {time.hour: 3, time.weekday: 7}\ncondition: s"
     case = f"{{name: a, expect: match, start: '2026-03-08T03:00:00Z', events: [{READ}]}}"
     assert told(detection, case) == [""]
+
+
+@pytest.mark.parametrize(
+    ("time", "offset_min", "expected"),
+    [
+        ("2026-12-24T23:30:00Z", 0, "2026-12-24"),
+        ("2026-12-24T23:30:00Z", 60, "2026-12-25"),
+        ("2026-12-25T00:30:00Z", -60, "2026-12-24"),
+        ("1969-12-31T23:00:00Z", 0, "1969-12-31"),
+    ],
+)
+def test_the_local_day(time: str, offset_min: int, expected: str) -> None:
+    event = access(_ms(time), offset_min=offset_min)
+    assert matches(one(f"time.date: '{expected}'"), event)
+    assert not matches(one(f"time.date|neq: '{expected}'"), event)
+
+
+def test_a_day_that_no_calendar_has() -> None:
+    assert matches(one("time.date: null"), access(1 << 60))
+
+
+def test_holidays_are_a_list() -> None:
+    lists = {"closed": ("*-12-25", "2026-04-03")}
+    text = rule("s: {event.kind: access, time.date|expand: '%closed%'}\ncondition: s")
+    (loaded,), problems = load_rules(documents(text), lists=lists)
+    assert problems == []
+    program = RuleProgram([loaded], SETTINGS)
+    for day, is_closed in {"2027-12-25": True, "2026-04-03": True, "2027-04-03": False}.items():
+        found = found_by(program, observe(access(_ms(f"{day}T10:00:00Z"))))
+        assert bool(found.matches) is is_closed, day
+
+
+def _ms(time: str) -> int:
+    return int(datetime.fromisoformat(time).timestamp()) * 1000
 
 
 @pytest.mark.parametrize(

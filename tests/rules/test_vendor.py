@@ -287,3 +287,14 @@ def test_which_names_rules_may_use_is_known_from_the_feeds(tmp_path: Path, raw: 
 
 def _matches(line: str) -> bool:
     return holds(condition(f"s:\n  {line}\ncondition: s"), observe(EVENT), [])
+
+
+def test_names_that_a_correlation_counts_by_are_told_of_too() -> None:
+    """In the example all are: the rule that is counted names one, the correlation the others."""
+    told = said(BASE + COUNTED.format(type="value_count", field="Nmae", least=3), None, TODAY)
+    named = [text.split(": ")[2:4] for text in told if "is no field of the reference" in text]
+    assert [(place, text.split(" ")[0]) for place, text in named] == [
+        ("detection.s.EventID", "EventID"),
+        ("correlation.group-by[1]", "Share"),
+        ("correlation.condition.field", "Nmae"),
+    ]

@@ -135,10 +135,20 @@ def asking(what: str) -> Iterator[None]:
         raise LogUnavailable(f"{what}: {said(error)}") from error
 
 
+_SAID_MAX = 400  # characters; beyond it are whole answers
+_MEANT = {
+    "MetadataEmptyBrokerList": "it knows of no broker that is alive: it starts, or has no controller",
+}
+
+
 def said(error: kafka_errors.KafkaError) -> str:
     """An error of the client in words. That it could not connect does not say why: the last attempt does."""
     text = str(error)  # which names its class itself
     if "' failed with response '" in text:  # of an admin client: both of them whole, thousands of characters
         reasons = {found[2] for found in REASON.finditer(text)}
         text = f"{type(error).__name__}: {'; '.join(sorted(reasons))}" if reasons else text
+    name = type(error).__name__
+    if name in _MEANT:
+        text = f"{name}: {_MEANT[name]}"
+    text = text if len(text) <= _SAID_MAX else f"{text[:_SAID_MAX]}…"
     return f"{text}: {why_unreached()}" if "Unable to bootstrap" in text and why_unreached() else text
