@@ -186,6 +186,7 @@ def _rule(
         may_retract=block.may_retract,
         is_any_age=block.is_any_age,
         is_shadow=block.mode == "shadow",
+        is_tried_out=block.mode == "shadow",
         is_alerting=is_heard and block.mode != "off",
         budget=block.budget,
         entities_max=block.entities_max,
