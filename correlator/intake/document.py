@@ -111,15 +111,22 @@ class Fields:
         self.problem(name, f"expected a whole number from {low} to {high}, found {described(value)}")
         return default
 
-    def duration(self, name: str) -> int | None:
-        """Milliseconds of a duration such as 90s, 5m, 8h or 2d; None where it is absent or wrong."""
+    def duration(self, name: str, most_ms: int) -> int | None:
+        """Milliseconds of a duration such as 90s, 5m, 8h or 2d; None where it is absent or wrong. *most_ms*:
+        whole days.
+        """
         value = self._values.get(name)
+        if value is None:
+            return None
         match = _DURATION.match(value) if isinstance(value, str) else None
-        if match is not None:
-            return int(match[1]) * _UNITS[match[2]]
-        if value is not None:
+        if match is None:
             self.problem(name, f"expected a duration such as 90s, 5m, 8h or 2d, found {described(value)}")
-        return None
+            return None
+        duration_ms = int(match[1]) * _UNITS[match[2]]
+        if duration_ms > most_ms:
+            self.problem(name, f"longer than {most_ms // DAY_MS:,} days")
+            return None
+        return duration_ms
 
     def flag(self, name: str) -> bool:
         value = self._values.get(name)

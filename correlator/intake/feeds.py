@@ -32,7 +32,7 @@ import re
 
 import msgspec
 
-from correlator.event import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS, Kind
+from correlator.event import DAY_MS, Kind
 from correlator.intake.canonical import CANONICAL, REQUIRED, Check, check_text, check_time
 from correlator.intake.decode import (
     FORMATS,
@@ -87,8 +87,6 @@ _DURATIONS = (
     "site_silence_max_business_hours",
 )
 _TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}\Z")
-_DURATION = re.compile(r"(\d{1,9})(ms|s|m|h|d)\Z")
-_UNITS_MS = {"ms": 1, "s": SECOND_MS, "m": MINUTE_MS, "h": HOUR_MS, "d": DAY_MS}
 _DURATION_MAX_MS = 31 * DAY_MS
 _SIZE_LIMIT = 64 << 20  # bytes: what a topic may be configured to carry
 
@@ -323,19 +321,6 @@ def _timing(feed: Fields, default: FeedTiming) -> FeedTiming:
     fields = feed.part("timing", _DURATIONS)
     if fields is None:
         return default
-    durations = {f"{name}_ms": _duration_ms(fields, name) for name in _DURATIONS if fields.has(name)}
+    durations = {f"{name}_ms": fields.duration(name, _DURATION_MAX_MS) for name in _DURATIONS}
     given = {name: duration_ms for name, duration_ms in durations.items() if duration_ms is not None}
     return msgspec.structs.replace(default, **given)
-
-
-def _duration_ms(fields: Fields, name: str) -> int | None:
-    text = fields.text(name)
-    match = _DURATION.match(text)
-    if match is None:
-        fields.problem(name, "expected a duration such as 90s, 5m, 8h or 1d")
-        return None
-    duration_ms = int(match[1]) * _UNITS_MS[match[2]]
-    if duration_ms > _DURATION_MAX_MS:
-        fields.problem(name, "longer than 31 days")
-        return None
-    return duration_ms

@@ -102,7 +102,7 @@ def _slip(key: str, of: type[msgspec.Struct]) -> str:
     return f"{key!r} is ignored{near}" if near else ""
 
 
-class Unfit(Exception):
+class UnfitIdentity(Exception):
     """Says which field of an identity cannot be."""
 
 
@@ -149,9 +149,9 @@ def _check_holdings(credentials: list[Credential]) -> None:
     for one, other in pairwise(held):
         is_same = one.id == other.id and namespace(one.credential_class) == namespace(other.credential_class)
         if is_same and other.from_ms < one.to_ms:
-            raise Unfit(f"{one.credential_class} {one.id!r} is held twice at the same time")
+            raise UnfitIdentity(f"{one.credential_class} {one.id!r} is held twice at the same time")
     if not all(credential.id for credential in credentials):
-        raise Unfit("a badge or account has no name")
+        raise UnfitIdentity("a badge or account has no name")
 
 
 def _schedule(rows: Iterable[tuple[str, str]], zone: ZoneInfo | None) -> tuple[tuple[int, str], ...]:
@@ -165,7 +165,7 @@ def _interval(since: str | None, until: str | None, zone: ZoneInfo | None, what:
     from_ms = min(from_ms, FOREVER - 1)  # never: it has no other end
     to_ms = FOREVER if until is None else _instant(until, zone, f"valid_to of {what}")
     if to_ms <= from_ms:
-        raise Unfit(f"{what} ends ({until}) before it begins ({since})")
+        raise UnfitIdentity(f"{what} ends ({until}) before it begins ({since})")
     return from_ms, to_ms
 
 
@@ -176,8 +176,8 @@ def _instant(text: str, zone: ZoneInfo | None, what: str) -> int:
     """
     try:
         return _instant_ms(text, zone, is_end=what == "terminated")
-    except Unfit as error:
-        raise Unfit(f"{what}: {error}") from None
+    except UnfitIdentity as error:
+        raise UnfitIdentity(f"{what}: {error}") from None
 
 
 @lru_cache(4_096)  # everybody was hired on one of few days
@@ -193,8 +193,8 @@ def _instant_ms(text: str, zone: ZoneInfo | None, *, is_end: bool) -> int:
         if len(text) == 10 and is_end:
             moment += timedelta(days=1)
         if moment.tzinfo is None:
-            raise Unfit(f"{text!r} has no offset: write 2026-01-09T08:30:00Z")
+            raise UnfitIdentity(f"{text!r} has no offset: write 2026-01-09T08:30:00Z")
         return round(moment.timestamp() * SECOND_MS)
     except (ValueError, OverflowError):
         message = f"{text!r} is no date such as 2026-01-09 or instant such as 2026-01-09T08:30:00Z"
-        raise Unfit(message) from None
+        raise UnfitIdentity(message) from None

@@ -29,7 +29,7 @@ from correlator.event import (
 )
 from correlator.frame import Binding
 from correlator.intake.holders import Holders, Holding, Key, key_of
-from correlator.intake.identity_record import Namespace, Unfit, decode_identity, person_of
+from correlator.intake.identity_record import Namespace, UnfitIdentity, decode_identity, person_of
 from correlator.intake.places import Site, Sites
 from correlator.record import Reject
 
@@ -177,7 +177,7 @@ class People:
         zone = ZoneInfo(site.time_zone) if site is not None else None
         try:
             return person_of(found, offset, zone)
-        except Unfit as error:
+        except UnfitIdentity as error:
             return _refuse("bad_identity", f"identity {key!r}: {error}")
 
 

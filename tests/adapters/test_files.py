@@ -186,6 +186,12 @@ def test_every_error_of_every_file_is_told_at_once(company: Path) -> None:
     assert problems
 
 
+def test_a_setting_that_no_date_can_be_told_of_is_a_slip(company: Path) -> None:
+    (company / "correlator.yml").write_text("settings: {horizon: 999999999w}")
+    (found,) = problems_of(lambda: load_bundle(company))
+    assert "settings.horizon: longer than 36,500 days" in found
+
+
 def test_a_directory_that_is_not_there_is_told(tmp_path: Path) -> None:
     told = problems_of(lambda: load_bundle(tmp_path / "nowhere"))
     assert any("there is no such directory" in text for text in told)
