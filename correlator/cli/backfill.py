@@ -157,7 +157,8 @@ def _put_in_shadow(connection: Connection, tried: Bundle, texts: Texts, *, is_fr
     with edges_on(connection) as edges:
         edges.bundles.look()
         active = edges.bundles.active
-        if not is_fresh if active is None else active.bundle != tried.hash:
+        is_ours = is_fresh if active is None else active.bundle == tried.hash
+        if not is_ours:
             raise EngineRefusal(BEGUN)
         if active is None:
             deploy(edges, Activated(tried.hash, NEVER, SystemClock().now_ms(), somebody()), texts)

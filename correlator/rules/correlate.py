@@ -162,11 +162,8 @@ class Evaluation:
     def _enter(self, plan: Plan, group: Group, entries: list[tuple[int, Entry]]) -> Firing | None:
         if self._windows is None:
             self._windows = {(w.rule, typed(w.group)): w for w in self._given}
-        key, correlation, time_ms = (
-            (plan.key, typed(group)),
-            plan.correlation,
-            self._observation.event.time_ms,
-        )
+        key, correlation = (plan.key, typed(group)), plan.correlation
+        time_ms = self._observation.event.time_ms
         window = self._windows.get(key) or Window(plan.key, group, ())
         if correlation.type == "temporal_ordered":
             steps, entry = [at for at, _ in entries], entries[0][1]

@@ -292,10 +292,8 @@ class Partition(Holding):
 
     def _wait(self, entity: str, match: Match) -> None:
         """Come back when a mark can change what is believed of *match*."""
-        due_ms, end_ms = (
-            match.decided_ms + match.max_wait_ms,
-            match.decided_ms + self.program.settings.horizon_ms,
-        )
+        due_ms = match.decided_ms + match.max_wait_ms
+        end_ms = match.decided_ms + self.program.settings.horizon_ms
         if self.now_ms < due_ms:
             self.wakes.ask(CLOCK, due_ms, entity)
         elif self._before_ms < due_ms <= end_ms:
