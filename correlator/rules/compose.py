@@ -1,7 +1,7 @@
 """Correlations with the rules that they count: references, aliases, nesting, what a negated step waits for.
 
 A correlation may count correlations: what counts is where these become true, and their own group-by plays no
-part (DESIGN.md, decision 7: all are evaluated on the one entity kind of the outermost).
+part (decision 7: all are evaluated on the one entity kind of the outermost).
 """
 
 from __future__ import annotations

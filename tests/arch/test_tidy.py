@@ -134,6 +134,24 @@ def test_the_page_on_architecture_names_files_that_are_there() -> None:
     assert [file for file in named if not any(path.endswith(f"/{file}") for path in files)] == []
 
 
+def test_decisions_that_code_cites_are_on_the_page_on_architecture() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    known = set(re.findall(r"^\| (\d+) \| ", page, re.MULTILINE))
+    cited = {
+        number
+        for path in (*EVERYTHING, *(ROOT / "docs" / "adr").glob("*.md"))
+        for number in re.findall(r"[Dd]ecision\s(\d+)", path.read_text(encoding="utf-8"))
+    }
+    assert cited
+    assert cited <= known
+    assert all(list((ROOT / "docs" / "adr").glob(f"{int(n):04}-*.md")) for n in _adrs(page))
+
+
+def _adrs(page: str) -> list[str]:
+    rows = re.findall(r"^\| \d+ \| .* \| ([\d, ]+) \|$", page, re.MULTILINE)
+    return [number for row in rows for number in row.split(", ")]
+
+
 def test_the_lock_file_names_every_dependency_and_no_host() -> None:
     lock = (ROOT / "requirements.lock").read_text(encoding="utf-8")
     assert "://" not in lock

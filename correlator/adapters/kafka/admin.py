@@ -46,7 +46,7 @@ class Difference(msgspec.Struct, frozen=True, order=True):
 
 
 def own_topics(prefix: str, partitions: int) -> list[Topic]:
-    """The topics of DESIGN: *partitions* is that of `keyed` and `checkpoints`, fixed for life."""
+    """What our topics must be. *partitions* is that of `keyed` and `checkpoints`, fixed for life."""
     compact = {"cleanup.policy": "compact"}
     checkpoint = compact | {"segment.bytes": str(16 << 20), "min.cleanable.dirty.ratio": "0.1"}
     state = {"cleanup.policy": "compact,delete"}
