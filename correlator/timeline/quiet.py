@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from correlator.event import DAY_MS, NEVER, SECOND_MS
+from correlator.event import NEVER, SECOND_MS
 from correlator.timeline import week
 from correlator.timeline.settings import FeedTiming, SiteTiming
 from correlator.timeline.silences import Sums, is_missed
@@ -219,9 +219,12 @@ def is_site_quiet(site: SiteTiming | None, heard_ms: int, arrived_ms: int, timin
     return is_quiet(site, heard_ms, arrived_ms, most_ms, business_ms)
 
 
-def since(heard_ms: int, to_ms: int) -> str:
-    """With the date, where an hour alone would be taken for one of the day before *to_ms*."""
-    if heard_ms == NEVER:  # but for its heartbeats
+def since(state: SourceState, to_ms: int) -> str:
+    """Since when it says nothing that is of before *to_ms*: what was heard after that breaks no silence.
+
+    With the date: a verdict may be of another day than its event, and the reader's clock of a third one.
+    """
+    quiet_ms = state.heard_ms if state.heard_ms <= to_ms else state.counted_ms
+    if quiet_ms == NEVER:  # but for its heartbeats
         return "never reported anything"
-    form = "%H:%M" if to_ms - heard_ms < DAY_MS else "%Y-%m-%d %H:%M"
-    return f"quiet since {datetime.fromtimestamp(heard_ms / SECOND_MS, UTC):{form}} UTC"
+    return f"quiet since {datetime.fromtimestamp(quiet_ms / SECOND_MS, UTC):%Y-%m-%d %H:%M} UTC"
