@@ -162,7 +162,7 @@ def _span(told: Story) -> tuple[int, int]:
 
 
 def _told_ms(told: Story, source: Source) -> int:
-    """Log time, never before what is told: it is that of the partition of any topic that is furthest behind."""
+    """Log time, never before what is told: it is that of the partition that is furthest behind."""
     return max(source.now_ms, told.alert.decided_ms, _span(told)[1])
 
 

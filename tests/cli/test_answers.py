@@ -83,6 +83,8 @@ def test_who_is_at_a_site_at_noon_has_evidence_from_before(company: Path) -> Non
     found = json.loads(output)["present"]
     assert entity in [one["entity"] for one in found]
     assert {one["zone"] for one in found} == {zone}
+    at_site = {one["entity"]: one["since"] for one in document["present"]}
+    assert any(one["since"] > at_site[one["entity"]] for one in found), "in the zone since, not at the site"
 
 
 def test_a_table_for_people(company: Path) -> None:
