@@ -59,7 +59,9 @@ def who(told: Story) -> str:
     if kind != "identity" or person is None:
         return f"{kind.capitalize()} {name}"
     home = f"home site {person.home_site}" if person.home_site else ""
-    return f"Identity {name} ({', '.join(p for p in (person.identity_type, person.department, home) if p)})"
+    host = f"host {person.host_id}" if person.host_id else ""
+    about = ", ".join(p for p in (person.identity_type, person.department, host, home) if p)
+    return f"Identity {name} ({about})"
 
 
 def _opening(told: Story) -> str:

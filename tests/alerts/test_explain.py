@@ -48,6 +48,14 @@ def test_travel_that_is_possible_is_not_an_argument() -> None:
     assert "one body" not in paragraph(quoting(shape, values))
 
 
+def test_a_visitor_is_named_with_whom_to_call() -> None:
+    shape = shapes.d05()
+    assert shape.person
+    visitor = msgspec.structs.replace(shape.person, identity_type="visitor", department="", host_id="e7")
+    told = Shape("", shape.change, shape.evidence, shape.rule, visitor)
+    assert paragraph(told).startswith("Identity e1001 (visitor, host e7, home site lis): ")
+
+
 def test_travel_whose_start_is_forgotten_is_told_from_the_values() -> None:
     shape = shapes.d05()
     values: dict[str, Scalar] = dict(shape.change.alert.values) | {"travel.badge.site": "lis"}
