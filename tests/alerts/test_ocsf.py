@@ -111,6 +111,11 @@ def test_doors_are_resources_and_readers_evidence() -> None:
     assert finding["evidences"][0]["data"]["time"] == "2026-03-02T08:14:05.000+00:00"
 
 
+def test_badges_can_be_searched_for() -> None:
+    found = {(o["type_id"], o["value"]) for o in rendered(shapes.d05())["observables"]}
+    assert found >= {(19, "4711"), (34, "alice")}, "the badge, and the account"
+
+
 def test_time_is_log_time() -> None:
     finding = rendered(shapes.d01())
     assert finding["time"] == finding["metadata"]["processed_time"] == NOW_MS
