@@ -253,7 +253,7 @@ class Marks:
             and not quiet.is_gone(timing, self._belief(timing, site), source, state)
         ]
         told = [
-            f"{source} {quiet.since(state, to_ms)}, taken as complete"
+            f"{source} {quiet.since(state.heard_ms, to_ms)}, taken as complete"
             for source, state in silent[:ASSUMED_MAX]
         ]
         return (*told, f"and {len(silent) - ASSUMED_MAX} more") if len(silent) > ASSUMED_MAX else tuple(told)

@@ -219,12 +219,12 @@ def is_site_quiet(site: SiteTiming | None, heard_ms: int, arrived_ms: int, timin
     return is_quiet(site, heard_ms, arrived_ms, most_ms, business_ms)
 
 
-def since(state: SourceState, to_ms: int) -> str:
-    """Since when it says nothing that is of before *to_ms*: what was heard after that breaks no silence.
+def since(heard_ms: int, to_ms: int) -> str:
+    """Why it is taken as complete to *to_ms*. What it said after that breaks no silence, but shows it alive.
 
     With the date: a verdict may be of another day than its event, and the reader's clock of a third one.
     """
-    quiet_ms = state.heard_ms if state.heard_ms <= to_ms else state.counted_ms
-    if quiet_ms == NEVER:  # but for its heartbeats
+    if heard_ms == NEVER:  # but for its heartbeats
         return "never reported anything"
-    return f"quiet since {datetime.fromtimestamp(quiet_ms / SECOND_MS, UTC):%Y-%m-%d %H:%M} UTC"
+    said = "quiet since" if heard_ms <= to_ms else "heard again at"
+    return f"{said} {datetime.fromtimestamp(heard_ms / SECOND_MS, UTC):%Y-%m-%d %H:%M} UTC"

@@ -98,7 +98,7 @@ def test_what_is_heard_after_the_verdict_breaks_no_silence_of_before() -> None:
     marks.fold([Arrival("raw", 0, 1, next_read)], [heard("c7", next_read)])
     assert marks.complete_ms("access", "lis") >= verdict
     assert marks.assumed("access", "lis", verdict) == (
-        "c7 quiet since 2026-01-05 19:00 UTC, taken as complete",
+        "c7 heard again at 2026-01-06 03:00 UTC, taken as complete",
     )
 
 
