@@ -54,8 +54,13 @@ from correlator.pipeline import Bundle
 
 STOPPED = 130
 BEGUN = (
-    "this deployment has read records already: a backfill is how one begins. To see what other rules would "
-    "have told there is `correlator rules backtest`."
+    "this deployment has read records already: a backfill is how one begins, and one that was broken off "
+    "goes on only with the configuration that it began with. To see what other rules would have told there "
+    "is `correlator rules backtest`."
+)
+NOBODY = (
+    "{topic} holds nobody, so that all that is read would be nobody's, and a deployment has one backfill "
+    "only: load the identities first."
 )
 GENERAL = "correlator.yml"
 
@@ -133,11 +138,13 @@ def _begin(connection: Connection, candidate: Candidate, from_ms: int) -> int:
                 owner.take()
                 known = {tp: owner.committed(tp) for tp in raw}
                 is_fresh = not any(known.values())
+                end = log.high_watermark(people)
+                sends = _told(log, people, end, tried, from_ms, connection.topics) if is_fresh else []
+                if is_fresh and not sends:
+                    raise EngineRefusal(NOBODY.format(topic=people.topic))
                 _put_in_shadow(connection, tried, texts, is_fresh=is_fresh)
                 if is_fresh:
                     begin = {tp: Committed(log.offset_at(tp, from_ms)) for tp in raw}
-                    end = log.high_watermark(people)
-                    sends = _told(log, people, end, tried, from_ms, connection.topics)
                     owner.write(sends, {**begin, people: Committed(end)})
                     known = {**known, **begin}
             return sum(log.high_watermark(tp) - (c.offset if c else 0) for tp, c in known.items())
@@ -171,7 +178,7 @@ def _told(
 
 
 def in_shadow(texts: Texts) -> Texts:
-    """The same configuration, with every rule only tried out."""
+    """The same configuration, with every alert told in shadow."""
     general = json.loads(texts.get(GENERAL, "{}")) | {"mode": "shadow"}
     return {**texts, GENERAL: json.dumps(general)}
 
@@ -190,9 +197,14 @@ def _progress(left: int, meter: PrometheusMeter, *, is_quiet: bool) -> Iterator[
 
 
 def _report(hits: Mapping[str, Hits], person_days: float, bundle: Bundle, *, as_json: bool) -> None:
-    counts = {rule.name: hits[rule.name].shadow if rule.name in hits else 0 for rule in alerting(bundle)}
+    tried = {rule.name for rule in alerting(bundle) if rule.is_tried_out}
+    names = [*(rule.name for rule in alerting(bundle)), *hits]  # of what adds up to a risk there is no rule
+    counts = {name: hits[name].shadow if name in hits else 0 for name in names}
     if as_json:
-        rows = {rule: {"told": n, "rate": rate(n, person_days)} for rule, n in counts.items()}
+        rows = {
+            rule: {"told": n, "rate": rate(n, person_days), "mode": "shadow" if rule in tried else "alert"}
+            for rule, n in counts.items()
+        }
         typer.echo(as_text({"bundle": bundle.hash, "person_days": person_days, "rules": rows}))
         return
     table = Table(title="what would have been told", title_justify="left")
@@ -200,7 +212,8 @@ def _report(hits: Mapping[str, Hits], person_days: float, bundle: Bundle, *, as_
     table.add_column("alerts", justify="right")
     table.add_column("per 1,000 person-days", justify="right")
     for rule, count in sorted(counts.items()):
-        table.add_row(rule, str(count), f"{rate(count, person_days):.2f}")
+        said = f"{rule} (in shadow)" if rule in tried else rule
+        table.add_row(said, str(count), f"{rate(count, person_days):.2f}")
     console = wide_console()
     console.print(table)
     console.print(f"bundle {bundle.hash} is in force from now on; `correlator run` goes on from here")

@@ -131,7 +131,7 @@ def together(ours: Bundle, against: Bundle) -> Bundle | None:
     if ours.ground != against.ground:
         return None
     only_theirs = _only_of(against, ours)
-    if any(rule.risk and not rule.is_shadow for rule in _only_of(ours, against) + only_theirs):
+    if any(rule.risk and not rule.is_tried_out for rule in _only_of(ours, against) + only_theirs):
         return None
     renamed = [replace(rule, id=rule.id + AGAINST) for rule in only_theirs]
     program = RuleProgram([*alerting(ours), *renamed], ours.settings)

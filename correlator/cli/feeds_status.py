@@ -26,7 +26,8 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print everything as JSON; 
 class SiteStatus(msgspec.Struct):
     """A feed, by its kind, at a site. *complete_ms*: of the partition that is least far; None: to nothing.
 
-    *waiting* verdicts rest on what it has not delivered, the oldest on what was so at *oldest_ms*.
+    *waiting* verdicts rest on what it has not delivered, the oldest on what was so at *oldest_ms*. A site
+    with readers is listed also where no source of it is known.
     """
 
     feed: str
@@ -89,7 +90,8 @@ def status_of(partitions: Iterable[Partition]) -> Status:
         nows.append(partition.now_ms)
         known = partition.marks.standings()
         standings = max(standings, known, key=len)
-        for key in {(s.kind, s.site) for s in known} | partition.wakes.count().keys():
+        with_readers = {("access", s.site) for s in partition.marks.settings.sites if s.has_readers}
+        for key in {(s.kind, s.site) for s in known} | partition.wakes.count().keys() | with_readers:
             is_first = key not in sites
             site = sites.setdefault(key, SiteStatus(*key))
             complete_ms = _none(partition.marks.complete_ms(*key))

@@ -43,7 +43,11 @@ VERBS = {
     "identities": ("identities", "app", "Publish identities."),
     "topics": ("topics", "app", "Create and check our topics."),
     "alerts": ("alerts", "app", "Follow the alerts."),
-    "state": ("state", "app", "Keep what was learnt, begin anew with it, forget a checkpoint."),
+    "state": (
+        "state",
+        "app",
+        "Keep what was learnt, begin anew with it, forget checkpoints, set offsets.",
+    ),
     "dead-letters": ("dead_letters", "app", "List, show and send back refused records."),
 }
 UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EPIPE)

@@ -79,7 +79,7 @@ def sums_of(records: Sequence[Recalled], rules: Mapping[str, Rule], threshold: i
             risks[key] = record.uid
             continue
         rule = rules.get(told.rule_id)
-        if rule is None or not rule.risk or rule.is_shadow:
+        if rule is None or not rule.risk or rule.is_tried_out:
             continue
         added = Added(rule.name, rule.risk, record.uid, told.decided_ms)
         found.setdefault(key, {}).setdefault(rule.name, added)

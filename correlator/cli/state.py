@@ -1,4 +1,4 @@
-"""`correlator state`: keep what was learnt, begin anew with it, forget a checkpoint."""
+"""`correlator state`: keep what was learnt, begin anew with it, forget a checkpoint, set lost offsets."""
 
 from __future__ import annotations
 
@@ -36,7 +36,10 @@ from correlator.engine.topics import EngineRefusal, Topics, missing
 UNREADABLE = 1
 UNREACHABLE = 3
 
-app = typer.Typer(help="Keep what was learnt, begin anew with it, forget a checkpoint.", no_args_is_help=True)
+app = typer.Typer(
+    help="Keep what was learnt, begin anew with it, forget a checkpoint, set lost offsets.",
+    no_args_is_help=True,
+)
 console = Console(stderr=True)
 
 Directory = Annotated[Path, typer.Argument(help="Configuration directory, with correlator.yml.")]
@@ -135,6 +138,31 @@ def forget(
         return
     for number, count in counts.items():
         typer.echo(f"{topics.checkpoints}/{number}: {count:,} records forgotten")
+
+
+@app.command()
+def offsets(directory: Directory, as_json: AsJson = False) -> None:
+    """Set offsets of the correlating group that were lost, or that somebody set, to the newest checkpoints.
+    Every process that correlates must be stopped.
+
+    Of all partitions; the others are left as they are. Alerts of what was read since a checkpoint are told
+    again, under the same uids.
+
+    Exit codes: 0 done, 2 refused: the configuration is wrong, a checkpoint cannot be read, or a process runs,
+    3 Kafka cannot be reached.
+    """
+    with _connected(directory) as (connection, topics, log):
+        numbers = _numbers(None, connection)
+        with _alone(connection, partitions_of(log, topics.keyed)) as owner:
+            found = {number: anew.offset_again(owner, log, topics, number) for number in numbers}
+    changed = {number: offset for number, offset in found.items() if offset is not None}
+    if as_json:
+        typer.echo(json.dumps({"offsets": {str(number): offset for number, offset in changed.items()}}))
+        return
+    for number, offset in changed.items():
+        typer.echo(f"{topics.keyed}/{number}: the group goes on at offset {offset:,}")
+    if not changed:
+        typer.echo("nothing was changed: all offsets are those that were committed")
 
 
 def _numbers(given: list[int] | None, connection: Connection) -> list[int]:

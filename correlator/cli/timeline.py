@@ -48,7 +48,8 @@ def timeline_command(
 ) -> None:
     """Show events, presence, scores and alerts of one IDENTITY in order of event time.
 
-    Events come from the state (one horizon back; late ones are in their places), alerts from their topic.
+    Events come from the state (one horizon back, half of one with --records; late ones are in their places),
+    alerts from their topic.
     Nothing is written there, and nobody who correlates notices.
 
     Exit codes: 0 done, 1 a file cannot be written or a record of the alert topic is none, 2 nothing is known
@@ -84,7 +85,8 @@ def timeline_command(
         if not found:
             newest = iso(max(alert.first_ms for alert in alerts)) if alerts else ""
             shows = f": --at {newest} shows those before it" if newest and records is not None else ""
-            typer.echo(f"events are held one horizon back, and there is none{shows}", err=True)
+            held = "one horizon back" if records is None else "half a horizon back of records"
+            typer.echo(f"events are held {held}, and there is none{shows}", err=True)
 
 
 def _meant(who: str, sites: Sites) -> str:
@@ -112,7 +114,7 @@ def _moment(moment: Moment) -> Line:
         happened(event),
         (place.door or place.site or place.country) if place is not None else "",
         stays,
-        event.score.percentile if event.score is not None else None,
+        event.score.percentile if event.score is not None and event.score.is_warm else None,
         event_id=event.id,
         notes=tuple(_notes(event)),
     )

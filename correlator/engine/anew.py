@@ -14,9 +14,10 @@ from correlator.engine.checkpoint import MANIFEST_KEY, UNREADABLE, Cut, decode_m
 from correlator.engine.commit import Send
 from correlator.engine.learnt import Head, Learnt, Part, learnt_of
 from correlator.engine.ports import Committed, LogReader, TopicPartition
+from correlator.engine.restore import UNSTAMPED, Stamp
 from correlator.engine.sole_owner import SoleOwner
 from correlator.engine.topics import EngineRefusal, Topics
-from correlator.event import Event, Person, partition_of
+from correlator.event import Event, Person, entity_key, partition_of
 from correlator.intake.people import People
 from correlator.intake.places import Sites
 from correlator.models.scorer import Scorer
@@ -58,6 +59,24 @@ def forget(owner: SoleOwner, log: LogReader, topics: Topics, number: int) -> int
     return len(sends)
 
 
+def offset_again(owner: SoleOwner, log: LogReader, topics: Topics, number: int) -> int | None:
+    """Set the group's offset of a partition to its newest checkpoint, where it is not one that we committed
+    behind that: to what. What was told since the checkpoint is told again then.
+
+    Raises as `SoleOwner.write`.
+    """
+    where, keyed = TopicPartition(topics.checkpoints, number), TopicPartition(topics.keyed, number)
+    raw = newest_of(log, where).get(MANIFEST_KEY)
+    if raw is None:
+        return None
+    manifest, committed = decode_manifest(raw, where), owner.committed(keyed)
+    if committed is not None and committed.offset >= manifest.offset and committed.metadata:
+        return None
+    bundle = manifest.versions[-1][1] if manifest.versions else ""
+    owner.write([], {keyed: Committed(manifest.offset, Stamp(manifest.crc, bundle).text())})
+    return manifest.offset
+
+
 class File(msgspec.Struct, frozen=True):
     """An export, read whole."""
 
@@ -83,9 +102,12 @@ class Begin:
         self._partitions = log.partitions(topics.keyed)
         habits = {learnt.entity: learnt for learnt in file.learnt}
         self._lives: list[dict[str, Live]] = [{} for _ in range(self._partitions)]
+        known = _identities(log, topics)
         for entity in sorted(persons.keys() | habits.keys()):
-            found = habits.get(entity, Learnt(entity))
-            live = Live(stays=found.stays, person=persons.get(entity), habits=found.habits, today=found.today)
+            if known and entity not in known:  # removed: nobody would look when to drop it
+                continue
+            person, found = persons.get(entity), habits.get(entity, Learnt(entity))
+            live = Live(stays=found.stays, person=person, habits=found.habits, today=found.today)
             self._lives[partition_of(entity, self._partitions)][entity] = live
 
     def check(self, numbers: Iterable[int]) -> list[int]:
@@ -110,7 +132,7 @@ class Begin:
     def write(self, number: int) -> int:
         """How many entities it begins with. Raises as `SoleOwner.write`."""
         sends, offset = self._write(number)
-        self._owner.write(sends, {TopicPartition(self._topics.keyed, number): Committed(offset)})
+        self._owner.write(sends, {TopicPartition(self._topics.keyed, number): Committed(offset, UNSTAMPED)})
         return len(sends) - 1
 
     def _write(self, number: int) -> tuple[list[Send], int]:
@@ -147,6 +169,16 @@ class Begin:
         """Of another number of partitions, that of any: each has learnt from a sample of all people."""
         known = sorted(self._file.parts)
         return self._file.parts[known[number % len(known)]] if known else None
+
+
+def _identities(log: LogReader, topics: Topics) -> set[str]:
+    """Entities of all that are not removed, told by intake or not."""
+    where = TopicPartition(topics.identities, 0)
+    is_there = {
+        (record.key or b"").decode(errors="replace"): bool(record.value)
+        for record in log.read(where, log.begin_offset(where), log.high_watermark(where))
+    }
+    return {entity_key("identity", key) for key, is_one in is_there.items() if is_one}
 
 
 def persons_told(log: LogReader, topics: Topics, sites: Sites, end: int) -> dict[str, Person]:

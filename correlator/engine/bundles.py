@@ -85,13 +85,16 @@ class Bundles:
         if self._next == 0 and self._log.partitions(self._where.topic) == 0:
             raise missing(self._where.topic)
         end = self._log.high_watermark(self._where)
+        active: bytes | None = None  # the newest: what it replaced need not be readable
         for record in self._log.read(self._where, max(self._next, self._log.begin_offset(self._where)), end):
             if record.value is None or record.key is None:
                 continue
             if record.key == ACTIVE_KEY:
-                self.history = tuple(self._history(record.value))
+                active = record.value
             else:
                 self._stored[record.key.decode(errors="replace")] = record.value
+        if active is not None:
+            self.history = tuple(self._history(active))
         self._next = end
 
     def texts(self, bundle: str) -> Texts:

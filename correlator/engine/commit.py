@@ -11,7 +11,7 @@ May not know: Kafka. The guards around the client are the writer's.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Literal
 
 import msgspec
@@ -133,6 +133,16 @@ class Committer:
             self._attempts += 1
             self._back_off_ms = min(BACK_OFF_MAX_MS, 2 * self._back_off_ms or 50)
         return action
+
+    def last_attempts(self, most: int, within_ms: int) -> Iterator[None]:
+        """On the way out: once per attempt that the outbox is to be given still. Each may take as long as the
+        log is waited for, so none begins later than *within_ms* after the first.
+        """
+        began_ms = self._clock.now_ms()
+        for _ in range(most):
+            if self.outbox is None or self._clock.now_ms() - began_ms > within_ms:
+                return
+            yield
 
     def _count(self, outbox: Outbox) -> None:
         for key, count in outbox.counters.items():

@@ -260,9 +260,7 @@ class CorrelateStage:
 
     def _settle(self) -> bool:
         """On the way out: a few attempts, then the successor finds out."""
-        for _ in range(self._options.attempts_max):
-            if self._committer.outbox is None:
-                return True
+        for _ in self._committer.last_attempts(self._options.attempts_max, self._options.leave_ms):
             self._finish(self._ports.reader.membership())
         return self._committer.outbox is None
 

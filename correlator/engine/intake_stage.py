@@ -135,9 +135,7 @@ class IntakeStage:
 
     def finish(self) -> None:
         """Before leaving: settle what was sent."""
-        for _ in range(self._options.attempts_max):
-            if self._committer.outbox is None:
-                return
+        for _ in self._committer.last_attempts(self._options.attempts_max, self._options.leave_ms):
             self._finish(self._ports.reader.membership())
 
     def close(self) -> None:

@@ -18,6 +18,8 @@ import msgspec
 from correlator.codec import Codes, load_codes
 from correlator.engine.checkpoint import MANIFEST_KEY, UNREADABLE, Manifest
 from correlator.formats import Format, FormatError, as_it_was
+from correlator.models.scorer import decode as decode_scorer
+from correlator.models.state import StateFormatError
 from correlator.timeline import state
 from correlator.timeline.habits import NO_HABITS, Day, Habits
 from correlator.timeline.live import Stay
@@ -77,7 +79,9 @@ def decode_line(raw: bytes, found: int = FORMAT.number) -> Line:
         line: Line = _decode(raw) if found == FORMAT.number else _migrated(raw, found)
         if isinstance(line, Head):
             FORMAT.check(line.format)
-    except FormatError as error:
+        if isinstance(line, Part):
+            decode_scorer(line.models)  # which have a format of their own
+    except (FormatError, StateFormatError) as error:
         raise LineError(str(error)) from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise LineError(f"not a line that `correlator state export` wrote: {error}") from error
@@ -98,6 +102,7 @@ def learnt_of(
     """
     rest = state.load_rest(manifest.rest)
     codes = load_codes(rest.shapes)
+    decode_scorer(rest.scorer)  # or nobody could import them
     yield Part(number, manifest.offset, rest.scorer, rest.ways)
     for key, raw in newest.items():
         if key != MANIFEST_KEY:

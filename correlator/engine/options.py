@@ -32,6 +32,7 @@ class Options(msgspec.Struct, frozen=True):
     slice_entities: int = 200
     bad_in_a_row_max: int = 200  # dead letters of one input partition before it is stopped
     attempts_max: int = 5  # at a commit on the way out
+    leave_ms: int = 5_000  # within which they begin: who asked us to leave may not wait for minutes
     is_bounded: bool = False  # read what is there, settle everything, and end
 
 

@@ -34,6 +34,7 @@ from correlator.timeline.partition import Partition
 from correlator.timeline.state import StateError
 
 FRAMES_PER_SLICE = 4
+UNSTAMPED = "unstamped"  # beside an offset that we set without a stamp; Kafka's own tools write ""
 
 
 class Stamp(msgspec.Struct, frozen=True):
@@ -138,6 +139,8 @@ class Restore:
             if replayed % FRAMES_PER_SLICE == 0:
                 yield
         partition.take_counters()  # what a replay counts was counted before
+        if manifest is not None and replayed and self._committed is not None and not self._committed.metadata:
+            raise self._untold(manifest.offset, end)
         said = parse_stamp(self._committed.metadata) if self._committed else None
         self.restored = Restored(partition, force, end, crc, said.crc if said else crc, replayed, events)
 
@@ -193,9 +196,16 @@ class Restore:
 
     def _set_to(self, offset: int) -> str:
         return (
-            f"Set the offset of group {self._topics.group('correlate')} to what it was, or to {offset} "
-            "(`kafka-consumer-groups.sh --reset-offsets`): alerts of what was read since are then told "
-            "again, under the same uids."
+            "Stop all that correlate and set the offset of group "
+            f"{self._topics.group('correlate')} to {offset}: `correlator state offsets DIR` does, of all "
+            "partitions. Alerts of what was read since are then told again, under the same uids."
+        )
+
+    def _untold(self, start: int, end: int) -> EngineRefusal:
+        """What is committed with an offset has been told; nobody can say so of one that somebody else set."""
+        return EngineRefusal(
+            f"{self._name}: somebody set the offset of the group to {end}, and the checkpoint is at {start}: "
+            f"what is between them would be folded, and never told of. {self._set_to(start)}"
         )
 
     def _check_log(self, manifest: Manifest | None) -> None:

@@ -15,7 +15,7 @@ import msgspec
 
 from correlator.engine.bundles import Bundles
 from correlator.engine.ports import Committed, LogReader, TopicPartition
-from correlator.engine.restore import Restore, Restored
+from correlator.engine.restore import UNSTAMPED, Restore, Restored
 from correlator.engine.topics import EngineRefusal, Topics, missing
 from correlator.event import partition_of
 
@@ -83,7 +83,7 @@ def _restored(
 def _restore(
     log: LogReader, topics: Topics, bundles: Bundles, start: Progress, told: Callable[[Progress], None]
 ) -> Restored:
-    end = Committed(log.high_watermark(TopicPartition(topics.keyed, start.partition)))
+    end = Committed(log.high_watermark(TopicPartition(topics.keyed, start.partition)), UNSTAMPED)
     restore = Restore(log, topics, bundles, start.partition, end)
     while not restore.advance():
         told(msgspec.structs.replace(start, remaining=restore.remaining))

@@ -92,8 +92,7 @@ class Worker:
             except LogTruncated as error:
                 raise EngineRefusal(
                     f"{error}. Records were deleted before they were read: give the topic a longer "
-                    "retention. To go on, set the offset of the consumer group to the first record that is "
-                    "left."
+                    "retention. Started again, this process says how to go on without them."
                 ) from error
         waiting = (reason for stage in self._stages for reason in stage.waiting())
         self.health.waiting = (*unanswered, *(waiting if not unanswered else ()))

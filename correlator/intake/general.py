@@ -4,7 +4,7 @@
       horizon: 24h
       travel_speed_kmh: 800
     partitions: 4        # of the keyed topic, fixed for life
-    mode: shadow         # every rule only tried out; default: as each of them says
+    mode: shadow         # every alert told in shadow; default: as each rule says
     feeds: [badge, login, door]  # shipped feed files to use beside those in feeds/
     topics: {prefix: correlator.}
     kafka: {bootstrap_servers: localhost:9092}  # checked by the adapter that needs it

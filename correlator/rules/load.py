@@ -172,6 +172,7 @@ def _taken(draft: Draft) -> dict[str, Any]:
         "may_retract": block.may_retract,
         "is_any_age": block.is_any_age,
         "is_shadow": block.mode == "shadow",
+        "is_tried_out": block.mode == "shadow",
         "budget": block.budget,
         "entities_max": block.entities_max,
         "risk": block.risk,

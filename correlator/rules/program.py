@@ -86,8 +86,11 @@ class RuleProgram:
         alerting = sorted((r for r in rules if r.is_alerting), key=lambda r: r.id)
         self.settings = settings
         self.rules = {rule.id: _facts(rule, settings) for rule in alerting}
-        if any(rule.risk and not rule.is_shadow for rule in alerting):
-            self.rules[RISK] = RuleFacts(RISK, RISK_TITLE, "identity", 0, True, False, "high")
+        if adding := [rule for rule in alerting if rule.risk and not rule.is_tried_out]:
+            is_shadow = all(rule.is_shadow for rule in adding)
+            self.rules[RISK] = RuleFacts(
+                RISK, RISK_TITLE, "identity", 0, True, False, "high", is_shadow=is_shadow
+            )
         self.zones = settings.zones_by_name if any(rule.entity == "zone" for rule in alerting) else NO_ZONES
         self.routes = routes_of(alerting)
         self._inert = {rule: dict(facts.inert) for rule, facts in self.rules.items()}
@@ -329,6 +332,7 @@ def _facts(rule: Rule, settings: Settings) -> RuleFacts:
         rule.severity,
         fires,
         rule.is_shadow,
+        rule.is_tried_out,
         rule.budget,
         rule.risk,
         rule.entities_max,

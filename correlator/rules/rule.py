@@ -272,6 +272,7 @@ class Rule(msgspec.Struct, frozen=True):
     is_any_age: bool = False
     is_alerting: bool = True  # False: only counted by a correlation, or off
     is_shadow: bool = False  # its alerts go where it is tried out
+    is_tried_out: bool = False  # nothing else rests on them
     budget: Budget | None = None
     entities_max: int = 0  # that are told of within an hour, of one partition; 0: as the settings say
     risk: int = 0

@@ -27,7 +27,7 @@ from correlator.timeline.habits import (
 )
 from correlator.timeline.live import DoorState, Live, Match, Waiting
 from correlator.timeline.observation import Observation
-from correlator.timeline.program import Found, Program
+from correlator.timeline.program import Found, Program, is_tried_out
 
 ON_SITE_MIN = 0.5  # belief in a presence for which a VPN is used on site
 FORCED_MAX = 6  # newest forced reports of a door that are remembered
@@ -51,16 +51,16 @@ def step(entity: str, live: Live, event: Event, program: Program) -> tuple[Live,
             waiting = _merge(waiting, found.waiting)
     after = remember(entity, live, event, program)
     if event.identity_id and entity.startswith("identity:") and shows_habit(event.shape):
-        is_alerted = found is not None and _is_held_against(found)
+        is_alerted = found is not None and _is_held_against(found, program)
         after = _with_habit(live, after, event, program, is_alerted=is_alerted)
     if windows is not live.windows or waiting is not live.waiting:
         after = replace(after, windows=windows, waiting=waiting)
     return after, matches
 
 
-def _is_held_against(found: Found) -> bool:
-    """By a rule that is told of: one that is tried out changes nothing."""
-    return any(not match.is_shadow for match in found.matches)
+def _is_held_against(found: Found, program: Program) -> bool:
+    """By a rule that is more than tried out."""
+    return any(not is_tried_out(match.rule, match.decided_ms, program) for match in found.matches)
 
 
 def observe(entity: str, live: Live, event: Event, program: Program) -> Observation:

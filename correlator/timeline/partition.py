@@ -260,7 +260,7 @@ class Partition(Holding):
             )
             self._follow(timeline.entity, matches)
         if learnt:
-            learn(self.scorer, learnt, matches)
+            learn(self.scorer, learnt, matches, self.program)
         if moved or not self._is_tidy(timeline, edge_ms):
             self._tidy(timeline, moved, edge_ms)
 

@@ -37,6 +37,7 @@ class RuleFacts(msgspec.Struct, frozen=True):
     severity: str
     fires_incomplete: bool = False  # `on_incomplete: fire`: told with low confidence at `max_wait`
     is_shadow: bool = False
+    is_tried_out: bool = False  # nothing is made of its alerts but telling them, in shadow
     budget: Budget | None = None
     risk: int = 0  # points that an alert adds to those of its entity
     entities_max: int = 0  # that are told of within an hour; 0: as many as the settings say
@@ -112,3 +113,9 @@ class Scorer(Protocol):
     def learn(self, identity_type: str, features: dict[str, float]) -> None: ...
 
     def encode(self) -> bytes: ...
+
+
+def is_tried_out(rule: str, decided_ms: int, program: Program) -> bool:
+    """Of a rule that decided then: is it told, and nothing else made of it?"""
+    known = program.facts(rule, decided_ms)
+    return known is not None and known.is_tried_out

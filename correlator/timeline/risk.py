@@ -44,7 +44,7 @@ def add_up(
     found: dict[str, Alert] = {}
     for alert in sorted(alerts, key=lambda a: (a.decided_ms, a.uid)):
         rule = program.facts(alert.rule, alert.decided_ms)
-        if rule is None or not rule.risk or alert.is_shadow:
+        if rule is None or not rule.risk or rule.is_tried_out:
             continue
         day = alert.decided_ms // DAY_MS
         risk = risk if risk.day == day else Risk(day)
@@ -63,7 +63,7 @@ def _alert(entity: str, last: Alert, risk: Risk) -> Alert:
     evidence = tuple(dict.fromkeys(added.event_id for added in risk.added))
     uid = alert_uid(RISK, entity, last.event_id)
     return Alert(uid, RISK, entity, "high", last.decided_ms, last.event_id, evidence,
-                 _values(risk), last.confidence, count=len(risk.added))  # fmt: skip
+                 _values(risk), last.confidence, count=len(risk.added), is_shadow=last.is_shadow)  # fmt: skip
 
 
 def _more(made: Alert, alert: Alert, risk: Risk) -> Alert:

@@ -11,7 +11,7 @@ from correlator.event import Event, entity_kind
 from correlator.timeline.entity import Timeline
 from correlator.timeline.habits import as_of
 from correlator.timeline.live import Match
-from correlator.timeline.program import Scorer
+from correlator.timeline.program import Program, Scorer, is_tried_out
 
 Learnt = tuple[Event, str, dict[str, float]]  # event, type of identity, features
 
@@ -29,9 +29,10 @@ def score(scorer: Scorer, timeline: Timeline, event: Event, codes: Codes, learnt
     return replace(event, score=scored)
 
 
-def learn(scorer: Scorer, learnt: Iterable[Learnt], matches: Iterable[Match]) -> None:
-    """Models learn what no rule matched, told or a repeat of what was."""
-    matched = {i for match in matches if not match.is_shadow for i in match.evidence}
+def learn(scorer: Scorer, learnt: Iterable[Learnt], matches: Iterable[Match], program: Program) -> None:
+    """Models learn what no rule matched, told or a repeat of what was, but one that is tried out."""
+    held = (match for match in matches if not is_tried_out(match.rule, match.decided_ms, program))
+    matched = {i for match in held for i in match.evidence}
     for event, identity_type, features in learnt:
         if event.id not in matched:
             scorer.learn(identity_type, features)

@@ -218,17 +218,20 @@ def _counts(event: Event) -> bool:
 
 
 def _teaches(before: Shape | None, shape: Shape, elapsed_ms: int) -> Iterable[Key]:
-    """What a read teaches that came *elapsed_ms* after the one *before*."""
+    """What a read teaches that came *elapsed_ms* after the one *before*. The first says nothing of how
+    somebody came, who may have been inside before anything was known.
+    """
     here, there = shape.place, before.place if before is not None else None
-    assert here is not None, "it counts"
-    is_same_site = there is not None and there.site == here.site
-    if is_same_site and there is not None and there.door != here.door and elapsed_ms <= HOUR_MS:
+    if before is None or here is None or there is None:
+        return
+    is_same_site = there.site == here.site
+    if is_same_site and there.door != here.door and elapsed_ms <= HOUR_MS:
         yield there.door, here.door, bisect_right(STEPS_S, elapsed_ms // SECOND_MS) - 1
     if here.is_perimeter or not here.has_entry_readers or shape.direction == "out":
         return
-    has_left = there is not None and there.is_perimeter and before is not None and before.direction == "out"
+    has_left = there.is_perimeter and before.direction == "out"
     has_come = not is_same_site or elapsed_ms > STAY_MS or has_left
-    if has_come or (there is not None and there.is_perimeter):
+    if has_come or there.is_perimeter:
         yield "", here.door, int(has_come)
         yield "", SITE + here.site, int(has_come)
 

@@ -185,11 +185,20 @@ def test_a_timeline_ends_at_the_time_that_is_asked_for_and_has_hours_before_it(c
         assert min(times) < at_ms - 3 * HOUR_MS
 
 
+def test_no_score_is_shown_before_a_model_knows_enough(company: Path) -> None:
+    """It is 0 until then, which said that nothing was ever more usual."""
+    code, output = call("timeline", "e1001", "--records", company, "--at", NOON, "--json")
+    assert code == 0, output
+    lines = json.loads(output)["lines"]
+    assert {line["kind"] for line in lines} >= {"access", "login"}
+    assert {line["score"] for line in lines} == {None}
+
+
 def test_a_timeline_without_events_says_so(company: Path) -> None:
     code, output = call("timeline", "door:lis-dc-1", "--records", company)
     assert code == 0, output
     assert "0 lines" in output
-    assert "events are held one horizon back, and there is none" in output
+    assert "events are held half a horizon back of records, and there is none" in output
 
 
 def test_a_day_with_two_offsets_has_a_heading_for_each(capsys: pytest.CaptureFixture[str]) -> None:

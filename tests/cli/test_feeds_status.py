@@ -103,6 +103,18 @@ def test_what_is_wrong_is_said(capsys: pytest.CaptureFixture[str]) -> None:
         assert words in said
 
 
+def test_a_site_with_readers_that_nobody_ever_heard_is_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    partition = Partition(ToyProgram(Toy()), NoScorer(), 0)
+    sites = (SiteTiming("oslo", "UTC"), SiteTiming("cloud", "UTC", has_readers=False))
+    partition.marks.use(msgspec.structs.replace(partition.marks.settings, sites=sites))
+    partition.step(Frame("", (), arrivals(START_MS), (mark("c2", "b", START_MS - 1, 0),)))
+    status = status_of([partition])
+    assert [site for site in status.sites if site.site == "oslo"] == [SiteStatus("access", "oslo")]
+    assert [site.site for site in status.sites] == ["b", "oslo"]
+    _print(status)
+    assert "oslo" in capsys.readouterr().out
+
+
 def test_of_a_source_that_sends_what_it_kept_it_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     """It is live, and complete only to what it has sent. Once it sends what is new it has caught up."""
     partition = Partition(ToyProgram(Toy()), NoScorer(), 0)

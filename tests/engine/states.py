@@ -49,6 +49,12 @@ def forget(embedded: Embedded) -> None:
             assert anew.forget(owner, MemoryLogReader(embedded.log), embedded.topics, tp.partition) > 0
 
 
+def offsets_again(embedded: Embedded) -> dict[int, int | None]:
+    log, keyed = MemoryLogReader(embedded.log), partitions(embedded, embedded.topics.keyed)
+    with alone(embedded) as owner:
+        return {n: anew.offset_again(owner, log, embedded.topics, n) for n in (tp.partition for tp in keyed)}
+
+
 def begin(embedded: Embedded, file: anew.File) -> int:
     """How many partitions were written."""
     log = MemoryLogReader(embedded.log)

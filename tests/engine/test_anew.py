@@ -4,21 +4,25 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 
 from correlator.adapters.clock import SimulatedClock
-from correlator.cli.embedded import Embedded, with_partitions
-from correlator.cli.learnt_file import read_file
+from correlator.adapters.prometheus import PrometheusMeter
+from correlator.cli.embedded import CORRELATE_GROUP, Embedded, with_partitions
+from correlator.cli.learnt_file import read_file, write_file
 from correlator.engine.checkpoint import MANIFEST_KEY
-from correlator.engine.ports import TopicPartition
+from correlator.engine.ports import Committed, TopicPartition
+from correlator.engine.topics import EngineRefusal
 from correlator.event import FOREVER, Person
+from correlator.models import scorer
 from correlator.problem import BadConfiguration
 from correlator.timeline.habits import Day, Habits
 from correlator.timeline.partition import Partition
 from correlator.timeline.ways import Ways
-from tests.engine.company import committed, company, refolded, run, state, system, told, worker
-from tests.engine.states import begin, export, forget, partitions
+from tests.engine.company import BOUNDED, committed, company, refolded, run, state, system, told, worker
+from tests.engine.states import begin, export, forget, offsets_again, partitions
 
 LATE = 850  # records of checkpoints, near the end of a run: some entities do not change any more
 
@@ -60,6 +64,47 @@ def test_a_forgotten_state_is_rebuilt_from_keyed(ended: Embedded) -> None:
     run(only)
     assert told(ended) == before
     assert state(only) == refolded(ended)[1]
+
+
+def test_offsets_that_were_lost_or_set_back_are_set_again(ended: Embedded) -> None:
+    """All of them at once, the others left as they are; the replay is compared with the stamp."""
+    before, committed_of = refolded(ended), ended.log.group(CORRELATE_GROUP).committed
+    lost, back, kept, end = partitions(ended, ended.topics.keyed)
+    ends = dict(committed_of)
+    del committed_of[lost]
+    committed_of[back] = Committed(0, "")  # by Kafka's tool, which writes no stamp
+    committed_of[end] = Committed(ends[end].offset, "")
+    set_to = {tp.partition: ends[tp].offset for tp in (lost, back, end)}
+    assert offsets_again(ended) == {**set_to, kept.partition: None}
+    assert committed_of == ends
+    assert set(offsets_again(ended).values()) == {None}
+    heir = worker(ended)
+    run(heir)
+    assert (told(ended), state(heir)) == before
+
+
+def test_an_offset_that_somebody_set_behind_the_checkpoint_is_refused() -> None:
+    """What lies between would be folded in silence, and may never have been told."""
+    embedded = system()
+    first = worker(embedded, instance=None)
+    for _ in range(60):
+        first.step()
+    first.finish()
+    first.close()
+    group = embedded.log.group(CORRELATE_GROUP)
+    where = max(partitions(embedded, embedded.topics.keyed), key=lambda tp: group.committed[tp].offset)
+    run(
+        embedded.worker(PrometheusMeter(has_process=False), BOUNDED, stage="intake", steady=SimulatedClock(1))
+    )
+    group.committed[where] = Committed(embedded.log.partition(where).next_offset, "")
+    refused = worker(embedded, instance=None)
+    with pytest.raises(EngineRefusal, match=r"folded, and never told of.*`correlator state offsets DIR`"):
+        run(refused)
+    refused.close()
+    assert offsets_again(embedded)[where.partition] is not None
+    heir = worker(embedded)
+    run(heir)
+    assert (told(embedded), state(heir)) == refolded(embedded)
 
 
 def test_a_checkpoint_topic_that_is_made_anew_under_who_runs_is_written_whole() -> None:
@@ -145,6 +190,20 @@ def test_it_fits_another_number_of_partitions(ended: Embedded, tmp_path: Path) -
     assert taught(*only.partitions()) == {x.entity: (x.habits, x.today) for x in file.learnt}
 
 
+def test_who_is_no_more_among_the_identities_is_left_out(ended: Embedded, tmp_path: Path) -> None:
+    """Nobody would look whether what was learnt of them can be dropped: it stayed for ever."""
+    file = export(ended, tmp_path / "learnt")
+    gone, removed, *_ = sorted(learnt.entity for learnt in file.learnt)
+    fresh = Embedded(ended.bundle, SimulatedClock(FOREVER), ended.raw)
+    rows = [row for row in company().identities if row[0] != gone.partition(":")[2]]
+    fresh.load_identities([*rows, (removed.partition(":")[2], b"")], 0)
+    run(worker(fresh, instance=None))
+    forget(fresh)
+    begin(fresh, file)
+    found = {entity for partition in _run_again(fresh) for entity in partition.timelines}
+    assert {learnt.entity for learnt in file.learnt} - found == {gone, removed}
+
+
 def test_records_that_cannot_be_read_are_left_out_and_counted(ended: Embedded, tmp_path: Path) -> None:
     where = TopicPartition(ended.topics.checkpoints, 1)
     entities = [r for r in committed(ended, where.topic) if r.partition == 1 and r.key != MANIFEST_KEY]
@@ -153,6 +212,16 @@ def test_records_that_cannot_be_read_are_left_out_and_counted(ended: Embedded, t
     ended.log.append(where, learnt.key, b"\xc1")
     assert len(export(ended, tmp_path / "learnt").learnt) == whole - 1
     assert b'"unreadable":1' in (tmp_path / "learnt").read_bytes()
+
+
+def test_models_that_a_newer_version_exported_are_refused(ended: Embedded, tmp_path: Path) -> None:
+    """Their format is none of the file's."""
+    file = export(ended, tmp_path / "learnt")
+    newer = msgspec.msgpack.encode([scorer.FORMAT.number + 1, "new"])
+    parts = [msgspec.structs.replace(part, models=newer) for part in file.parts.values()]
+    write_file(tmp_path / "newer", file.head, [*parts, *file.learnt])
+    with pytest.raises(BadConfiguration, match=r"newer:2:1: .*models format .*: upgrade correlator"):
+        read_file(tmp_path / "newer")
 
 
 def test_a_file_that_is_not_whole_is_refused(ended: Embedded, tmp_path: Path) -> None:

@@ -81,6 +81,14 @@ def the_committed_offset_was_reset(embedded: Embedded) -> None:
     group.committed[where] = Committed(1, group.committed[where].metadata)
 
 
+def somebody_set_the_offset_to_the_end(embedded: Embedded) -> None:
+    """Not all that lies before it was folded."""
+    frame = _records(embedded, _keyed(embedded))[-1]
+    embedded.log.append(_keyed(embedded), None, frame.value)
+    end = embedded.log.partition(_keyed(embedded)).next_offset
+    embedded.log.group(CORRELATE_GROUP).committed[_keyed(embedded)] = Committed(end, "")
+
+
 def keyed_does_not_reach_back(embedded: Embedded) -> None:
     """All of it was deleted, and so was the checkpoint."""
     _forget_checkpoint(embedded)
@@ -149,8 +157,9 @@ CASES: dict[Callable[[Embedded], None], str] = {
     another_version_stored_the_bundle: r"cannot be used here: .*If another version deployed it, run",
     what_is_active_is_damaged: r"bundles: the record 'active' cannot be read: .*Restore it from a backup",
     a_partition_was_added: "has 5 partitions, but this state was made when it had 4.*with the old number",
-    the_committed_offset_is_gone: r"no committed offset.*Set the offset of group correlator.correlate .*\d+",
-    the_committed_offset_was_reset: r"the group only at 1: its offset was reset. Set the offset of group",
+    the_committed_offset_is_gone: r"no committed offset.*offset of group correlator.correlate to \d+:",
+    the_committed_offset_was_reset: r"the group only at 1: its offset was reset. .*`correlator state offsets",
+    somebody_set_the_offset_to_the_end: r"folded, and never told of. .*`correlator state offsets DIR`",
     keyed_does_not_reach_back: r"it begins at offset \d+, the state needs it from 0.*state import DIR FILE",
     keyed_was_created_anew: r"the log ends at offset 1, but was read up to \d+: the topic was created anew",
     keyed_lost_records: r"the log ends at offset 1, but was read up to \d+: the topic was created anew",
@@ -273,6 +282,15 @@ def test_a_bundle_of_another_number_of_partitions_is_not_gone_back_to() -> None:
         deploy(edges, Activated("of-eight", 1, 1))
     bundles.look()
     assert [activated.bundle for activated in bundles.history] == [embedded.bundle.hash]
+
+
+def test_what_is_active_can_be_restored_from_a_backup() -> None:
+    """The damaged record is in the log still."""
+    embedded = system()
+    (*_, kept) = [r.value for r in _records(embedded, _bundles(embedded)) if r.key == ACTIVE_KEY]
+    what_is_active_is_damaged(embedded)
+    embedded.log.append(_bundles(embedded), ACTIVE_KEY, kept)
+    run(worker(embedded))
 
 
 def test_of_two_deployments_the_later_one_holds() -> None:

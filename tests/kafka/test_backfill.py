@@ -52,6 +52,17 @@ def test_the_past_is_learned_in_shadow_and_then_it_is_live(
     assert there.exit_code == 0, there.stderr
 
 
+def test_a_backfill_in_which_nobody_is_known_is_refused(tmp_path: Path, bootstrap: str, unique: str) -> None:
+    """It learned nothing of anybody, and there was no second one."""
+    deployment = Deployment(tmp_path, bootstrap, unique, records_max=1)
+    deployment.create_topics()
+    refused = deployment.call("backfill", ..., "--from", LONG_AGO)
+    assert refused.exit_code == 2
+    assert f"{deployment.topics.identities} holds nobody" in refused.stderr
+    deployment.publish()
+    assert deployment.call("backfill", ..., "--from", LONG_AGO).exit_code == 0
+
+
 def test_a_backfill_of_the_future_is_refused(tmp_path: Path, bootstrap: str, unique: str) -> None:
     """A wrong year read nothing, and there was no second one."""
     deployment = Deployment(tmp_path, bootstrap, unique, records_max=1)

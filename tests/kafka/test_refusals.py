@@ -120,9 +120,15 @@ def test_what_the_messages_advise_helps(deployment: Deployment, operator: Operat
     with Fleet(deployment) as fleet:
         assert fleet.start("a").join() == 0
         operator.forget_offset(fleet)
-        found = re.search(r"no committed offset.*or to (\d+) ", _refusal(fleet))
+        found = re.search(r"no committed offset.*to (\d+): `correlator state offsets DIR`", _refusal(fleet))
         assert found is not None
         operator.set_offset(fleet, int(found[1]))
+        assert fleet.start("a").join() == 0
+        check(deployment)
+        operator.set_offset(fleet, 0)
+        assert "its offset was reset" in _refusal(fleet)
+        done = deployment.call("state", "offsets", ...)
+        assert (done.exit_code, done.output.count("the group goes on at offset")) == (0, 1)
         assert fleet.start("a").join() == 0
         check(deployment)
         operator.lose_checkpoints(operator.manifest_offset())

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from correlator.adapters.kafka.admin import Topic, kafka_topics, raw_topics
 from correlator.adapters.kafka.config import KafkaConfig
 from correlator.cli.topics import app
-from tests.broker.broker import free_ports
+from tests.broker.broker import Broker, free_ports
 
 RUNNER = CliRunner()
 
@@ -87,3 +87,15 @@ def test_what_kafka_refuses_is_said_without_the_whole_request(directory: Path) -
     assert result.exit_code == 3
     assert "InvalidReplicationFactorError: Unable to replicate the partition 3 time(s)" in result.stderr
     assert "CreateTopicsRequest" not in result.stderr
+
+
+def test_a_cluster_that_never_had_a_group_has_nobody_in_one() -> None:
+    """`backfill` and `state` ask it first of all, and took it for a Kafka that is down."""
+    broker = Broker()
+    try:
+        broker.start()
+        config = KafkaConfig.model_validate({"bootstrap_servers": broker.bootstrap})
+        with kafka_topics(config) as topics:
+            assert topics.members("correlator.intake") == []
+    finally:
+        broker.close()

@@ -33,11 +33,11 @@ FEEDS = (
 
 
 @cache
-def program(block_size: int) -> RuleProgram:
+def program(block_size: int, horizon_ms: int = DAY_MS) -> RuleProgram:
     documents, problems = load_yaml_all(counted.written(), "rules.yml")
     rules, wrong = load_rules(documents)
     assert not problems + wrong, problems + wrong
-    return RuleProgram(rules, Settings(feeds=FEEDS, block_size=block_size))
+    return RuleProgram(rules, Settings(feeds=FEEDS, block_size=block_size, horizon_ms=horizon_ms))
 
 
 def some_event(random: Random, time_ms: int, name: str, spread: int) -> Event:
@@ -106,6 +106,46 @@ def test_open_alerts_are_those_of_the_definitions(
     ]
     everybody = marks(random, END_MS + HOUR_MS, 1.0)
     frames.append(Frame("", (), arrivals(END_MS + 2 * HOUR_MS), everybody))
+    got = {(a.uid, a.rule, a.entity, frozenset(a.evidence)) for a in told(frames, using, random).values()}
+    assert got == counted.found(sorted(mail, key=lambda e: e.order), WHO)
+
+
+@promised
+@given(
+    mails(), st.randoms(use_true_random=False), st.sampled_from([1, 3, 32]), st.sampled_from([40, 60, 180])
+)
+def test_windows_hold_while_the_base_moves_over_them(
+    mail: list[Event], random: Random, block_size: int, horizon_min: int
+) -> None:
+    """Over midnight, each event late by anything less than the horizon, feeds as late as they may be."""
+    using = program(block_size, horizon_min * MINUTE_MS)
+    late = [(e.time_ms + random.choice([0, 0, random.randrange(horizon_min)]) * MINUTE_MS, e) for e in mail]
+    late += [(at_ms + random.randrange(horizon_min) * MINUTE_MS, e) for at_ms, e in late[::5]]
+    late.sort(key=lambda row: (row[0], random.random()))
+    known = make_event(START_MS - HOUR_MS, "f" * 16, "person", person=Person("e1", 1))
+    frames, now_ms = [Frame("", ((WHO, known),), arrivals(START_MS))], START_MS
+    while late:
+        batch, late = late[: (size := random.randint(1, 3))], late[size:]
+        now_ms = max(now_ms, batch[-1][0])
+        rows = tuple((WHO, event) for _, event in batch)
+        behind = everywhere(now_ms - (horizon_min - 1) * MINUTE_MS, now_ms)
+        frames.append(Frame("", rows, arrivals(now_ms), behind))
+    for _ in range(2 * horizon_min // 7):
+        now_ms += 7 * MINUTE_MS
+        frames.append(Frame("", (), arrivals(now_ms), everywhere(now_ms - 10 * MINUTE_MS, now_ms)))
+    got = {(a.uid, a.rule, a.entity, frozenset(a.evidence)) for a in told(frames, using, random).values()}
+    assert got == counted.found(sorted(mail, key=lambda e: e.order), WHO)
+
+
+def everywhere(event_ms: int, now_ms: int) -> tuple[SourceMark, ...]:
+    return tuple(
+        SourceMark(f"{site}-c", "badge", site, "badge-events", 0, event_ms, 0, 1, now_ms - 1)
+        for site in SITES
+    )
+
+
+def told(frames: list[Frame], using: RuleProgram, random: Random) -> dict[str, Alert]:
+    """Alerts that readers hold at the end, who is restored now and then."""
     partition, held = Partition(using, NoScorer(), 0), dict[str, Alert]()
     for frame in frames:
         for change in partition.step(frame):
@@ -116,5 +156,4 @@ def test_open_alerts_are_those_of_the_definitions(
                 held[change.alert.uid] = change.alert
         if random.random() < 0.3:
             partition = saved(partition, using)
-    got = {(a.uid, a.rule, a.entity, frozenset(a.evidence)) for a in held.values()}
-    assert got == counted.found(sorted(mail, key=lambda e: e.order), WHO)
+    return held

@@ -20,6 +20,7 @@ COMMANDS = (
     "rules status .",
     "state export . file",
     "state forget . --all",
+    "state offsets .",
     "timeline e1 --config .",
     "topics check .",
     "topics create .",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 from functools import cache
 from pathlib import Path
 from random import Random
@@ -82,8 +83,8 @@ def by_definition(rows: Rows, day: int, horizon_ms: int) -> tuple[dict[str, Row]
                 break
             if there is not None and there.door != here.door and elapsed_ms <= HOUR_MS:
                 trips.setdefault((there.door, here.door), []).append(elapsed_ms // SECOND_MS)
-            is_new = there is None or elapsed_ms > 8 * HOUR_MS
-            if not here.is_perimeter and (is_new or (there is not None and there.is_perimeter)):
+            is_new = elapsed_ms > 8 * HOUR_MS
+            if not here.is_perimeter and there is not None and (is_new or there.is_perimeter):
                 for name in (here.door, "@lis"):
                     arrivals.setdefault(name, []).append(is_new)
     found: dict[str, Row] = {}
@@ -158,12 +159,17 @@ def program() -> RuleProgram:
 
 
 class Site:
-    """A partition in which six people have come and gone for three weeks, *unread* of ten without a read."""
+    """A partition in which six people have come and gone for three weeks, *unread* of ten without a read.
+    Nothing is known of what happened before it has *begun*.
+    """
 
-    def __init__(self, unread: int = 0) -> None:
+    def __init__(self, unread: int = 0, *, begun: timedelta = timedelta()) -> None:
         self.partition = Partition(program(), NoScorer(), 0)
         self.told: list[Change] = []
-        self._number = 0
+        self._number, begun_ms = 0, START_MS + begun // timedelta(milliseconds=1)
+        if begun <= timedelta():
+            for who in range(6):  # who was never read teaches nothing
+                self.hear(START_MS, [self.read(START_MS - 12 * HOUR_MS, GATE, who)], who)
         for day in range(21):
             for who in range(6):
                 rows: list[Event] = []
@@ -172,7 +178,7 @@ class Site:
                     rows.append(self.read(come_ms, GATE, who))
                 rows.append(self.read(come_ms + (30 + who) * SECOND_MS, DOORS[1], who))
                 rows.append(self.read(come_ms + (80 + who) * SECOND_MS, DOORS[2], who))
-                self.hear(come_ms + HOUR_MS, rows, who)
+                self.hear(come_ms + HOUR_MS, [row for row in rows if row.time_ms >= begun_ms], who)
         assert self.told == []
 
     def read(self, time_ms: int, place: Place, who: int = 0, **said: Any) -> Event:
@@ -258,6 +264,12 @@ def test_where_many_come_in_unread_who_was_not_read_may_be_there(unread: int, to
     site.hear(NOW_MS + HOUR_MS, [desk(site, NOW_MS)])
     site.hear(NOW_MS + 2 * HOUR_MS, [])
     assert site.rules() == told
+
+
+def test_the_first_read_of_somebody_says_nothing_of_how_they_came() -> None:
+    """A deployment that begins at noon, or anew, finds people inside: it took all of them for unread."""
+    site = Site(begun=timedelta(hours=8, minutes=5, seconds=20))
+    assert [table.unread for table in site.partition.ways.tables if table.unread] == []
 
 
 def test_clocks_that_are_off_teach_nothing() -> None:

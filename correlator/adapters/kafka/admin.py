@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from time import sleep
 from typing import Any
 
 import msgspec
@@ -17,6 +18,7 @@ from correlator.engine.ports import LogUnavailable
 
 RECORD_BYTES_MAX = 4 << 20
 DAY_MS = 86_400_000
+PAUSE_MS = 250
 ALERT_PARTITIONS = 6
 DEAD_LETTER_PARTITIONS = 3
 
@@ -121,10 +123,19 @@ class KafkaTopics:
     def members(self, group: str) -> list[str]:
         """Who belongs to a consumer group now, whose session has not timed out included."""
         with asking(f"members of {group}"):
-            found = self._admin.describe_groups([group])[group]
+            found = self._described(group)
         if found["error"] and found["group_state"] != "Dead":  # so Kafka calls one that is not there
             raise LogUnavailable(f"members of {group}: {found['error']}")
         return sorted(str(each["group_instance_id"] or each["member_id"]) for each in found["members"])
+
+    def _described(self, group: str) -> Any:
+        """The first who asks a cluster for a group makes it create the topic that groups are kept in."""
+        for _ in range(TIMEOUT_MS // PAUSE_MS):
+            try:
+                return self._admin.describe_groups([group])[group]
+            except kafka_errors.CoordinatorNotAvailableError:
+                sleep(PAUSE_MS / 1_000)
+        return self._admin.describe_groups([group])[group]
 
     def close(self) -> None:
         self._admin.close()
