@@ -264,3 +264,14 @@ def quoting(shape: Shape, values: dict[str, Scalar]) -> Shape:
     alert = msgspec.structs.replace(shape.change.alert, values=tuple(sorted(values.items())))
     change = msgspec.structs.replace(shape.change, alert=alert)
     return Shape(shape.name, change, shape.evidence, shape.rule, shape.person)
+
+
+def test_a_storm_of_one_or_two_has_nothing_in_common() -> None:
+    values: dict[str, Scalar] = {"storm.budget": 20, "storm.common": "door lis-1-01", "storm.share": 0.5}
+    shape = quoting(shapes.d18(), values)
+    for count, is_said in ((1, False), (2, False), (4, True)):
+        alert = msgspec.structs.replace(shape.change.alert, entity="storm:d18", count=count)
+        change = msgspec.structs.replace(shape.change, alert=alert)
+        told = Shape("", change, shape.evidence, shape.rule, None)
+        assert ("50 % of them have door lis-1-01 in common" in paragraph(told)) == is_said
+        assert ("50 % of door lis-1-01" in line(told)) == is_said
