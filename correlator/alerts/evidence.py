@@ -147,12 +147,13 @@ def _door(at: Place) -> Json:
 
 
 def observables_of(told: Story) -> list[Json]:
-    """What an analyst searches for: people, accounts, addresses, devices and doors. OCSF's type ids."""
+    """What an analyst searches for: people, badges, accounts, addresses, devices, doors. OCSF's type ids."""
     found: set[tuple[int, str, str]] = set()
     for event in told.events:
         named = (
             (31, "evidences[].actor.user.uid", event.identity_id),
             (34, "evidences[].actor.user.account.name", event.credential if event.kind == "login" else ""),
+            (19, "evidences[].data.credential", event.credential if event.kind == "access" else ""),
             (2, "evidences[].src_endpoint.ip", event.ip),
             (47, "evidences[].device.uid", event.device),
             (38, "resources[].name", event.place.door if event.place else ""),

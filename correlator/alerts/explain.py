@@ -32,6 +32,7 @@ from correlator.alerts.whereabouts import whereabouts
 from correlator.event import MINUTE_MS, SECOND_MS, Event
 from correlator.timeline.live import Scalar
 
+NEAR_KM = 0.1  # nearer places are one place on a map: nothing is said of a distance
 _SAID = (  # by the sentence about the event, or by one of those below
     "access.", "anomaly.", "credential.", "device.", "door.", "event.", "identity.", "last_badge.", "login.",
     "network.", "place.", "presence.", "risk.", "session.", "source.", "time.", "travel.",
@@ -58,7 +59,9 @@ def who(told: Story) -> str:
     if kind != "identity" or person is None:
         return f"{kind.capitalize()} {name}"
     home = f"home site {person.home_site}" if person.home_site else ""
-    return f"Identity {name} ({', '.join(p for p in (person.identity_type, person.department, home) if p)})"
+    host = f"host {person.host_id}" if person.host_id else ""
+    about = ", ".join(p for p in (person.identity_type, person.department, host, home) if p)
+    return f"Identity {name} ({about})"
 
 
 def _opening(told: Story) -> str:
@@ -107,7 +110,7 @@ def _start(told: Story, leg: QuotedLeg) -> str:
 def _way(told: Story, leg: QuotedLeg, elapsed: str) -> str:
     distance, margin_s = told.number(f"{leg.prefix}.distance_km"), told.number(f"{leg.prefix}.margin_s")
     parts = []
-    if distance is not None:
+    if distance is not None and distance >= NEAR_KM:
         parts.append(f"the two places are {number(distance)} km apart, less what their positions may be off")
     is_learnt = told.word(f"{leg.prefix}.way") == "learnt"
     if leg.minimum_ms is not None:
@@ -129,10 +132,16 @@ def _way(told: Story, leg: QuotedLeg, elapsed: str) -> str:
 
 
 def _window(told: Story) -> str:
+    count = 0 if "risk.score" in told.values else told.alert.count  # which counts rules, and says so itself
     if told.alert.count <= 1 and not told.rule.asks:
         return ""
-    asks = f"; the rule asks for {told.rule.asks}" if told.rule.asks else ""
-    return f"It completes a count of {told.alert.count}{asks}.{_tallied(told.events)}"
+    said = [
+        f"it completes a count of {count}" if count > 1 else "",
+        f"the rule asks for {told.rule.asks}" if told.rule.asks else "",
+    ]
+    sentence = "; ".join(part for part in said if part)
+    whole = f"{sentence[:1].upper()}{sentence[1:]}." if sentence else ""
+    return f"{whole}{_tallied(told.events)}".strip()
 
 
 def _tallied(events: tuple[Event, ...]) -> str:
@@ -174,8 +183,8 @@ def _credential(told: Story) -> str:
         newer_ms = told.span_ms("credential.replaced_s")
         if newer_ms is None:
             return ""
-        used = f"and badge {event.credential} was used"
-        return f"The person was given a newer badge of its class {before(newer_ms)}, {used}."
+        used = f"badge {event.credential}, the older one, was used"
+        return f"The person was given a newer badge of the same class {before(newer_ms)}; {used}."
     since_ms = None
     for credential in told.person.credentials if told.person else ():
         if credential.id == event.credential:

@@ -18,11 +18,11 @@ def headline(told: Story) -> str:
     if is_storm(told):
         return storm_headline(told)
     event = told.last
-    if event is None:
-        return told.rule.title
-    said = [part for tell in _PARTS if (part := tell(told))]
     repeats = f" (+{told.alert.repeat_count})" if told.alert.repeat_count else ""
-    return f"{_briefly(event)}{': ' if said else ''}{', '.join(said[:2])}{repeats}"
+    if event is None:
+        return f"{told.rule.title}{repeats}"
+    said = [part for tell in _PARTS if (part := tell(told))] or [told.rule.title]
+    return f"{_briefly(event)}: {', '.join(said[:2])}{repeats}"
 
 
 def _closed(told: Story) -> str:
@@ -37,13 +37,17 @@ def _briefly(event: Event) -> str:
     if event.kind == "login":
         said = f"{event.logon_type.replace('_', ' ')} login".strip()
         said = said if event.outcome == "success" else f"failed {said}"
-        word = "at" if event.place and event.place.site else "from"
+        word = "at" if _is_on_site(event) else "from"
         return f"{said} {word} {at or event.ip}" if at or event.ip else said
     if event.kind == "occupancy":
         return happened(event)
     if event.kind == "door":
         return f"door {at or '?'} {event.activity}"
     return f"badge {event.outcome}" + (f" at {at}" if at else "")
+
+
+def _is_on_site(event: Event) -> bool:
+    return event.place is not None and bool(event.place.site)
 
 
 def _risk(told: Story) -> str:
@@ -61,7 +65,8 @@ def _travel(told: Story) -> str:
         return ""
     at = place_short(leg.start.place if leg.start else None) or told.word(f"{leg.prefix}.site")
     what = "badge read" if leg.prefix != "travel.login" else "login"
-    said = f"{duration(leg.elapsed_ms)} after a {what}" + (f" at {at}" if at else "")
+    word = "at" if what == "badge read" or leg.start is None or _is_on_site(leg.start) else "from"
+    said = f"{duration(leg.elapsed_ms)} after a {what}" + (f" {word} {at}" if at else "")
     distance = told.number(f"{leg.prefix}.distance_km")
     if leg.minimum_ms is not None:
         said += f", the way takes {duration(leg.minimum_ms)}"

@@ -86,7 +86,7 @@ def render(
         "class_name": "Detection Finding",
         "type_uid": CLASS_UID * 100 + activity_id,
         "type_name": f"Detection Finding: {activity}",
-        "time": source.now_ms,
+        "time": _told_ms(told, source),
         "timezone_offset": told.offset_min,
         "message": headline(told),
         "is_alert": change.activity != "close",  # a close must not page anybody
@@ -112,7 +112,7 @@ def alert_record(
         ("ce_id", finding["metadata"]["uid"]),
         ("ce_source", "correlator"),
         ("ce_type", f"correlator.alert.{change.activity}"),
-        ("ce_time", iso(source.now_ms)),
+        ("ce_time", iso(finding["time"])),
         ("ce_subject", alert.uid),
         ("content-type", CONTENT_TYPE),
         ("rule_id", alert.rule),
@@ -161,6 +161,11 @@ def _span(told: Story) -> tuple[int, int]:
     return (min(times), max(times)) if times else (told.alert.decided_ms, told.alert.decided_ms)
 
 
+def _told_ms(told: Story, source: Source) -> int:
+    """Log time, never before what is told: it is that of the partition that is furthest behind."""
+    return max(source.now_ms, told.alert.decided_ms, _span(told)[1])
+
+
 def _metadata(told: Story, source: Source) -> Json:
     event = told.last
     labels = {
@@ -169,7 +174,7 @@ def _metadata(told: Story, source: Source) -> Json:
         "uid": _change_uid(told.change, source),
         "correlation_uid": told.change.correlation_uid,
         "event_code": told.rule.name,
-        "processed_time": source.now_ms,
+        "processed_time": _told_ms(told, source),
     }
     if event is not None:
         labels["original_time"] = iso(event.time_ms, event.offset_min)
@@ -200,7 +205,7 @@ def _finding(told: Story, source: Source) -> Json:
             "type_id": 1,
         },
         "created_time": alert.decided_ms,
-        "modified_time": source.now_ms,
+        "modified_time": _told_ms(told, source),
         "first_seen_time": first_ms,
         "last_seen_time": last_ms,
         "related_events": [_related(i, told.by_id.get(i)) for i in related],

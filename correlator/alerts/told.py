@@ -5,16 +5,17 @@ Reads any finding of ours, also of older versions: what is missing is empty.
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 import msgspec
 
 from correlator.alerts.phrases import local, place_short
-from correlator.event import Place
+from correlator.event import SECOND_MS, Place
 
 
 class _Finding(msgspec.Struct):
-    uid: str = ""
+    uid: str
     title: str = ""
     desc: str = ""
 
@@ -22,6 +23,7 @@ class _Finding(msgspec.Struct):
 class _Analytic(msgspec.Struct):
     correlation_uid: str = ""
     event_code: str = ""
+    original_time: datetime | None = None
 
 
 class _Ours(msgspec.Struct):
@@ -72,7 +74,10 @@ class Told(msgspec.Struct):
 
     @property
     def first_ms(self) -> int:
-        """When its first match was, whatever joined since; of a settled rule its event's time."""
+        """When its first match was, whatever joined since; its event's time, where that is known."""
+        event_at = self.metadata.original_time
+        if event_at is not None:
+            return round(event_at.timestamp() * SECOND_MS)
         return min(self.end_time, self.unmapped.correlator.decided_ms or self.end_time)
 
     @property

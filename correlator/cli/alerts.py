@@ -26,6 +26,8 @@ from correlator.problem import BadConfiguration
 UNREADABLE = 1
 INVALID = 2
 
+Found = tuple[bytes, Told]  # as published, and read
+
 app = typer.Typer(help="Read alerts from Kafka, or from a file that replay wrote.", no_args_is_help=True)
 
 
@@ -44,9 +46,13 @@ def tail(
     ] = None,
     from_beginning: Annotated[bool, typer.Option("--from-beginning", help="Old alerts first.")] = False,
     follow: Annotated[
-        bool,
-        typer.Option("--follow/--no-follow", help="Wait for new alerts; or show what is there."),
-    ] = True,
+        bool | None,
+        typer.Option(
+            "--follow/--no-follow",
+            help="Wait for new alerts, as Kafka is read; or show what is there, as a file is.",
+            show_default=False,
+        ),
+    ] = None,
     is_open: Annotated[
         bool, typer.Option("--open", help="Only alerts that are not closed, as they stand now; then end.")
     ] = False,
@@ -57,33 +63,48 @@ def tail(
 ) -> None:
     """Show alerts as they are published (read committed), each with the paragraph that explains it.
 
-    Exit codes: 0 done, 1 a record is no alert or the file cannot be read, 2 the configuration is wrong,
+    A record that is no alert is told of and left out.
+
+    Exit codes: 0 done, 1 a record was no alert or the file cannot be read, 2 the configuration is wrong,
     3 Kafka cannot be reached.
     """
     if (config is None) == (file is None):
         raise typer.BadParameter("give either --config DIR or --file FILE")
     if is_shadow and file is not None:
         raise typer.BadParameter("--shadow is a topic of Kafka: of files name the one that has them")
+    if follow and file is not None:
+        raise typer.BadParameter("--follow waits for what comes on Kafka: a file is read to its end")
     if file is not None:
-        values = _of_file(file)
+        records = _of_file(file)
     else:
         assert config is not None
-        follows = follow and not is_open
-        values = _of_kafka(
+        follows = follow is not False and not is_open
+        records = _of_kafka(
             config, is_shadow=is_shadow, from_beginning=from_beginning or not follows, follows=follows
         )
-    count = _show(still_open(values) if is_open else values, Console(), as_json=as_json)
+    unread: list[str] = []
+    found = _alerts_in(records, unread)
+    count = _show(still_open(found) if is_open else found, Console(), as_json=as_json)
+    if unread:
+        raise typer.Exit(UNREADABLE)
     if not count:
         typer.echo("no alert is open" if is_open else "no alerts", err=True)
 
 
-def still_open(values: Iterable[bytes]) -> Iterator[bytes]:
+def _alerts_in(records: Iterable[tuple[str, bytes]], unread: list[str]) -> Iterator[Found]:
+    """One broken record must not hide those after it. *unread*: where what is no alert stands, added to."""
+    for where, value in records:
+        try:
+            yield value, read_told(value)
+        except msgspec.DecodeError as error:
+            unread.append(where)
+            typer.echo(f"alerts: {where}: a record is no alert: {error}", err=True)
+
+
+def still_open(found: Iterable[Found]) -> Iterator[Found]:
     """The newest record of each alert that is not closed, in order of first appearance."""
-    newest: dict[str, tuple[bytes, bool]] = {}
-    for value in values:
-        told = read_told(value)
-        newest[told.finding_info.uid] = (value, told.is_closed)
-    yield from (value for value, is_closed in newest.values() if not is_closed)
+    newest = {told.finding_info.uid: (value, told) for value, told in found}
+    yield from (one for one in newest.values() if not one[1].is_closed)
 
 
 def block(told: Told, width: int) -> Text:
@@ -111,17 +132,15 @@ def block(told: Told, width: int) -> Text:
     return head
 
 
-def _show(values: Iterable[bytes], console: Console, *, as_json: bool) -> int:
+def _show(found: Iterable[Found], console: Console, *, as_json: bool) -> int:
     """How many there were."""
     count = 0
     try:
-        for count, value in enumerate(values, 1):  # noqa: B007 - the last one counts
+        for count, (value, told) in enumerate(found, 1):  # noqa: B007 - the last one counts
             if as_json:
                 typer.echo(value)
             else:
-                console.print(block(read_told(value), max(40, min(console.width, 110))), soft_wrap=True)
-    except msgspec.DecodeError as error:
-        _end(f"a record is no alert: {error}", UNREADABLE, error)
+                console.print(block(told, max(40, min(console.width, 110))), soft_wrap=True)
     except NoSuchTopic as error:
         _end(str(error), INVALID, error)
     except KeyboardInterrupt:
@@ -129,15 +148,18 @@ def _show(values: Iterable[bytes], console: Console, *, as_json: bool) -> int:
     return count
 
 
-def _of_file(path: Path) -> Iterator[bytes]:
+def _of_file(path: Path) -> Iterator[tuple[str, bytes]]:
     try:
         with path.open("rb") as lines:
-            yield from (line.rstrip(b"\n") for line in lines if line.strip())
+            numbered = enumerate(lines, 1)
+            yield from ((f"{path}:{number}", line.rstrip(b"\n")) for number, line in numbered if line.strip())
     except OSError as error:
         _end(f"{path}: {error.strerror}", UNREADABLE, error)
 
 
-def _of_kafka(directory: Path, *, is_shadow: bool, from_beginning: bool, follows: bool) -> Iterator[bytes]:
+def _of_kafka(
+    directory: Path, *, is_shadow: bool, from_beginning: bool, follows: bool
+) -> Iterator[tuple[str, bytes]]:
     silence_client_logs()
     try:
         connection = load_connection(directory)
@@ -149,7 +171,7 @@ def _of_kafka(directory: Path, *, is_shadow: bool, from_beginning: bool, follows
             reader, topic, SteadyClock(), from_beginning=from_beginning, follows=follows, is_in_time=True
         ):
             if record.value is not None:
-                yield record.value
+                yield f"{record.topic}/{record.partition} offset {record.offset}", record.value
 
 
 def _end(message: str, code: int, cause: BaseException) -> NoReturn:

@@ -8,7 +8,16 @@ from pathlib import Path
 from zlib import crc32
 
 from correlator.engine.anew import File
-from correlator.engine.learnt import End, Head, Learnt, LineError, Part, decode_line, encode_line
+from correlator.engine.learnt import (
+    End,
+    Head,
+    Learnt,
+    LineError,
+    Part,
+    check_models,
+    decode_line,
+    encode_line,
+)
 from correlator.problem import BadConfiguration, Problem
 
 CHECKED = 3  # the first format with a checksum
@@ -51,6 +60,8 @@ def _read(path: Path, lines: Iterable[bytes]) -> File:
     for number, raw in enumerate(lines, 1):
         try:
             line = decode_line(raw) if head is None else decode_line(raw, head.format)
+            if isinstance(line, Part):
+                check_models(line)
         except LineError as error:
             raise _wrong(path, number, str(error)) from error
         if (number == 1) != isinstance(line, Head) or end is not None:

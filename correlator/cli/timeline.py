@@ -165,7 +165,7 @@ def _text(line: Line, when: str) -> Text:
     if line.score is not None:
         text.append(f"  score {line.score:.0%}", style="yellow" if line.score >= HIGH else "dim")
     if line.presence:
-        text.append(f"  at {', '.join(line.presence)}", style="cyan")
+        text.append(f"  believed at {', '.join(line.presence)}", style="cyan")
     if line.notes:
         text.append(f"  ({', '.join(line.notes)})", style="magenta")
     return text

@@ -51,11 +51,17 @@ def who_command(
     offset_min = sites.offset_min(site, at_ms)
     if as_json:
         typer.echo(
-            as_text({"where": where, "at": iso(at_ms, offset_min), "present": list(map(_document, found))})
+            as_text(
+                {
+                    "where": where,
+                    "at": iso(at_ms, offset_min),
+                    "present": [_document(one, zone) for one in found],
+                }
+            )
         )
         return
     title = f"{where}: {len(found)} believed present at {local(at_ms, offset_min)}"
-    console, rows = wide_console(), [_row(one, at_ms, offset_min) for one in found]
+    console, rows = wide_console(), [_row(one, zone, at_ms, offset_min) for one in found]
     if console.width < NARROW:
         console.print(title, style="bold")
         for row in rows:
@@ -80,7 +86,12 @@ def _place(sites: Sites, name: str) -> tuple[str, str]:
     return place.site, place.zone
 
 
-def _row(one: Present, at_ms: int, offset_min: int) -> tuple[str, ...]:
+def _since_ms(one: Present, zone: str) -> int:
+    """When the zone that was asked for was entered; else since when the person is at the site."""
+    return one.stay.zone_ms if zone else one.stay.since_ms
+
+
+def _row(one: Present, zone: str, at_ms: int, offset_min: int) -> tuple[str, ...]:
     person, newest, said = one.person, one.newest, "-"
     if newest is not None:
         when = local(newest.time_ms, offset_min)[:19]
@@ -91,20 +102,20 @@ def _row(one: Present, at_ms: int, offset_min: int) -> tuple[str, ...]:
         person.identity_type if person is not None else "?",
         person.host_id if person is not None else "",
         one.stay.zone or "-",
-        local(one.stay.since_ms, offset_min)[:19],
+        local(_since_ms(one, zone), offset_min)[:19],
         f"{one.confidence:.0%}",
         said,
     )
 
 
-def _document(one: Present) -> object:
+def _document(one: Present, zone: str) -> object:
     person, newest = one.person, one.newest
     return {
         "entity": one.entity,
         "type": person.identity_type if person is not None else None,
         "host": person.host_id if person is not None else None,
         "zone": one.stay.zone or None,
-        "since": iso(one.stay.since_ms),
+        "since": iso(_since_ms(one, zone)),
         "confidence": round(one.confidence, 3),
         "evidence": list(one.stay.evidence),
         "newest": None if newest is None else {"time": iso(newest.time_ms), "what": happened(newest)},

@@ -79,13 +79,19 @@ def decode_line(raw: bytes, found: int = FORMAT.number) -> Line:
         line: Line = _decode(raw) if found == FORMAT.number else _migrated(raw, found)
         if isinstance(line, Head):
             FORMAT.check(line.format)
-        if isinstance(line, Part):
-            decode_scorer(line.models)  # which have a format of their own
-    except (FormatError, StateFormatError) as error:
+    except FormatError as error:
         raise LineError(str(error)) from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise LineError(f"not a line that `correlator state export` wrote: {error}") from error
     return line
+
+
+def check_models(part: Part) -> None:
+    """They have a format of their own. Raises `LineError`."""
+    try:
+        decode_scorer(part.models)
+    except StateFormatError as error:
+        raise LineError(str(error)) from error
 
 
 def _migrated(raw: bytes, found: int) -> Line:

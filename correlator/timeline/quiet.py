@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from correlator.event import DAY_MS, NEVER, SECOND_MS
+from correlator.event import NEVER, SECOND_MS
 from correlator.timeline import week
 from correlator.timeline.settings import FeedTiming, SiteTiming
 from correlator.timeline.silences import Sums, is_missed
@@ -220,8 +220,11 @@ def is_site_quiet(site: SiteTiming | None, heard_ms: int, arrived_ms: int, timin
 
 
 def since(heard_ms: int, to_ms: int) -> str:
-    """With the date, where an hour alone would be taken for one of the day before *to_ms*."""
+    """Why it is taken as complete to *to_ms*. What it said after that breaks no silence, but shows it alive.
+
+    With the date: a verdict may be of another day than its event, and the reader's clock of a third one.
+    """
     if heard_ms == NEVER:  # but for its heartbeats
         return "never reported anything"
-    form = "%H:%M" if to_ms - heard_ms < DAY_MS else "%Y-%m-%d %H:%M"
-    return f"quiet since {datetime.fromtimestamp(heard_ms / SECOND_MS, UTC):{form}} UTC"
+    said = "quiet since" if heard_ms <= to_ms else "heard again at"
+    return f"{said} {datetime.fromtimestamp(heard_ms / SECOND_MS, UTC):%Y-%m-%d %H:%M} UTC"

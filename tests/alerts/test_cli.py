@@ -81,6 +81,23 @@ def test_a_line_that_is_no_alert(tmp_path: Path) -> None:
         assert "a record is no alert" in result.output
 
 
+def test_one_broken_line_does_not_hide_the_alerts_after_it(replayed: Path) -> None:
+    first, *others = replayed.read_bytes().splitlines()
+    replayed.write_bytes(b"\n".join([first, b'{"finding_info": bro', b'{"finding_info":{}}', *others]))
+    for more, shown in (["--json"], others[-1]), (["--open", "--json"], others[0]):
+        result = RUNNER.invoke(alerts.app, ["tail", "--file", str(replayed), *more])
+        assert result.exit_code == 1
+        assert result.stdout_bytes.splitlines()[-1] == shown
+        assert f"{replayed}:2: a record is no alert" in result.stderr
+        assert f"{replayed}:3: a record is no alert" in result.stderr
+
+
+def test_a_file_is_not_followed(replayed: Path) -> None:
+    result = RUNNER.invoke(alerts.app, ["tail", "--file", str(replayed), "--follow"])
+    assert result.exit_code == 2
+    assert "a file is read to its end" in " ".join(result.output.replace("│", " ").split())
+
+
 def log(*, values: int = 0) -> tuple[MemoryLog, MemoryLogReader]:
     memory = MemoryLog(SimulatedClock(1_000))
     memory.create_topic("t", 2)

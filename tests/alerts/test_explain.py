@@ -16,7 +16,7 @@ from correlator.event import DAY_MS, FOREVER, HOUR_MS, MINUTE_MS, NEVER
 from correlator.rules.rule import Base, Correlation, Leaf, Rule
 from correlator.timeline.live import Scalar
 from tests.alerts import shapes
-from tests.alerts.shapes import ALL, T0, Shape
+from tests.alerts.shapes import ALL, T0, Shape, badge
 
 
 def paragraph(shape: Shape) -> str:
@@ -46,6 +46,14 @@ def test_travel_that_is_possible_is_not_an_argument() -> None:
     shape = shapes.d05()
     values = dict(shape.change.alert.values) | {"travel.badge.is_impossible": False}
     assert "one body" not in paragraph(quoting(shape, values))
+
+
+def test_a_visitor_is_named_with_whom_to_call() -> None:
+    shape = shapes.d05()
+    assert shape.person
+    visitor = msgspec.structs.replace(shape.person, identity_type="visitor", department="", host_id="e7")
+    told = Shape("", shape.change, shape.evidence, shape.rule, visitor)
+    assert paragraph(told).startswith("Identity e1001 (visitor, host e7, home site lis): ")
 
 
 def test_travel_whose_start_is_forgotten_is_told_from_the_values() -> None:
@@ -165,6 +173,51 @@ def test_unresolved_credentials_and_clamped_clocks() -> None:
     assert "Its source claimed 2026-03-02 09:14:05 UTC, which was ahead of its arrival" in paragraph(told)
 
 
+def test_a_line_without_a_better_word_says_what_the_rule_is_called() -> None:
+    """`console login at lis` alone does not say what is wrong."""
+    told = quoting(shapes.d01(), {})
+    assert line(told) == f"console login at lis: {told.rule.title}"
+
+
+def test_a_line_whose_event_is_forgotten_still_counts() -> None:
+    shape = shapes.d23()
+    assert line(Shape("", shape.change, (), shape.rule, shape.person)) == f"{shape.rule.title} (+1)"
+
+
+def test_a_country_is_where_a_login_comes_from() -> None:
+    shape = shapes.d05()
+    begin = shape.evidence[-1]
+    values: dict[str, Scalar] = {
+        "travel.login.is_impossible": True, "travel.login.elapsed_s": 60.0, "travel.login.event_id": begin.id,
+    }  # fmt: skip
+    end = badge("later", T0 + 2 * HOUR_MS, shapes.LOBBY)
+    alert = msgspec.structs.replace(
+        shape.change.alert, event_id=end.id, evidence=(begin.id, end.id), values=tuple(values.items())
+    )
+    change = msgspec.structs.replace(shape.change, alert=alert)
+    assert line(Shape("", change, (begin, end), shape.rule, shape.person)).endswith("after a login from FR")
+
+
+def test_places_that_are_one_on_a_map_have_no_distance() -> None:
+    values: dict[str, Scalar] = {
+        "travel.badge.is_impossible": True, "travel.badge.elapsed_s": 83.0, "travel.badge.distance_km": 0.0,
+        "travel.badge.minimum_s": 360.0,
+    }  # fmt: skip
+    said = paragraph(quoting(shapes.d05(), values))
+    assert " km" not in said.split("Rule")[0].split("Only")[1]
+    assert "The way takes at least 6 min, and 1 min 23 s passed: one body cannot have been at both." in said
+
+
+def test_what_is_not_counted_completes_no_count() -> None:
+    shape = shapes.d18()
+    rule = msgspec.structs.replace(shape.rule, asks="certain events together within 1 min")
+    alert = msgspec.structs.replace(shape.change.alert, count=1)
+    change = msgspec.structs.replace(shape.change, alert=alert)
+    said = paragraph(Shape("", change, shape.evidence, rule, shape.person))
+    assert "The rule asks for certain events together within 1 min. The 3 events" in said
+    assert "a count of" not in said
+
+
 @pytest.mark.parametrize("make", ALL, ids=lambda make: make.__name__)
 def test_a_line_fits_a_screen(make: object) -> None:
     assert callable(make)
@@ -211,3 +264,14 @@ def quoting(shape: Shape, values: dict[str, Scalar]) -> Shape:
     alert = msgspec.structs.replace(shape.change.alert, values=tuple(sorted(values.items())))
     change = msgspec.structs.replace(shape.change, alert=alert)
     return Shape(shape.name, change, shape.evidence, shape.rule, shape.person)
+
+
+def test_a_storm_of_one_or_two_has_nothing_in_common() -> None:
+    values: dict[str, Scalar] = {"storm.budget": 20, "storm.common": "door lis-1-01", "storm.share": 0.5}
+    shape = quoting(shapes.d18(), values)
+    for count, is_said in ((1, False), (2, False), (4, True)):
+        alert = msgspec.structs.replace(shape.change.alert, entity="storm:d18", count=count)
+        change = msgspec.structs.replace(shape.change, alert=alert)
+        told = Shape("", change, shape.evidence, shape.rule, None)
+        assert ("50 % of them have door lis-1-01 in common" in paragraph(told)) == is_said
+        assert ("50 % of door lis-1-01" in line(told)) == is_said

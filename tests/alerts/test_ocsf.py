@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from correlator.alerts.ocsf import Source, alert_record, render
 from correlator.alerts.text import RuleText
-from correlator.event import Person, make_event
+from correlator.event import HOUR_MS, Person, make_event
 from correlator.timeline.alert import Alert, Change
 from tests.alerts import shapes
 from tests.alerts.schema import errors, finding_schema
@@ -111,10 +111,25 @@ def test_doors_are_resources_and_readers_evidence() -> None:
     assert finding["evidences"][0]["data"]["time"] == "2026-03-02T08:14:05.000+00:00"
 
 
+def test_badges_can_be_searched_for() -> None:
+    found = {(o["type_id"], o["value"]) for o in rendered(shapes.d05())["observables"]}
+    assert found >= {(19, "4711"), (34, "alice")}, "the badge, and the account"
+
+
 def test_time_is_log_time() -> None:
     finding = rendered(shapes.d01())
     assert finding["time"] == finding["metadata"]["processed_time"] == NOW_MS
     assert finding["finding_info"]["created_time"] == shapes.d01().change.alert.decided_ms
+
+
+def test_nothing_is_told_before_it_was_decided_or_happened() -> None:
+    """Log time is that of the slowest partition: in a replay it may be an hour before a door's event."""
+    shape = shapes.d01()
+    early = Source(BUNDLE, shapes.T0 - HOUR_MS)
+    finding = render(shape.change, shape.evidence, shape.rule, shape.person, early)
+    told_ms = finding["time"]
+    assert told_ms == finding["metadata"]["processed_time"] == finding["finding_info"]["modified_time"]
+    assert told_ms == finding["finding_info"]["created_time"] >= finding["end_time"]
 
 
 def test_low_confidence_halves_the_risk() -> None:

@@ -6,11 +6,13 @@ import json
 
 from msgspec.structs import replace
 
+from correlator.alerts.ocsf import Source, alert_record
 from correlator.alerts.told import read_told
 from correlator.event import MINUTE_MS, Place, make_event
 from correlator.frame import Frame
 from correlator.pipeline import correlate_step, only
 from correlator.timeline.partition import Partition
+from tests.alerts import shapes
 from tests.simulation.small import bundle
 from tests.timeline.streams import START_MS, arrivals
 from tests.timeline.toy import NoScorer, Toy, ToyProgram
@@ -34,3 +36,15 @@ def test_the_newest_match_is_when_it_was_seen_last() -> None:
     assert json.loads(told[-1])["finding_info"]["last_seen_time"] == START_MS + 4 * MINUTE_MS
     assert {read_told(value).first_ms for value in told} == {START_MS + 2 * MINUTE_MS}
     assert len({read_told(value).when for value in told}) == 1, "the message tells of the first match"
+
+
+def test_a_settled_alert_is_listed_at_its_event_also_when_more_has_joined_it() -> None:
+    """Not when its verdict was taken, which is 16 hours later where somebody did not leave."""
+    shape = shapes.d01()
+    alert = replace(shape.change.alert, repeats=("r",), repeat_count=1)
+    more = (*shape.evidence, make_event(alert.decided_ms + 1, "r", "login"))
+    for evidence, change in ((shape.evidence, shape.change), (more, replace(shape.change, alert=alert))):
+        record = alert_record(
+            change, evidence, shape.rule, shape.person, Source(shapes.BUNDLE, shapes.NOW_MS)
+        )
+        assert read_told(record.value).first_ms == shapes.T0 < alert.decided_ms

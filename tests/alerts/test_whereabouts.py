@@ -52,7 +52,7 @@ def told(rule: Rule, name: str) -> str:
          "The read is inside the site, and none before it let the person in."),
         ("d22", "on the third day of leave", "the person is on leave since"),
         ("d24", "two days after the new one",
-         "The person was given a newer badge of its class 2 d before, and badge 17 was used."),
+         "a newer badge of the same class 2 d before; badge 17, the older one, was used."),
         ("d46", "in the vault for the first time", "the person is under notice since"),
     ],
 )  # fmt: skip

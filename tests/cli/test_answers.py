@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from correlator.cli.main import app
 from correlator.cli.screen import wide_console
 from correlator.cli.timeline import _print
 from correlator.cli.timeline_events import as_events
-from correlator.cli.timeline_page import Line
+from correlator.cli.timeline_page import Line, page
 from correlator.cli.times import instant_ms
 from correlator.event import DAY_MS, FOREVER, HOUR_MS, NEVER, Person, make_event
 from correlator.simulate.company import CompanySettings
@@ -83,6 +84,8 @@ def test_who_is_at_a_site_at_noon_has_evidence_from_before(company: Path) -> Non
     found = json.loads(output)["present"]
     assert entity in [one["entity"] for one in found]
     assert {one["zone"] for one in found} == {zone}
+    at_site = {one["entity"]: one["since"] for one in document["present"]}
+    assert any(one["since"] > at_site[one["entity"]] for one in found), "in the zone since, not at the site"
 
 
 def test_a_table_for_people(company: Path) -> None:
@@ -111,6 +114,18 @@ def test_what_is_not_known_is_said(company: Path, arguments: tuple[str, ...], me
     code, output = call(*arguments, "--records", company)
     assert code == 2
     assert message in " ".join(output.replace("│", " ").split())
+
+
+def test_a_page_begins_with_a_link_to_each_alert_as_it_stands() -> None:
+    lines = [Line(NOON_MS, 0, "access", "a read")] * 3
+    for state in ("new", "closed (retracted)"):
+        lines.append(Line(NOON_MS, 0, "alert", f"<b>{state}", severity="High", state=state, uid="a1"))
+    html = page("identity:<i>", lines, "now")
+    (link,) = re.findall(r"<a class=closed href='#(line-\d+)'>(.*?)</a>", html)
+    assert f'id="{link[0]}"' in html
+    assert link[1].endswith("High &lt;b&gt;closed (retracted)")
+    assert html.count("<a ") == 1
+    assert "<a " not in page("identity:<i>", lines[:3], "now")
 
 
 def test_names_that_look_like_markup_are_shown_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:

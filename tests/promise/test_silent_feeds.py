@@ -133,8 +133,8 @@ def test_the_first_login_of_the_day_is_decided_though_the_site_was_quiet_all_nig
     (alert,) = office.told.values()
     assert alert.confidence == "high"
     assert alert.assumed == (
-        "c1 quiet since 18:55 UTC, taken as complete",
-        "c2 quiet since 18:50 UTC, taken as complete",
+        "c1 quiet since 2026-01-05 18:55 UTC, taken as complete",
+        "c2 quiet since 2026-01-05 18:50 UTC, taken as complete",
     )
 
 
@@ -229,7 +229,7 @@ def test_one_silent_controller_of_a_site_holds_back_nobody_and_its_upload_retrac
         office.until(office.now_ms + 5 * MINUTE_MS)
     assert office.alerted() == {"e0"}
     (alert,) = office.told.values()
-    assert alert.assumed == ("c2 quiet since 08:45 UTC, taken as complete",)
+    assert alert.assumed == ("c2 quiet since 2026-01-05 08:45 UTC, taken as complete",)
     office.read(0, came_ms, "c2")
     office.until(office.now_ms + MINUTE_MS)
     assert office.alerted() == set()

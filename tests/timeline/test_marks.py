@@ -85,10 +85,24 @@ def test_a_site_that_is_quiet_at_night_is_complete_and_says_what_was_assumed() -
     marks.fold([Arrival("raw", 0, 1, evening + 1)], [heard("c7", evening)])
     marks.fold([Arrival("raw", 0, 1, night)], [])
     assert marks.complete_ms("access", "lis") == night - MINUTE_MS
-    assert marks.assumed("access", "lis", night - HOUR_MS) == ("c7 quiet since 19:02 UTC, taken as complete",)
+    assert marks.assumed("access", "lis", night - HOUR_MS) == (
+        "c7 quiet since 2026-01-05 19:02 UTC, taken as complete",
+    )
 
 
-def test_what_was_assumed_says_the_day_of_a_long_silence_and_nothing_of_what_was_taken_out() -> None:
+def test_what_is_heard_after_the_verdict_breaks_no_silence_of_before() -> None:
+    """It stands on one partition, and another one has not arrived to it: it is not counted yet."""
+    marks = marks_of(office_feed(), SiteTiming("lis", "UTC", OFFICE))
+    evening, verdict, next_read = (MONDAY_MS + hour * HOUR_MS for hour in (19, 26, 27))
+    marks.fold([Arrival("raw", 0, 1, evening + 1)], [heard("c7", evening)])
+    marks.fold([Arrival("raw", 0, 1, next_read)], [heard("c7", next_read)])
+    assert marks.complete_ms("access", "lis") >= verdict
+    assert marks.assumed("access", "lis", verdict) == (
+        "c7 heard again at 2026-01-06 03:00 UTC, taken as complete",
+    )
+
+
+def test_what_was_assumed_says_the_day_of_a_silence_and_nothing_of_what_was_taken_out() -> None:
     days = SiteTiming("lis", "UTC", OFFICE, sources=(("badge", "c7"), ("badge", "c9")))
     marks = marks_of(office_feed(), days)
     friday, monday = MONDAY_MS + 4 * DAY_MS + 18 * HOUR_MS, MONDAY_MS + 7 * DAY_MS + 6 * HOUR_MS

@@ -12,13 +12,14 @@ from kafka import KafkaAdminClient
 from kafka import errors as kafka_errors
 from kafka.admin import ConfigResource, ConfigResourceType
 
-from correlator.adapters.kafka.client import TIMEOUT_MS, asking, opened
+from correlator.adapters.kafka.client import TIMEOUT_MS, asking, opened, said
 from correlator.adapters.kafka.config import KafkaConfig
 from correlator.engine.ports import LogUnavailable
 
 RECORD_BYTES_MAX = 4 << 20
 DAY_MS = 86_400_000
 PAUSE_MS = 250
+UNCOORDINATED = ("CoordinatorLoadInProgressError", "CoordinatorNotAvailableError", "NotCoordinatorError")
 ALERT_PARTITIONS = 6
 DEAD_LETTER_PARTITIONS = 3
 
@@ -124,18 +125,21 @@ class KafkaTopics:
         """Who belongs to a consumer group now, whose session has not timed out included."""
         with asking(f"members of {group}"):
             found = self._described(group)
+            for _ in range(TIMEOUT_MS // PAUSE_MS):
+                if not any(each in str(found["error"]) for each in UNCOORDINATED):
+                    break
+                sleep(PAUSE_MS / 1_000)
+                found = self._described(group)
         if found["error"] and found["group_state"] != "Dead":  # so Kafka calls one that is not there
             raise LogUnavailable(f"members of {group}: {found['error']}")
         return sorted(str(each["group_instance_id"] or each["member_id"]) for each in found["members"])
 
     def _described(self, group: str) -> Any:
         """The first who asks a cluster for a group makes it create the topic that groups are kept in."""
-        for _ in range(TIMEOUT_MS // PAUSE_MS):
-            try:
-                return self._admin.describe_groups([group])[group]
-            except kafka_errors.CoordinatorNotAvailableError:
-                sleep(PAUSE_MS / 1_000)
-        return self._admin.describe_groups([group])[group]
+        try:
+            return self._admin.describe_groups([group])[group]
+        except kafka_errors.CoordinatorNotAvailableError as error:
+            return {"error": said(error), "group_state": "", "members": []}
 
     def close(self) -> None:
         self._admin.close()
