@@ -9,6 +9,7 @@ import msgspec
 from rich.console import Console
 
 from correlator.adapters.files import load_texts
+from correlator.cli.screen import number_of
 from correlator.engine.bundles import Texts
 from correlator.intake.feeds import Feed
 from correlator.pipeline import Bundle
@@ -43,7 +44,7 @@ def read_candidate(directory: Path) -> Candidate:
     """Raises `BadConfiguration` with every error of every file."""
     bundle, texts, problems = load_texts(directory)
     rules = list(rules_of(bundle).values())
-    with Console(stderr=True).status(f"testing {len(rules)} rules"):
+    with Console(stderr=True).status(f"testing {number_of(len(rules), 'rule')}"):
         failed = [*_failed_tests(rules, bundle), *_failed_samples(bundle)]
     tests = sum(len(rule.cases) for rule in rules)
     return Candidate(bundle, texts, tuple(problems), tests, tuple(failed))

@@ -22,6 +22,7 @@ from correlator.cli.as_json import AsJson
 from correlator.cli.candidate import Candidate, Difference, alerting, difference, read_candidate
 from correlator.cli.connection import Connection, load_connection
 from correlator.cli.on_kafka import bundles_on, check_topics
+from correlator.cli.screen import number_of
 from correlator.cli.telling import reaching, refusing
 from correlator.cli.times import instant_ms
 from correlator.engine.bundles import Activated, Bundles, Texts
@@ -199,7 +200,9 @@ def _tell(
     console = Console(highlight=False, soft_wrap=True)
     for problem in candidate.warnings:
         Console(stderr=True, highlight=False).print(str(problem), soft_wrap=True)
-    console.print(f"{len(bundle.program.rules)} rules, {candidate.tests} tests passed")
+    console.print(
+        f"{number_of(len(bundle.program.rules), 'rule')}, {number_of(candidate.tests, 'test')} passed"
+    )
     marked = (
         ("+", (*found.added, *found.files_added)),
         ("-", (*found.removed, *found.files_removed)),

@@ -17,7 +17,7 @@ from correlator.adapters.kafka.quiet import silence_client_logs
 from correlator.adapters.record_files import read_identities
 from correlator.cli.as_json import AsJson
 from correlator.cli.connection import Connection, load_connection
-from correlator.cli.screen import progress
+from correlator.cli.screen import number_of, progress
 from correlator.cli.telling import reaching, refusing
 from correlator.engine.topics import EngineRefusal
 from correlator.problem import BadConfiguration, Problem
@@ -65,7 +65,7 @@ def load(
         document = {"file": str(file), "identities": len(rows), "published": count, "topic": topic}
         typer.echo(json.dumps(document | {"seconds": round(monotonic() - began, 2)}))
     elif is_check:
-        found = f"no errors, {warned} warnings" if warned else "nothing is wrong"
+        found = f"no errors, {number_of(warned, 'warning')}" if warned else "nothing is wrong"
         typer.echo(f"{file}: {len(rows)} identities, {found}")
     else:
         typer.echo(f"{count} identities published to {topic}")

@@ -15,7 +15,7 @@ from rich.text import Text
 from correlator.cli.as_json import AsJson, as_text
 from correlator.cli.rule_files import INVALID, Config, Paths, read_rules, rule_files
 from correlator.cli.rule_settings import settings_of
-from correlator.cli.screen import wide_console
+from correlator.cli.screen import number_of, wide_console
 from correlator.problem import Problem, has_errors
 from correlator.rules.requires import inert_at
 from correlator.rules.rule import Rule
@@ -79,9 +79,11 @@ def _print(
     if is_verbose:
         console.print(_table(rules))
     alerting = sum(rule.is_alerting for rule in rules)
-    said = f"{summary['errors']} errors, {summary['warnings']} warnings"
-    style = "bold red" if summary["errors"] else "bold yellow" if problems else "bold green"
-    of = f": {alerting} rules in {summary['files']} files, {summary['seconds']:.2f} s"
+    errors = sum(problem.severity == "error" for problem in problems)
+    said = f"{number_of(errors, 'error')}, {number_of(len(problems) - errors, 'warning')}"
+    style = "bold red" if errors else "bold yellow" if problems else "bold green"
+    files = number_of(int(summary["files"]), "file")
+    of = f": {number_of(alerting, 'rule')} in {files}, {summary['seconds']:.2f} s"
     console.print(Text.assemble((said, style), of))
 
 

@@ -12,7 +12,7 @@ from rich.text import Text
 from correlator.cli.as_json import AsJson, as_text
 from correlator.cli.rule_files import Config, Paths, good_rules
 from correlator.cli.rule_settings import settings_of
-from correlator.cli.screen import wide_console
+from correlator.cli.screen import number_of, wide_console
 from correlator.rules.check import kinds_of, kinds_of_correlation
 from correlator.rules.requires import inert_at
 from correlator.rules.rule import Rule
@@ -113,4 +113,4 @@ def _print(found: dict[str, Grouped], gaps: dict[str, list[str]], count: int) ->
         console.print(table)
     for what, names in gaps.items():
         console.print(Text.assemble((what, "bold yellow"), f": {', '.join(names)}"), soft_wrap=True)
-    console.print(f"{count} rules")
+    console.print(number_of(count, "rule"))

@@ -1,4 +1,4 @@
-"""The console that reports are printed on, and the bars that say how far something is."""
+"""The console that reports are printed on, the bars that say how far something is, and counts in words."""
 
 from __future__ import annotations
 
@@ -8,6 +8,11 @@ from rich.console import Console
 from rich.progress import Progress, ProgressColumn
 
 WIDE = 160  # columns where nobody looks: a file, a pipe
+
+
+def number_of(count: int, what: str) -> str:
+    """`1 rule`, `2,000 rules`: *what* takes an s."""
+    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
 
 
 def wide_console() -> Console:

@@ -13,6 +13,7 @@ from correlator.adapters.kafka.admin import Topic, kafka_topics, own_topics, raw
 from correlator.adapters.kafka.quiet import silence_client_logs
 from correlator.cli.as_json import AsJson
 from correlator.cli.connection import Connection, load_connection
+from correlator.cli.screen import number_of
 from correlator.cli.telling import reaching, refusing
 
 DIFFERENT = 1
@@ -72,7 +73,9 @@ def check(directory: Directory, as_json: AsJson = False) -> None:
         if any("." in difference.what for difference in differences):  # a setting
             servers = ",".join(connection.kafka.bootstrap_servers)
             typer.echo(f"to change a setting: {CHANGE.format(servers=servers)}")
-        typer.echo(f"{len(differences)} differences" if differences else "all topics are as they must be")
+        typer.echo(
+            number_of(len(differences), "difference") if differences else "all topics are as they must be"
+        )
     if differences:
         raise typer.Exit(DIFFERENT)
 

@@ -53,7 +53,7 @@ def test_a_check_that_warns_does_not_say_that_nothing_is_wrong(company: Path) ->
     rows: list[dict[str, object]] = [{"identity_id": who, "badges": [{"id": "17"}]} for who in ("e1", "e2")]
     file = write(company / "people.jsonl", rows)
     status, out, told = run("load", file, "--config", company, "--check")
-    assert (status, out) == (0, f"{file}: 2 identities, no errors, 1 warnings\n")
+    assert (status, out) == (0, f"{file}: 2 identities, no errors, 1 warning\n")
     assert "badge '17' is claimed by 'e1' always, 'e2' always" in told
 
 

@@ -74,7 +74,7 @@ def test_warnings_are_errors_only_where_asked(written: Path) -> None:
     code, output = call("check", written)
     assert code == 0
     assert f"{written}:10:3: warning: correlator.tests: has no test that expects no match" in output
-    assert output.splitlines()[-1].startswith("0 errors, 1 warnings: 1 rules in 1 files, ")
+    assert output.splitlines()[-1].startswith("0 errors, 1 warning: 1 rule in 1 file, ")
     assert call("check", written, "--strict")[0] == 1
 
 
