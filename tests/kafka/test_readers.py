@@ -17,7 +17,7 @@ from correlator.adapters.kafka.client import ask_offset, ask_offsets, consumer_s
 from correlator.adapters.kafka.config import KafkaConfig
 from correlator.adapters.kafka.group_reader import KafkaGroupReader
 from correlator.adapters.kafka.log_reader import KafkaLogReader
-from correlator.engine.ports import AssignmentChange, Committed, LogUnavailable, TopicPartition
+from correlator.engine.ports import AssignmentChange, Committed, LogTruncated, LogUnavailable, TopicPartition
 from tests.broker.broker import Broker, Cluster
 from tests.broker.proxy import Api, Proxy
 from tests.kafka.logs import SESSION_MS, KafkaLog
@@ -107,6 +107,56 @@ def test_a_partition_paused_in_the_middle_of_a_batch_goes_on_when_it_is_resumed(
     until(reads(50, lambda: read[1 - half] == 20))  # the other one to its end, while the rest is parked
     member.reader.resume([tps[half]])
     until(reads(50, lambda: read == {0: 20, 1: 20}))
+
+
+def test_a_poll_that_does_not_wait_gives_what_came_since_the_client_fetched_ahead(log: KafkaLog) -> None:
+    topic = log.topic()
+    tp = fill(log, topic, b"0")
+    member = joined(log, log.name("group"), topic)
+    member.reader.resume([tp])
+    until(lambda: member.values == [b"0"], member)
+    fetcher = member.reader._consumer._fetcher  # type: ignore[attr-defined]
+
+    def is_all_there() -> bool:
+        """False where the broker took too long to answer."""
+        fetcher.send_fetches()
+        log.append(record(topic, b"ahead"))
+        while not fetcher._completed_fetches:
+            time.sleep(0.01)
+        log.append(record(topic, b"since"))
+        found = [r.value for r in member.reader.poll(0, 10)]
+        is_whole = len(found) == 2
+        while len(found) < 2:
+            found += [r.value for r in member.reader.poll(100, 10)]
+        assert found == [b"ahead", b"since"]
+        return is_whole
+
+    until(is_all_there)
+
+
+def test_what_a_poll_has_is_not_lost_where_asking_once_more_fails(log: KafkaLog) -> None:
+    topic = log.topic(2)
+    for number in range(20):
+        log.append(record(topic, b"%d" % number, partition=number % 2))
+    member, tps = joined(log, log.name("group"), topic), [TopicPartition(topic, q) for q in range(2)]
+    log.truncate(tps[1], 5)
+    member.reader.seek(tps[0], 0)
+    member.reader.seek(tps[1], 0)
+    member.reader.resume(tps)
+    found: list[bytes | None] = []
+    truncated: list[LogTruncated] = []
+
+    def is_all_there() -> bool:
+        try:
+            for _ in range(20):
+                found.extend(r.value for r in member.reader.poll(0, 3))
+        except LogTruncated as error:
+            truncated.append(error)
+            member.reader.seek(tps[1], 5)
+        return bool(truncated) and len(found) == 15
+
+    until(is_all_there)
+    assert sorted(int(value or b"-1") for value in found) == sorted([*range(0, 20, 2), *range(11, 20, 2)])
 
 
 def test_a_poll_with_everything_paused_does_not_hold_up_a_restore(log: KafkaLog) -> None:

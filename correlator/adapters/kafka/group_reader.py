@@ -63,6 +63,7 @@ log = logging.getLogger(__name__)
 POLL_MS = 500
 POLL_INTERVAL_MS = 300_000
 UNSTABLE_S = 30.0
+SINCE_MS = 3  # for which a broker may take to answer with what it has
 NOTHING_S = 2.0  # with nothing assigned in one generation, before that is the assignment
 
 
@@ -93,10 +94,10 @@ class KafkaGroupReader:
             timeout_ms = max(timeout_ms, POLL_MS)
         _put_read_batch_away(consumer._fetcher)
         try:
-            batches = self._poll(Timer(timeout_ms), records_max)
+            records = self._poll(Timer(timeout_ms), records_max)
         except kafka_errors.NoOffsetForPartitionError as error:  # first start: from the beginning
             consumer.seek_to_beginning(*error.args[0])
-            batches = {}
+            records = []
         except kafka_errors.OffsetOutOfRangeError as error:
             tp, wanted = next(iter(error.args[0].items()))
             partition = TopicPartition(tp.topic, tp.partition)
@@ -105,8 +106,10 @@ class KafkaGroupReader:
             raise LogUnavailable(f"another process runs as instance {self._instance}") from error
         except kafka_errors.KafkaError as error:
             raise LogUnavailable(f"poll: {said(error)}") from error
+        if timeout_ms == 0:
+            records += self._since(records_max - len(records))
         self._note_membership()
-        return [record for batch in batches.values() for record in batch]
+        return records
 
     def membership(self) -> Membership:
         return self._membership
@@ -180,12 +183,25 @@ class KafkaGroupReader:
             self._join()
         return self._consumer
 
-    def _poll(self, timer: Timer, records_max: int) -> dict[KafkaPartition, list[Record]]:
+    def _poll(self, timer: Timer, records_max: int) -> list[Record]:
         """The client's `poll`, but it ends with a new assignment too, which waits for the engine, paused."""
         while True:
             batches: dict[KafkaPartition, list[Record]] = self._consumer._poll_once(timer, records_max)
             if batches or self._changes or timer.expired:
-                return batches
+                return [record for batch in batches.values() for record in batch]
+
+    def _since(self, records_max: int) -> list[Record]:
+        """What has come since. The client fetches ahead, as soon as a poll ends: what a poll that does not
+        wait gives is all there was a round ago, or nothing yet.
+        """
+        if records_max <= 0 or self._changes:
+            return []
+        _put_read_batch_away(self._consumer._fetcher)
+        try:
+            return self._poll(Timer(SINCE_MS), records_max)
+        except kafka_errors.KafkaError as error:  # the next poll says it: what is polled must not be lost
+            log.debug("second poll: %s", said(error))
+            return []
 
     def _watch(self) -> None:
         """Build the member anew when it has not been stable (H6), or was fenced (H10), for too long."""
