@@ -22,11 +22,12 @@ from correlator.cli.telling import print_problems
 from correlator.problem import has_errors
 from correlator.rules.cases import read_stream
 from correlator.rules.explain import Explanation, NoSuchEvent, Which, explain
-from correlator.rules.reading import Reader, nearest
+from correlator.rules.reading import Reader
 from correlator.rules.recollect import Recollection, explain_alert
 from correlator.rules.rule import Case, CasePerson, Rule
 from correlator.rules.testing import frames_of, offset_text, zoned
 from correlator.rules.vendor import Names
+from correlator.spelling import nearest
 from correlator.timeline.fields import FIELDS
 from correlator.timeline.settings import Settings
 from correlator.timeline.storms import STORM

@@ -11,7 +11,7 @@ import msgspec
 from correlator.alerts.phrases import iso
 from correlator.event import NEVER, SECOND_MS, Event, Network, Person, Place, Shape
 from correlator.rules.cases import SETTABLE
-from correlator.rules.reading import LONGEST_MS
+from correlator.spelling import LONGEST_MS
 
 _OURS = {"event.id", "event.feed", "identity.id"}  # of our log, or the timeline's own
 _KINDS = ("access", "door", "login")  # the others follow from what tests say of a person

@@ -37,7 +37,6 @@ from sigma.types import (
 from correlator.address import plain_network
 from correlator.rules.interpret import compile_regex
 from correlator.rules.modifiers import mistake_in
-from correlator.rules.reading import nearest, spell_value
 from correlator.rules.rule import (
     DASH,
     KEYWORDS,
@@ -59,6 +58,7 @@ from correlator.rules.rule import (
     Text,
     TimePart,
 )
+from correlator.spelling import nearest, spell_value
 from correlator.timeline.raw import TEXT_MAX
 
 Value = str | int | float | bool | None
