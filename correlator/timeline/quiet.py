@@ -67,32 +67,6 @@ class SourceState(msgspec.Struct, array_like=True):
         self.beat_ms = max(heard_ms, self.beat_ms)
 
 
-class Standing(msgspec.Struct, frozen=True):
-    """What operators are told of a source at a site. Times in ms, UTC, NEVER for what never was."""
-
-    feed: str  # feed file
-    kind: str
-    site: str
-    source: str
-    alive_ms: int = NEVER  # newest sign of life
-    newest_ms: int = NEVER  # newest event
-    complete_ms: int = NEVER
-    skew_ms: int = 0  # of its clock, positive if ahead
-    is_quarantined: bool = False
-    is_catching_up: bool = False  # it sends what it kept, or had no time yet to do so
-    is_silent: bool = False
-    is_site_silent: bool = False  # the whole feed there
-    is_missed: bool = False  # which is known to say more at such a time
-    is_gone: bool = False  # silent, and taken out of `sources` of its site
-
-    @property
-    def state(self) -> str:
-        """never_heard | silent | live."""
-        if self.alive_ms == NEVER:
-            return "never_heard"
-        return "silent" if self.is_silent or self.is_site_silent else "live"
-
-
 class Belief(NamedTuple):
     """What is believed of a feed at a site: how long its sources may be quiet, and whether it is alive."""
 
