@@ -14,12 +14,12 @@ from rich.console import Console
 from rich.text import Text
 
 from correlator.adapters.clock import SteadyClock
+from correlator.adapters.kafka.client_logs import silence_client_logs
 from correlator.adapters.kafka.log_reader import KafkaLogReader
-from correlator.adapters.kafka.quiet import silence_client_logs
 from correlator.alerts.told import Told, read_told
 from correlator.cli.connection import load_connection
-from correlator.cli.reading import NoSuchTopic, records_of
-from correlator.cli.telling import reaching
+from correlator.cli.failing import reaching
+from correlator.cli.topic_records import NoSuchTopic, records_of
 from correlator.cli.view import STYLES
 from correlator.problem import BadConfiguration
 

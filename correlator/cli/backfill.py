@@ -19,21 +19,21 @@ from rich.table import Table
 
 from correlator.adapters.clock import SystemClock
 from correlator.adapters.files import bundle_of
+from correlator.adapters.kafka.client_logs import quiet_client_logs
 from correlator.adapters.kafka.log_reader import KafkaLogReader
-from correlator.adapters.kafka.quiet import quiet_client_logs
 from correlator.adapters.prometheus import PrometheusMeter
 from correlator.cli.as_json import as_text
 from correlator.cli.backtest import rate
 from correlator.cli.candidate import Candidate, alerting, read_candidate
 from correlator.cli.connection import Connection, load_connection
 from correlator.cli.deploy import edges_on, somebody
+from correlator.cli.failing import reaching, refusing
 from correlator.cli.on_kafka import check_topics, default_instance, kafka_worker, sole_owner
-from correlator.cli.reading import identities_in, partitions_of
 from correlator.cli.rules_status import Hits, hits_of
 from correlator.cli.screen import progress, wide_console
 from correlator.cli.stopping import STOPPING
-from correlator.cli.telling import reaching, refusing
 from correlator.cli.times import instant_ms
+from correlator.cli.topic_records import identities_in, partitions_of
 from correlator.engine.anew import person_events
 from correlator.engine.bundles import Activated, Texts
 from correlator.engine.commit import Send

@@ -16,14 +16,14 @@ from rich.table import Table
 from rich.text import Text
 
 from correlator.adapters.clock import SteadyClock
+from correlator.adapters.kafka.client_logs import silence_client_logs
 from correlator.adapters.kafka.log_reader import KafkaLogReader
-from correlator.adapters.kafka.quiet import silence_client_logs
 from correlator.alerts.phrases import iso
 from correlator.cli.connection import load_connection
+from correlator.cli.failing import reaching
 from correlator.cli.forward import forward
-from correlator.cli.reading import NoSuchTopic, record_at, records_of
 from correlator.cli.screen import wide_console
-from correlator.cli.telling import reaching
+from correlator.cli.topic_records import NoSuchTopic, record_at, records_of
 from correlator.engine.dead_letters import PREFIX
 from correlator.engine.ports import LogReader, TopicPartition
 from correlator.problem import BadConfiguration

@@ -18,15 +18,15 @@ import typer
 
 from correlator.adapters.clock import SteadyClock
 from correlator.adapters.files import load_bundle
+from correlator.adapters.kafka.client_logs import silence_client_logs
 from correlator.adapters.kafka.log_reader import KafkaLogReader
 from correlator.adapters.kafka.publisher import KafkaPublisher
-from correlator.adapters.kafka.quiet import silence_client_logs
 from correlator.cli.as_json import AsJson
 from correlator.cli.connection import Connection, load_connection
 from correlator.cli.dead_letters import PARTITION_OFFSET, DeadLetter, Directory, dead_letter_of
+from correlator.cli.failing import reaching, refusing
 from correlator.cli.looking import deployment
-from correlator.cli.reading import NoSuchTopic, records_of
-from correlator.cli.telling import reaching, refusing
+from correlator.cli.topic_records import NoSuchTopic, records_of
 from correlator.engine.dead_letters import PREFIX
 from correlator.engine.topics import EngineRefusal
 from correlator.intake.arrival import NO_TIMESTAMP

@@ -17,10 +17,10 @@ from correlator.adapters.documents import read_text, shipped, yaml_files
 from correlator.adapters.schema_store import read_schemas
 from correlator.adapters.yaml_lines import load_yaml
 from correlator.cli.as_json import AsJson, as_text
+from correlator.cli.failing import print_problems
 from correlator.cli.forward import forward
 from correlator.cli.record_file import BadRecordFile, read_record_file
 from correlator.cli.screen import wide_console
-from correlator.cli.telling import print_problems
 from correlator.intake.canonical import CANONICAL
 from correlator.intake.convert import CONVERTERS
 from correlator.intake.decode import Schemas

@@ -19,9 +19,9 @@ from correlator.adapters.files import load_bundle
 from correlator.adapters.prometheus import PrometheusMeter
 from correlator.adapters.record_files import identities_of, read_records
 from correlator.cli.embedded import FAST, Embedded, with_partitions
+from correlator.cli.failing import refusing, writing
 from correlator.cli.screen import progress, wide_console
 from correlator.cli.stopping import STOPPING
-from correlator.cli.telling import refusing, writing
 from correlator.engine.ports import TopicPartition
 from correlator.event import FOREVER
 from correlator.pipeline import Bundle

@@ -12,7 +12,7 @@ import typer
 from correlator.adapters.documents import read_kept, read_text, read_value_lists, shipped, yaml_files
 from correlator.adapters.yaml_lines import load_yaml_all
 from correlator.cli.as_json import as_text
-from correlator.cli.telling import print_problems
+from correlator.cli.failing import print_problems
 from correlator.problem import Problem, has_errors
 from correlator.rules.load import Document, load_rules
 from correlator.rules.rule import Rule

@@ -14,11 +14,11 @@ from correlator.alerts.phrases import happened, local, utc
 from correlator.alerts.recall import Recalled, recall
 from correlator.cli.as_json import AsJson, as_text
 from correlator.cli.explained import When, show
+from correlator.cli.failing import print_problems
 from correlator.cli.rule_files import Config, good_rules, refuse
 from correlator.cli.rule_settings import settings_of
 from correlator.cli.rules_explain_risk import NAMES, explain_risk
 from correlator.cli.screen import wide_console
-from correlator.cli.telling import print_problems
 from correlator.problem import has_errors
 from correlator.rules.cases import read_stream
 from correlator.rules.explain import Explanation, NoSuchEvent, Which, explain

@@ -14,9 +14,9 @@ from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
 
 from correlator.adapters.documents import shipped
 from correlator.adapters.kafka.admin import Topic, kafka_topics
+from correlator.adapters.kafka.client_logs import silence_client_logs
 from correlator.adapters.kafka.config import KafkaConfig
 from correlator.adapters.kafka.publisher import KafkaPublisher
-from correlator.adapters.kafka.quiet import silence_client_logs
 from correlator.cli.screen import progress
 from correlator.engine.ports import LogUnavailable
 from correlator.event import DAY_MS

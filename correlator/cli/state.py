@@ -13,14 +13,14 @@ from rich.console import Console
 from rich.progress import track
 
 from correlator.adapters.files import load_bundle
+from correlator.adapters.kafka.client_logs import silence_client_logs
 from correlator.adapters.kafka.log_reader import KafkaLogReader
-from correlator.adapters.kafka.quiet import silence_client_logs
 from correlator.cli.as_json import AsJson
 from correlator.cli.connection import Connection, load_connection
+from correlator.cli.failing import refusing, writing
 from correlator.cli.learnt_file import read_file, write_file
 from correlator.cli.on_kafka import bundles_on, check_topics, committed_of, sole_owner
-from correlator.cli.reading import partitions_of
-from correlator.cli.telling import refusing, writing
+from correlator.cli.topic_records import partitions_of
 from correlator.engine import anew
 from correlator.engine.learnt import FORMAT, Head
 from correlator.engine.ports import (

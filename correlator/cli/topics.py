@@ -10,11 +10,11 @@ import typer
 
 from correlator.adapters.files import read_bundle
 from correlator.adapters.kafka.admin import Topic, kafka_topics, own_topics, raw_topics
-from correlator.adapters.kafka.quiet import silence_client_logs
+from correlator.adapters.kafka.client_logs import silence_client_logs
 from correlator.cli.as_json import AsJson
 from correlator.cli.connection import Connection, load_connection
+from correlator.cli.failing import reaching, refusing
 from correlator.cli.screen import number_of
-from correlator.cli.telling import reaching, refusing
 
 DIFFERENT = 1
 CHANGE = (

@@ -15,7 +15,7 @@ from correlator.adapters.memory.log import MemoryLog
 from correlator.alerts.ocsf import Source, alert_record
 from correlator.cli import alerts, dead_letters
 from correlator.cli.dead_letters import dead_letter_of, decoded, described, hexdump, newest, table
-from correlator.cli.reading import NoSuchTopic, record_at, records_of
+from correlator.cli.topic_records import NoSuchTopic, record_at, records_of
 from correlator.engine.dead_letters import dead_letter
 from correlator.engine.ports import TopicPartition
 from correlator.record import Record, Reject

@@ -31,8 +31,8 @@ from kafka.protocol.consumer import IsolationLevel
 from kafka.structs import TopicPartition as KafkaPartition
 
 from correlator.adapters.kafka.batches import PartitionRecords
+from correlator.adapters.kafka.client_logs import why_unreached
 from correlator.adapters.kafka.config import KafkaConfig
-from correlator.adapters.kafka.quiet import why_unreached
 from correlator.engine.ports import LogTruncated, LogUnavailable, TopicPartition
 
 TIMEOUT_MS = 10_000  # of every question to a broker

@@ -31,7 +31,7 @@ def heard_through(handler: type[quiet.RateLimited | quiet.Brief], name: str) -> 
 
 def test_each_kind_of_message_passes_a_few_times_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
     now_s = 100.0
-    monkeypatch.setattr("correlator.adapters.kafka.quiet.time.monotonic", lambda: now_s)
+    monkeypatch.setattr("correlator.adapters.kafka.client_logs.time.monotonic", lambda: now_s)
     kept, client = heard_through(quiet.RateLimited, "test")
     for number in range(10):
         client.error("node %d is gone", number)
