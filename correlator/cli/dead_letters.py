@@ -20,6 +20,7 @@ from correlator.adapters.kafka.client_logs import silence_client_logs
 from correlator.adapters.kafka.log_reader import KafkaLogReader
 from correlator.alerts.phrases import iso
 from correlator.cli.connection import load_connection
+from correlator.cli.exit_codes import FAILED, REFUSED
 from correlator.cli.failing import reaching
 from correlator.cli.forward import forward
 from correlator.cli.screen import wide_console
@@ -29,8 +30,6 @@ from correlator.engine.ports import LogReader, TopicPartition
 from correlator.problem import BadConfiguration
 from correlator.record import Record
 
-NOT_FOUND = 1
-INVALID = 2
 BYTES_SHOWN = 4_096
 PARTITION_OFFSET = re.compile(r"[0-9]+/[0-9]+")
 
@@ -125,7 +124,7 @@ def show(
     with _reading(directory) as (reader, topic):
         record = record_at(reader, TopicPartition(topic, int(partition)), int(offset))
     if record is None:
-        _end(f"there is no dead letter {letter_id}", NOT_FOUND, None)
+        _end(f"there is no dead letter {letter_id}", FAILED, None)
     found = dead_letter_of(record)
     typer.echo(json.dumps(_as_json(found) | _contents(found)) if as_json else described(found))
 
@@ -241,7 +240,7 @@ def _reading(directory: Path) -> Iterator[tuple[LogReader, str]]:
         ):
             yield reader, connection.topics.dead_letters
     except (BadConfiguration, NoSuchTopic) as error:
-        _end(str(error), INVALID, error)
+        _end(str(error), REFUSED, error)
 
 
 def _end(message: str, code: int, cause: BaseException | None) -> NoReturn:

@@ -11,6 +11,7 @@ import msgspec
 import typer
 from rich.table import Table
 
+from correlator.cli.exit_codes import FAILED, REFUSED
 from correlator.cli.screen import wide_console
 from correlator.simulate.evaluate import Injected, RuleResult, Told, Truth, evaluate, read_alerts
 
@@ -34,7 +35,7 @@ def evaluate_command(
         if is_listing:
             _list(results)
     if not all(result.is_good for result in results.values()):
-        raise typer.Exit(1)
+        raise typer.Exit(FAILED)
 
 
 def _truth(path: Path) -> Truth:
@@ -54,7 +55,7 @@ def _alerts(path: Path) -> list[Told]:
 
 def _refuse(path: Path, error: Exception) -> NoReturn:
     typer.echo(f"evaluate: {path}: {error}", err=True)
-    raise typer.Exit(2)
+    raise typer.Exit(REFUSED)
 
 
 def _table(truth: Truth, results: dict[str, RuleResult]) -> Table:

@@ -32,6 +32,7 @@ from correlator.cli.backtest import (
     with_rules,
 )
 from correlator.cli.connection import load_connection
+from correlator.cli.exit_codes import DIED, FAILED
 from correlator.cli.failing import reaching, refusing
 from correlator.cli.on_kafka import bundles_on
 from correlator.cli.rounds import processes_to_fold
@@ -44,7 +45,6 @@ from correlator.engine.ports import LogTruncated
 from correlator.pipeline import Bundle
 from correlator.record import Record
 
-DIED = 4
 SHOWN = 20  # of the alerts that only one side tells
 ACTIVE = "active"
 
@@ -128,7 +128,7 @@ def backtest_command(
     else:
         _print(compared, source, SHOWN if not is_listing else None)
     if any(rule.gained or rule.lost for rule in compared):
-        raise typer.Exit(1)
+        raise typer.Exit(FAILED)
 
 
 def _from_files(directory: Path, bundle: Bundle, from_: str, to: str) -> Source:

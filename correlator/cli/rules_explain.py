@@ -13,6 +13,7 @@ from correlator.adapters.yaml_lines import load_yaml
 from correlator.alerts.phrases import happened, local, utc
 from correlator.alerts.recall import Recalled, recall
 from correlator.cli.as_json import AsJson, as_text
+from correlator.cli.exit_codes import REFUSED
 from correlator.cli.explained import When, show
 from correlator.cli.failing import print_problems
 from correlator.cli.rule_files import Config, good_rules, refuse
@@ -31,8 +32,6 @@ from correlator.spelling import nearest
 from correlator.timeline.fields import FIELDS
 from correlator.timeline.settings import Settings
 from correlator.timeline.storms import STORM
-
-INVALID = 2
 
 
 class _Explained(NamedTuple):
@@ -145,7 +144,7 @@ def _events(text: str, source: Path) -> Case:
     if case is None:
         print_problems([*problems, *reader.problems])
         typer.echo("rules: events are written as in a test; raw records are for feeds try", err=True)
-        raise typer.Exit(INVALID)
+        raise typer.Exit(REFUSED)
     return case
 
 

@@ -17,6 +17,7 @@ from correlator.adapters.kafka.client_logs import silence_client_logs
 from correlator.adapters.kafka.log_reader import KafkaLogReader
 from correlator.cli.as_json import AsJson
 from correlator.cli.connection import Connection, load_connection
+from correlator.cli.exit_codes import FAILED, UNREACHABLE
 from correlator.cli.failing import refusing, writing
 from correlator.cli.learnt_file import read_file, write_file
 from correlator.cli.on_kafka import bundles_on, check_topics, committed_of, sole_owner
@@ -33,9 +34,6 @@ from correlator.engine.ports import (
 )
 from correlator.engine.sole_owner import SoleOwner
 from correlator.engine.topics import EngineRefusal, Topics, missing
-
-UNREADABLE = 1
-UNREACHABLE = 3
 
 app = typer.Typer(
     help="Keep what was learnt, begin anew with it, forget a checkpoint, set lost offsets.",
@@ -72,7 +70,7 @@ def export_command(
         typer.echo(f"{file}: what {end.entities:,} entities have taught")
     if end.unreadable:
         typer.echo(f"{end.unreadable:,} records of the checkpoints cannot be read: left out", err=True)
-        raise typer.Exit(UNREADABLE)
+        raise typer.Exit(FAILED)
 
 
 @app.command("import")
