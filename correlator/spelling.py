@@ -1,20 +1,28 @@
-"""How durations, numbers, values and names are spelt: in files that people write, and in answers to them."""
+"""How times, durations, numbers, values and names are spelt: in files that people write, and in answers."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
 from math import isfinite
 
 from correlator.event import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS
 
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+FIRST_MS, LAST_MS = -719_000 * DAY_MS, 2_932_000 * DAY_MS
 UNITS_MS = {"ms": 1, "s": SECOND_MS, "m": MINUTE_MS, "h": HOUR_MS, "d": DAY_MS, "w": 7 * DAY_MS}
 _DURATION = re.compile(rf"([+-]?)([0-9]{{1,9}})({'|'.join(UNITS_MS)})")
 LONGEST_MS = 36_500 * DAY_MS  # what is longer is a slip, and no date can be told of it
 VALUES_SHOWN = 5  # of a list, in texts for people
 BEGUN_MIN = 4  # characters of a name that is not finished
 TEXT_SHOWN = 60  # characters of a value
+
+
+def utc(time_ms: int) -> datetime:
+    """*time_ms* as a datetime, exact, of the years 1 to 9997 (an open interval has no end to print)."""
+    return EPOCH + timedelta(milliseconds=min(max(time_ms, FIRST_MS), LAST_MS))
 
 
 def duration_of(found: object, *, is_signed: bool = True) -> int | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -14,6 +13,7 @@ from rich.table import Table
 from correlator.cli.exit_codes import FAILED, REFUSED
 from correlator.cli.screen import wide_console
 from correlator.simulate.evaluate import Injected, RuleResult, Told, Truth, evaluate, read_alerts
+from correlator.spelling import utc
 
 
 def evaluate_command(
@@ -103,7 +103,7 @@ def _name(what: str, rule: str, scenario: Injected) -> None:
 
 
 def _iso(time_ms: int) -> str:
-    return f"{datetime.fromtimestamp(time_ms / 1000, UTC):%Y-%m-%dT%H:%M:%SZ}"
+    return f"{utc(time_ms):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def _as_json(truth: Truth, results: dict[str, RuleResult]) -> dict[str, object]:

@@ -11,11 +11,12 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from correlator.alerts.phrases import duration, utc
+from correlator.alerts.phrases import duration
 from correlator.cli.as_json import as_text
 from correlator.cli.looking import looking
 from correlator.cli.screen import wide_console
 from correlator.event import NEVER, SECOND_MS
+from correlator.spelling import utc
 from correlator.timeline.partition import Partition
 from correlator.timeline.standing import Standing, standings
 

@@ -10,7 +10,7 @@ import msgspec
 import typer
 
 from correlator.adapters.yaml_lines import load_yaml
-from correlator.alerts.phrases import happened, local, utc
+from correlator.alerts.phrases import happened, local
 from correlator.alerts.recall import Recalled, recall
 from correlator.cli.as_json import AsJson, as_text
 from correlator.cli.exit_codes import REFUSED
@@ -28,7 +28,7 @@ from correlator.rules.recollect import Recollection, explain_alert
 from correlator.rules.rule import Case, CasePerson, Rule
 from correlator.rules.testing import frames_of, offset_text, zoned
 from correlator.rules.vendor import Names
-from correlator.spelling import nearest
+from correlator.spelling import nearest, utc
 from correlator.timeline.fields import FIELDS
 from correlator.timeline.settings import Settings
 from correlator.timeline.storms import STORM

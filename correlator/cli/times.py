@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import typer
 
 from correlator.event import DAY_MS
-from correlator.spelling import UNITS_MS
+from correlator.spelling import EPOCH, UNITS_MS
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 LONGEST_MS = 1_000_000 * DAY_MS
 
 

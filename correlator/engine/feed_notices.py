@@ -12,13 +12,13 @@ same in every partition is told by who folds the first one.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
 
 import msgspec
 
 from correlator.engine.commit import Send
 from correlator.engine.ports import LogReader, LogTruncated, LogUnavailable, TopicPartition
 from correlator.event import DAY_MS, HOUR_MS, MINUTE_MS, NEVER, SECOND_MS
+from correlator.spelling import utc
 from correlator.timeline.partition import Partition
 from correlator.timeline.standing import Standing, standings
 
@@ -259,4 +259,4 @@ def _named(key: Key) -> Iterator[str]:
 def _utc(time_ms: int) -> str:
     if time_ms == NEVER:
         return "never"
-    return f"{datetime.fromtimestamp(time_ms // SECOND_MS, UTC):%Y-%m-%d %H:%M:%S} UTC"
+    return f"{utc(time_ms):%Y-%m-%d %H:%M:%S} UTC"

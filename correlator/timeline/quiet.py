@@ -13,12 +13,12 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
-from datetime import UTC, datetime
 from typing import NamedTuple
 
 import msgspec
 
-from correlator.event import NEVER, SECOND_MS
+from correlator.event import NEVER
+from correlator.spelling import utc
 from correlator.timeline import week
 from correlator.timeline.settings import FeedTiming, SiteTiming
 from correlator.timeline.silences import Sums, is_missed
@@ -201,4 +201,4 @@ def since(heard_ms: int, to_ms: int) -> str:
     if heard_ms == NEVER:  # but for its heartbeats
         return "never reported anything"
     said = "quiet since" if heard_ms <= to_ms else "heard again at"
-    return f"{said} {datetime.fromtimestamp(heard_ms / SECOND_MS, UTC):%Y-%m-%d %H:%M} UTC"
+    return f"{said} {utc(heard_ms):%Y-%m-%d %H:%M} UTC"
