@@ -19,7 +19,7 @@ from correlator.adapters.clock import SteadyClock
 from correlator.adapters.kafka.client_logs import silence_client_logs
 from correlator.adapters.kafka.log_reader import KafkaLogReader
 from correlator.alerts.phrases import iso
-from correlator.cli.connection import load_connection
+from correlator.cli.connection import Directory, load_connection
 from correlator.cli.exit_codes import FAILED, REFUSED
 from correlator.cli.failing import reaching
 from correlator.cli.forward import forward
@@ -49,7 +49,6 @@ forward(
     "correlator dead-letters",
 )
 
-Directory = Annotated[Path, typer.Argument(help="Configuration directory, with correlator.yml.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
 
 

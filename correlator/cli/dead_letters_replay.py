@@ -22,8 +22,8 @@ from correlator.adapters.kafka.client_logs import silence_client_logs
 from correlator.adapters.kafka.log_reader import KafkaLogReader
 from correlator.adapters.kafka.publisher import KafkaPublisher
 from correlator.cli.as_json import AsJson
-from correlator.cli.connection import Connection, load_connection
-from correlator.cli.dead_letters import PARTITION_OFFSET, DeadLetter, Directory, dead_letter_of
+from correlator.cli.connection import Connection, Directory, load_connection
+from correlator.cli.dead_letters import PARTITION_OFFSET, DeadLetter, dead_letter_of
 from correlator.cli.exit_codes import FAILED
 from correlator.cli.failing import reaching, refusing
 from correlator.cli.looking import deployment

@@ -16,7 +16,7 @@ from correlator.adapters.files import load_bundle
 from correlator.adapters.kafka.client_logs import silence_client_logs
 from correlator.adapters.kafka.log_reader import KafkaLogReader
 from correlator.cli.as_json import AsJson
-from correlator.cli.connection import Connection, load_connection
+from correlator.cli.connection import Connection, Directory, load_connection
 from correlator.cli.exit_codes import FAILED, UNREACHABLE
 from correlator.cli.failing import refusing, writing
 from correlator.cli.learnt_file import read_file, write_file
@@ -40,8 +40,6 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 console = Console(stderr=True)
-
-Directory = Annotated[Path, typer.Argument(help="Configuration directory, with correlator.yml.")]
 
 
 @app.command("export")

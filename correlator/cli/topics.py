@@ -12,7 +12,7 @@ from correlator.adapters.files import read_bundle
 from correlator.adapters.kafka.admin import Topic, kafka_topics, own_topics, raw_topics
 from correlator.adapters.kafka.client_logs import silence_client_logs
 from correlator.cli.as_json import AsJson
-from correlator.cli.connection import Connection, load_connection
+from correlator.cli.connection import Connection, Directory, load_connection
 from correlator.cli.exit_codes import FAILED
 from correlator.cli.failing import reaching, refusing
 from correlator.cli.screen import number_of
@@ -23,8 +23,6 @@ CHANGE = (
 )
 
 app = typer.Typer(help="Create and check the topics that correlator needs.", no_args_is_help=True)
-
-Directory = Annotated[Path, typer.Argument(help="Configuration directory, with correlator.yml.")]
 
 
 @app.command()
