@@ -98,7 +98,9 @@ def alerts_of(shipped: Rule, number: int) -> list[bytes]:
     ids=[f"{r.name}-{c.name}" for r, c in CASES if c.expects_match],
 )
 def test_the_rule_holds_of_what_its_alert_quotes(shipped: Rule, number: int) -> None:
-    for value in alerts_of(shipped, number):
+    values = alerts_of(shipped, number)
+    assert values
+    for value in values:
         record = recall(value)
         told = record.told
         recollection = Recollection(told.entity, told.event_id, told.decided_ms, told.values, record.events)

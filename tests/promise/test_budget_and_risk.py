@@ -18,9 +18,8 @@ from correlator.timeline.partition import Partition
 from correlator.timeline.risk import RISK
 from correlator.timeline.settings import FeedTiming, Settings
 from tests.promise.examples import promised
-from tests.promise.test_correlations import saved
 from tests.rules.writing import ID, load, rule
-from tests.timeline.toy import NoScorer
+from tests.timeline.toy import NoScorer, saved
 
 START_MS = 20_000 * DAY_MS + 20 * HOUR_MS  # over midnight
 WHO = "identity:e1"

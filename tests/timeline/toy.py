@@ -17,7 +17,8 @@ from correlator.timeline.habits import Habits
 from correlator.timeline.live import Entry, Live, Match, Waiting, Window
 from correlator.timeline.observation import Observation
 from correlator.timeline.occupancy import NO_ZONES, Zones
-from correlator.timeline.program import Found, RuleFacts, Warming
+from correlator.timeline.partition import Partition
+from correlator.timeline.program import Found, Program, RuleFacts, Warming
 from correlator.timeline.settings import FeedTiming, Settings
 from correlator.timeline.telling import of_facts
 
@@ -227,3 +228,14 @@ class NoScorer:
 
 def newest(times: Iterable[int]) -> int:
     return max(times, default=NEVER)
+
+
+def saved(partition: Partition, program: Program) -> Partition:
+    """Through the bytes of a checkpoint of everything, in slices."""
+    partition.changed.unfreeze()
+    partition.changed.add(partition.timelines.keys())
+    partition.freeze()
+    entities: dict[str, bytes] = {}
+    while piece := partition.changed.slice(1):
+        entities |= {key: raw for key, raw in piece if raw is not None}
+    return Partition.restore(program, lambda _: NoScorer(), partition.changed.rest(), entities.items())
