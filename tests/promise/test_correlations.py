@@ -22,7 +22,7 @@ from tests.promise import counted
 from tests.promise.examples import promised
 from tests.promise.shipped import FEEDS
 from tests.timeline.streams import arrivals
-from tests.timeline.toy import NoScorer, saved
+from tests.timeline.toy import NoScorer, hear, saved
 
 START_MS = 20_000 * DAY_MS + 22 * HOUR_MS  # over midnight
 END_MS = START_MS + 6 * HOUR_MS
@@ -135,12 +135,7 @@ def told(frames: list[Frame], using: RuleProgram, random: Random) -> dict[str, A
     """Alerts that readers hold at the end, who is restored now and then."""
     partition, held = Partition(using, NoScorer(), 0), dict[str, Alert]()
     for frame in frames:
-        for change in partition.step(frame):
-            assert (change.alert.uid in held) == (change.activity != "create")
-            if change.activity == "close":
-                del held[change.alert.uid]
-            else:
-                held[change.alert.uid] = change.alert
+        hear(held, partition.step(frame))
         if random.random() < 0.3:
             partition = saved(partition, using)
     return held

@@ -32,7 +32,7 @@ from tests.promise import definitions
 from tests.promise.examples import promised
 from tests.promise.shipped import program
 from tests.timeline.streams import arrivals
-from tests.timeline.toy import NoScorer, saved
+from tests.timeline.toy import NoScorer, hear, saved
 
 START_MS = 20_000 * DAY_MS + 20 * HOUR_MS  # over midnight
 END_MS = START_MS + 10 * HOUR_MS
@@ -161,12 +161,7 @@ def test_open_alerts_are_those_of_the_definitions(
     frames.append(Frame("", (), arrivals(END_MS + HOUR_MS), everybody))
     partition, held = Partition(program(), NoScorer(), 0), dict[str, Alert]()
     for frame in frames:
-        for change in partition.step(frame):
-            assert (change.alert.uid in held) == (change.activity != "create")
-            if change.activity == "close":
-                del held[change.alert.uid]
-            else:
-                held[change.alert.uid] = change.alert
+        hear(held, partition.step(frame))
         if random.random() < 0.3:
             partition = saved(partition, program())
     identity = sorted((e for key, e in mail if key == WHO), key=lambda e: e.order)

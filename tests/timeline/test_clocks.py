@@ -19,7 +19,7 @@ from correlator.timeline.marks import Marks
 from correlator.timeline.partition import Partition
 from correlator.timeline.settings import FeedTiming, Settings
 from correlator.timeline.standing import standings
-from tests.timeline.toy import NoScorer
+from tests.timeline.toy import NoScorer, hear
 
 START_MS = 20_000 * DAY_MS + 8 * HOUR_MS
 BADGE = FeedTiming("badge", "access", "badge-events", bound_ms=0)
@@ -145,11 +145,8 @@ class Company:
 
     def frame(self, now_ms: int, *events: Event, marks: tuple[SourceMark, ...] = ()) -> None:
         arrivals = tuple(Arrival(feed.topic, 0, 1, now_ms) for feed in (BADGE, LOGIN))
-        for change in self.partition.step(Frame("", tuple((WHO, e) for e in events), arrivals, marks)):
-            if change.activity == "close":
-                del self.told[change.alert.uid]
-            else:
-                self.told[change.alert.uid] = change.alert
+        rows = tuple((WHO, event) for event in events)
+        hear(self.told, self.partition.step(Frame("", rows, arrivals, marks)))
 
     def settle(self, now_ms: int) -> None:
         """Everything up to *now_ms* has arrived, and both sites said something since."""

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 import msgspec
 
 from correlator.event import HOUR_MS, MINUTE_MS, NEVER, Event, Score, entity_kind
+from correlator.timeline.alert import Alert, Change
 from correlator.timeline.fields import value
 from correlator.timeline.habits import Habits
 from correlator.timeline.live import Entry, Live, Match, Waiting, Window
@@ -239,3 +240,13 @@ def saved(partition: Partition, program: Program) -> Partition:
     while piece := partition.changed.slice(1):
         entities |= {key: raw for key, raw in piece if raw is not None}
     return Partition.restore(program, lambda _: NoScorer(), partition.changed.rest(), entities.items())
+
+
+def hear(held: dict[str, Alert], changes: Iterable[Change]) -> None:
+    """What readers of the alerts do: they hold those that are open, by uid. Each is created first of all."""
+    for change in changes:
+        assert (change.alert.uid in held) == (change.activity != "create"), change
+        if change.activity == "close":
+            del held[change.alert.uid]
+        else:
+            held[change.alert.uid] = change.alert
