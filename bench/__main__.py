@@ -1,6 +1,6 @@
 """`python -m bench [NAME ...]`: speed, memory and false alarms, reported, never asserted.
 
-Without names: all of them, but for those that take long (false-alarms, late).
+Without names: those that do not take long.
 """
 
 from __future__ import annotations

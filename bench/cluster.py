@@ -30,6 +30,7 @@ from tests.broker.broker import Broker
 
 PATIENCE_S = 600.0
 TICK_S = 0.1
+OWNED = 'correlator_partitions_assigned{stage="correlate"'
 _BUCKET = re.compile(r'correlator_transaction_seconds_bucket\{le="([^"]+)",stage="(\w+)"\} (\S+)')
 CLOCK_HZ = os.sysconf("SC_CLK_TCK")
 
@@ -133,12 +134,6 @@ class Process:
         fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / CLOCK_HZ
 
-    def memory_bytes(self) -> int:
-        """Resident."""
-        return int(Path(f"/proc/{self._process.pid}/statm").read_text().split()[1]) * os.sysconf(
-            "SC_PAGESIZE"
-        )
-
     def metrics(self) -> str:
         with urllib.request.urlopen(f"{self._address()}/metrics", timeout=60) as answer:  # noqa: S310 - our own
             return str(answer.read().decode())
@@ -157,13 +152,6 @@ class Process:
                 return True
         except urllib.error.HTTPError:
             return False
-
-    def wait_until_ready(self) -> None:
-        end_s = time.monotonic() + PATIENCE_S
-        while not self.is_ready():
-            if time.monotonic() > end_s or self._process.poll() is not None:
-                raise SystemExit(f"{self.name} is not ready:\n{self._path.read_text()}")
-            time.sleep(TICK_S / 4)
 
     def _address(self) -> str:
         while not self._url:
@@ -232,9 +220,7 @@ def transaction_ms(processes: Sequence[Process], stage: str) -> float:
     below: dict[float, float] = {}
     for process in processes:
         for line in process.metrics().splitlines():
-            found = re.match(
-                r'correlator_transaction_seconds_bucket\{le="([^"]+)",stage="(\w+)"\} (\S+)', line
-            )
+            found = _BUCKET.match(line)
             if found is not None and found[2] == stage:
                 below[float(found[1])] = below.get(float(found[1]), 0.0) + float(found[3])
     half, low_s, low = below.get(math.inf, 0.0) / 2, 0.0, 0.0

@@ -7,7 +7,7 @@ embedded log to its alert, while other people's events keep coming by the same c
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from statistics import median
 from time import process_time
 
@@ -17,7 +17,18 @@ from bench.embedded import Run, load
 from bench.measure import json_us, own_collector
 from bench.report import Cell, Report
 from bench.stages import path_us
-from bench.workload import DIFFERS, SITES, TRAVEL_MS, Maker, Shape, identity_row, intake_of, make_workload
+from bench.workload import (
+    DIFFERS,
+    SITES,
+    TRAVEL_MS,
+    Maker,
+    Shape,
+    identity_row,
+    intake_of,
+    leavers,
+    make_workload,
+    staying,
+)
 from correlator.alerts.told import read_told
 from correlator.cli.embedded import CORRELATE_GROUP, INTAKE_GROUP
 from correlator.codec import Codes
@@ -126,8 +137,9 @@ def _events(shape: Shape, history: int) -> tuple[list[Event], list[Event], list[
     newer = [end_ms + number * SECOND_MS for number in range(INSERTS)]
     records = [maker.event(0, at_ms, end_ms + MINUTE_MS) for at_ms in (*old, *late, *newer)]
     intake = intake_of(bundle, shape)
-    rows = [Record("", 0, 0, end_ms - 2 * DAY_MS, key.encode(), value) for key, value in _person(shape)]
-    intake.learn(rows, end_ms)
+    first_ms = end_ms - 2 * DAY_MS
+    key, value = identity_row(0, first_ms, shape)
+    intake.learn([Record("", 0, 0, first_ms, key.encode(), value)], end_ms)
     taken = intake.intake_step(records, end_ms + MINUTE_MS)
     found = {
         event.id: event
@@ -144,10 +156,6 @@ def _events(shape: Shape, history: int) -> tuple[list[Event], list[Event], list[
     )
 
 
-def _person(shape: Shape) -> Iterator[tuple[str, bytes]]:
-    yield identity_row(0, shape.end_ms - 2 * DAY_MS, shape)
-
-
 # ---------------------------------------------------------------------- upload
 
 
@@ -156,12 +164,12 @@ class _Live:
 
     def __init__(self, shape: Shape) -> None:
         self.shape, self.maker = shape, Maker(shape)
-        self.staying = round(shape.identities * 0.9)  # nobody else is seen before, so that their reads alert
+        self.staying = staying(shape)
         self.running = Run(shape)
         self.began_s = self.sentinel_s = process_time()
         self.latencies: list[float] = []
         self._appended = 0
-        self._next = shape.identities - 1
+        self._gone = iter(leavers(shape))
         self._waiting: dict[str, float] = {}
 
     def at_ms(self) -> int:
@@ -175,10 +183,9 @@ class _Live:
             self._appended += 1
             person = self.maker._random.randrange(self.staying)
             self.running.embedded.append(self.maker.event(person, now_ms - TRAVEL_MS, now_ms))
-        if process_time() - self.sentinel_s >= SENTINEL_S and self._next >= self.shape.identities * 0.98:
-            self.sentinel_s = self._waiting[f"identity:e{self._next}"] = process_time()
-            self.running.embedded.append(self.maker.access(self._next, now_ms - TRAVEL_MS, now_ms))
-            self._next -= 1
+        if process_time() - self.sentinel_s >= SENTINEL_S and (leaver := next(self._gone, None)) is not None:
+            self.sentinel_s = self._waiting[f"identity:e{leaver}"] = process_time()
+            self.running.embedded.append(self.maker.access(leaver, now_ms - TRAVEL_MS, now_ms))
         self.running.worker.step()
         embedded = self.running.embedded
         for record in embedded.news(embedded.topics.alerts):

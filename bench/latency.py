@@ -25,7 +25,7 @@ from kafka import KafkaConsumer
 from bench.cluster import Cluster, bootstrap, now_ms, now_of, transaction_ms, watch
 from bench.measure import load_average
 from bench.report import Cell, Report
-from bench.workload import DIFFERS, TRAVEL_MS, Maker, Shape, identity_row, topic_of
+from bench.workload import DIFFERS, TRAVEL_MS, Maker, Shape, identity_row, leavers, staying, topic_of
 from correlator.adapters.kafka.client import consumer_settings, to_kafka
 from correlator.adapters.kafka.log_reader import KafkaLogReader
 from correlator.engine.ports import TopicPartition
@@ -64,7 +64,7 @@ def run(shape: Shape) -> list[Report]:
             with TemporaryDirectory() as name:
                 dated = msgspec.structs.replace(shape, end_ms=now_ms())
                 found = _measure(Cluster(servers, Path(name), dated, "LogAppendTime"), stages, rate)
-            cuts = quantiles(found.latencies_ms, n=100)
+            cuts = quantiles(found.latencies_ms, n=100, method="inclusive")
             row = [found.rate, median(found.latencies_ms), cuts[98], max(found.latencies_ms)]
             rows.append([layout, *row, len(found.latencies_ms), *found.commits_ms, found.after_s])
     columns = ["layout", "events/s", "p50 ms", "p99 ms", "largest", "alerts"]
@@ -81,8 +81,7 @@ def _measure(cluster: Cluster, stages: Sequence[str], rate: float) -> Measured:
     shape, maker = cluster.shape, Maker(cluster.shape)
     first_ms = shape.end_ms - DAY_MS
     everybody = [identity_row(person, first_ms, shape) for person in range(shape.identities)]
-    staying = round(shape.identities * 0.9)  # nobody else is seen before the live part
-    calm = [maker.access(p % staying, shape.end_ms - MINUTE_MS, shape.end_ms) for p in range(FILLING)]
+    calm = [maker.access(p % staying(shape), shape.end_ms - MINUTE_MS, shape.end_ms) for p in range(FILLING)]
     cluster.publish([], everybody)
     alerts = _Alerts(cluster)
     with cluster.processes(stages) as processes:
@@ -111,14 +110,14 @@ def _live(cluster: Cluster, maker: Maker, rate: float) -> None:
         if error is not None:
             failed.append(str(error))
 
-    leavers = iter(range(round(shape.identities * 0.98), shape.identities))
+    gone = iter(leavers(shape))
     began_s, sent = time.monotonic(), 0
     while (elapsed_s := time.monotonic() - began_s) < LIVE_S:
         while sent < elapsed_s * rate:
             at_ms, sent = now_ms(), sent + 1
-            leaver = next(leavers, None) if sent % ALERT_EVERY == 0 else None
+            leaver = next(gone, None) if sent % ALERT_EVERY == 0 else None
             if leaver is None:
-                record = maker.event(sent % round(shape.identities * 0.9), at_ms - TRAVEL_MS, at_ms)
+                record = maker.event(sent % staying(shape), at_ms - TRAVEL_MS, at_ms)
             else:
                 record = maker.access(leaver, at_ms - TRAVEL_MS, at_ms)
             producer.produce(record.topic, record.value, record.key, record.partition, on_delivery=delivered)

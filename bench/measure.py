@@ -44,8 +44,3 @@ def load_average() -> str:
     """Of the machine, with that of 5 minutes: whether somebody else was at work."""
     one, five, _ = Path("/proc/loadavg").read_text().split()[:3]
     return f"load average {one} (5 min: {five})"
-
-
-def spread(values: Sequence[float]) -> str:
-    """The median, with the smallest and the largest."""
-    return f"{median(values):,.3g} ({min(values):,.3g}-{max(values):,.3g})"

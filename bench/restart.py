@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory
 
 import msgspec
 
-from bench.cluster import PATIENCE_S, TICK_S, Cluster, Process, bootstrap, now_ms, now_of, watch
+from bench.cluster import OWNED, PATIENCE_S, TICK_S, Cluster, Process, bootstrap, now_ms, now_of, watch
 from bench.measure import load_average
 from bench.report import Cell, Report
 from bench.workload import DIFFERS, KEYED_PARTITIONS, Maker, Shape, make_workload
@@ -26,7 +26,6 @@ IDENTITIES = 100_000
 EVENTS = 100_000  # after everybody came in
 UNCHECKED = 20_000  # events that follow a checkpoint, and are replayed
 STEADY_S = 3.0  # for which it has to stay ready: a partition may begin to restore between two looks
-OWNED = 'correlator_partitions_assigned{stage="correlate"'
 SESSION_S = 15.0  # the default session timeout: until then nobody knows that a process is dead
 
 

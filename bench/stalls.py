@@ -18,7 +18,7 @@ from threading import Thread
 import msgspec
 from kafka import KafkaConsumer
 
-from bench.cluster import PATIENCE_S, TICK_S, Cluster, Process, bootstrap, now_ms, now_of, watch
+from bench.cluster import OWNED, PATIENCE_S, TICK_S, Cluster, Process, bootstrap, now_ms, now_of, watch
 from bench.measure import load_average
 from bench.report import Cell, Report
 from bench.workload import DIFFERS, KEYED_PARTITIONS, Maker, Shape, make_workload
@@ -30,7 +30,6 @@ from correlator.event import MINUTE_MS
 PER_S = 500
 SLICE_S = 0.02
 AFTER_S = 3.0  # that is watched after everything is back
-OWNED = 'correlator_partitions_assigned{stage="correlate"'
 
 Owners = dict[str, str]  # partition as its metric is labelled -> process
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from math import ceil
 from pathlib import Path
 from random import Random
 from zlib import crc32
@@ -145,14 +146,19 @@ def _spread(people: range, start_ms: int, span_ms: int) -> Iterator[tuple[int, i
         yield person, start_ms + place * span_ms // len(people)
 
 
-def has_left(person: int, shape: Shape) -> bool:
-    return person >= shape.identities * (1 - LEFT_SHARE)
+def leavers(shape: Shape) -> range:
+    return range(ceil(shape.identities * (1 - LEFT_SHARE)), shape.identities)
+
+
+def staying(shape: Shape) -> int:
+    """How many of the first are seen before a live part, so that in it the first read of a leaver alerts."""
+    return round(shape.identities * 0.9)
 
 
 def identity_row(person: int, first_ms: int, shape: Shape) -> tuple[str, bytes]:
     since = datetime.fromtimestamp(first_ms / 1000, UTC).isoformat()
     statuses = [{"status": "active", "from": "2020-01-01"}]
-    if has_left(person, shape):
+    if person in leavers(shape):
         statuses.append({"status": "disabled", "from": since})
     row = {
         "identity_id": f"e{person}",

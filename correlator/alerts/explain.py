@@ -14,7 +14,6 @@ from correlator.alerts.ending import ending
 from correlator.alerts.inside import inside
 from correlator.alerts.leg import QuotedLeg, telling_leg
 from correlator.alerts.phrases import (
-    FIRST_MS,
     before,
     duration,
     happened,
@@ -22,7 +21,6 @@ from correlator.alerts.phrases import (
     of_status,
     offset,
     several,
-    utc,
     weekday,
     when,
 )
@@ -30,6 +28,7 @@ from correlator.alerts.storm import is_storm, storm_opening
 from correlator.alerts.story import Story
 from correlator.alerts.whereabouts import whereabouts
 from correlator.event import MINUTE_MS, SECOND_MS, Event
+from correlator.spelling import FIRST_MS, utc
 from correlator.timeline.live import Scalar
 
 NEAR_KM = 0.1  # nearer places are one place on a map: nothing is said of a distance

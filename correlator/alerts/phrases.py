@@ -6,21 +6,13 @@ Pure and total. Times appear in the local time of the place with its offset, and
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 from correlator.event import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS, Event, Place
+from correlator.spelling import utc
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-FIRST_MS = -719_000 * DAY_MS
-LAST_MS = 2_932_000 * DAY_MS
 _STATUSES = {"leave": "on leave", "notice": "under notice"}  # that are no adjectives
 _DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
-
-
-def utc(time_ms: int) -> datetime:
-    """*time_ms* as a datetime, exact, within the years 2 to 9998 (an open interval has no end to print)."""
-    return _EPOCH + timedelta(milliseconds=min(max(time_ms, FIRST_MS), LAST_MS))
 
 
 def offset(minutes: int) -> str:

@@ -14,17 +14,15 @@ from rich.console import Console
 from rich.text import Text
 
 from correlator.adapters.clock import SteadyClock
+from correlator.adapters.kafka.client_logs import silence_client_logs
 from correlator.adapters.kafka.log_reader import KafkaLogReader
-from correlator.adapters.kafka.quiet import silence_client_logs
 from correlator.alerts.told import Told, read_told
 from correlator.cli.connection import load_connection
-from correlator.cli.reading import NoSuchTopic, records_of
-from correlator.cli.telling import reaching
+from correlator.cli.exit_codes import FAILED, REFUSED
+from correlator.cli.failing import reaching
+from correlator.cli.topic_records import NoSuchTopic, records_of
 from correlator.cli.view import STYLES
 from correlator.problem import BadConfiguration
-
-UNREADABLE = 1
-INVALID = 2
 
 Found = tuple[bytes, Told]  # as published, and read
 
@@ -86,7 +84,7 @@ def tail(
     found = _alerts_in(records, unread)
     count = _show(still_open(found) if is_open else found, Console(), as_json=as_json)
     if unread:
-        raise typer.Exit(UNREADABLE)
+        raise typer.Exit(FAILED)
     if not count:
         typer.echo("no alert is open" if is_open else "no alerts", err=True)
 
@@ -142,7 +140,7 @@ def _show(found: Iterable[Found], console: Console, *, as_json: bool) -> int:
             else:
                 console.print(block(told, max(40, min(console.width, 110))), soft_wrap=True)
     except NoSuchTopic as error:
-        _end(str(error), INVALID, error)
+        _end(str(error), REFUSED, error)
     except KeyboardInterrupt:
         raise typer.Exit(0) from None
     return count
@@ -154,7 +152,7 @@ def _of_file(path: Path) -> Iterator[tuple[str, bytes]]:
             numbered = enumerate(lines, 1)
             yield from ((f"{path}:{number}", line.rstrip(b"\n")) for number, line in numbered if line.strip())
     except OSError as error:
-        _end(f"{path}: {error.strerror}", UNREADABLE, error)
+        _end(f"{path}: {error.strerror}", FAILED, error)
 
 
 def _of_kafka(
@@ -164,7 +162,7 @@ def _of_kafka(
     try:
         connection = load_connection(directory)
     except BadConfiguration as error:
-        _end(str(error), INVALID, error)
+        _end(str(error), REFUSED, error)
     topic = connection.topics.shadow if is_shadow else connection.topics.alerts
     with reaching(connection.kafka.bootstrap_servers), closing(KafkaLogReader(connection.kafka)) as reader:
         for record in records_of(

@@ -15,9 +15,9 @@ from correlator.adapters.files import load_bundle
 from correlator.adapters.record_files import identities_of, read_records
 from correlator.alerts.phrases import iso
 from correlator.alerts.told import read_told
+from correlator.cli.failing import refusing
 from correlator.cli.looking import looking
 from correlator.cli.replay import Replay
-from correlator.cli.telling import refusing
 from correlator.cli.times import instant_ms
 from correlator.event import HOUR_MS, NEVER, partition_of
 from correlator.intake.arrival import NO_TIMESTAMP

@@ -19,21 +19,22 @@ from rich.table import Table
 
 from correlator.adapters.clock import SystemClock
 from correlator.adapters.files import bundle_of
+from correlator.adapters.kafka.client_logs import quiet_client_logs
 from correlator.adapters.kafka.log_reader import KafkaLogReader
-from correlator.adapters.kafka.quiet import quiet_client_logs
 from correlator.adapters.prometheus import PrometheusMeter
 from correlator.cli.as_json import as_text
 from correlator.cli.backtest import rate
 from correlator.cli.candidate import Candidate, alerting, read_candidate
 from correlator.cli.connection import Connection, load_connection
 from correlator.cli.deploy import edges_on, somebody
+from correlator.cli.exit_codes import INTERRUPTED
+from correlator.cli.failing import reaching, refusing
 from correlator.cli.on_kafka import check_topics, default_instance, kafka_worker, sole_owner
-from correlator.cli.reading import identities_in, partitions_of
 from correlator.cli.rules_status import Hits, hits_of
 from correlator.cli.screen import progress, wide_console
 from correlator.cli.stopping import STOPPING
-from correlator.cli.telling import reaching, refusing
 from correlator.cli.times import instant_ms
+from correlator.cli.topic_records import identities_in, partitions_of
 from correlator.engine.anew import person_events
 from correlator.engine.bundles import Activated, Texts
 from correlator.engine.commit import Send
@@ -52,7 +53,6 @@ from correlator.event import DAY_MS, FOREVER, NEVER, Event, partition_of
 from correlator.frame import EVENTS_MAX, Frame, encode_frame
 from correlator.pipeline import Bundle
 
-STOPPED = 130
 BEGUN = (
     "this deployment has read records already: a backfill is how one begins, and one that was broken off "
     "goes on only with the configuration that it began with. To see what other rules would have told there "
@@ -103,7 +103,7 @@ def backfill_command(
         with _progress(left, meter, is_quiet=as_json) as shown:
             worker.run(lambda: STOPPING.is_asked or worker.is_caught_up, shown)
         if STOPPING.is_asked:
-            raise typer.Exit(STOPPED)
+            raise typer.Exit(INTERRUPTED)
         now_ms = SystemClock().now_ms()
         with edges_on(connection) as edges:
             live = Activated(candidate.bundle.hash, now_ms + LEAD_MS, now_ms, somebody())

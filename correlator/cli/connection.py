@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
+import typer
 
 from correlator.adapters.files import kafka_settings, load_general
 from correlator.adapters.kafka.config import KafkaConfig, parse_kafka
 from correlator.engine.topics import Topics
 from correlator.problem import BadConfiguration, Problem
+
+Directory = Annotated[Path, typer.Argument(help="Configuration directory, with correlator.yml.")]
 
 
 class Connection(msgspec.Struct, frozen=True):

@@ -16,21 +16,20 @@ from rich.table import Table
 from rich.text import Text
 
 from correlator.adapters.clock import SteadyClock
+from correlator.adapters.kafka.client_logs import silence_client_logs
 from correlator.adapters.kafka.log_reader import KafkaLogReader
-from correlator.adapters.kafka.quiet import silence_client_logs
 from correlator.alerts.phrases import iso
-from correlator.cli.connection import load_connection
+from correlator.cli.connection import Directory, load_connection
+from correlator.cli.exit_codes import FAILED, REFUSED
+from correlator.cli.failing import reaching
 from correlator.cli.forward import forward
-from correlator.cli.reading import NoSuchTopic, record_at, records_of
 from correlator.cli.screen import wide_console
-from correlator.cli.telling import reaching
+from correlator.cli.topic_records import NoSuchTopic, record_at, records_of
 from correlator.engine.dead_letters import PREFIX
 from correlator.engine.ports import LogReader, TopicPartition
 from correlator.problem import BadConfiguration
 from correlator.record import Record
 
-NOT_FOUND = 1
-INVALID = 2
 BYTES_SHOWN = 4_096
 PARTITION_OFFSET = re.compile(r"[0-9]+/[0-9]+")
 
@@ -50,7 +49,6 @@ forward(
     "correlator dead-letters",
 )
 
-Directory = Annotated[Path, typer.Argument(help="Configuration directory, with correlator.yml.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
 
 
@@ -125,7 +123,7 @@ def show(
     with _reading(directory) as (reader, topic):
         record = record_at(reader, TopicPartition(topic, int(partition)), int(offset))
     if record is None:
-        _end(f"there is no dead letter {letter_id}", NOT_FOUND, None)
+        _end(f"there is no dead letter {letter_id}", FAILED, None)
     found = dead_letter_of(record)
     typer.echo(json.dumps(_as_json(found) | _contents(found)) if as_json else described(found))
 
@@ -241,7 +239,7 @@ def _reading(directory: Path) -> Iterator[tuple[LogReader, str]]:
         ):
             yield reader, connection.topics.dead_letters
     except (BadConfiguration, NoSuchTopic) as error:
-        _end(str(error), INVALID, error)
+        _end(str(error), REFUSED, error)
 
 
 def _end(message: str, code: int, cause: BaseException | None) -> NoReturn:

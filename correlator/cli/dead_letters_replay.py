@@ -18,22 +18,22 @@ import typer
 
 from correlator.adapters.clock import SteadyClock
 from correlator.adapters.files import load_bundle
+from correlator.adapters.kafka.client_logs import silence_client_logs
 from correlator.adapters.kafka.log_reader import KafkaLogReader
 from correlator.adapters.kafka.publisher import KafkaPublisher
-from correlator.adapters.kafka.quiet import silence_client_logs
 from correlator.cli.as_json import AsJson
-from correlator.cli.connection import Connection, load_connection
-from correlator.cli.dead_letters import PARTITION_OFFSET, DeadLetter, Directory, dead_letter_of
+from correlator.cli.connection import Connection, Directory, load_connection
+from correlator.cli.dead_letters import PARTITION_OFFSET, DeadLetter, dead_letter_of
+from correlator.cli.exit_codes import FAILED
+from correlator.cli.failing import reaching, refusing
 from correlator.cli.looking import deployment
-from correlator.cli.reading import NoSuchTopic, records_of
-from correlator.cli.telling import reaching, refusing
+from correlator.cli.topic_records import NoSuchTopic, records_of
 from correlator.engine.dead_letters import PREFIX
 from correlator.engine.topics import EngineRefusal
 from correlator.intake.arrival import NO_TIMESTAMP
 from correlator.pipeline import Bundle
 from correlator.record import Record, Reject
 
-LEFT = 1
 NUMBER = re.compile(r"[0-9]{1,18}")
 NOT_RAW = "it is a frame of correlator's own: only records of feeds are replayed"
 
@@ -77,7 +77,7 @@ def replay(
             _send(connection, [record for _, record in found.usable])
     _tell(found, is_dry=is_dry, as_json=as_json)
     if found.refused:
-        raise typer.Exit(LEFT)
+        raise typer.Exit(FAILED)
 
 
 def sort(letters: Iterable[DeadLetter], bundle: Bundle, partitions: Mapping[str, int]) -> Sorted:

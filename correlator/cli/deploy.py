@@ -14,16 +14,17 @@ import typer
 from rich.console import Console
 
 from correlator.adapters.clock import SystemClock
+from correlator.adapters.kafka.client_logs import silence_client_logs
 from correlator.adapters.kafka.log_reader import KafkaLogReader
-from correlator.adapters.kafka.quiet import silence_client_logs
 from correlator.adapters.kafka.transactions import KafkaTransactionalWriter
 from correlator.alerts.phrases import iso
 from correlator.cli.as_json import AsJson
 from correlator.cli.candidate import Candidate, Difference, alerting, difference, read_candidate
 from correlator.cli.connection import Connection, load_connection
+from correlator.cli.exit_codes import FAILED
+from correlator.cli.failing import reaching, refusing
 from correlator.cli.on_kafka import bundles_on, check_topics
 from correlator.cli.screen import number_of
-from correlator.cli.telling import reaching, refusing
 from correlator.cli.times import instant_ms
 from correlator.engine.bundles import Activated, Bundles, Texts
 from correlator.engine.deploy import LEAD_MS, Edges, Overtaken, deploy, previous
@@ -33,7 +34,6 @@ from correlator.engine.topics import EngineRefusal
 from correlator.event import NEVER
 from correlator.pipeline import Bundle
 
-FAILED = 1
 HOMELESS = (
     "their records are refused from then on, and their badges and accounts are nobody's. Publish them with "
     "another home_site first: docs/identities.md"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -11,8 +10,10 @@ import msgspec
 import typer
 from rich.table import Table
 
+from correlator.cli.exit_codes import FAILED, REFUSED
 from correlator.cli.screen import wide_console
 from correlator.simulate.evaluate import Injected, RuleResult, Told, Truth, evaluate, read_alerts
+from correlator.spelling import utc
 
 
 def evaluate_command(
@@ -34,7 +35,7 @@ def evaluate_command(
         if is_listing:
             _list(results)
     if not all(result.is_good for result in results.values()):
-        raise typer.Exit(1)
+        raise typer.Exit(FAILED)
 
 
 def _truth(path: Path) -> Truth:
@@ -54,7 +55,7 @@ def _alerts(path: Path) -> list[Told]:
 
 def _refuse(path: Path, error: Exception) -> NoReturn:
     typer.echo(f"evaluate: {path}: {error}", err=True)
-    raise typer.Exit(2)
+    raise typer.Exit(REFUSED)
 
 
 def _table(truth: Truth, results: dict[str, RuleResult]) -> Table:
@@ -102,7 +103,7 @@ def _name(what: str, rule: str, scenario: Injected) -> None:
 
 
 def _iso(time_ms: int) -> str:
-    return f"{datetime.fromtimestamp(time_ms / 1000, UTC):%Y-%m-%dT%H:%M:%SZ}"
+    return f"{utc(time_ms):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def _as_json(truth: Truth, results: dict[str, RuleResult]) -> dict[str, object]:

@@ -17,10 +17,11 @@ from correlator.adapters.documents import read_text, shipped, yaml_files
 from correlator.adapters.schema_store import read_schemas
 from correlator.adapters.yaml_lines import load_yaml
 from correlator.cli.as_json import AsJson, as_text
+from correlator.cli.exit_codes import FAILED, REFUSED
+from correlator.cli.failing import print_problems
 from correlator.cli.forward import forward
 from correlator.cli.record_file import BadRecordFile, read_record_file
 from correlator.cli.screen import wide_console
-from correlator.cli.telling import print_problems
 from correlator.intake.canonical import CANONICAL
 from correlator.intake.convert import CONVERTERS
 from correlator.intake.decode import Schemas
@@ -29,9 +30,6 @@ from correlator.intake.mapped import Heartbeat, Mapped
 from correlator.intake.samples import SampleResult, shown
 from correlator.problem import Problem, has_errors
 from correlator.record import Reject
-
-FAILED = 1
-INVALID = 2
 
 app = typer.Typer(
     help="Check and test feed files, try them on records, and see how feeds are doing.", no_args_is_help=True
@@ -60,7 +58,7 @@ def check_command(paths: Paths = None, config: Config = None, as_json: AsJson = 
         if feeds:
             wide_console().print(_feeds_table(feeds))
     if has_errors(problems):
-        raise typer.Exit(INVALID)
+        raise typer.Exit(REFUSED)
 
 
 @app.command("test")
@@ -119,7 +117,7 @@ def try_feed(
                 break
     except BadRecordFile as bad:
         typer.echo(f"{file}: {bad}", err=True)
-        raise typer.Exit(INVALID) from bad
+        raise typer.Exit(REFUSED) from bad
     _print_counts(feed, counts, as_json=as_json)
     if any(reason not in {"mapped", "heartbeat", "ignored"} for reason in counts):
         raise typer.Exit(FAILED)
@@ -172,7 +170,7 @@ def _files(paths: Sequence[Path] | None, config: Path | None) -> list[Path]:
         files += yaml_files(path) if path.is_dir() else [path]
     if not files:
         typer.echo(f"feeds: no feed files in {', '.join(map(str, given))}", err=True)
-        raise typer.Exit(INVALID)
+        raise typer.Exit(REFUSED)
     return files
 
 
@@ -216,7 +214,7 @@ def _chosen(name: str, file: Path, config: Path | None, *, as_json: bool) -> Fee
         f"there is no feed {name!r}" if name else f"the name {file.name} does not tell the feed: say --feed"
     )
     typer.echo(f"{said}; there are: {names}", err=True)
-    raise typer.Exit(INVALID)
+    raise typer.Exit(REFUSED)
 
 
 # ---------------------------------------------------------------------- output
@@ -227,7 +225,7 @@ def _stop(problems: Sequence[Problem], *, as_json: bool) -> None:
         typer.echo(as_text({"problems": problems}))
     else:
         print_problems(problems)
-    raise typer.Exit(INVALID)
+    raise typer.Exit(REFUSED)
 
 
 def _feeds_table(feeds: Sequence[Feed]) -> Table:

@@ -11,13 +11,14 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from correlator.alerts.phrases import duration, utc
+from correlator.alerts.phrases import duration
 from correlator.cli.as_json import as_text
 from correlator.cli.looking import looking
 from correlator.cli.screen import wide_console
 from correlator.event import NEVER, SECOND_MS
+from correlator.spelling import utc
 from correlator.timeline.partition import Partition
-from correlator.timeline.quiet import Standing
+from correlator.timeline.standing import Standing, standings
 
 Directory = Annotated[Path, typer.Argument(help="Configuration directory: says where Kafka is.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print everything as JSON; times in ms, UTC.")]
@@ -84,12 +85,12 @@ def status_command(directory: Directory, as_json: AsJson = False) -> None:
 def status_of(partitions: Iterable[Partition]) -> Status:
     """Of all partitions of *keyed*. What each knows of sources is the same; their verdicts differ."""
     sites: dict[tuple[str, str], SiteStatus] = {}
-    standings: list[Standing] = []
+    sources: list[Standing] = []
     nows: list[int] = []
     for partition in partitions:
         nows.append(partition.now_ms)
-        known = partition.marks.standings()
-        standings = max(standings, known, key=len)
+        known = standings(partition.marks)
+        sources = max(sources, known, key=len)
         with_readers = {("access", s.site) for s in partition.marks.settings.sites if s.has_readers}
         for key in {(s.kind, s.site) for s in known} | partition.wakes.count().keys() | with_readers:
             is_first = key not in sites
@@ -103,11 +104,11 @@ def status_of(partitions: Iterable[Partition]) -> Status:
             oldest_ms = partition.wakes.oldest_ms(key)
             if oldest_ms is not None:
                 site.oldest_ms = min(oldest_ms, site.oldest_ms or oldest_ms)
-    for source in standings:
+    for source in sources:
         site = sites[source.kind, source.site]
         setattr(site, source.state, getattr(site, source.state) + 1)
     now_ms = _none(min(nows, default=NEVER))
-    return Status(now_ms, [sites[key] for key in sorted(sites)], [_source(source) for source in standings])
+    return Status(now_ms, [sites[key] for key in sorted(sites)], [_source(source) for source in sources])
 
 
 def _source(source: Standing) -> SourceStatus:

@@ -11,14 +11,14 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from correlator.adapters.files import load_sites
+from correlator.adapters.kafka.client_logs import silence_client_logs
 from correlator.adapters.kafka.log_reader import KafkaLogReader
 from correlator.adapters.kafka.publisher import KafkaPublisher
-from correlator.adapters.kafka.quiet import silence_client_logs
 from correlator.adapters.record_files import read_identities
 from correlator.cli.as_json import AsJson
 from correlator.cli.connection import Connection, load_connection
+from correlator.cli.failing import reaching, refusing
 from correlator.cli.screen import number_of, progress
-from correlator.cli.telling import reaching, refusing
 from correlator.engine.topics import EngineRefusal
 from correlator.problem import BadConfiguration, Problem
 

@@ -11,13 +11,13 @@ from pathlib import Path
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
+from correlator.adapters.kafka.client_logs import silence_client_logs
 from correlator.adapters.kafka.log_reader import KafkaLogReader
-from correlator.adapters.kafka.quiet import silence_client_logs
 from correlator.cli.connection import Connection, load_connection
+from correlator.cli.failing import reaching, refusing
 from correlator.cli.on_kafka import bundles_on
-from correlator.cli.reading import told_in
 from correlator.cli.screen import progress
-from correlator.cli.telling import reaching, refusing
+from correlator.cli.topic_records import told_in
 from correlator.engine import view
 from correlator.engine.bundles import Bundles
 from correlator.engine.ports import LogReader, LogTruncated, TopicPartition

@@ -13,6 +13,7 @@ from typing import Annotated
 
 import typer
 
+from correlator.cli.exit_codes import FAILED
 from correlator.cli.forward import forward
 from correlator.cli.stopping import STOPPING
 
@@ -51,7 +52,6 @@ VERBS = {
     "dead-letters": ("dead_letters", "app", "List, show and send back refused records."),
 }
 UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EPIPE)
-FAILED = 1
 LOOPS = ("run", "replay", "backfill")  # verbs that end in order when asked to stop
 
 app = typer.Typer(

@@ -19,15 +19,15 @@ from correlator.adapters.files import load_bundle
 from correlator.adapters.prometheus import PrometheusMeter
 from correlator.adapters.record_files import identities_of, read_records
 from correlator.cli.embedded import FAST, Embedded, with_partitions
+from correlator.cli.exit_codes import INTERRUPTED
+from correlator.cli.failing import refusing, writing
 from correlator.cli.screen import progress, wide_console
 from correlator.cli.stopping import STOPPING
-from correlator.cli.telling import refusing, writing
 from correlator.engine.ports import TopicPartition
 from correlator.event import FOREVER
 from correlator.pipeline import Bundle
 from correlator.record import Record
 
-STOPPED = 130
 BOUNDED = msgspec.structs.replace(FAST, is_bounded=True, checkpoint_ms=FOREVER, replay_ms_max=FOREVER)
 
 
@@ -196,7 +196,7 @@ def replay_command(
     else:
         _print(summary, replay, bundle)
     if STOPPING.is_asked:
-        raise typer.Exit(STOPPED)
+        raise typer.Exit(INTERRUPTED)
 
 
 def _run(replay: Replay, *, is_quiet: bool) -> None:

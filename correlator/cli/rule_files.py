@@ -12,12 +12,12 @@ import typer
 from correlator.adapters.documents import read_kept, read_text, read_value_lists, shipped, yaml_files
 from correlator.adapters.yaml_lines import load_yaml_all
 from correlator.cli.as_json import as_text
-from correlator.cli.telling import print_problems
+from correlator.cli.exit_codes import REFUSED
+from correlator.cli.failing import print_problems
 from correlator.problem import Problem, has_errors
 from correlator.rules.load import Document, load_rules
 from correlator.rules.rule import Rule
 
-INVALID = 2
 CONFIGURATION = ("sites.yml", "correlator.yml", "feeds", "lists.yml")  # one of them makes a directory one
 TESTS = ".tests.yml"  # ends the name of a file of tests, beside that of the rule
 
@@ -105,11 +105,11 @@ def good_rules(paths: Sequence[Path] | None, config: Path | None, *, as_json: bo
             typer.echo(as_text({"problems": problems}))
         else:
             print_problems(problem for problem in problems if problem.severity == "error")
-        raise typer.Exit(INVALID)
+        raise typer.Exit(REFUSED)
     return rules
 
 
 def refuse(message: str) -> NoReturn:
     """Arguments that cannot be meant."""
     typer.echo(f"rules: {message}", err=True)
-    raise typer.Exit(INVALID)
+    raise typer.Exit(REFUSED)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from correlator.adapters.files import load_bundle
-from correlator.cli.telling import refusing
+from correlator.cli.failing import refusing
 from correlator.timeline.settings import Settings
 
 

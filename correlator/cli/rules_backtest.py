@@ -15,8 +15,8 @@ from rich.table import Table
 
 from correlator.adapters.clock import SystemClock
 from correlator.adapters.files import load_general, load_texts
+from correlator.adapters.kafka.client_logs import silence_client_logs
 from correlator.adapters.kafka.log_reader import KafkaLogReader
-from correlator.adapters.kafka.quiet import silence_client_logs
 from correlator.adapters.record_files import identities_of, read_records
 from correlator.alerts.phrases import iso
 from correlator.cli.as_json import AsJson, as_text
@@ -32,19 +32,19 @@ from correlator.cli.backtest import (
     with_rules,
 )
 from correlator.cli.connection import load_connection
+from correlator.cli.exit_codes import DIED, FAILED
+from correlator.cli.failing import reaching, refusing
 from correlator.cli.on_kafka import bundles_on
-from correlator.cli.reading import identities_in, partitions_of
 from correlator.cli.rounds import processes_to_fold
 from correlator.cli.screen import progress, wide_console
 from correlator.cli.team import ProcessDied
-from correlator.cli.telling import reaching, refusing
 from correlator.cli.times import duration_ms, instant_ms
+from correlator.cli.topic_records import identities_in, partitions_of
 from correlator.engine.bundles import Texts
 from correlator.engine.ports import LogTruncated
 from correlator.pipeline import Bundle
 from correlator.record import Record
 
-DIED = 4
 SHOWN = 20  # of the alerts that only one side tells
 ACTIVE = "active"
 
@@ -128,7 +128,7 @@ def backtest_command(
     else:
         _print(compared, source, SHOWN if not is_listing else None)
     if any(rule.gained or rule.lost for rule in compared):
-        raise typer.Exit(1)
+        raise typer.Exit(FAILED)
 
 
 def _from_files(directory: Path, bundle: Bundle, from_: str, to: str) -> Source:

@@ -13,15 +13,14 @@ from rich.table import Table
 from rich.text import Text
 
 from correlator.cli.as_json import AsJson, as_text
-from correlator.cli.rule_files import INVALID, Config, Paths, read_rules, rule_files
+from correlator.cli.exit_codes import FAILED, REFUSED
+from correlator.cli.rule_files import Config, Paths, read_rules, rule_files
 from correlator.cli.rule_settings import settings_of
 from correlator.cli.screen import number_of, wide_console
 from correlator.problem import Problem, has_errors
 from correlator.rules.requires import inert_at
 from correlator.rules.rule import Rule
 from correlator.timeline.settings import Settings
-
-WARNED = 1
 
 _STYLES = {"error": "red", "warning": "yellow"}
 
@@ -53,9 +52,9 @@ def check_command(
     else:
         _print(rules, problems, summary, is_verbose=is_verbose)
     if has_errors(problems):
-        raise typer.Exit(INVALID)
+        raise typer.Exit(REFUSED)
     if problems and is_strict:
-        raise typer.Exit(WARNED)
+        raise typer.Exit(FAILED)
 
 
 def _inert(rules: Sequence[Rule], config: Path | None) -> Iterator[Problem]:

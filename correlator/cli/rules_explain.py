@@ -10,28 +10,28 @@ import msgspec
 import typer
 
 from correlator.adapters.yaml_lines import load_yaml
-from correlator.alerts.phrases import happened, local, utc
+from correlator.alerts.phrases import happened, local
 from correlator.alerts.recall import Recalled, recall
 from correlator.cli.as_json import AsJson, as_text
+from correlator.cli.exit_codes import REFUSED
 from correlator.cli.explained import When, show
+from correlator.cli.failing import print_problems
 from correlator.cli.rule_files import Config, good_rules, refuse
 from correlator.cli.rule_settings import settings_of
 from correlator.cli.rules_explain_risk import NAMES, explain_risk
 from correlator.cli.screen import wide_console
-from correlator.cli.telling import print_problems
 from correlator.problem import has_errors
 from correlator.rules.cases import read_stream
 from correlator.rules.explain import Explanation, NoSuchEvent, Which, explain
-from correlator.rules.reading import Reader, nearest
+from correlator.rules.reading import Reader
 from correlator.rules.recollect import Recollection, explain_alert
 from correlator.rules.rule import Case, CasePerson, Rule
 from correlator.rules.testing import frames_of, offset_text, zoned
 from correlator.rules.vendor import Names
+from correlator.spelling import nearest, utc
 from correlator.timeline.fields import FIELDS
 from correlator.timeline.settings import Settings
 from correlator.timeline.storms import STORM
-
-INVALID = 2
 
 
 class _Explained(NamedTuple):
@@ -144,7 +144,7 @@ def _events(text: str, source: Path) -> Case:
     if case is None:
         print_problems([*problems, *reader.problems])
         typer.echo("rules: events are written as in a test; raw records are for feeds try", err=True)
-        raise typer.Exit(INVALID)
+        raise typer.Exit(REFUSED)
     return case
 
 

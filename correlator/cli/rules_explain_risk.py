@@ -9,13 +9,13 @@ import msgspec
 import typer
 from rich.text import Text
 
-from correlator.alerts.phrases import utc
 from correlator.alerts.recall import Recalled
 from correlator.cli.as_json import as_text
 from correlator.cli.rule_files import refuse
 from correlator.cli.screen import wide_console
 from correlator.event import DAY_MS
 from correlator.rules.rule import Rule
+from correlator.spelling import utc
 from correlator.timeline.risk import RISK
 
 CLOSED = "close"

@@ -11,8 +11,8 @@ from correlator.cli.as_json import AsJson, as_text
 from correlator.cli.rule_files import refuse
 from correlator.cli.screen import wide_console
 from correlator.event import EntityKind
-from correlator.rules.reading import nearest
 from correlator.rules.reference import TYPES, markdown
+from correlator.spelling import nearest
 from correlator.timeline.field import Field
 from correlator.timeline.fields import FIELDS
 

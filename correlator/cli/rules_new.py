@@ -14,7 +14,7 @@ from rich.table import Table
 from correlator.adapters.documents import read_text, shipped, yaml_files
 from correlator.cli.rule_files import refuse
 from correlator.cli.screen import wide_console
-from correlator.rules.reading import nearest
+from correlator.spelling import nearest
 
 NAME, ID, REVIEW = "my_rule", "00000000-0000-4000-8000-000000000000", "2099-12-31"  # as templates have them
 REVIEW_DAYS = 180

@@ -16,9 +16,9 @@ from correlator.alerts.phrases import iso
 from correlator.cli.as_json import AsJson, as_text
 from correlator.cli.candidate import mode, rules_of
 from correlator.cli.looking import deployment
-from correlator.cli.reading import partitions_of, told_in
 from correlator.cli.screen import wide_console
 from correlator.cli.times import instant_ms
+from correlator.cli.topic_records import partitions_of, told_in
 from correlator.engine.bundles import Activated, Bundles
 from correlator.engine.ports import LogReader, TopicPartition
 from correlator.engine.topics import EngineRefusal, Topics

@@ -17,6 +17,7 @@ from rich.text import Text
 
 from correlator.alerts.phrases import happened
 from correlator.cli.as_json import AsJson, as_text
+from correlator.cli.exit_codes import FAILED
 from correlator.cli.rule_files import Config, Paths, good_rules, refuse
 from correlator.cli.rule_settings import settings_of
 from correlator.cli.screen import progress, wide_console
@@ -27,7 +28,6 @@ from correlator.rules.testing import NONE, CaseResult, frames_of, offset_text, r
 from correlator.timeline.alert import Alert
 from correlator.timeline.settings import Settings
 
-FAILED = 1
 ALERTS_MAX = 5  # that are listed of a test that expected none
 VALUES_MAX = 6  # fields that are quoted of each
 

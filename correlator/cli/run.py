@@ -8,10 +8,10 @@ from typing import Annotated, Literal
 
 import typer
 
+from correlator.cli.failing import refusing
 from correlator.cli.run_embedded import on_company, on_records
 from correlator.cli.run_on_kafka import Wanted, run_on_kafka
 from correlator.cli.stopping import STOPPING
-from correlator.cli.telling import refusing
 from correlator.cli.times import duration_ms
 
 Config = Annotated[

@@ -15,14 +15,14 @@ import typer
 from rich.console import Console
 
 from correlator.adapters.clock import SteadyClock
-from correlator.adapters.kafka.quiet import quiet_client_logs
+from correlator.adapters.kafka.client_logs import quiet_client_logs
 from correlator.adapters.prometheus import PrometheusMeter
 from correlator.cli.candidate import Candidate, read_candidate
 from correlator.cli.connection import Connection, load_connection
 from correlator.cli.deploy import Activating, bring
+from correlator.cli.failing import unfailing
 from correlator.cli.on_kafka import check_topics, default_instance, kafka_worker, wrong_policies
 from correlator.cli.serving import served
-from correlator.cli.telling import unfailing
 from correlator.engine.options import Options
 from correlator.engine.ports import LogUnavailable
 from correlator.engine.topics import EngineRefusal

@@ -12,6 +12,7 @@ import typer
 from correlator.adapters.clock import SteadyClock
 from correlator.adapters.http import HttpServer
 from correlator.adapters.prometheus import PrometheusMeter
+from correlator.cli.exit_codes import REFUSED
 from correlator.engine.worker import Worker
 
 
@@ -25,7 +26,7 @@ def served(worker: Worker, meter: PrometheusMeter, http: tuple[str, int]) -> Ite
         server = HttpServer(meter.exposition, worker.health, SteadyClock(), host=host, port=port)
     except OSError as error:
         typer.echo(f"port {port} of {host}: {error.strerror}", err=True)
-        raise typer.Exit(2) from error
+        raise typer.Exit(REFUSED) from error
     try:
         yield server.url
     finally:

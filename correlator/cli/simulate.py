@@ -14,9 +14,10 @@ from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
 
 from correlator.adapters.documents import shipped
 from correlator.adapters.kafka.admin import Topic, kafka_topics
+from correlator.adapters.kafka.client_logs import silence_client_logs
 from correlator.adapters.kafka.config import KafkaConfig
 from correlator.adapters.kafka.publisher import KafkaPublisher
-from correlator.adapters.kafka.quiet import silence_client_logs
+from correlator.cli.exit_codes import FAILED, UNREACHABLE
 from correlator.cli.screen import progress
 from correlator.engine.ports import LogUnavailable
 from correlator.event import DAY_MS
@@ -28,7 +29,6 @@ from correlator.simulate.wire import PARTITIONS, TOPICS, read_schemas
 # Records keep the simulated time as theirs, however long ago, and are not deleted for it.
 RAW_SETTINGS = {"retention.ms": "-1", "message.timestamp.type": "CreateTime"}
 FLUSH_RECORDS = 20_000
-UNREACHABLE = 3
 START = datetime(2026, 1, 5)  # noqa: DTZ001 - a date: the zones are the sites'
 
 
@@ -145,6 +145,6 @@ def _report(company: Company, out: Path, took_s: float, *, as_json: bool) -> Non
     )
 
 
-def _fail(message: str, code: int = 1) -> None:
+def _fail(message: str, code: int = FAILED) -> None:
     typer.echo(f"simulate: {message}", err=True)
     raise typer.Exit(code)

@@ -13,14 +13,15 @@ from rich.console import Console
 from rich.progress import track
 
 from correlator.adapters.files import load_bundle
+from correlator.adapters.kafka.client_logs import silence_client_logs
 from correlator.adapters.kafka.log_reader import KafkaLogReader
-from correlator.adapters.kafka.quiet import silence_client_logs
 from correlator.cli.as_json import AsJson
-from correlator.cli.connection import Connection, load_connection
+from correlator.cli.connection import Connection, Directory, load_connection
+from correlator.cli.exit_codes import FAILED, UNREACHABLE
+from correlator.cli.failing import refusing, writing
 from correlator.cli.learnt_file import read_file, write_file
 from correlator.cli.on_kafka import bundles_on, check_topics, committed_of, sole_owner
-from correlator.cli.reading import partitions_of
-from correlator.cli.telling import refusing, writing
+from correlator.cli.topic_records import partitions_of
 from correlator.engine import anew
 from correlator.engine.learnt import FORMAT, Head
 from correlator.engine.ports import (
@@ -34,16 +35,11 @@ from correlator.engine.ports import (
 from correlator.engine.sole_owner import SoleOwner
 from correlator.engine.topics import EngineRefusal, Topics, missing
 
-UNREADABLE = 1
-UNREACHABLE = 3
-
 app = typer.Typer(
     help="Keep what was learnt, begin anew with it, forget a checkpoint, set lost offsets.",
     no_args_is_help=True,
 )
 console = Console(stderr=True)
-
-Directory = Annotated[Path, typer.Argument(help="Configuration directory, with correlator.yml.")]
 
 
 @app.command("export")
@@ -72,7 +68,7 @@ def export_command(
         typer.echo(f"{file}: what {end.entities:,} entities have taught")
     if end.unreadable:
         typer.echo(f"{end.unreadable:,} records of the checkpoints cannot be read: left out", err=True)
-        raise typer.Exit(UNREADABLE)
+        raise typer.Exit(FAILED)
 
 
 @app.command("import")

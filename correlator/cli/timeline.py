@@ -15,7 +15,7 @@ from correlator.alerts.phrases import happened, iso, local
 from correlator.alerts.told import Told, read_told
 from correlator.cli.as_json import AsJson, as_text
 from correlator.cli.asking import At, Config, Records, asking
-from correlator.cli.telling import writing
+from correlator.cli.failing import writing
 from correlator.cli.timeline_events import as_events
 from correlator.cli.timeline_page import HIGH, Line, page
 from correlator.cli.view import STYLES

@@ -11,11 +11,10 @@ import msgspec
 from correlator.alerts.phrases import iso
 from correlator.event import NEVER, SECOND_MS, Event, Network, Person, Place, Shape
 from correlator.rules.cases import SETTABLE
-from correlator.rules.reading import LONGEST_MS
+from correlator.spelling import LONGEST_MS, UNITS_MS
 
 _OURS = {"event.id", "event.feed", "identity.id"}  # of our log, or the timeline's own
 _KINDS = ("access", "door", "login")  # the others follow from what tests say of a person
-_UNITS = ((86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (SECOND_MS, "s"))
 _PARTS: dict[str, type[msgspec.Struct]] = {"place": Place, "network": Network, "event": Shape}
 _DEFAULTS = {
     (part, field.name): None if field.default is msgspec.NODEFAULT else field.default
@@ -93,9 +92,9 @@ def _schedule(steps: Iterable[tuple[int, str]], start_ms: int, key: str) -> Iter
 def _duration(span_ms: int) -> str:
     """At most as long as a test may say: what is always or never so is so long before or after."""
     span_ms = min(max(span_ms, -LONGEST_MS), LONGEST_MS)
-    for unit_ms, name in _UNITS:
-        if span_ms % unit_ms == 0 and span_ms:
-            return f"{span_ms // unit_ms}{name}"
+    for unit in "dhms":
+        if span_ms and span_ms % UNITS_MS[unit] == 0:
+            return f"{span_ms // UNITS_MS[unit]}{unit}"
     return f"{span_ms}ms" if span_ms else "0s"
 
 

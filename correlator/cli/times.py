@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import typer
 
-from correlator.event import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS
+from correlator.event import DAY_MS
+from correlator.spelling import EPOCH, UNITS_MS
 
-UNITS_MS = {"s": SECOND_MS, "m": MINUTE_MS, "h": HOUR_MS, "d": DAY_MS, "w": 7 * DAY_MS}
-
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 LONGEST_MS = 1_000_000 * DAY_MS
 
 

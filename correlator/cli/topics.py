@@ -10,21 +10,19 @@ import typer
 
 from correlator.adapters.files import read_bundle
 from correlator.adapters.kafka.admin import Topic, kafka_topics, own_topics, raw_topics
-from correlator.adapters.kafka.quiet import silence_client_logs
+from correlator.adapters.kafka.client_logs import silence_client_logs
 from correlator.cli.as_json import AsJson
-from correlator.cli.connection import Connection, load_connection
+from correlator.cli.connection import Connection, Directory, load_connection
+from correlator.cli.exit_codes import FAILED
+from correlator.cli.failing import reaching, refusing
 from correlator.cli.screen import number_of
-from correlator.cli.telling import reaching, refusing
 
-DIFFERENT = 1
 CHANGE = (
     "kafka-configs.sh --bootstrap-server {servers} --alter --entity-type topics --entity-name TOPIC "
     "--add-config SETTING=[VALUE]"
 )
 
 app = typer.Typer(help="Create and check the topics that correlator needs.", no_args_is_help=True)
-
-Directory = Annotated[Path, typer.Argument(help="Configuration directory, with correlator.yml.")]
 
 
 @app.command()
@@ -77,7 +75,7 @@ def check(directory: Directory, as_json: AsJson = False) -> None:
             number_of(len(differences), "difference") if differences else "all topics are as they must be"
         )
     if differences:
-        raise typer.Exit(DIFFERENT)
+        raise typer.Exit(FAILED)
 
 
 def _connection(directory: Path) -> Connection:

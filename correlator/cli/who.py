@@ -12,7 +12,7 @@ from correlator.cli.as_json import AsJson, as_text
 from correlator.cli.asking import At, Config, Records, asking
 from correlator.cli.screen import wide_console
 from correlator.intake.places import Sites
-from correlator.rules.reading import nearest
+from correlator.spelling import nearest
 from correlator.timeline.answers import Present, present
 from correlator.timeline.presence import PRESENT_MIN
 

@@ -12,15 +12,15 @@ same in every partition is told by who folds the first one.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
 
 import msgspec
 
 from correlator.engine.commit import Send
 from correlator.engine.ports import LogReader, LogTruncated, LogUnavailable, TopicPartition
 from correlator.event import DAY_MS, HOUR_MS, MINUTE_MS, NEVER, SECOND_MS
+from correlator.spelling import utc
 from correlator.timeline.partition import Partition
-from correlator.timeline.quiet import Standing
+from correlator.timeline.standing import Standing, standings
 
 OVERDUE_MS = 15 * MINUTE_MS  # of log time, behind the verdict: what `max_wait` is where a rule does not say
 AGAIN_MS = {"feed_incomplete": HOUR_MS, "clock_off": HOUR_MS, "source_never_heard": DAY_MS}  # of log time
@@ -144,7 +144,7 @@ class FeedNotices:
         self._began_ms = now_ms if self._began_ms == NEVER else self._began_ms
         first = next((partition for partition in partitions if partition.number == 0), None)
         if first is not None:
-            found = first.marks.standings()
+            found = standings(first.marks)
             self._live = {(s.kind, s.site, s.source): s.feed for s in found if s.state == "live"}
             self._standing = _standing(found, self._live, now_ms)
 
@@ -259,4 +259,4 @@ def _named(key: Key) -> Iterator[str]:
 def _utc(time_ms: int) -> str:
     if time_ms == NEVER:
         return "never"
-    return f"{datetime.fromtimestamp(time_ms // SECOND_MS, UTC):%Y-%m-%d %H:%M:%S} UTC"
+    return f"{utc(time_ms):%Y-%m-%d %H:%M:%S} UTC"

@@ -17,6 +17,7 @@ from correlator.rules.program import RuleProgram
 from correlator.timeline.alert import Change
 from correlator.timeline.partition import Partition
 from correlator.timeline.program import Program
+from correlator.timeline.standing import standings
 
 TELL_MS = 1_000
 
@@ -97,17 +98,17 @@ class Gauges:
     def _of_sources(self, partition: Partition) -> Found:
         """Of all sources; every partition knows the same of them."""
         found: Found = {}
-        standings = partition.marks.standings()
-        states = Counter((s.feed, s.state) for s in standings)
-        off = {(s.feed, s.source) for s in standings if s.is_quarantined}
+        sources = standings(partition.marks)
+        states = Counter((s.feed, s.state) for s in sources)
+        off = {(s.feed, s.source) for s in sources if s.is_quarantined}
         alive: dict[tuple[str, str], int] = {}
-        for source in standings:
+        for source in sources:
             place, name = (source.feed, source.site), (source.feed, source.source)
             alive[place] = max(source.alive_ms, alive.get(place, NEVER))
             if source.skew_ms or name in self._off:
                 self._off.add(name)
                 found["correlator_source_skew_seconds", *name] = source.skew_ms / SECOND_MS
-        for feed in {s.feed for s in standings}:
+        for feed in {s.feed for s in sources}:
             found["correlator_sources_quarantined", feed] = sum(feed == of for of, _ in off)
             for state in ("live", "silent", "never_heard"):
                 found["correlator_feed_sources", feed, state] = states[feed, state]

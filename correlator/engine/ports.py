@@ -74,6 +74,12 @@ class LogTruncated(Exception):
     """
 
 
+def truncated(partition: TopicPartition, wanted: int, first: int) -> LogTruncated:
+    return LogTruncated(
+        f"{partition.topic}/{partition.partition}: offset {wanted} is gone, the log begins at {first}"
+    )
+
+
 class GroupReader(Protocol):
     """A member of a consumer group. Assigned partitions start *paused*; not thread-safe."""
 

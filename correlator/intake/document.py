@@ -8,15 +8,12 @@ May not know: YAML, files, what the fields mean.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-from correlator.event import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS
+from correlator.event import DAY_MS
 from correlator.problem import Lines, Path, Problem, has_errors
-
-_DURATION = re.compile(r"([0-9]{1,9})(ms|s|m|h|d|w)\Z")
-_UNITS = {"ms": 1, "s": SECOND_MS, "m": MINUTE_MS, "h": HOUR_MS, "d": DAY_MS, "w": 7 * DAY_MS}
+from correlator.spelling import duration_of
 
 
 class Report:
@@ -118,11 +115,10 @@ class Fields:
         value = self._values.get(name)
         if value is None:
             return None
-        match = _DURATION.match(value) if isinstance(value, str) else None
-        if match is None:
+        duration_ms = duration_of(value, is_signed=False)
+        if duration_ms is None:
             self.problem(name, f"expected a duration such as 90s, 5m, 8h or 2d, found {described(value)}")
             return None
-        duration_ms = int(match[1]) * _UNITS[match[2]]
         if duration_ms > most_ms:
             self.problem(name, f"longer than {most_ms // DAY_MS:,} days")
             return None

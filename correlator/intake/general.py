@@ -18,9 +18,10 @@ import re
 
 import msgspec
 
-from correlator.event import DAY_MS, MINUTE_MS
+from correlator.event import MINUTE_MS
 from correlator.intake.document import Fields, Report
 from correlator.problem import Lines, Problem
+from correlator.spelling import LONGEST_MS
 from correlator.timeline.settings import Settings
 
 FEEDS = ("badge", "login", "door")
@@ -44,7 +45,6 @@ _SHARES = {f"presence_{name}" for name in ("taken", "granted", "undated", "desk"
     "travel_haste"
 }
 _SHORTEST_MS = {"horizon": 10 * MINUTE_MS, "presence_half_life": MINUTE_MS}
-_LONGEST_MS = 36_500 * DAY_MS  # what is longer is a slip, and no date can be told of it
 _DEFAULTS = {f.name: f.default for f in msgspec.structs.fields(Settings) if f.name not in _ELSEWHERE}
 _DURATIONS = {name.removesuffix("_ms"): name for name in _DEFAULTS if name.endswith("_ms")}
 _LEAST = {"storm_entities": 0}  # none: no limit
@@ -114,7 +114,7 @@ def _numbers(fields: Fields | None) -> dict[str, int | float]:
     for name in fields.keys():  # noqa: SIM118 - no mapping
         value: int | float | None = None
         if name in _DURATIONS:
-            value = fields.duration(name, _LONGEST_MS)
+            value = fields.duration(name, LONGEST_MS)
             if value is not None and value < _SHORTEST_MS.get(name, 0):
                 fields.problem(name, f"must be at least {_SHORTEST_MS[name] // MINUTE_MS}m")
         elif isinstance(_DEFAULTS.get(name), int):

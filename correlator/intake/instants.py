@@ -12,7 +12,8 @@ from math import isfinite
 from typing import Literal, Self, get_args
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+from correlator.spelling import EPOCH
+
 _MILLISECOND = timedelta(milliseconds=1)
 
 Unit = Literal["s", "ms", "us", "ns"]

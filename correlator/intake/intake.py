@@ -134,9 +134,6 @@ class Intake:
         """Own partition *q* of *topic*, which has *partitions*; *metadata* of its committed offset, or ""."""
         self._inputs[topic, q] = _State(partitions, decode_arrival(metadata))
 
-    def revoke(self, topic: str, q: int) -> None:
-        self._inputs.pop((topic, q), None)
-
     # ---------------------------------------------------------------------- steps
 
     def intake_step(self, records: Sequence[Record], clock_ms: int) -> Taken:

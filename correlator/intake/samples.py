@@ -28,10 +28,11 @@ import msgspec
 from correlator.intake.canonical import CANONICAL
 from correlator.intake.decode import Schemas, Wire
 from correlator.intake.document import Fields, described, nearest
-from correlator.intake.instants import EPOCH, SITE, Unfit, Wall, of_iso
+from correlator.intake.instants import SITE, Unfit, Wall, of_iso
 from correlator.intake.mapped import Heartbeat, Mapped
 from correlator.intake.mapping import REASONS, SEPARATOR, canonical_fields
 from correlator.record import Record, Reject
+from correlator.spelling import EPOCH
 
 _KEYS = ("name", "value", "base64", "key", "expect")
 _EVENT_KEYS = ("time", "kind", "source", "id")

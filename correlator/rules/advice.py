@@ -11,10 +11,10 @@ from correlator.rules.check import kinds_of, kinds_of_base
 from correlator.rules.correlation import ENTITY_FIELDS, ORDER, Section
 from correlator.rules.draft import Draft
 from correlator.rules.impossible import Found, impossible, odd_values
-from correlator.rules.reading import spell_number
 from correlator.rules.rule import ENTRIES_MAX, Correlation, Rule, fingerprint_of
 from correlator.rules.tidy import oddities
 from correlator.rules.vendor import Names
+from correlator.spelling import spell_number
 
 _UNHEARD = ("suppress", "retract", "severity", "evidence", "any_age")  # keys that only alerts have use for
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from correlator.rules.reading import spell_number
 from correlator.rules.rule import Correlation
+from correlator.spelling import spell_number
 
 _OPERATORS = {
     "gte": "at least",

@@ -14,8 +14,9 @@ from datetime import UTC, datetime
 from correlator.event import KINDS, SECOND_MS, Kind
 from correlator.problem import Path
 from correlator.rules.check import NAMES
-from correlator.rules.reading import LONGEST_MS, Reader, nearest, spell
+from correlator.rules.reading import Reader
 from correlator.rules.rule import Case, CaseCredential, CaseEvent, CaseMark, CasePerson, RawValue
+from correlator.spelling import LONGEST_MS, nearest, spell
 from correlator.timeline.field import Field
 
 START = "2026-03-03T09:00:00+00:00"  # of a test that does not say: a Tuesday morning

@@ -17,10 +17,11 @@ from correlator.rules.check import check_name, kinds_of_base, leaf_problems, set
 from correlator.rules.correlation import ENTITY_FIELDS, TEMPORAL, Section, entity_of
 from correlator.rules.draft import Draft, find
 from correlator.rules.logic import BadLogic, clauses
-from correlator.rules.reading import Reader, closest, nearest, spell
+from correlator.rules.reading import Reader
 from correlator.rules.rule import Base, Condition, Correlation, Leaf, Settle, bases_of, leaves
 from correlator.rules.schema import FEEDS
 from correlator.rules.vendor import Names
+from correlator.spelling import closest, nearest, spell
 
 BASES_MAX = 200  # rules that a correlation counts, nested ones included
 NESTED_MAX = 10  # levels

@@ -15,8 +15,9 @@ import msgspec
 from correlator.event import ALWAYS, EntityKind
 from correlator.problem import Lines, Path, Problem
 from correlator.rules.logic import names_in
-from correlator.rules.reading import Reader, nearest
+from correlator.rules.reading import Reader
 from correlator.rules.rule import ENTRIES_MAX, CorrelationType, Operator
+from correlator.spelling import nearest
 
 KEYS = ("type", "rules", "group-by", "timespan", "condition", "aliases", "generate")
 _EXAMPLES = {  # of keys that are needed

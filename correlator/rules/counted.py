@@ -15,10 +15,10 @@ from msgspec.structs import replace
 from correlator.rules.asks import asks
 from correlator.rules.correlate import Evaluation, Group, Plan, awaited
 from correlator.rules.interpret import holds
-from correlator.rules.reading import spell, spell_number
 from correlator.rules.rule import Base
 from correlator.rules.watched import Seen, Settled
 from correlator.rules.windows import SUMS, amount_of, enter_steps, of_group, recent, typed
+from correlator.spelling import spell, spell_number
 from correlator.timeline.fields import value
 from correlator.timeline.live import Entry, Scalar
 

@@ -24,9 +24,9 @@ from sigma.exceptions import SigmaError
 from sigma.rule.detection import EmptySigmaDetections
 
 from correlator.problem import Lines, Path, Problem
-from correlator.rules.reading import closest, spell_item
 from correlator.rules.rule import And, Condition, Leaf, Not, Or, Written, leaves
 from correlator.rules.values import VALUES_MAX, Lists, Unsupported, plain, read_item
+from correlator.spelling import closest, spell_item
 
 CONDITION_MAX = 4_000  # characters
 DEPTH_MAX = 40  # levels of lists and mappings in a detection, or of parentheses in a condition

@@ -16,10 +16,11 @@ from correlator.problem import Lines, Path, Problem, has_errors, shown
 from correlator.rules.block import Block, read_block
 from correlator.rules.correlation import Section, read_correlation
 from correlator.rules.detection import Detection
-from correlator.rules.reading import Reader, nearest
+from correlator.rules.reading import Reader
 from correlator.rules.rule import Condition, Leaf, Written
 from correlator.rules.schema import LEVELS, STATUSES
 from correlator.rules.values import Lists
+from correlator.spelling import nearest
 
 Document = tuple[object, Lines]
 

@@ -16,8 +16,8 @@ from correlator.event import DAY_MS
 from correlator.problem import Path
 from correlator.rules.check import TIME
 from correlator.rules.draft import LOGSOURCE, Draft, find
-from correlator.rules.reading import nearest
 from correlator.rules.rule import And, Compare, Condition, Leaf, Or, Written
+from correlator.spelling import nearest
 
 _KEYS = ("expires", "owner", "review_by")  # of the correlator block of a filter
 _NOT = re.compile(r"[\s(]*not\b", re.IGNORECASE)

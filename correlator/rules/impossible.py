@@ -14,7 +14,6 @@ from typing import NamedTuple
 from correlator.event import KINDS, make_event
 from correlator.rules.check import kinds_of
 from correlator.rules.interpret import test_holds, text_matches
-from correlator.rules.reading import nearest
 from correlator.rules.rule import (
     KEYWORDS,
     And,
@@ -32,6 +31,7 @@ from correlator.rules.rule import (
     leaves,
 )
 from correlator.rules.vocabulary import PARTS, WORDS, numbers_of
+from correlator.spelling import nearest
 from correlator.timeline.fields import FIELDS
 from correlator.timeline.live import Live, Scalar
 from correlator.timeline.observation import Observation

@@ -31,11 +31,12 @@ from correlator.rules.compose import (
 from correlator.rules.draft import Document, Draft, find, read_draft, targets_of
 from correlator.rules.exemplars import read_exemplars
 from correlator.rules.filters import apply_filters
-from correlator.rules.reading import Reader, nearest, spell
+from correlator.rules.reading import Reader
 from correlator.rules.rule import Case, Condition, Correlation, Rule, Settle, SeverityBy
 from correlator.rules.schema import LEVELS
 from correlator.rules.values import Lists
 from correlator.rules.vendor import Names
+from correlator.spelling import nearest, spell
 from correlator.timeline.field import Field
 from correlator.timeline.fields import FIELDS
 

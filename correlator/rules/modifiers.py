@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import combinations
 
-from correlator.rules.reading import nearest
+from correlator.spelling import nearest
 
 _SORTS: dict[str, tuple[str, ...]] = {
     "place": ("contains", "startswith", "endswith"),

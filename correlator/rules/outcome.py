@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Literal
 
 from correlator.event import DAY_MS, NEVER
-from correlator.rules.reading import spell
 from correlator.rules.rule import Rule
 from correlator.rules.testing import Played
+from correlator.spelling import spell
 from correlator.timeline.alert import Alert
 from correlator.timeline.decide import confidence_in
 from correlator.timeline.live import Match

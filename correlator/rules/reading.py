@@ -2,21 +2,11 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import date
-from difflib import get_close_matches
-from math import isfinite
 
-from correlator.event import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS
 from correlator.problem import Lines, Path, Problem
-
-_DURATION = re.compile(r"([+-]?)([0-9]{1,9})(ms|s|m|h|d|w)")
-LONGEST_MS = 36_500 * DAY_MS  # what is longer is a slip, and no date can be told of it
-VALUES_SHOWN = 5  # of a list, in texts for people
-BEGUN_MIN = 4  # characters of a name that is not finished
-TEXT_SHOWN = 60  # characters of a value
-_UNITS = {"ms": 1, "s": SECOND_MS, "m": MINUTE_MS, "h": HOUR_MS, "d": DAY_MS, "w": 7 * DAY_MS}
+from correlator.spelling import LONGEST_MS, duration_of, nearest, spell
 
 
 class Reader:
@@ -101,60 +91,3 @@ class Reader:
             return tuple(found)
         self.say(path, "must be a list of texts")
         return ()
-
-
-def duration_of(found: object) -> int | None:
-    """Milliseconds of *found*, such as 30s, 5m or -1h; None where it is no duration."""
-    parsed = _DURATION.fullmatch(found) if isinstance(found, str) else None
-    if parsed is None:
-        return None
-    sign, number, unit = parsed.groups()
-    return int(number) * _UNITS[unit] * (-1 if sign == "-" else 1)
-
-
-def spell_number(number: float) -> str:
-    """*number* for people: 1,000,000,000, not 1e+09."""
-    if isfinite(number) and number == int(number):
-        return f"{int(number):,}"
-    return f"{number:,.6g}" if abs(number) < 1e6 or not isfinite(number) else f"{number:,.1f}"
-
-
-def spell(duration_ms: int) -> str:
-    """*duration_ms* as it is written in rules: 90s, 5m, 2d."""
-    for unit in ("w", "d", "h", "m", "s"):
-        if duration_ms and duration_ms % _UNITS[unit] == 0:
-            return f"{duration_ms // _UNITS[unit]}{unit}"
-    return f"{duration_ms}ms"
-
-
-def spell_item(key: str, values: Sequence[object]) -> str:
-    """`key: values` as it may stand in a rule, of many values the first; keywords have no key."""
-    shown = [spell_value(value) for value in values[:VALUES_SHOWN]]
-    if len(values) > VALUES_SHOWN:
-        shown.append(f"… {len(values) - VALUES_SHOWN} more")
-    text = shown[0] if len(values) == 1 else f"[{', '.join(shown)}]"
-    return f"{key}: {text}" if key else f"keywords: {text}"
-
-
-def spell_value(value: object) -> str:
-    """*value* as it may stand in a rule."""
-    if value is None or isinstance(value, bool):
-        return {None: "null", True: "true", False: "false"}[value]
-    text = str(value)
-    shown = text if len(text) <= TEXT_SHOWN else text[: TEXT_SHOWN - 1] + "…"
-    is_plain = shown.strip() == shown != "" and (shown[0].isalnum() or shown[0] in "*./\\-_")
-    return shown if is_plain or not isinstance(value, str) else f"'{shown}'"
-
-
-def nearest(name: str, names: Sequence[str] | Mapping[str, object]) -> str:
-    """`: did you mean X?`, or nothing."""
-    meant = closest(name, names)
-    return f": did you mean {meant}?" if meant else ""
-
-
-def closest(name: str, names: Sequence[str] | Mapping[str, object]) -> str:
-    """The one of *names* that *name* is a slip of, or that it begins, or nothing."""
-    begun = [each for each in names if each.startswith(name)] if len(name) >= BEGUN_MIN else []
-    if len(begun) == 1:
-        return begun[0]
-    return next(iter(get_close_matches(name, list(names), n=1, cutoff=0.6)), "")

@@ -69,11 +69,6 @@ class CaseResult(msgspec.Struct, frozen=True):
         return not self.message
 
 
-def run_cases(rules: Sequence[Rule], settings: Settings | None = None) -> list[CaseResult]:
-    """The results of all tests of *rules*, in order."""
-    return [run_case(rule, case, settings) for rule in rules for case in rule.cases]
-
-
 def run_case(rule: Rule, case: Case, settings: Settings | None = None) -> CaseResult:
     """Fold the events of *case* with only *rule* in force, and compare its alerts with what is expected."""
     program = RuleProgram(*alone(rule, zoned(settings or Settings(), case)))

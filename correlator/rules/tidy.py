@@ -14,8 +14,8 @@ from correlator.problem import Path
 from correlator.rules.detection import is_timeframe
 from correlator.rules.draft import LOGSOURCE, Draft
 from correlator.rules.exemplars import KEY as EXEMPLARS
-from correlator.rules.reading import nearest
 from correlator.rules.tidy_tests import Oddity, odd_tests
+from correlator.spelling import nearest
 
 KEYS = (  # of Sigma, at the top of a document, and ours
     "title", "id", "name", "related", "taxonomy", "status", "description", "license", "author", "references",

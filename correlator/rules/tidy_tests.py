@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from correlator.problem import Path
-from correlator.rules.reading import duration_of, nearest, spell
 from correlator.rules.vocabulary import WORDS, numbers_of
+from correlator.spelling import duration_of, nearest, spell
 
 _OWN = ("access", "door", "login")  # kinds of events that have fields named after them
 _PERSON = {"type": "identity.type", "status": "identity.status"}

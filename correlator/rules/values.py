@@ -37,7 +37,6 @@ from sigma.types import (
 from correlator.address import plain_network
 from correlator.rules.interpret import compile_regex
 from correlator.rules.modifiers import mistake_in
-from correlator.rules.reading import nearest, spell_value
 from correlator.rules.rule import (
     DASH,
     KEYWORDS,
@@ -59,9 +58,10 @@ from correlator.rules.rule import (
     Text,
     TimePart,
 )
+from correlator.spelling import nearest, spell_value
+from correlator.timeline.live import Scalar
 from correlator.timeline.raw import TEXT_MAX
 
-Value = str | int | float | bool | None
 Lists = Mapping[str, Sequence[str | int | float]]  # of `|expand`, by name
 
 VALUES_MAX = 10_000  # of one field, lists put in
@@ -104,7 +104,7 @@ def read_item(key: str, values: object, lists: Lists) -> Condition:
     mistake = mistake_in(modifiers)
     if mistake:
         raise Unsupported(mistake)
-    listed: list[Value] = list(values) if isinstance(values, list) else [values]  # type: ignore[list-item] # checked
+    listed: list[Scalar] = list(values) if isinstance(values, list) else [values]  # type: ignore[list-item] # checked
     if "expand" in modifiers:
         listed = _put_in(listed, lists)
         modifiers = [m for m in modifiers if m != "expand"]
@@ -125,7 +125,7 @@ def read_item(key: str, values: object, lists: Lists) -> Condition:
     return And(tuple(_leaf(field, rest, group, order) for group in groups))
 
 
-def _leaf(field: str, modifiers: Sequence[str], values: Sequence[Value], order: Relation | None) -> Leaf:
+def _leaf(field: str, modifiers: Sequence[str], values: Sequence[Scalar], order: Relation | None) -> Leaf:
     has_dashes = "windash" in modifiers
     named = ["wide" if m == "utf16le" else m for m in modifiers if m != "windash"]
     _check_parts(named, values)
@@ -147,7 +147,7 @@ def _leaf(field: str, modifiers: Sequence[str], values: Sequence[Value], order: 
     return Leaf(field, tests, needs_all, item.negated)
 
 
-def _put_in(values: list[Value], lists: Lists) -> list[Value]:
+def _put_in(values: list[Scalar], lists: Lists) -> list[Scalar]:
     """*values* of `|expand`, lists put in. At least one names a list."""
     found = [(value, _pieces(value)) for value in values]
     if all(len(pieces) == 1 for _, pieces in found):
@@ -155,7 +155,7 @@ def _put_in(values: list[Value], lists: Lists) -> list[Value]:
     return [v for value, pieces in found for v in _expanded(value, pieces, lists)]
 
 
-def _pieces(value: Value) -> list[str]:
+def _pieces(value: Scalar) -> list[str]:
     """Text, name of a list, text, name, text. `\\%` is a percent sign."""
     pieces, at = [""], 0
     if not isinstance(value, str):
@@ -171,7 +171,7 @@ def _pieces(value: Value) -> list[str]:
     return pieces
 
 
-def _expanded(value: Value, pieces: list[str], lists: Lists) -> list[Value]:
+def _expanded(value: Scalar, pieces: list[str], lists: Lists) -> list[Scalar]:
     """*value*, which consists of *pieces*, with each value of the lists that it names."""
     names = pieces[1::2]
     for name in names:
@@ -185,14 +185,14 @@ def _expanded(value: Value, pieces: list[str], lists: Lists) -> list[Value]:
         return list(lists[names[0]])
     if prod(len(lists[name]) for name in names) > VALUES_MAX:
         raise Unsupported(f"stands for more than {VALUES_MAX} values")
-    texts: list[Value] = []
+    texts: list[Scalar] = []
     for found in product(*(lists[name] for name in names)):
         between = [str(v) for v in found] + [""]
         texts.append("".join(piece + put for piece, put in zip(pieces[::2], between, strict=True)))
     return texts
 
 
-def _encoded(values: list[Value], modifiers: list[str]) -> list[list[Value]]:
+def _encoded(values: list[Scalar], modifiers: list[str]) -> list[list[Scalar]]:
     """*values* as base64 says, in groups of which all are needed; takes the modifiers that it did away.
 
     Text is encoded as UTF-8, or as the modifier before says; `utf16` begins with a byte order mark.
@@ -202,7 +202,7 @@ def _encoded(values: list[Value], modifiers: list[str]) -> list[list[Value]]:
         return [values]
     before = modifiers[: modifiers.index(name)]
     encoding = next((_ENCODINGS[m] for m in before if m in _ENCODINGS), "utf-8")
-    groups: list[list[Value]] = []
+    groups: list[list[Scalar]] = []
     for value in values:
         text = SigmaString(
             str(value) if isinstance(value, str | int) and not isinstance(value, bool) else None
@@ -219,13 +219,13 @@ def _encoded(values: list[Value], modifiers: list[str]) -> list[list[Value]]:
     return [[v for group in groups for v in group]]
 
 
-def _at_offsets(raw: bytes) -> list[Value]:
+def _at_offsets(raw: bytes) -> list[Scalar]:
     """What is sure of *raw* in base64 when zero, one or two bytes stand before it."""
     starts, ends = (0, 2, 3), (None, -3, -2)
     return [b64encode(b" " * i + raw)[starts[i] : ends[(len(raw) + i) % 3]].decode() for i in range(3)]
 
 
-def _check_lengths(values: Sequence[Value], modifiers: Sequence[str]) -> None:
+def _check_lengths(values: Sequence[Scalar], modifiers: Sequence[str]) -> None:
     """No field holds texts that are longer, and RE2 gives up on them somewhere."""
     for value in values:
         if not isinstance(value, str):
@@ -238,7 +238,7 @@ def _check_lengths(values: Sequence[Value], modifiers: Sequence[str]) -> None:
             raise Unsupported(f"has more than {WILDCARDS_MAX} wildcards in one text")
 
 
-def _check_patterns(values: Sequence[Value], flags: str) -> None:
+def _check_patterns(values: Sequence[Scalar], flags: str) -> None:
     """pySigma would compile them too, and RE2 would write what is wrong to stderr."""
     for value in values:
         try:
@@ -251,7 +251,7 @@ def _check_patterns(values: Sequence[Value], flags: str) -> None:
             raise Unsupported(f"{str(value)!r} is no regular expression: {said}{hint}") from error
 
 
-def _anchored(values: Sequence[Value], modifiers: list[str]) -> tuple[list[Value], list[str]]:
+def _anchored(values: Sequence[Scalar], modifiers: list[str]) -> tuple[list[Scalar], list[str]]:
     """Patterns are searched for anywhere; a modifier of place says where they begin or end."""
     before = r"\A" if "startswith" in modifiers else ""
     after = r"\z" if "endswith" in modifiers else ""
@@ -261,7 +261,7 @@ def _anchored(values: Sequence[Value], modifiers: list[str]) -> tuple[list[Value
     return [f"{before}(?:{value}){after}" for value in values], rest
 
 
-def _check_types(modifiers: Sequence[str], values: Sequence[Value]) -> None:
+def _check_types(modifiers: Sequence[str], values: Sequence[Scalar]) -> None:
     """What modifiers take, in words of those who write rules; pySigma names its own classes."""
     for modifier in modifiers:
         types, what = _TAKES.get(modifier, ((object,), ""))
@@ -273,7 +273,7 @@ def _check_types(modifiers: Sequence[str], values: Sequence[Value]) -> None:
                 raise Unsupported(f"|{modifier} takes {what}, not {shown}")
 
 
-def _check_parts(modifiers: Sequence[str], values: Sequence[Value]) -> None:
+def _check_parts(modifiers: Sequence[str], values: Sequence[Scalar]) -> None:
     """Parts of times are whole numbers; pySigma would cut the rest off."""
     part = next((m for m in modifiers if m in _PARTS), None)
     if part is not None and not all(isinstance(v, int) and not isinstance(v, bool) for v in values):
@@ -296,7 +296,7 @@ def _keyword(test: Test, *, is_placed: bool) -> Test:
     return Text(parts, test.is_cased)
 
 
-def _exact(test: Test, written: Value) -> Test:
+def _exact(test: Test, written: Scalar) -> Test:
     """*test* of the number *written*: beyond 2**53 pySigma keeps the nearest float."""
     if not isinstance(written, int) or isinstance(written, bool):
         return test

@@ -12,7 +12,7 @@ from functools import partial
 from typing import get_args
 
 from correlator.event import EntityKind
-from correlator.rules.reading import nearest
+from correlator.spelling import nearest
 from correlator.timeline.field import Field
 from correlator.timeline.raw import ALL, joined
 

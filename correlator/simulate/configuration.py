@@ -12,7 +12,6 @@ import json
 from base64 import b64encode
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TextIO
 
@@ -23,6 +22,7 @@ from correlator.simulate.company import Company
 from correlator.simulate.geography import CAMPUS_MINUTES, TRAVEL_MINUTES, Door, Range, Site
 from correlator.simulate.people import Badge, Person
 from correlator.simulate.wire import TOPICS
+from correlator.spelling import utc
 
 PARTITIONS = 4  # of the keyed topic: a small company
 
@@ -121,7 +121,7 @@ def _badge(badge: Badge) -> dict[str, object]:
 
 
 def _instant(time_ms: int | None) -> str | None:
-    return None if time_ms is None else f"{datetime.fromtimestamp(time_ms / 1000, UTC):%Y-%m-%dT%H:%M:%SZ}"
+    return None if time_ms is None else f"{utc(time_ms):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def _site(site: Site) -> dict[str, object]:

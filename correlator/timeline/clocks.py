@@ -91,7 +91,6 @@ class Clocks:
 
     def use(self, settings: Settings) -> None:
         """From the next event on."""
-        self._max_ms = settings.skew_max_ms
         self._given_ms = {timing.feed: timing.delay_ms for timing in settings.feeds}
         for feed in sorted({feed for feed, _ in self._clocks}):
             self._ask_all(feed)
@@ -125,9 +124,6 @@ class Clocks:
             return event
         off = replace(shape, skew_s=skew_ms // SECOND_MS, site_skew_s=site_ms // SECOND_MS)
         return replace(event, shape=known(off))
-
-    def quarantined(self) -> list[SourceName]:
-        return sorted(name for name, skew_ms in self.skew_ms.items() if abs(skew_ms) > self._max_ms)
 
     def _ask_all(self, feed: str) -> None:
         """What the way of *feed* takes: given, or what half of its sources keep to; and what follows."""

@@ -23,7 +23,7 @@ from correlator.event import FOREVER, MINUTE_MS, NEVER
 from correlator.frame import Arrival, FactMark, SourceMark
 from correlator.timeline import quiet
 from correlator.timeline.clocks import Clock, Clocks, SourceName
-from correlator.timeline.quiet import Belief, SourceState, Standing
+from correlator.timeline.quiet import Belief, SourceState
 from correlator.timeline.settings import FeedTiming, Settings, SiteTiming
 from correlator.timeline.silences import NOTHING, Sums, Usual, is_missed, longest_ms
 from correlator.timeline.telling import Arrived, Telling, feed_of, is_of_facts
@@ -49,12 +49,12 @@ class Marks:
         self.clocks = Clocks(settings)
         self.is_telling = False  # somebody rests on facts
         self.telling = Telling()
-        self._heard: dict[SiteFeed, int] = {}  # newest arrival
+        self.heard: dict[SiteFeed, int] = {}  # newest arrival
+        self.timing: dict[str, FeedTiming] = {}  # by feed file
         self._groups: dict[SiteFeed, dict[str, SourceState]] = {}  # by source
         self._counts: dict[SiteFeed, int] = {}  # records of all of them
         self._usual: dict[SiteFeed, Usual] = {}
         self._sums: dict[SiteFeed, Sums] = {}
-        self._timing: dict[str, FeedTiming] = {}
         self._sites: dict[str, SiteTiming] = {}
         self._listed: dict[SiteFeed, set[str]] = {}  # sources, by the sites file
         self.use(settings)
@@ -63,7 +63,7 @@ class Marks:
         """From the next frame on."""
         self.settings = settings
         self.clocks.use(settings)
-        self._timing = {feed.feed: feed for feed in settings.feeds}
+        self.timing = {feed.feed: feed for feed in settings.feeds}
         self._sites = {site.site: site for site in settings.sites}
         self._listed = {}
         for where in settings.sites:
@@ -117,7 +117,7 @@ class Marks:
         state = self._source(key)
         self._learn(group, mark)
         self.clocks.hear((mark.feed, mark.source), mark.site, mark.heard_ms, mark.lag_min_ms)
-        self._heard[group] = max(mark.heard_ms, self._heard.get(group, NEVER))
+        self.heard[group] = max(mark.heard_ms, self.heard.get(group, NEVER))
         self._counts[group] = self._counts.get(group, 0) + mark.count
         state.heard_ms = max(state.heard_ms, mark.heard_ms)
         state.count += mark.count
@@ -136,7 +136,7 @@ class Marks:
 
     def _beat(self, mark: SourceMark) -> None:
         """A heartbeat names no site: it is one of each that the source serves, or is configured at."""
-        timing = self._timing.get(mark.feed)
+        timing = self.timing.get(mark.feed)
         if timing is None:
             return
         name = (mark.feed, mark.source)
@@ -146,19 +146,19 @@ class Marks:
             quiet_ms = quiet.quiet_ms(timing, self._sites.get(site), mark.heard_ms)
             self._source((*name, site)).beat(mark.heard_ms, quiet_ms)
             group = (mark.feed, site)
-            self._heard[group] = max(mark.heard_ms, self._heard.get(group, NEVER))
+            self.heard[group] = max(mark.heard_ms, self.heard.get(group, NEVER))
 
     def _learn(self, group: SiteFeed, mark: SourceMark) -> None:
         """Note what is usual; and when a site that was silent for too long comes back with old records: more
         are to come.
         """
-        timing, where, at_ms = self._timing.get(mark.feed), self._sites.get(mark.site), mark.heard_ms
+        timing, where, at_ms = self.timing.get(mark.feed), self._sites.get(mark.site), mark.heard_ms
         if timing is None:
             return
         age_ms, quiet_ms = at_ms - mark.event_max_ms, timing.quiet_ms
         if age_ms > quiet_ms:  # what else is asked can only make it longer
             quiet_ms = quiet.quiet_ms(timing, where, at_ms)
-        is_old, is_odd = age_ms > quiet_ms, not self._is_alive(group, self._heard.get(group, at_ms), at_ms)
+        is_old, is_odd = age_ms > quiet_ms, not self.is_alive(group, self.heard.get(group, at_ms), at_ms)
         if is_old and (is_odd or at_ms - self.returned.get(group, NEVER) < quiet_ms):
             self.returned[group] = max(at_ms, self.returned.get(group, NEVER))
         usual = self._usual.get(group)
@@ -167,9 +167,9 @@ class Marks:
         if usual.hear(quiet.zone(where), at_ms, 0 if is_old else mark.count, is_odd=is_odd or is_old):
             self._sums[group] = Sums(usual)
 
-    def _is_alive(self, group: SiteFeed, heard_ms: int, arrived_ms: int) -> bool:
+    def is_alive(self, group: SiteFeed, heard_ms: int, arrived_ms: int) -> bool:
         """Was a feed heard of at a site recently enough to believe that there was nothing to say?"""
-        timing, where = self._timing[group[0]], self._sites.get(group[1])
+        timing, where = self.timing[group[0]], self._sites.get(group[1])
         if not quiet.is_site_quiet(where, heard_ms, arrived_ms, timing):
             return False
         return not is_missed(self._sums.get(group, NOTHING), quiet.zone(where), heard_ms, arrived_ms)
@@ -180,10 +180,10 @@ class Marks:
             self.now_ms = max(self.now_ms, min(arrivals))
         lowest: dict[tuple[str, str], int] = {}
         for (feed, site), group in self._groups.items():
-            timing = self._timing.get(feed)
+            timing = self.timing.get(feed)
             if timing is None:
                 continue
-            belief = self._belief(timing, site)
+            belief = self.belief(timing, site)
             key = (str(timing.kind), site)
             least_ms = FOREVER
             for source, state in group.items():
@@ -209,11 +209,11 @@ class Marks:
             first[m.feed, m.site] = min(m.heard_ms, first.get((m.feed, m.site), FOREVER))
         found: dict[SiteFeed, int] = {}
         for (feed, site), sources in self._groups.items():
-            timing = self._timing.get(feed)
+            timing = self.timing.get(feed)
             if timing is None or (since_ms := leaps.get(timing.topic, NEVER)) == NEVER:
                 continue
             until_ms = min(self.arrived_to(timing.topic), first.get((feed, site), FOREVER))
-            way, then = range(since_ms, until_ms, MINUTE_MS), partial(self._belief, timing, site)
+            way, then = range(since_ms, until_ms, MINUTE_MS), partial(self.belief, timing, site)
             found[feed, site] = quiet.leapt_ms(timing, sources, then, way)
         return found
 
@@ -250,7 +250,7 @@ class Marks:
             (source, state)
             for timing, source, state in self._sources_of(feed, site)
             if state.counted_ms - timing.bound_ms < to_ms
-            and not quiet.is_gone(timing, self._belief(timing, site), source, state)
+            and not quiet.is_gone(timing, self.belief(timing, site), source, state)
         ]
         told = [
             f"{source} {quiet.since(state.heard_ms, to_ms)}, taken as complete"
@@ -270,7 +270,7 @@ class Marks:
         return [
             (source, state.heard_ms)
             for timing, source, state in self._sources_of(feed, site)
-            for belief in (self._belief(timing, site),)
+            for belief in (self.belief(timing, site),)
             if not quiet.is_gone(timing, belief, source, state)
             and quiet.complete_ms(timing, belief, state) < to_ms
         ]
@@ -278,52 +278,11 @@ class Marks:
     def _sources_of(self, feed: str, site: str) -> Iterator[tuple[FeedTiming, str, SourceState]]:
         """In order of feed file and name."""
         for (name, source, where), state in sorted(self.sources.items()):
-            timing = self._timing.get(name)
+            timing = self.timing.get(name)
             if where == site and timing is not None and timing.kind == feed_of(feed):
                 yield timing, source, state
 
-    def standings(self) -> list[Standing]:
-        """Of every source that was heard or is configured, by feed, site and name; not of closed sites."""
-        found = []
-        for (feed, source, site), state in self.sources.items():
-            timing = self._timing.get(feed)
-            if timing is None:
-                continue
-            belief, skew_ms = self._belief(timing, site), self.clocks.skew_ms.get((feed, source), 0)
-            is_gone = quiet.is_gone(timing, belief, source, state)
-            if is_gone and belief.is_closed:
-                continue
-            heard_ms, arrived_ms = self._heard[feed, site], belief.arrived_ms
-            is_site_silent = not self._is_alive((feed, site), heard_ms, arrived_ms)
-            is_missed_there = is_missed(belief.sums, quiet.zone(belief.where), heard_ms, arrived_ms)
-            found.append(
-                Standing(
-                    feed,
-                    timing.kind,
-                    site,
-                    source,
-                    state.alive_ms,
-                    state.newest_ms,
-                    quiet.complete_ms(timing, belief, state),
-                    skew_ms,
-                    is_quarantined=abs(skew_ms) > self.settings.skew_max_ms and not is_gone,
-                    is_silent=quiet.is_silent(timing, belief, state),
-                    is_catching_up=arrived_ms > NEVER and quiet.is_catching_up(belief, state),
-                    is_site_silent=is_site_silent,
-                    is_missed=is_missed_there,
-                    is_gone=is_gone,
-                )
-            )
-        for where in self.settings.sites:
-            never = [name for name in where.sources if (*name, where.site) not in self.sources]
-            found += [
-                Standing(feed, self._timing[feed].kind, where.site, source)
-                for feed, source in never
-                if feed in self._timing
-            ]
-        return sorted(found, key=lambda s: (s.kind, s.site, s.feed, s.source))
-
-    def _belief(self, timing: FeedTiming, site: str, at_ms: int | None = None) -> Belief:
+    def belief(self, timing: FeedTiming, site: str, at_ms: int | None = None) -> Belief:
         """As of now, or as if no more were known when the feed had arrived to *at_ms*."""
         where, group = self._sites.get(site), (timing.feed, site)
         arrived_ms = self.arrived_to(timing.topic) if at_ms is None else at_ms
@@ -334,7 +293,7 @@ class Marks:
         is_closed = bool(site and self._sites) and where is None
         quiet_ms = quiet.quiet_ms(timing, where, arrived_ms)
         is_returning = arrived_ms - self.returned.get(group, NEVER) < quiet_ms
-        is_alive = not is_returning and self._is_alive(group, self._heard.get(group, NEVER), arrived_ms)
+        is_alive = not is_returning and self.is_alive(group, self.heard.get(group, NEVER), arrived_ms)
         if quiet_ms > timing.quiet_ms:  # as long as it takes to notice that a feed is dead
             quiet_ms = max(timing.quiet_ms, longest_ms(sums, quiet.zone(where), arrived_ms, quiet_ms))
         listed: AbstractSet[str] = self._listed.get(group, frozenset())
@@ -370,7 +329,7 @@ class Marks:
         marks.sources = dict(state.sources)
         for (feed, name, site), source in state.sources:
             marks._groups.setdefault((feed, site), {})[name] = source
-            marks._heard[feed, site] = max(source.alive_ms, marks._heard.get((feed, site), NEVER))
+            marks.heard[feed, site] = max(source.alive_ms, marks.heard.get((feed, site), NEVER))
             marks._counts[feed, site] = marks._counts.get((feed, site), 0) + source.count
         marks.complete, marks.returned = dict(state.complete), dict(state.returned)
         marks.clocks.load(state.clocks)

@@ -8,7 +8,6 @@ frozen cut of it between frames, for a checkpoint that is encoded while later fr
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from collections.abc import Set as AbstractSet
 from functools import partial
 
 from msgspec.structs import replace
@@ -27,7 +26,7 @@ from correlator.timeline.marks import Marks
 from correlator.timeline.moving import Bound, Mover
 from correlator.timeline.outgoing import Outgoing
 from correlator.timeline.program import Program, Scorer
-from correlator.timeline.publishing import join, publish
+from correlator.timeline.publishing import Edges, Visit, join, publish
 from correlator.timeline.scoring import Learnt, learn, score
 from correlator.timeline.teaching import is_to_teach, teach
 from correlator.timeline.telling import Told
@@ -46,11 +45,10 @@ class Partition(Holding):
 
     def step(self, frame: Frame) -> list[Change]:
         """Fold *frame*; returns what readers of the alert topic must be told, in order of entity."""
-        horizon_ms = self.program.settings.horizon_ms
-        final_ms = self.now_ms - horizon_ms if self.now_ms > NEVER else NEVER  # up to the last frame's now
+        final_ms = self._edge_ms(self.now_ms)  # up to the last frame's now
         if went_back := self.marks.fold(frame.arrivals, frame.sources, frame.told):
             self._add("correlator_marks_went_back_total", count=went_back)
-        edge_ms = self.now_ms - horizon_ms if self.now_ms > NEVER else NEVER
+        edges = Edges(final_ms, self._edge_ms(self.now_ms))
         inbox: dict[str, list[Event]] = {
             e: [] for e, key, at_ms in self._woken() if self._is_awaited(e, key, at_ms)
         }
@@ -67,10 +65,9 @@ class Partition(Holding):
                 changes += self._refuse(entity, event, "too_late")
         for entity, events in inbox.items():
             if len(events) == 1 and entity not in woken and entity not in news:
-                changes += self._visit_one(entity, events[0], final_ms, edge_ms)
+                changes += self._visit_one(entity, events[0], edges)
             else:
-                is_woken = entity in woken
-                changes += self._visit(entity, events, is_woken, final_ms, edge_ms, news.get(entity, ()))
+                changes += self._visit(entity, events, edges, entity in woken, news.get(entity, ()))
         self._before_ms = self.now_ms
         self.ways.turn(self.now_ms, self.program.settings)
         self.bound.forget(self.now_ms)
@@ -90,9 +87,7 @@ class Partition(Holding):
         self.marks.is_telling = bool(program.zones)
         changes: list[Change] = []
         self.refused.begin()
-        final_ms = edge_ms = (
-            self._before_ms - program.settings.horizon_ms if self._before_ms > NEVER else NEVER
-        )
+        edge_ms = self._edge_ms(self._before_ms)
         for entity in sorted(self.timelines):
             timeline = self.timelines.peek(entity)
             if timeline.last[0] < since_ms and not (is_told and self._has_told(timeline)):
@@ -100,7 +95,7 @@ class Partition(Holding):
             self.changed.touch(entity)
             timeline = self.timelines.touch(entity)
             timeline.refold(since_ms, self.codes, program)
-            self._tell(timeline, True, [], (final_ms, edge_ms), (), changes)
+            changes += self._tell(Visit(timeline, Edges(edge_ms, edge_ms), is_moved=True))
         self.timelines.rest()
         if is_other_horizon:
             self._ask_anew()
@@ -109,6 +104,10 @@ class Partition(Holding):
     def take_told(self) -> Told:
         """What entities tell others since this was last asked."""
         return self.outgoing.take(self.marks, self.program.zones)
+
+    def _edge_ms(self, now_ms: int) -> int:
+        """Older events are beyond the horizon."""
+        return now_ms - self.program.settings.horizon_ms if now_ms > NEVER else NEVER
 
     def _news(self, frame: Frame, inbox: dict[str, list[Event]]) -> News:
         """What entities are told by others; those concerned are to be visited.
@@ -153,55 +152,45 @@ class Partition(Holding):
             return any(at_ms - m.decided_ms in (m.max_wait_ms, horizon_ms + 1) for m in undecided)
         return any((m.feed, m.site, m.decided_ms) == (*key, at_ms) for m in matches)
 
-    def _visit(  # noqa: PLR0917
+    def _visit(
         self,
         entity: str,
         events: list[Event],
-        is_woken: bool,
-        final_ms: int,
-        edge_ms: int,
+        edges: Edges,
+        is_woken: bool = False,
         news: Sequence[Binding | Fact] = (),
     ) -> list[Change]:
         self.changed.touch(entity)
         timeline = self.timelines.touch(entity)
-        changes: list[Change] = []
-        fresh, gone = self._fresh(timeline, events, changes), set[str]()
+        visit = Visit(timeline, edges)
+        fresh = self._fresh(visit, events)
         if news or entity in self.bound or timeline.moved is not None:
-            fresh, gone = self._move(timeline, fresh, news, final_ms, changes)
-        if gone:
-            timeline.remove(gone, self.codes, self.program)
-        learnt: list[Learnt] = []
-        scored = [score(self.scorer, timeline, event, self.codes, learnt) for event in fresh]
+            fresh = self._move(visit, fresh, news)
+        if visit.gone:
+            timeline.remove(visit.gone, self.codes, self.program)
+        scored = [score(self.scorer, timeline, event, self.codes, visit.learnt) for event in fresh]
         scored.sort(key=_order)
         moved, late = timeline.insert(scored, self.codes, self.program) if scored else (False, ())
         if late:
             self._add("correlator_records_late_total", count=len(late))
-        late = (*late, *sorted(gone))
-        self._tell(
-            timeline, moved or is_woken or bool(gone), learnt, (final_ms, edge_ms), late, changes, gone
-        )
-        return changes
+        visit.late = (*late, *sorted(visit.gone))
+        visit.is_moved = moved or is_woken or bool(visit.gone)
+        return self._tell(visit)
 
-    def _move(
-        self,
-        timeline: Timeline,
-        events: Iterable[Event],
-        news: Sequence[Binding | Fact],
-        final_ms: int,
-        changes: list[Change],
-    ) -> tuple[list[Event], set[str]]:
-        """Events to fold in, and ids of those to take out, by what is known of whose they are."""
+    def _move(self, visit: Visit, events: Iterable[Event], news: Sequence[Binding | Fact]) -> list[Event]:
+        """Events to fold in, by what is known of whose they are; what is to be taken out is *gone*."""
+        timeline = visit.timeline
 
         def holds(event_id: str) -> bool:
             return timeline.holds(event_id, pack_id(event_id))
 
-        floor_ms = max(final_ms, timeline.tally.edge_ms)
+        floor_ms = max(visit.edges.final_ms, timeline.tally.edge_ms)
         mover = Mover(timeline.entity, timeline.moved, holds, self.bound, floor_ms)
         for told in news:
             if isinstance(told, Binding):
                 mover.bind(told, timeline.events(self.codes))
             elif not mover.take(told) and told.is_held:
-                changes += self._refuse(timeline.entity, told.event, "too_late")
+                visit.changes += self._refuse(timeline.entity, told.event, "too_late")
         for event in events:
             if not mover.receive(event):
                 self._add("correlator_duplicates_total", event.feed)
@@ -210,9 +199,10 @@ class Partition(Holding):
         self.outgoing.add(outcome.facts, outcome.bindings)
         if outcome.gone:
             self._add("correlator_events_moved_total", count=len(outcome.gone))
-        return outcome.fresh, outcome.gone
+        visit.gone = outcome.gone
+        return outcome.fresh
 
-    def _visit_one(self, entity: str, event: Event, final_ms: int, edge_ms: int) -> list[Change]:
+    def _visit_one(self, entity: str, event: Event, edges: Edges) -> list[Change]:
         """`_visit` for the one event that an entity nearly always gets, in order: the short way."""
         self.changed.touch(entity)
         timeline = self.timelines.touch(entity)
@@ -224,45 +214,33 @@ class Partition(Holding):
             or timeline.moved is not None
             or entity in self.bound
         ):
-            return self._visit(entity, [event], False, final_ms, edge_ms)
+            return self._visit(entity, [event], edges)
         learnt: list[Learnt] = []
         event = score(self.scorer, timeline, event, self.codes, learnt)
         moved = timeline.append(event, self.codes, self.program, packed_id)
-        if not moved and not learnt and not timeline.said and self._is_tidy(timeline, edge_ms):
+        if not moved and not learnt and not timeline.said and self._is_tidy(timeline, edges.base_ms):
             return _NOTHING
-        changes: list[Change] = []
-        self._tell(timeline, moved, learnt, (final_ms, edge_ms), (), changes)
-        return changes
+        return self._tell(Visit(timeline, edges, is_moved=moved, learnt=learnt))
 
-    def _tell(  # noqa: PLR0917
-        self,
-        timeline: Timeline,
-        moved: bool,
-        learnt: list[Learnt],
-        edges: tuple[int, int],
-        late: tuple[str, ...],
-        changes: list[Change],
-        gone: AbstractSet[str] = frozenset(),
-    ) -> None:
-        """After a fold: *changes* that it makes, what waits then, what is learnt; tidy up. *moved*: alerts
-        may differ. *edges*: what is final was decided before the first, the base moves to the second.
-        """
-        final_ms, edge_ms = edges
+    def _tell(self, visit: Visit) -> list[Change]:
+        """After a fold: the changes that it makes, what waits then, what is learnt; tidy up."""
+        timeline = visit.timeline
         if timeline.said:
             said, timeline.said = timeline.said, []
             self.outgoing.went(timeline.entity, said, self.program.zones)
         matches: list[Match] = []
-        if moved:
+        if visit.is_moved:
             matches = timeline.matches(self.codes, self.program)
-            published = publish(timeline, matches, self.marks, self.program, final_ms, late, gone)
-            changes += self.storms.divert(
+            published = publish(visit, matches, self.marks, self.program)
+            visit.changes += self.storms.divert(
                 published, self.program, self.now_ms, self.events, partial(join, timeline)
             )
             self._follow(timeline.entity, matches)
-        if learnt:
-            learn(self.scorer, learnt, matches, self.program)
-        if moved or not self._is_tidy(timeline, edge_ms):
-            self._tidy(timeline, moved, edge_ms)
+        if visit.learnt:
+            learn(self.scorer, visit.learnt, matches, self.program)
+        if visit.is_moved or not self._is_tidy(timeline, visit.edges.base_ms):
+            self._tidy(timeline, visit.is_moved, visit.edges.base_ms)
+        return visit.changes
 
     def _follow(self, entity: str, matches: Sequence[Match]) -> None:
         """Wait for what may still be believed of *matches*."""
@@ -271,12 +249,12 @@ class Partition(Holding):
                 self._wait(entity, match)
         self.refused.remember(entity, matches, self.program, self.now_ms)
 
-    def _fresh(self, timeline: Timeline, events: Iterable[Event], changes: list[Change]) -> list[Event]:
+    def _fresh(self, visit: Visit, events: Iterable[Event]) -> list[Event]:
         """Events that the entity does not hold yet and may still take; of two with one id the first wins.
 
-        Those that a saturated entity refuses may be told of all the same, in *changes*.
+        Those that a saturated entity refuses may be told of all the same.
         """
-        fresh: dict[str, Event] = {}
+        timeline, fresh = visit.timeline, dict[str, Event]()
         edge_ms = timeline.tally.edge_ms
         given = timeline.moved.given if timeline.moved is not None else {}  # may come directly, too
         for event in events:
@@ -285,7 +263,7 @@ class Partition(Holding):
             elif event.time_ms < edge_ms and event.kind == "person":
                 fresh[event.id] = replace(event, time_ms=edge_ms)
             elif event.time_ms < edge_ms:
-                changes += self._refuse(timeline.entity, event, "saturated")
+                visit.changes += self._refuse(timeline.entity, event, "saturated")
             else:
                 fresh[event.id] = event
         return list(fresh.values())

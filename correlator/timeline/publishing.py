@@ -1,9 +1,10 @@
-"""What readers must be told after a fold of a timeline, and what is kept of that."""
+"""A visit of a timeline: what readers must be told after its fold, and what is kept of that."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
+from typing import NamedTuple
 
 import msgspec
 
@@ -12,28 +13,38 @@ from correlator.timeline.decide import Completeness, decide, difference
 from correlator.timeline.entity import Timeline
 from correlator.timeline.live import Match
 from correlator.timeline.program import Program
+from correlator.timeline.scoring import Learnt
 
 
-def publish(  # noqa: PLR0917
-    timeline: Timeline,
-    matches: list[Match],
-    marks: Completeness,
-    program: Program,
-    final_ms: int,
-    because: tuple[str, ...],
-    gone: AbstractSet[str] = frozenset(),
-) -> list[Change]:
-    """What readers must be told; nothing about alerts decided before *final_ms*.
+class Edges(NamedTuple):
+    """Of a frame, in event time: alerts decided before *final_ms* are final, bases move to *base_ms*."""
 
-    *gone*: events that belong elsewhere, as became known.
-    """
+    final_ms: int
+    base_ms: int
+
+
+class Visit(msgspec.Struct):
+    """One visit of a timeline, filled while it is folded."""
+
+    timeline: Timeline
+    edges: Edges
+    is_moved: bool = False  # alerts may differ
+    learnt: list[Learnt] = []
+    late: tuple[str, ...] = ()  # ids of events that make alerts differ from what was told
+    gone: AbstractSet[str] = frozenset()  # ids of events that belong elsewhere, as became known
+    changes: list[Change] = []  # that readers must be told
+
+
+def publish(visit: Visit, matches: list[Match], marks: Completeness, program: Program) -> list[Change]:
+    """What readers must be told; nothing about alerts that are final."""
+    timeline, final_ms = visit.timeline, visit.edges.final_ms
     if not matches and not timeline.open:
         return []
     _, alerts = decide(timeline.entity, timeline.tally, matches, marks, program)
     new = {uid: _as_told(timeline, alert) for uid, alert in alerts.items() if alert.decided_ms >= final_ms}
     old = {uid: alert for uid, alert in timeline.open.items() if alert.decided_ms >= final_ms}
-    changes, threads = difference(old, new, timeline.threads, because)
-    changes = [_as_moved(_as_removed(change, program), gone) for change in changes]
+    changes, threads = difference(old, new, timeline.threads, visit.late)
+    changes = [_as_moved(_as_removed(change, program), visit.gone) for change in changes]
     kept = {c.alert.uid for c in changes if c.reason == "retracted" and not _may_retract(c.alert, program)}
     if kept:  # `retract: never`: updated and superseded, but never closed because of late evidence
         changes = [c for c in changes if c.alert.uid not in kept]

@@ -13,12 +13,12 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
-from datetime import UTC, datetime
 from typing import NamedTuple
 
 import msgspec
 
-from correlator.event import NEVER, SECOND_MS
+from correlator.event import NEVER
+from correlator.spelling import utc
 from correlator.timeline import week
 from correlator.timeline.settings import FeedTiming, SiteTiming
 from correlator.timeline.silences import Sums, is_missed
@@ -65,32 +65,6 @@ class SourceState(msgspec.Struct, array_like=True):
             else:
                 self.between_ms = max(since_ms, self.between_ms * 7 // 8)
         self.beat_ms = max(heard_ms, self.beat_ms)
-
-
-class Standing(msgspec.Struct, frozen=True):
-    """What operators are told of a source at a site. Times in ms, UTC, NEVER for what never was."""
-
-    feed: str  # feed file
-    kind: str
-    site: str
-    source: str
-    alive_ms: int = NEVER  # newest sign of life
-    newest_ms: int = NEVER  # newest event
-    complete_ms: int = NEVER
-    skew_ms: int = 0  # of its clock, positive if ahead
-    is_quarantined: bool = False
-    is_catching_up: bool = False  # it sends what it kept, or had no time yet to do so
-    is_silent: bool = False
-    is_site_silent: bool = False  # the whole feed there
-    is_missed: bool = False  # which is known to say more at such a time
-    is_gone: bool = False  # silent, and taken out of `sources` of its site
-
-    @property
-    def state(self) -> str:
-        """never_heard | silent | live."""
-        if self.alive_ms == NEVER:
-            return "never_heard"
-        return "silent" if self.is_silent or self.is_site_silent else "live"
 
 
 class Belief(NamedTuple):
@@ -227,4 +201,4 @@ def since(heard_ms: int, to_ms: int) -> str:
     if heard_ms == NEVER:  # but for its heartbeats
         return "never reported anything"
     said = "quiet since" if heard_ms <= to_ms else "heard again at"
-    return f"{said} {datetime.fromtimestamp(heard_ms / SECOND_MS, UTC):%Y-%m-%d %H:%M} UTC"
+    return f"{said} {utc(heard_ms):%Y-%m-%d %H:%M} UTC"

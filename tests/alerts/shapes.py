@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
+from correlator.alerts.ocsf import Source, alert_record
 from correlator.alerts.text import RuleText
 from correlator.event import (
     DAY_MS,
@@ -59,6 +60,11 @@ class Shape(msgspec.Struct, frozen=True):
     evidence: tuple[Event, ...]
     rule: RuleText
     person: Person | None
+
+
+def value(shape: Shape) -> bytes:
+    """The record of the alert."""
+    return alert_record(shape.change, shape.evidence, shape.rule, shape.person, Source(BUNDLE, NOW_MS)).value
 
 
 def badge(native: str, at_ms: int, place: Place, **more: object) -> Event:

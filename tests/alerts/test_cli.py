@@ -12,21 +12,16 @@ from typer.testing import CliRunner
 from correlator.adapters.clock import SimulatedClock
 from correlator.adapters.memory.clients import MemoryLogReader
 from correlator.adapters.memory.log import MemoryLog
-from correlator.alerts.ocsf import Source, alert_record
 from correlator.cli import alerts, dead_letters
 from correlator.cli.dead_letters import dead_letter_of, decoded, described, hexdump, newest, table
-from correlator.cli.reading import NoSuchTopic, record_at, records_of
+from correlator.cli.topic_records import NoSuchTopic, record_at, records_of
 from correlator.engine.dead_letters import dead_letter
 from correlator.engine.ports import TopicPartition
 from correlator.record import Record, Reject
 from tests.alerts import shapes
-from tests.alerts.shapes import BUNDLE, NOW_MS, Shape
+from tests.alerts.shapes import value
 
 RUNNER = CliRunner()
-
-
-def value(shape: Shape) -> bytes:
-    return alert_record(shape.change, shape.evidence, shape.rule, shape.person, Source(BUNDLE, NOW_MS)).value
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from correlator.alerts.text import rule_text
 from correlator.event import Event, Network, Place, Score, make_event
 from correlator.rules.recollect import Recollection, explain_alert
 from correlator.rules.rule import Rule
-from correlator.rules.testing import alone, frames_of, play
+from correlator.rules.testing import alone, frames_of, play, zoned
 from correlator.rules.watched import Watched
 from correlator.timeline.alert import Alert, Change
 from correlator.timeline.settings import Settings
@@ -77,7 +77,7 @@ def test_any_event_comes_back(event: Event) -> None:
 def alerts_of(shipped: Rule, number: int) -> list[bytes]:
     """Records of the alerts that are open at the end of a test of a shipped rule."""
     case = shipped.cases[number]
-    program = Watched(*alone(shipped, Settings()))
+    program = Watched(*alone(shipped, zoned(Settings(), case)))
     played = play(program, frames_of(shipped, case, program.settings))
     partition, text = played.partition, rule_text(shipped)
     return [
@@ -98,7 +98,9 @@ def alerts_of(shipped: Rule, number: int) -> list[bytes]:
     ids=[f"{r.name}-{c.name}" for r, c in CASES if c.expects_match],
 )
 def test_the_rule_holds_of_what_its_alert_quotes(shipped: Rule, number: int) -> None:
-    for value in alerts_of(shipped, number):
+    values = alerts_of(shipped, number)
+    assert values
+    for value in values:
         record = recall(value)
         told = record.told
         recollection = Recollection(told.entity, told.event_id, told.decided_ms, told.values, record.events)

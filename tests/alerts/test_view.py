@@ -8,11 +8,10 @@ import msgspec
 import pytest
 from rich.console import Console
 
-from correlator.alerts.ocsf import Source, alert_record
 from correlator.alerts.told import read_told
 from correlator.cli.view import FeedState, Snapshot, View
 from tests.alerts import shapes
-from tests.alerts.shapes import ALL, BUNDLE, NOW_MS, T0, Shape
+from tests.alerts.shapes import ALL, T0, value
 
 SNAPSHOT = Snapshot(
     61.0,
@@ -26,10 +25,6 @@ SNAPSHOT = Snapshot(
     4,
     "http://127.0.0.1:9100",
 )
-
-
-def value(shape: Shape) -> bytes:
-    return alert_record(shape.change, shape.evidence, shape.rule, shape.person, Source(BUNDLE, NOW_MS)).value
 
 
 def console(*, is_terminal: bool) -> tuple[Console, StringIO]:

@@ -15,4 +15,5 @@ SMALL = Shape(events=300, identities=50)
 @pytest.mark.parametrize("name", ["embedded", "stages"])
 def test_a_bench_that_needs_no_broker_runs(name: str) -> None:
     reports: list[Report] = import_module(f"bench.{name}").run(SMALL)
+    assert reports
     assert all(report.rows for report in reports)

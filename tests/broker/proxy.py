@@ -22,9 +22,6 @@ class Api(IntEnum):
     """The API keys of Kafka's protocol that tests disturb."""
 
     PRODUCE = 0
-    METADATA = 3
-    OFFSET_COMMIT = 8
-    FIND_COORDINATOR = 10
     JOIN_GROUP = 11
     HEARTBEAT = 12
     INIT_PRODUCER_ID = 22

@@ -17,9 +17,8 @@ from correlator.event import MINUTE_MS, NEVER, Event, Place, make_event
 from correlator.frame import Arrival, Frame, SourceMark
 from correlator.timeline.partition import Partition
 from correlator.timeline.settings import FeedTiming, SiteTiming
-from tests.promise.test_activations import saved
 from tests.timeline.streams import START_MS, arrivals
-from tests.timeline.toy import NoScorer, Toy, ToyProgram
+from tests.timeline.toy import NoScorer, Toy, ToyProgram, saved
 
 
 def frame(minute: int, *sources: SourceMark, rows: tuple[tuple[str, Event], ...] = ()) -> Frame:

@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 from correlator.event import FOREVER, NEVER
 from correlator.intake.arrival import arrival, decode_arrival, encode_arrival
 
-A, B, C = ("badge", 0), ("badge", 1), ("login", 0)
 NOW = 1_767_947_400_000
 
 

@@ -236,10 +236,16 @@ class World:
         self.delivered: set[tuple[int, str]] = set()  # (partition, id)
         self.marks = [Marks(Settings(feeds=(TIMING,), sites=SITES.timing())) for _ in range(PARTS)]
         self.committed: list[tuple[int, str]] = [(0, "")] * INPUTS
-        self.intakes = [Intake(config(PARTS), People(SITES)) for _ in range(2)]
         self.owner = [0] * INPUTS
+        self.intakes = [self.begun(who) for who in range(2)]
+
+    def begun(self, who: int) -> Intake:
+        """An intake that knows what is committed and nothing else, as after any change of who owns what."""
+        intake = Intake(config(PARTS), People(SITES))
         for q in range(INPUTS):
-            self.intakes[0].assign(TOPIC, q, INPUTS)
+            if self.owner[q] == who:
+                intake.assign(TOPIC, q, INPUTS, self.committed[q][1])
+        return intake
 
     def produce(self) -> None:
         """One source delivers in the order of its events, at most `QUIET_MS` late, to any partition."""
@@ -255,10 +261,8 @@ class World:
             due.append((time_ms, event_id(source, native)))
 
     def move(self, q: int) -> None:
-        """The new owner knows what is committed and nothing else."""
-        self.intakes[self.owner[q]].revoke(TOPIC, q)
         self.owner[q] = self.random.randrange(2)
-        self.intakes[self.owner[q]].assign(TOPIC, q, INPUTS, self.committed[q][1])
+        self.intakes = [self.begun(who) for who in range(2)]
 
     def step(self, who: int) -> None:
         owned = [q for q in range(INPUTS) if self.owner[q] == who]
@@ -274,8 +278,7 @@ class World:
                 positions[q] += len(batch)
             taken = self.intakes[who].intake_step(records, self.clock)
         if self.random.random() < 0.1:  # the transaction is dropped: all begins again from what is committed
-            for q in owned:
-                self.intakes[who].assign(TOPIC, q, INPUTS, self.committed[q][1])
+            self.intakes[who] = self.begun(who)
             return
         self.commit(positions, taken)
 

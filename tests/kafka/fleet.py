@@ -28,7 +28,7 @@ import msgspec
 
 from correlator.adapters.clock import SteadyClock
 from correlator.adapters.http import HttpServer
-from correlator.adapters.kafka.quiet import quiet_client_logs
+from correlator.adapters.kafka.client_logs import quiet_client_logs
 from correlator.adapters.prometheus import PrometheusMeter
 from correlator.cli.candidate import read_candidate
 from correlator.cli.connection import load_connection

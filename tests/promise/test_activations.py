@@ -39,7 +39,7 @@ from tests.timeline.streams import (
     some_toys,
     streams,
 )
-from tests.timeline.toy import NoScorer, SomeRules, Toy
+from tests.timeline.toy import NoScorer, SomeRules, Toy, saved
 
 RULES = ("burst", "leaver", "travel", "unbadged")
 END_MS = START_MS + 4 * HOUR_MS
@@ -84,13 +84,6 @@ class Reader:
                 assert (change.reason == "rule_removed") == (change.alert.rule not in rules)
             else:
                 self.held[uid] = change.alert
-
-
-def saved(partition: Partition, program: Program) -> Partition:
-    partition.changed.add(set(partition.timelines))
-    partition.freeze()
-    entities = [(key, raw) for key, raw in partition.changed.slice(1_000) if raw is not None]
-    return Partition.restore(program, lambda _: NoScorer(), partition.changed.rest(), entities)
 
 
 @promised

@@ -18,9 +18,8 @@ from correlator.timeline.partition import Partition
 from correlator.timeline.risk import RISK
 from correlator.timeline.settings import FeedTiming, Settings
 from tests.promise.examples import promised
-from tests.promise.test_correlations import saved
 from tests.rules.writing import ID, load, rule
-from tests.timeline.toy import NoScorer
+from tests.timeline.toy import NoScorer, hear, saved
 
 START_MS = 20_000 * DAY_MS + 20 * HOUR_MS  # over midnight
 WHO = "identity:e1"
@@ -115,11 +114,7 @@ def test_open_alerts_are_those_of_the_definitions(random: Random, count: int, fr
     partition, held = Partition(program(), NoScorer(), 0), dict[str, Alert]()
     for number in range(frames):
         rows = tuple((WHO, event) for event in sent[number::frames])
-        for change in partition.step(Frame("", rows, (Arrival("badge-events", 0, 1, end_ms),))):
-            if change.activity == "close":
-                del held[change.alert.uid]
-            else:
-                held[change.alert.uid] = change.alert
+        hear(held, partition.step(Frame("", rows, (Arrival("badge-events", 0, 1, end_ms),))))
         if random.random() < 0.3:
             partition = saved(partition, program())
     assert {(a.rule, a.event_id, a.repeat_count) for a in held.values()} == expected(mail)

@@ -12,24 +12,22 @@ from hypothesis import strategies as st
 
 from correlator.adapters.yaml_lines import load_yaml_all
 from correlator.event import DAY_MS, HOUR_MS, MINUTE_MS, Event, Person, Place, make_event
-from correlator.frame import Arrival, Frame, SourceMark
+from correlator.frame import Frame, SourceMark
 from correlator.rules.load import load_rules
 from correlator.rules.program import RuleProgram
 from correlator.timeline.alert import Alert
 from correlator.timeline.partition import Partition
-from correlator.timeline.settings import FeedTiming, Settings
+from correlator.timeline.settings import Settings
 from tests.promise import counted
 from tests.promise.examples import promised
-from tests.timeline.toy import NoScorer
+from tests.promise.shipped import FEEDS
+from tests.timeline.streams import arrivals
+from tests.timeline.toy import NoScorer, hear, saved
 
 START_MS = 20_000 * DAY_MS + 22 * HOUR_MS  # over midnight
 END_MS = START_MS + 6 * HOUR_MS
 WHO = "identity:e1"
 SITES = ("lis", "opo")
-FEEDS = (
-    FeedTiming("badge", "access", "badge-events", bound_ms=0),
-    FeedTiming("login", "login", "login-events", bound_ms=0),
-)
 
 
 @cache
@@ -69,10 +67,6 @@ def mails(draw: st.DrawFn) -> list[Event]:
     return out
 
 
-def arrivals(now_ms: int) -> tuple[Arrival, ...]:
-    return (Arrival("badge-events", 0, 1, now_ms), Arrival("login-events", 0, 1, now_ms))
-
-
 def marks(random: Random, now_ms: int, share: float) -> tuple[SourceMark, ...]:
     return tuple(
         SourceMark(
@@ -81,13 +75,6 @@ def marks(random: Random, now_ms: int, share: float) -> tuple[SourceMark, ...]:
         for site in SITES
         if random.random() < share
     )
-
-
-def saved(partition: Partition, using: RuleProgram) -> Partition:
-    partition.changed.add(set(partition.timelines))
-    partition.freeze()
-    entities = [(key, raw) for key, raw in partition.changed.slice(1_000) if raw is not None]
-    return Partition.restore(using, lambda _: NoScorer(), partition.changed.rest(), entities)
 
 
 @promised
@@ -148,12 +135,7 @@ def told(frames: list[Frame], using: RuleProgram, random: Random) -> dict[str, A
     """Alerts that readers hold at the end, who is restored now and then."""
     partition, held = Partition(using, NoScorer(), 0), dict[str, Alert]()
     for frame in frames:
-        for change in partition.step(frame):
-            assert (change.alert.uid in held) == (change.activity != "create")
-            if change.activity == "close":
-                del held[change.alert.uid]
-            else:
-                held[change.alert.uid] = change.alert
+        hear(held, partition.step(frame))
         if random.random() < 0.3:
             partition = saved(partition, using)
     return held

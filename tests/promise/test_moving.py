@@ -22,8 +22,8 @@ from correlator.timeline.telling import frames
 from tests.promise.examples import promised
 from tests.timeline import oracle
 from tests.timeline.streams import START_MS, arrivals, last_frame, some_marks, some_toys, streams
-from tests.timeline.test_promise import essence, saved_and_loaded
-from tests.timeline.toy import NoScorer, Toy, ToyProgram
+from tests.timeline.test_promise import essence
+from tests.timeline.toy import NoScorer, Toy, ToyProgram, hear, saved
 
 PARTITIONS = 3
 PEOPLE = ("u", "v", "w")
@@ -82,16 +82,11 @@ class Network:
 
     def _fold(self, number: int) -> None:
         partition = self.parts[number]
-        for change in partition.step(decode_frame(self.queues[number].popleft(), partition.codes)):
-            assert (change.alert.uid in self.held) == (change.activity != "create"), change
-            if change.activity == "close":
-                del self.held[change.alert.uid]
-            else:
-                self.held[change.alert.uid] = change.alert
+        hear(self.held, partition.step(decode_frame(self.queues[number].popleft(), partition.codes)))
         for where, frame in frames([(number, partition.take_told())], PARTITIONS, ""):
             self.send(frame, where)
         if self.random.random() < 0.2:
-            self.parts[number] = saved_and_loaded(partition, self.toy)
+            self.parts[number] = saved(partition, ToyProgram(self.toy))
 
 
 @promised

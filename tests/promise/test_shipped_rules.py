@@ -25,13 +25,14 @@ from correlator.event import (
     Place,
     make_event,
 )
-from correlator.frame import Arrival, Frame, SourceMark
+from correlator.frame import Frame, SourceMark
 from correlator.timeline.alert import Alert
 from correlator.timeline.partition import Partition
 from tests.promise import definitions
 from tests.promise.examples import promised
 from tests.promise.shipped import program
-from tests.timeline.toy import NoScorer
+from tests.timeline.streams import arrivals
+from tests.timeline.toy import NoScorer, hear, saved
 
 START_MS = 20_000 * DAY_MS + 20 * HOUR_MS  # over midnight
 END_MS = START_MS + 10 * HOUR_MS
@@ -121,10 +122,6 @@ def mails(draw: st.DrawFn) -> list[tuple[str, Event]]:
     return out
 
 
-def arrivals(now_ms: int) -> tuple[Arrival, ...]:
-    return (Arrival("badge-events", 0, 1, now_ms), Arrival("login-events", 0, 1, now_ms))
-
-
 def marks(random: Random, now_ms: int) -> tuple[SourceMark, ...]:
     return tuple(
         SourceMark(
@@ -133,13 +130,6 @@ def marks(random: Random, now_ms: int) -> tuple[SourceMark, ...]:
         for site in SITES
         if random.random() < 0.5
     )
-
-
-def saved(partition: Partition) -> Partition:
-    partition.changed.add(partition.timelines.keys())
-    partition.freeze()
-    entities = [(key, raw) for key, raw in partition.changed.slice(1_000) if raw is not None]
-    return Partition.restore(program(), lambda _: NoScorer(), partition.changed.rest(), entities)
 
 
 def _version(change: tuple[int, Person]) -> int:
@@ -171,14 +161,9 @@ def test_open_alerts_are_those_of_the_definitions(
     frames.append(Frame("", (), arrivals(END_MS + HOUR_MS), everybody))
     partition, held = Partition(program(), NoScorer(), 0), dict[str, Alert]()
     for frame in frames:
-        for change in partition.step(frame):
-            assert (change.alert.uid in held) == (change.activity != "create")
-            if change.activity == "close":
-                del held[change.alert.uid]
-            else:
-                held[change.alert.uid] = change.alert
+        hear(held, partition.step(frame))
         if random.random() < 0.3:
-            partition = saved(partition)
+            partition = saved(partition, program())
     identity = sorted((e for key, e in mail if key == WHO), key=lambda e: e.order)
     doors = sorted((e for key, e in mail if key == DOOR), key=lambda e: e.order)
     wanted = definitions.episodes(WHO, definitions.of_identity(identity, told))

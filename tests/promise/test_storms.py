@@ -17,9 +17,8 @@ from correlator.rules.program import RuleProgram
 from correlator.timeline.alert import Alert, Change, stamp
 from correlator.timeline.partition import Partition
 from correlator.timeline.settings import FeedTiming, Settings
-from tests.promise.test_correlations import saved
 from tests.rules.writing import ID, counting, load, rule
-from tests.timeline.toy import NoScorer
+from tests.timeline.toy import NoScorer, saved
 
 START_MS = 20_000 * DAY_MS + 8 * HOUR_MS
 FEEDS = (FeedTiming("badge", "access", "badge-events"),)

@@ -10,8 +10,7 @@ import pytest
 from correlator.event import Event, Place
 from correlator.rules.program import RuleProgram
 from correlator.rules.schema import TABLE, block_schema
-from correlator.rules.testing import run_cases
-from tests.rules.writing import ID, SETTINGS, access, found_by, load, observe, rule
+from tests.rules.writing import ID, SETTINGS, access, found_by, load, observe, rule, run_cases
 
 SCHEMA = Path(__file__).parents[2] / "schemas" / "correlator-block.schema.json"
 ANY = "s: {event.kind: access}\ncondition: s"

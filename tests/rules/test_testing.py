@@ -9,8 +9,19 @@ import pytest
 
 from correlator.rules.load import load_rules
 from correlator.rules.program import RuleProgram
-from correlator.rules.testing import CaseResult, run_cases
-from tests.rules.writing import SETTINGS, access, documents, found_by, load, matches, observe, one, rule
+from correlator.rules.testing import CaseResult
+from tests.rules.writing import (
+    SETTINGS,
+    access,
+    documents,
+    found_by,
+    load,
+    matches,
+    observe,
+    one,
+    rule,
+    run_cases,
+)
 
 READ = "{event.kind: access, access.outcome: granted, place.site: lisbon, place.door: lis-1}"
 LOGIN = "{event.kind: login, login.outcome: success, place.site: lisbon}"

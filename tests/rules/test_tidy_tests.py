@@ -5,9 +5,8 @@ from __future__ import annotations
 import pytest
 
 from correlator.rules.load import load_rules
-from correlator.rules.testing import run_cases
 from tests.rules.test_advice import ANY, NO, TODAY, advice
-from tests.rules.writing import documents, load, rule
+from tests.rules.writing import documents, load, rule, run_cases
 
 EVENT = "{event.kind: access, access.outcome: granted"
 

@@ -11,10 +11,9 @@ from correlator.adapters.files import read_bundle
 from correlator.codec import Codes, pack, unpack
 from correlator.rules.interpret import holds
 from correlator.rules.load import load_rules
-from correlator.rules.testing import run_cases
 from correlator.timeline.fields import value
 from correlator.timeline.raw import ALL, NAMES_MAX, TEXT_MAX, members, pack_raw
-from tests.rules.writing import access, condition, documents, login, observe, rule
+from tests.rules.writing import access, condition, documents, login, observe, rule, run_cases
 
 RECORD: dict[str, object] = {
     "EventID": "4625",

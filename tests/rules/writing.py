@@ -14,6 +14,7 @@ from correlator.rules.interpret import holds
 from correlator.rules.load import Document, load_rules
 from correlator.rules.program import RuleProgram
 from correlator.rules.rule import Condition, Rule
+from correlator.rules.testing import CaseResult, run_case
 from correlator.timeline.live import Live, Window
 from correlator.timeline.observation import Observation
 from correlator.timeline.program import Found
@@ -50,6 +51,11 @@ def counting(correlation: str, extra: str = "", base: str = "s: {event.kind: acc
     counted = f"title: Base\nname: base\nlogsource: {{product: x}}\ndetection:\n  {base}\n  condition: s\n"
     head = f"title: Counting\nid: {ID.format(9)}\nname: counting\nlevel: low\n"
     return f"{counted}---\n{head}correlation:\n{indent(correlation, '  ')}\n{extra}"
+
+
+def run_cases(rules: list[Rule]) -> list[CaseResult]:
+    """The results of all tests of *rules*, in order."""
+    return [run_case(rule, case) for rule in rules for case in rule.cases]
 
 
 def condition(detection: str) -> Condition:

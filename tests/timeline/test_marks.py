@@ -14,6 +14,7 @@ from correlator.event import DAY_MS, HOUR_MS, MINUTE_MS, NEVER, SECOND_MS
 from correlator.frame import Arrival, SourceMark
 from correlator.timeline.marks import Marks
 from correlator.timeline.settings import FeedTiming, Settings, SiteTiming
+from correlator.timeline.standing import standings
 from correlator.timeline.week import business_ms, offset_min
 
 PARTITIONS, SOURCES = 3, ("c1", "c2")
@@ -126,9 +127,9 @@ def test_nobody_looks_for_a_source_that_was_taken_out_nor_for_those_of_a_closed_
     marks.fold([Arrival("raw", 0, 1, MONDAY_MS + 1)], [heard("old", MONDAY_MS, heard_at)])
     named = SiteTiming("lis", "UTC", OFFICE, sources=(("badge", "new"),))
     marks.use(Settings(feeds=(office_feed(),), sites=(named,)))
-    assert ("old", False) in [(s.source, s.is_gone) for s in marks.standings()]
+    assert ("old", False) in [(s.source, s.is_gone) for s in standings(marks)]
     marks.fold([Arrival("raw", 0, 1, MONDAY_MS + 7 * DAY_MS)], [])
-    known = [(s.source, s.is_gone) for s in marks.standings()]
+    known = [(s.source, s.is_gone) for s in standings(marks)]
     assert known == [("new", False), *([("old", True)] if heard_at == "lis" else [])]
     assert marks.missing("access", heard_at, MONDAY_MS + 6 * DAY_MS) == []
 

@@ -36,7 +36,7 @@ from tests.timeline.streams import (
     streams,
     without,
 )
-from tests.timeline.toy import NoScorer, Toy, ToyProgram
+from tests.timeline.toy import NoScorer, Toy, ToyProgram, saved
 
 Accepted = dict[str, list[Event]]
 
@@ -64,19 +64,6 @@ class Reader:
 
 def new_partition(toy: Toy) -> Partition:
     return Partition(ToyProgram(toy), NoScorer(), 0)
-
-
-def saved_and_loaded(partition: Partition, toy: Toy) -> Partition:
-    """Through the bytes of a checkpoint of everything, in slices."""
-    partition.changed.unfreeze()
-    partition.changed.add(partition.timelines.keys())
-    partition.freeze()
-    entities: dict[str, bytes] = {}
-    while piece := partition.changed.slice(1):
-        entities |= {key: raw for key, raw in piece if raw is not None}
-    return Partition.restore(
-        ToyProgram(toy), lambda _: NoScorer(), partition.changed.rest(), entities.items()
-    )
 
 
 def essence(alerts: dict[str, Alert]) -> set[oracle.Essence]:
@@ -110,7 +97,7 @@ def run(frames: list[Frame], toy: Toy, random: Random) -> tuple[Partition, Reade
         for entity in partition.timelines:
             check(partition, entity, sorted(accepted[entity], key=lambda e: e.order), toy)
         if random.random() < 0.2:
-            partition = saved_and_loaded(partition, toy)
+            partition = saved(partition, ToyProgram(toy))
     return partition, reader, accepted
 
 
@@ -200,7 +187,7 @@ def test_a_restore_at_any_frame_publishes_the_same(
     for frame in frames:
         assert one.step(frame) == other.step(frame)
         if random.random() < 0.3:
-            other = saved_and_loaded(other, toy)
+            other = saved(other, ToyProgram(toy))
         assert state_of(one) == state_of(other)
 
 

@@ -19,13 +19,14 @@ from correlator.alerts.text import rule_text
 from correlator.cli.rule_files import read_rules
 from correlator.codec import Codes
 from correlator.event import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS, Event, Person, Place, make_event
-from correlator.frame import Arrival, Frame, SourceMark
+from correlator.frame import Frame, SourceMark
 from correlator.rules.program import RuleProgram
 from correlator.timeline.alert import Change
 from correlator.timeline.partition import Partition
 from correlator.timeline.settings import FeedTiming, Settings
 from correlator.timeline.ways import NO_TRAIL, SHARES, STEPS_S, Row, Table
 from tests.events import GRANTED
+from tests.timeline.streams import arrivals
 from tests.timeline.toy import NoScorer, Toy, ToyProgram
 
 START_MS = 20_003 * DAY_MS  # a Monday
@@ -108,10 +109,6 @@ def taught() -> ToyProgram:
     return program
 
 
-def arrival(now_ms: int) -> tuple[Arrival, ...]:
-    return (Arrival("badge-events", 0, 1, now_ms), Arrival("login-events", 0, 1, now_ms))
-
-
 def learned(rows: Rows, random: Random, days: int, *, is_saved: bool) -> list[Table]:
     """Every table that was ever made, when *rows* arrive late by anything less than the horizon."""
     known = [
@@ -122,12 +119,12 @@ def learned(rows: Rows, random: Random, days: int, *, is_saved: bool) -> list[Ta
     late = [(e.time_ms + random.choice([0, 0, random.randrange(DAY_MS)]), who, e) for who, e in rows]
     late.sort(key=lambda row: (row[0], random.random()))
     now_ms = START_MS
-    partition.step(Frame("", tuple(known), arrival(now_ms)))
+    partition.step(Frame("", tuple(known), arrivals(now_ms)))
     while now_ms < START_MS + days * DAY_MS:
         now_ms += random.choice([10, 60, 600]) * MINUTE_MS
         came = tuple((who, event) for at_ms, who, event in late if at_ms < now_ms)
         late = late[len(came) :]
-        partition.step(Frame("", came, arrival(now_ms)))
+        partition.step(Frame("", came, arrivals(now_ms)))
         tables |= {table.day: table for table in partition.ways.tables}
         if is_saved:
             again = type(partition.ways).load(partition.ways.dump())
@@ -188,7 +185,7 @@ class Site:
     def hear(self, now_ms: int, events: Sequence[Event], who: int = 0) -> None:
         mark = SourceMark("c1", "badge", "lis", "badge-events", 0, now_ms, 0, 1, now_ms - 1)
         rows = tuple((f"identity:w{who}", event) for event in events)
-        self.told += self.partition.step(Frame("", rows, arrival(now_ms), (mark,)))
+        self.told += self.partition.step(Frame("", rows, arrivals(now_ms), (mark,)))
 
     def rules(self) -> list[str]:
         return [program().loaded[change.alert.rule].name[:3] for change in self.told]

@@ -12,12 +12,14 @@ from collections.abc import Iterable
 import msgspec
 
 from correlator.event import HOUR_MS, MINUTE_MS, NEVER, Event, Score, entity_kind
+from correlator.timeline.alert import Alert, Change
 from correlator.timeline.fields import value
 from correlator.timeline.habits import Habits
 from correlator.timeline.live import Entry, Live, Match, Waiting, Window
 from correlator.timeline.observation import Observation
 from correlator.timeline.occupancy import NO_ZONES, Zones
-from correlator.timeline.program import Found, RuleFacts, Warming
+from correlator.timeline.partition import Partition
+from correlator.timeline.program import Found, Program, RuleFacts, Warming
 from correlator.timeline.settings import FeedTiming, Settings
 from correlator.timeline.telling import of_facts
 
@@ -227,3 +229,24 @@ class NoScorer:
 
 def newest(times: Iterable[int]) -> int:
     return max(times, default=NEVER)
+
+
+def saved(partition: Partition, program: Program) -> Partition:
+    """Through the bytes of a checkpoint of everything, in slices."""
+    partition.changed.unfreeze()
+    partition.changed.add(partition.timelines.keys())
+    partition.freeze()
+    entities: dict[str, bytes] = {}
+    while piece := partition.changed.slice(1):
+        entities |= {key: raw for key, raw in piece if raw is not None}
+    return Partition.restore(program, lambda _: NoScorer(), partition.changed.rest(), entities.items())
+
+
+def hear(held: dict[str, Alert], changes: Iterable[Change]) -> None:
+    """What readers of the alerts do: they hold those that are open, by uid. Each is created first of all."""
+    for change in changes:
+        assert (change.alert.uid in held) == (change.activity != "create"), change
+        if change.activity == "close":
+            del held[change.alert.uid]
+        else:
+            held[change.alert.uid] = change.alert

@@ -31,9 +31,9 @@ from kafka.protocol.consumer import IsolationLevel
 from kafka.structs import TopicPartition as KafkaPartition
 
 from correlator.adapters.kafka.batches import PartitionRecords
+from correlator.adapters.kafka.client_logs import why_unreached
 from correlator.adapters.kafka.config import KafkaConfig
-from correlator.adapters.kafka.quiet import why_unreached
-from correlator.engine.ports import LogTruncated, LogUnavailable, TopicPartition
+from correlator.engine.ports import LogUnavailable, TopicPartition
 
 TIMEOUT_MS = 10_000  # of every question to a broker
 PARTITION_BYTES_MAX = 8 << 20  # a fetch holds at least two records of the largest size
@@ -118,12 +118,6 @@ def to_kafka(partition: TopicPartition) -> KafkaPartition:
 
 def from_kafka(partitions: Iterable[KafkaPartition]) -> tuple[TopicPartition, ...]:
     return tuple(sorted(TopicPartition(tp.topic, tp.partition) for tp in partitions))
-
-
-def truncated(partition: TopicPartition, wanted: int, first: int) -> LogTruncated:
-    return LogTruncated(
-        f"{partition.topic}/{partition.partition}: offset {wanted} is gone, the log begins at {first}"
-    )
 
 
 @contextmanager

@@ -46,7 +46,6 @@ from correlator.adapters.kafka.client import (
     make_consumer,
     said,
     to_kafka,
-    truncated,
 )
 from correlator.adapters.kafka.config import KafkaConfig
 from correlator.engine.ports import (
@@ -55,6 +54,7 @@ from correlator.engine.ports import (
     LogUnavailable,
     Membership,
     TopicPartition,
+    truncated,
 )
 from correlator.record import Record
 

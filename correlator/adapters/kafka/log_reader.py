@@ -15,11 +15,10 @@ from correlator.adapters.kafka.client import (
     consumer_settings,
     make_consumer,
     to_kafka,
-    truncated,
 )
 from correlator.adapters.kafka.config import KafkaConfig
 from correlator.engine.lag import unreadable
-from correlator.engine.ports import LogUnavailable, TopicPartition
+from correlator.engine.ports import LogUnavailable, TopicPartition, truncated
 from correlator.record import Record
 
 POLL_MS = 200

@@ -10,9 +10,9 @@ from correlator.engine.ports import (
     CommitAborted,
     CommitFenced,
     Committed,
-    LogTruncated,
     Membership,
     TopicPartition,
+    truncated,
 )
 from correlator.record import Record
 
@@ -48,7 +48,7 @@ class MemoryGroupReader:
             log = self._log.partition(tp)
             start = self._positions[tp]
             if start < log.begin_offset:
-                raise _truncated(tp, start, log.begin_offset)
+                raise truncated(tp, start, log.begin_offset)
             some, self._positions[tp] = log.fetch(start, log.next_offset, records_max - len(records))
             records += some
         return records
@@ -246,7 +246,7 @@ class MemoryLogReader:
         end = min(end, log.next_offset)
         while start < end:
             if start < log.begin_offset:
-                raise _truncated(partition, start, log.begin_offset)
+                raise truncated(partition, start, log.begin_offset)
             records, start = log.fetch(start, end, self.records_max)
             yield from records
             if start < end and log.stable_offset <= start:
@@ -254,9 +254,3 @@ class MemoryLogReader:
 
     def close(self) -> None:
         pass
-
-
-def _truncated(partition: TopicPartition, wanted: int, first: int) -> LogTruncated:
-    return LogTruncated(
-        f"{partition.topic}/{partition.partition}: offset {wanted} is gone, the log begins at {first}"
-    )

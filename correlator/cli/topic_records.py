@@ -9,10 +9,10 @@ import msgspec
 import typer
 
 from correlator.alerts.told import Told, read_told
+from correlator.cli.exit_codes import FAILED
 from correlator.engine.ports import Clock, LogReader, TopicPartition
 from correlator.record import Record
 
-UNREADABLE = 1
 FOLLOW_MS = 500  # between two looks at the end of the log
 
 
@@ -45,7 +45,7 @@ def told_in(record: Record) -> Told | None:
     except msgspec.DecodeError as error:
         where = f"{record.topic}/{record.partition} offset {record.offset}"
         typer.echo(f"{where}: no alert: {error}", err=True)
-        raise typer.Exit(UNREADABLE) from error
+        raise typer.Exit(FAILED) from error
 
 
 def records_of(

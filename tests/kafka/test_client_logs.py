@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from correlator.adapters.kafka import quiet
+from correlator.adapters.kafka import client_logs
 
 
 class Kept(logging.Handler):
@@ -20,7 +20,9 @@ class Kept(logging.Handler):
         self.told.append(record.getMessage())
 
 
-def heard_through(handler: type[quiet.RateLimited | quiet.Brief], name: str) -> tuple[Kept, logging.Logger]:
+def heard_through(
+    handler: type[client_logs.RateLimited | client_logs.Brief], name: str
+) -> tuple[Kept, logging.Logger]:
     """What comes through a *handler*, and the logger that it is put on."""
     kept, target, client = Kept(), logging.getLogger(f"{name}-target"), logging.getLogger(f"{name}-client")
     target.addHandler(kept)
@@ -31,25 +33,28 @@ def heard_through(handler: type[quiet.RateLimited | quiet.Brief], name: str) -> 
 
 def test_each_kind_of_message_passes_a_few_times_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
     now_s = 100.0
-    monkeypatch.setattr("correlator.adapters.kafka.quiet.time.monotonic", lambda: now_s)
-    kept, client = heard_through(quiet.RateLimited, "test")
+    monkeypatch.setattr("correlator.adapters.kafka.client_logs.time.monotonic", lambda: now_s)
+    kept, client = heard_through(client_logs.RateLimited, "test")
     for number in range(10):
         client.error("node %d is gone", number)
     client.error("something else")
     assert kept.told == ["node 0 is gone", "node 1 is gone", "node 2 is gone", "something else"]
-    now_s += quiet.PERIOD_S + 1
+    now_s += client_logs.PERIOD_S + 1
     client.error("node %d is gone", 10)
     client.error("node %d is gone", 11)
     assert kept.told[4:] == ["node 10 is gone (and 7 more of these)", "node 11 is gone"]
 
 
 def test_it_is_set_up_once() -> None:
-    logger = logging.getLogger(quiet.LOGGER)
+    logger = logging.getLogger(client_logs.LOGGER)
     before, level, propagate = list(logger.handlers), logger.level, logger.propagate
     try:
-        quiet.quiet_client_logs()
-        quiet.silence_client_logs()
-        assert len([h for h in logger.handlers if isinstance(h, quiet.RateLimited | quiet.Brief)]) == 1
+        client_logs.quiet_client_logs()
+        client_logs.silence_client_logs()
+        assert (
+            len([h for h in logger.handlers if isinstance(h, client_logs.RateLimited | client_logs.Brief)])
+            == 1
+        )
         assert not logger.propagate
     finally:
         logger.handlers[:], logger.propagate = before, propagate
@@ -57,16 +62,16 @@ def test_it_is_set_up_once() -> None:
 
 
 def test_a_command_tells_the_first_reason_why_there_is_no_connection_and_nothing_else() -> None:
-    kept, client = heard_through(quiet.Brief, "brief")
+    kept, client = heard_through(client_logs.Brief, "brief")
     client.error("Metadata refresh: failed %s", "KafkaConnectionError")
     for reason in ("111 ECONNREFUSED", "socket disconnected"):
         client.warning("Bootstrap connection to %s failed: %s (backoff %.2f secs)", "b-0", reason, 0.1)
     assert kept.told == ["no connection to Kafka yet: 111 ECONNREFUSED"]
-    assert "wrong name or password" in quiet.why_unreached()
+    assert "wrong name or password" in client_logs.why_unreached()
 
 
 def test_what_we_closed_ourselves_is_no_trouble_and_nobody_needs_the_clients_traceback() -> None:
-    kept, client = heard_through(quiet.RateLimited, "own")
+    kept, client = heard_through(client_logs.RateLimited, "own")
     client.error("Metadata refresh: failed %s", "Cancelled")
     client.error("%s: Error receiving network data closing socket", "<KafkaTCPTransport [none]>")
     client.warning("Task %r ran for %.3fs (>%.3fs threshold). It is blocking the event loop", 7, 0.2, 0.1)
@@ -79,7 +84,7 @@ def test_what_we_closed_ourselves_is_no_trouble_and_nobody_needs_the_clients_tra
 
 
 def test_a_topic_that_is_not_there_is_told_in_our_words_and_once() -> None:
-    kept, client = heard_through(quiet.RateLimited, "absent")
+    kept, client = heard_through(client_logs.RateLimited, "absent")
     client.warning("No partition metadata for topic %s", "badge-events")
     client.error("Topic %s not found in cluster metadata", "badge-events")
     (told,) = kept.told

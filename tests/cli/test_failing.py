@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from correlator.cli.telling import unfailing
+from correlator.cli.failing import unfailing
 
 
 def test_a_full_disk_stops_nobody() -> None:

@@ -9,13 +9,10 @@ from typing import IO, Any, cast
 
 import typer
 
+from correlator.cli.exit_codes import FAILED, REFUSED, UNREACHABLE
 from correlator.engine.ports import LogTruncated, LogUnavailable
 from correlator.engine.topics import EngineRefusal
 from correlator.problem import BadConfiguration, Problem
-
-UNWRITABLE = 1
-REFUSED = 2
-UNREACHABLE = 3
 
 
 def print_problems(problems: Iterable[Problem]) -> None:
@@ -43,7 +40,7 @@ def writing(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         typer.echo(f"cannot write {path}: {error.strerror}", err=True)
-        raise typer.Exit(UNWRITABLE) from error
+        raise typer.Exit(FAILED) from error
 
 
 @contextmanager

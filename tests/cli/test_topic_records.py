@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from correlator.cli.reading import in_time
+from correlator.cli.topic_records import in_time
 from correlator.record import Record
 
 
