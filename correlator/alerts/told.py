@@ -96,6 +96,13 @@ class Told(msgspec.Struct):
         return place_short(known) or (name if kind == "door" else "")
 
     @property
+    def subjects(self) -> set[str]:
+        """By what it may be asked for: `e1001`, `identity:e1001`, `lis`, `lis-1-01`, `door:lis-1-01`."""
+        entity, at = self.unmapped.correlator.entity, self.unmapped.physical_access.event.get("place", {})
+        named = {f"{kind}:{at[kind]}" for kind in ("site", "zone", "door") if at.get(kind)} | {entity}
+        return named | {name.partition(":")[2] for name in named}
+
+    @property
     def state(self) -> str:
         """`new`, `updated`, `closed (retracted)`"""
         said = {1: "new", 2: "updated", 3: "closed"}.get(self.activity_id, "?")

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from correlator.adapters.clock import SimulatedClock
 from correlator.adapters.memory.clients import MemoryLogReader
 from correlator.adapters.memory.log import MemoryLog
+from correlator.alerts.told import read_told
 from correlator.cli import alerts, dead_letters
 from correlator.cli.dead_letters import dead_letter_of, decoded, described, hexdump, newest, table
 from correlator.cli.topic_records import NoSuchTopic, record_at, records_of
@@ -87,10 +88,64 @@ def test_one_broken_line_does_not_hide_the_alerts_after_it(replayed: Path) -> No
         assert f"{replayed}:3: a record is no alert" in result.stderr
 
 
-def test_a_file_is_not_followed(replayed: Path) -> None:
-    result = RUNNER.invoke(alerts.app, ["tail", "--file", str(replayed), "--follow"])
-    assert result.exit_code == 2
-    assert "a file is read to its end" in " ".join(result.output.replace("│", " ").split())
+@pytest.mark.parametrize(
+    ("arguments", "shown"),
+    [
+        (["--severity", "low"], ["d01", "d05", "d01"]),
+        (["--severity", "critical"], []),
+        (["--rule", "d05*"], ["d05"]),
+        (["--rule", "nothing", "--rule", "*without_badge"], ["d01", "d01"]),
+        (["--about", "e1001"], ["d01", "d05", "d01"]),
+        (["--about", "lis", "--rule", "d0?_*"], ["d01", "d01"]),
+        (["--about", "e1"], []),
+        (["--about", "lis", "--severity", "high", "--open"], []),
+    ],
+)
+def test_some_alerts_only(replayed: Path, arguments: list[str], shown: list[str]) -> None:
+    result = RUNNER.invoke(alerts.app, ["tail", "--file", str(replayed), "--json", *arguments])
+    lines = result.stdout.splitlines()
+    assert [json.loads(line)["metadata"]["event_code"][:3] for line in lines] == shown
+    assert ("like that" in result.stderr) == (not shown)
+
+
+def test_of_an_alert_that_was_shown_what_is_new_is_shown(replayed: Path) -> None:
+    result = RUNNER.invoke(alerts.app, ["tail", "--file", str(replayed)], env={"COLUMNS": "200"})
+    first, _, closed = result.output.strip().split("\n\n")
+    assert "No badge read puts the person at site" in " ".join(first.split())
+    head, facts, *paragraph = closed.splitlines()
+    assert "retracted" in head
+    assert "state closed (retracted)" in facts
+    assert " ".join(paragraph).strip().startswith("Closed as retracted:")
+
+
+def test_what_is_remembered_of_alerts_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that was shown too long ago is told of as if for the first time."""
+    monkeypatch.setattr(alerts, "REMEMBERED", 1)
+    told = [read_told(value(make())) for make in (shapes.d01, shapes.d05, shapes.retracted)]
+    *_, closed = alerts.blocks(told, 100)
+    assert "No badge read puts the person at site" in " ".join(closed.plain.split())
+
+
+def test_a_file_is_followed(tmp_path: Path) -> None:
+    """What is added, once a line is whole; and the file that takes its place, as when it is written anew."""
+    path, clock = tmp_path / "alerts.jsonl", SimulatedClock()
+    path.write_bytes(b"1\n2")
+    lines = alerts.lines_of(path, clock, follows=True)
+    assert next(lines) == (1, b"1\n")
+    with path.open("ab") as file:
+        file.write(b"2\n3\n")
+    assert [next(lines), next(lines)] == [(2, b"22\n"), (3, b"3\n")]
+    path.write_bytes(b"4\n")
+    assert next(lines) == (1, b"4\n")
+    (tmp_path / "other").write_bytes(b"five\n")
+    (tmp_path / "other").replace(path)
+    assert next(lines) == (1, b"five\n")
+
+
+def test_a_file_that_is_not_followed_ends_in_a_line_that_is_not_whole(tmp_path: Path) -> None:
+    path = tmp_path / "alerts.jsonl"
+    path.write_bytes(b"1\n2")
+    assert list(alerts.lines_of(path, SimulatedClock(), follows=False)) == [(1, b"1\n"), (2, b"2")]
 
 
 def log(*, values: int = 0) -> tuple[MemoryLog, MemoryLogReader]:

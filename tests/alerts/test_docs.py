@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 
 from correlator.alerts.told import read_told
-from correlator.cli.alerts import block
+from correlator.cli.alerts import blocks
 from correlator.engine.metrics import CATALOGUE, as_markdown
 from tests.alerts import shapes
 
@@ -35,7 +35,7 @@ def test_the_table_of_metrics_is_current() -> None:
 
 
 def test_the_example_is_what_the_program_says() -> None:
-    told = block(read_told(shapes.value(shapes.d05())), 110).plain
+    told = next(blocks([read_told(shapes.value(shapes.d05()))], 110)).plain
     assert quoted(DOCS / "alerts.md", "```\n", "```\n", told) == told
     golden = (ROOT / "tests/alerts/golden/d05.json").read_text()
     assert quoted(DOCS / "alerts.md", "```json\n", "```\n", golden) == golden

@@ -8,7 +8,7 @@ from pathlib import Path
 from typer.testing import CliRunner
 
 from correlator.alerts.told import read_told
-from correlator.cli.alerts import block
+from correlator.cli.alerts import blocks
 from correlator.cli.main import app
 from tests.alerts.test_docs import quoted
 
@@ -23,5 +23,5 @@ def test_an_alert_is_raised_and_closed_by_an_upload_and_the_page_says_how(tmp_pa
     assert result.exit_code == 0, result.output
     lines = out.read_bytes().splitlines()
     assert [json.loads(line)["activity_name"] for line in lines] == ["Create", "Close"]
-    told = "\n".join(block(read_told(line), WIDTH).plain for line in lines)
+    told = "\n".join(text.plain for text in blocks(map(read_told, lines), WIDTH))
     assert quoted(DOCS / "late-data.md", "```text\n", "```\n", told) == told

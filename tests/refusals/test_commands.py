@@ -36,6 +36,7 @@ ARGUMENTS = {
     ("dead-letters", "replay", ".", "3-7"): "'3-7' is not PARTITION/OFFSET, as list shows it",
     ("run", "--embedded", "--watch", "--stage", "intake"): "--stage, --watch: for Kafka only",
     ("alerts", "tail", "--file", "x", "--shadow"): "--shadow is a topic of Kafka",
+    ("alerts", "tail", "--file", "x", "--open", "--follow"): "--open shows what stands now, and ends",
     (
         "simulate",
         "--out",
