@@ -45,41 +45,51 @@ def alerts() -> None:
     """Read alerts from Kafka, or from a file that `replay` wrote."""
 
 
+Config = Annotated[
+    Path | None, typer.Option("--config", help="Configuration directory, with correlator.yml.")
+]
+File = Annotated[
+    Path | None, typer.Option("--file", help="Read this file, one alert a line, instead of Kafka.")
+]
+FromBeginning = Annotated[bool, typer.Option("--from-beginning", help="Old alerts first.")]
+Follow = Annotated[
+    bool | None,
+    typer.Option(
+        "--follow/--no-follow",
+        help="Wait for what comes, as Kafka is read; or show what is there, as a file is.",
+        show_default=False,
+    ),
+]
+IsOpen = Annotated[
+    bool, typer.Option("--open", help="Only alerts that are not closed, as they stand now; then end.")
+]
+IsShadow = Annotated[
+    bool, typer.Option("--shadow", help="Those of rules in shadow mode, which have a topic of their own.")
+]
+Level = Annotated[Severity | None, typer.Option("--severity", help="Only alerts of this level or above.")]
+Rules = Annotated[
+    list[str] | None,
+    typer.Option("--rule", help="Only of this rule, `d05*` of several; may be given several times."),
+]
+About = Annotated[
+    list[str] | None,
+    typer.Option("--about", help="Only of this person, door, zone or site; may be given several times."),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="One OCSF finding a line, as published.")]
+
+
 @app.command()
 def tail(
-    config: Annotated[
-        Path | None, typer.Option("--config", help="Configuration directory, with correlator.yml.")
-    ] = None,
-    file: Annotated[
-        Path | None, typer.Option("--file", help="Read this file, one alert a line, instead of Kafka.")
-    ] = None,
-    from_beginning: Annotated[bool, typer.Option("--from-beginning", help="Old alerts first.")] = False,
-    follow: Annotated[
-        bool | None,
-        typer.Option(
-            "--follow/--no-follow",
-            help="Wait for what comes, as Kafka is read; or show what is there, as a file is.",
-            show_default=False,
-        ),
-    ] = None,
-    is_open: Annotated[
-        bool, typer.Option("--open", help="Only alerts that are not closed, as they stand now; then end.")
-    ] = False,
-    is_shadow: Annotated[
-        bool, typer.Option("--shadow", help="Those of rules in shadow mode, which have a topic of their own.")
-    ] = False,
-    severity: Annotated[
-        Severity | None, typer.Option("--severity", help="Only alerts of this level or above.")
-    ] = None,
-    rules: Annotated[
-        list[str] | None,
-        typer.Option("--rule", help="Only of this rule, `d05*` of several; may be given several times."),
-    ] = None,
-    about: Annotated[
-        list[str] | None,
-        typer.Option("--about", help="Only of this person, door, zone or site; may be given several times."),
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One OCSF finding a line, as published.")] = False,
+    config: Config = None,
+    file: File = None,
+    from_beginning: FromBeginning = False,
+    follow: Follow = None,
+    is_open: IsOpen = False,
+    is_shadow: IsShadow = False,
+    severity: Level = None,
+    rules: Rules = None,
+    about: About = None,
+    as_json: AsJson = False,
 ) -> None:
     """Show alerts as they are published (read committed), each with the paragraph that explains it; of one
     that was shown before, what is new of it.
@@ -111,9 +121,8 @@ def tail(
     if unread:
         raise typer.Exit(FAILED)
     if not how_many:
-        typer.echo(
-            f"no {'open ' if is_open else ''}alerts{' like that' if wanted.is_choosy else ''}", err=True
-        )
+        kind = "open alerts" if is_open else "alerts"
+        typer.echo(f"no {kind}{' like that' if wanted.is_choosy else ''}", err=True)
 
 
 def _alerts_in(records: Iterable[tuple[str, bytes]], unread: list[str]) -> Iterator[Found]:
