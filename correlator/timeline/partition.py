@@ -252,6 +252,7 @@ class Partition(Holding):
             said, timeline.said = timeline.said, []
             self.outgoing.went(timeline.entity, said, self.program.zones)
         matches: list[Match] = []
+        published = _NOTHING
         if moved:
             matches = timeline.matches(self.codes, self.program)
             published = publish(timeline, matches, self.marks, self.program, final_ms, late, gone)
@@ -262,7 +263,7 @@ class Partition(Holding):
         if learnt:
             learn(self.scorer, learnt, matches, self.program)
         if moved or not self._is_tidy(timeline, edge_ms):
-            self._tidy(timeline, moved, edge_ms)
+            self._tidy(timeline, moved, edge_ms, published)
 
     def _follow(self, entity: str, matches: Sequence[Match]) -> None:
         """Wait for what may still be believed of *matches*."""
@@ -319,17 +320,17 @@ class Partition(Holding):
             and not is_to_teach(timeline, edge_ms)
         )
 
-    def _tidy(self, timeline: Timeline, was_published: bool, edge_ms: int) -> None:
-        """Move the base, hold the cap, and drop what is not worth keeping."""
+    def _tidy(self, timeline: Timeline, was_published: bool, edge_ms: int, told: list[Change]) -> None:
+        """Move the base, hold the cap, and drop what is not worth keeping. *told*: what is yet to be said."""
         settings, entity = self.program.settings, timeline.entity
         blocks = timeline.blocks
         rested_ms = 0 if blocks else edge_ms - timeline.tally.edge_ms
         if is_to_teach(timeline, edge_ms):
             teach(timeline, edge_ms, self.ways, self.codes)
         if edge_ms > NEVER and (was_published or (len(blocks) > 1 and blocks[1].first_ms < edge_ms)):
-            timeline.forget(edge_ms, self.marks, self.codes, self.program)
+            timeline.forget(edge_ms, self.marks, self.codes, self.program, told)
         if timeline.count > settings.events_max and len(blocks) > 1:
-            timeline.saturate(self.marks, self.codes, self.program)
+            timeline.saturate(self.marks, self.codes, self.program, told)
             self._add("correlator_entities_saturated_total")
         horizon_ms = settings.horizon_ms
         if timeline.newest_ms == NEVER and is_spent(timeline, rested_ms, self.codes, horizon_ms):

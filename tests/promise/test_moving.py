@@ -21,8 +21,9 @@ from correlator.timeline.partition import Partition
 from correlator.timeline.telling import frames
 from tests.promise.examples import promised
 from tests.timeline import oracle
+from tests.timeline.saving import saved_and_loaded
 from tests.timeline.streams import START_MS, arrivals, last_frame, some_marks, some_toys, streams
-from tests.timeline.test_promise import essence, saved_and_loaded
+from tests.timeline.test_promise import essence
 from tests.timeline.toy import NoScorer, Toy, ToyProgram
 
 PARTITIONS = 3
@@ -91,7 +92,7 @@ class Network:
         for where, frame in frames([(number, partition.take_told())], PARTITIONS, ""):
             self.send(frame, where)
         if self.random.random() < 0.2:
-            self.parts[number] = saved_and_loaded(partition, self.toy)
+            self.parts[number] = saved_and_loaded(partition, ToyProgram(self.toy))
 
 
 @promised

@@ -22,6 +22,7 @@ from correlator.timeline.live import Live
 from correlator.timeline.partition import Partition
 from tests.promise.examples import promised
 from tests.timeline import oracle
+from tests.timeline.saving import saved_and_loaded
 from tests.timeline.streams import (
     ENTITIES,
     START_MS,
@@ -66,19 +67,6 @@ def new_partition(toy: Toy) -> Partition:
     return Partition(ToyProgram(toy), NoScorer(), 0)
 
 
-def saved_and_loaded(partition: Partition, toy: Toy) -> Partition:
-    """Through the bytes of a checkpoint of everything, in slices."""
-    partition.changed.unfreeze()
-    partition.changed.add(partition.timelines.keys())
-    partition.freeze()
-    entities: dict[str, bytes] = {}
-    while piece := partition.changed.slice(1):
-        entities |= {key: raw for key, raw in piece if raw is not None}
-    return Partition.restore(
-        ToyProgram(toy), lambda _: NoScorer(), partition.changed.rest(), entities.items()
-    )
-
-
 def essence(alerts: dict[str, Alert]) -> set[oracle.Essence]:
     return {(a.uid, a.rule, a.entity, a.severity, a.evidence, a.confidence) for a in alerts.values()}
 
@@ -100,6 +88,8 @@ def run(frames: list[Frame], toy: Toy, random: Random) -> tuple[Partition, Reade
         for change in changes:
             alert = change.alert
             assert alert.decided_ms >= final_ms, "said something about a final alert"
+            at_hand = {event.id for event in partition.events(alert.entity, alert.evidence)}
+            assert at_hand == set(alert.evidence), "an alert is told without what it speaks of"
             if change.activity == "create" and alert.rule == "unbadged":
                 site = next(
                     e.place.site for e in accepted[alert.entity] if e.id == alert.event_id and e.place
@@ -110,7 +100,7 @@ def run(frames: list[Frame], toy: Toy, random: Random) -> tuple[Partition, Reade
         for entity in partition.timelines:
             check(partition, entity, sorted(accepted[entity], key=lambda e: e.order), toy)
         if random.random() < 0.2:
-            partition = saved_and_loaded(partition, toy)
+            partition = saved_and_loaded(partition, ToyProgram(toy))
     return partition, reader, accepted
 
 
@@ -200,7 +190,7 @@ def test_a_restore_at_any_frame_publishes_the_same(
     for frame in frames:
         assert one.step(frame) == other.step(frame)
         if random.random() < 0.3:
-            other = saved_and_loaded(other, toy)
+            other = saved_and_loaded(other, ToyProgram(toy))
         assert state_of(one) == state_of(other)
 
 
