@@ -1,4 +1,4 @@
-"""Why an alert is closed, or what it takes the place of: the last sentence of its explanation."""
+"""The last sentence of an explanation: why the alert is closed, or refuted, or what it takes the place of."""
 
 from __future__ import annotations
 
@@ -8,6 +8,10 @@ from correlator.alerts.story import Story
 
 def ending(told: Story) -> str:
     change = told.change
+    if change.activity != "close" and change.alert.is_refuted:
+        because = _because(told)
+        stays = "It stays open, for its rule says that only an analyst closes it."
+        return f"By what is known now its rule does not hold{because and f': {because}'}. {stays}"
     if change.activity != "close":
         return f"It takes the place of alert {change.supersedes}." if change.supersedes else ""
     because = _because(told)
@@ -31,8 +35,11 @@ def _because(told: Story) -> str:
     if not known:
         ids = several(told.change.because, 3)
         return f"events that arrived late changed the picture ({ids})"
-    said = (f"{happened(e)} at {when(e.time_ms, e.offset_min)}" for e in sorted(known, key=lambda e: e.order))
-    return f"it became known late that {several(said, 3)}"
+    known.sort(key=lambda event: event.order)
+    people = [happened(event) for event in known if event.kind == "person"]  # as of whenever
+    said = [f"{happened(e)} at {when(e.time_ms, e.offset_min)}" for e in known if e.kind != "person"]
+    late = f"it became known late that {several(said, 3)}" if said else ""
+    return " and ".join(part for part in (several(people, 3), late) if part)
 
 
 def _moved(told: Story) -> str:

@@ -27,7 +27,7 @@ from correlator.alerts.phrases import (
 from correlator.alerts.storm import is_storm, storm_opening
 from correlator.alerts.story import Story
 from correlator.alerts.whereabouts import whereabouts
-from correlator.event import MINUTE_MS, SECOND_MS, Event
+from correlator.event import MINUTE_MS, NEVER, SECOND_MS, Event
 from correlator.spelling import FIRST_MS, utc
 from correlator.timeline.live import Scalar
 
@@ -199,9 +199,10 @@ def _status(told: Story) -> str:
     if status in ("", "active") or event is None:
         return ""
     schedule = reversed(told.person.statuses) if told.person else iter(())
-    since_ms = next((ms for ms, name in schedule if name == status and ms <= event.time_ms), None)
-    known = _known_since(since_ms, event) if since_ms is not None else ""
-    return f"The identities feed says the person is {of_status(status)}{known}."
+    since_ms, name = next(((ms, name) for ms, name in schedule if ms <= event.time_ms), (NEVER, ""))
+    if told.person and name != status:  # it has learnt otherwise since
+        return f"The identities feed said that the person was {of_status(status)} then."
+    return f"The identities feed says the person is {of_status(status)}{_known_since(since_ms, event)}."
 
 
 def _known_since(since_ms: int, event: Event) -> str:

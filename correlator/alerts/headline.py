@@ -15,6 +15,8 @@ def headline(told: Story) -> str:
     """`web login in FR 23 min after a badge read at lis-1-07: 1,452 km`, at most some 100 characters."""
     if told.change.activity == "close":
         return _closed(told)
+    if told.alert.is_refuted:
+        return f"not so by what is known now: {told.rule.title}"
     if is_storm(told):
         return storm_headline(told)
     event = told.last

@@ -274,6 +274,8 @@ def _ours(told: Story, source: Source) -> Json:
     }
     if alert.is_summary:
         said["is_summary"] = True
+    if alert.is_refuted:
+        said["is_refuted"] = True
     if is_storm(told):
         said["is_storm"] = True
     if change.supersedes:

@@ -29,7 +29,7 @@ def _presence(told: Story) -> str:
         return f"{there} (belief {belief:.2f} of 1{_since(told)})."
     if belief is not None:
         return _sentence(("Badge reads put the person nowhere with confidence", _elsewhere(told)))
-    if where or told.word("presence.zone"):
+    if where or told.word("presence.zone") or told.word("presence.left_zone"):
         there = f"{f' at site {where}' if where else ''}{_zone(told)}"
         return f"Badge reads put the person last{there}{_since(told)}."
     last = _left(told) or _last_badge(told)  # of a rule that asks no more: nothing is known of where they are
@@ -43,7 +43,8 @@ def _sentence(parts: Iterable[str]) -> str:
 def _zone(told: Story) -> str:
     zone, since_ms = told.word("presence.zone"), told.span_ms("presence.zone_since_s")
     entered = "" if since_ms is None else f", entered {before(since_ms)}"
-    return f" in zone {zone}{entered}" if zone else ""
+    left = told.word("presence.left_zone")
+    return f" in zone {zone}{entered}" if zone else f", read going out of zone {left} last" if left else ""
 
 
 def _unread(told: Story) -> str:

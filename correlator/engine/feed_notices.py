@@ -240,8 +240,9 @@ def _open(
     names = ", ".join(f"{s['source']} (heard last {s['heard_last']})" for s in sources) or "every source"
     records = f"{feed} records of {site or NO_SITE}"
     if count:
-        said = f"{count} verdicts wait for {records}, the oldest of {_utc(since_ms)}."
-        end = "They are told when the feed is back within the horizon, else never."
+        waiting = f"{count} verdicts wait" if count > 1 else "1 verdict waits"
+        said = f"{waiting} for {records}, the oldest of {_utc(since_ms)}."
+        end = "What they find is told when the feed is back within the horizon, else never."
     else:
         said = f"No {records} came since {_utc(since_ms)}, longer than usual at this hour."
         end = "Verdicts that rest on them will wait."

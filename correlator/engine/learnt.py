@@ -24,7 +24,7 @@ from correlator.timeline import state
 from correlator.timeline.habits import NO_HABITS, Day, Habits
 from correlator.timeline.live import Stay
 
-FORMAT = Format("learnt", 3, {1: as_it_was, 2: as_it_was})
+FORMAT = Format("learnt", 4, {1: as_it_was, 2: as_it_was, 3: as_it_was})
 
 
 class Head(msgspec.Struct, frozen=True, tag="head", tag_field="line"):

@@ -34,6 +34,7 @@ class Alert(msgspec.Struct, frozen=True, array_like=True, gc=False):
     is_shadow: bool = False
     is_summary: bool = False  # of all that is beyond the rule's budget
     storm: str = ""  # uid of the alert that is told instead of it
+    is_refuted: bool = False  # by what is known now it would not be raised, and its rule says: retract never
 
 
 Activity = Literal["create", "update", "close"]

@@ -23,9 +23,11 @@ import msgspec
 from correlator.codec import Codes, owner_of, pack_id
 from correlator.event import FOREVER, NEVER, Event, Order
 from correlator.timeline import pack
-from correlator.timeline.alert import Alert
+from correlator.timeline.alert import Alert, Change
+from correlator.timeline.block import Block
 from correlator.timeline.decide import Completeness, Tally, decide
 from correlator.timeline.fold import fold_ways, prune, step, verdicts, went
+from correlator.timeline.kept import NOTHING_KEPT, keep, named
 from correlator.timeline.live import Live, Match, Waiting
 from correlator.timeline.moving import Moved
 from correlator.timeline.occupancy import Passage
@@ -41,22 +43,6 @@ NO_LIVE = Live()
 NOTHING: Mapping[str, Never] = MappingProxyType({})  # most entities have no open alert, and share this
 
 
-class Block(msgspec.Struct, array_like=True, gc=False):
-    """*entry*: the live state before the first event. *packed*: the events, one after the other."""
-
-    entry: bytes
-    first_ms: int
-    first_id: str
-    count: int
-    packed: bytes
-    matches: tuple[Match, ...] = ()
-    passages: tuple[Passage, ...] = ()
-
-    @property
-    def first(self) -> Order:
-        return (self.first_ms, self.first_id)
-
-
 class Timeline:
     """One entity. *live* is None while packed; *last* is the newest event of its history."""
 
@@ -68,6 +54,7 @@ class Timeline:
         "is_open",
         "is_recent",
         "is_saturated",
+        "kept",
         "known",
         "last",
         "live",
@@ -96,6 +83,7 @@ class Timeline:
         self.open: Mapping[str, Alert] = NOTHING
         self.threads: Mapping[str, str] = NOTHING
         self.is_saturated = False
+        self.kept = NOTHING_KEPT  # events before the blocks that may still be told of, packed
         self.trail = NO_TRAIL
         self.is_open = False  # its live state may be decoded (`timelines`)
         self.is_recent = True  # touched since somebody looked who may be packed
@@ -340,17 +328,21 @@ class Timeline:
             self.closed = (live, program, verdicts(self.entity, live, waiting, program))
         return self.closed[2]
 
-    def forget(self, edge_ms: int, marks: Completeness, codes: Codes, program: Program) -> None:
-        """Move the base to *edge_ms*. Nobody can tell whether and when this was done."""
+    def forget(
+        self, edge_ms: int, marks: Completeness, codes: Codes, program: Program, told: Sequence[Change] = ()
+    ) -> None:
+        """Move the base to *edge_ms*. Nobody can tell whether and when this was done.
+
+        *told*: what was changed in this frame, and is yet to be said.
+        """
         if edge_ms <= self.tally.edge_ms:
             return
         if self.moved is not None:
             self.moved = self.moved.forget(edge_ms)
-        old = [match for match in self.matches(codes, program) if match.decided_ms < edge_ms]
-        tally = self.tally
-        if old:
-            tally, _ = decide(self.entity, tally, old, marks, program)
-        self.tally = msgspec.structs.replace(tally, edge_ms=edge_ms)
+        matches = self.matches(codes, program)
+        if old := [match for match in matches if match.decided_ms < edge_ms]:
+            self.tally, _ = decide(self.entity, self.tally, old, marks, program)
+        self.tally = msgspec.structs.replace(self.tally, edge_ms=edge_ms)
         if self.open:
             self.open = {uid: alert for uid, alert in self.open.items() if alert.decided_ms >= edge_ms}
             self.threads = {uid: self.threads[uid] for uid in self.open}
@@ -360,27 +352,28 @@ class Timeline:
         if self.blocks and self.last[0] < edge_ms:
             drop = len(self.blocks)
             self.live, self.last = prune(self.touch(codes), edge_ms, program), NO_EVENT
+        if drop or self.kept:
+            after = [match for match in matches if match.decided_ms >= edge_ms]
+            known = named(self.open.values(), after, told)
+            self.kept = keep(self.kept, self.blocks, drop, self.touch(codes), known, codes, self.owner)
         if drop:
             self.count -= sum(block.count for block in self.blocks[:drop])
             del self.blocks[:drop]
             self.known = None
 
-    def saturate(self, marks: Completeness, codes: Codes, program: Program) -> None:
+    def saturate(
+        self, marks: Completeness, codes: Codes, program: Program, told: Sequence[Change] = ()
+    ) -> None:
         """Fold the oldest half into the base early: a shorter horizon for an entity above its cap. All of it
-        where half is of one instant, by a clock that stands still.
-        """
+        where half is of one instant, by a clock that stands still."""
         half_ms = self.blocks[len(self.blocks) // 2].first_ms
         self.is_saturated = True
-        self.forget(half_ms if half_ms > self.tally.edge_ms else self.last[0] + 1, marks, codes, program)
+        to_ms = half_ms if half_ms > self.tally.edge_ms else self.last[0] + 1
+        self.forget(to_ms, marks, codes, program, told)
 
 
 def _ways(blocks: Iterable[Block]) -> list[Passage]:
     return [passage for block in blocks for passage in block.passages]
-
-
-def leaves_something(timeline: Timeline, live: Live) -> bool:
-    """Windows or an episode that a late event may add to."""
-    return bool(live.windows or timeline.tally.episodes)
 
 
 def _mesh(packed_id: int | str) -> int:

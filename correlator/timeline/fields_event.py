@@ -98,7 +98,7 @@ EVENT: list[Field] = [
           _text(lambda e: e.credential)),
     Field("door.activity", "str", EVERY, "", "forced, held, opened, closed, rex or tamper.",
           _of_kind("door", lambda e: e.activity)),
-    Field("door.grant_gap_s", "float", DOOR, "access", "Seconds since the door's last granted read.",
+    Field("door.grant_gap_s", "float", DOOR, "access", "Seconds since the door's last granted read, but for those after which it was not opened.",
           _door_gap("last_grant")),
     Field("door.rex_gap_s", "float", DOOR, "door", "Seconds since the door's last request to exit.",
           _door_gap("last_rex")),

@@ -64,6 +64,8 @@ PRESENCE: list[Field] = [
     Field("presence.zone", "str", IDENTITY, "access", "Zone entered last there.", _likeliest(lambda o, s: s.zone or None)),
     Field("presence.since_s", "float", IDENTITY, "access", "Seconds since this presence began.",
           _likeliest(lambda o, s: (o.as_of_ms - s.since_ms) / SECOND_MS)),
+    Field("presence.left_zone", "str", IDENTITY, "access", "Zone that the newest read there led out of, within the site.",
+          _likeliest(lambda o, s: s.left or None)),
     Field("presence.zone_since_s", "float", IDENTITY, "access", "Seconds since that zone was entered.",
           _likeliest(lambda o, s: (o.as_of_ms - s.zone_ms) / SECOND_MS if s.zone else None)),
     Field("presence.age_s", "float", IDENTITY, "access", "Seconds since its newest evidence.",

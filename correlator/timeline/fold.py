@@ -202,7 +202,8 @@ def _circumstances(before: Live, event: Event, program: Program) -> tuple[tuple[
 def _door(door: DoorState, event: Event) -> DoorState:
     shape = event.shape
     if shape.kind == "access":
-        return replace(door, last_grant=event.order) if shape.outcome == "granted" else door
+        is_opening = shape.outcome == "granted" and shape.taken != "not_taken"
+        return replace(door, last_grant=event.order) if is_opening else door
     if shape.activity == "rex":
         return replace(door, last_rex=event.order)
     if shape.activity == "held":

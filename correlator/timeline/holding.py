@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from correlator.codec import Codes, dump_codes, owner_of
 from correlator.event import NEVER, Event, Person
-from correlator.timeline import state
+from correlator.timeline import kept, state
 from correlator.timeline.changed import Changed
 from correlator.timeline.idle import Idle
 from correlator.timeline.marks import Marks
@@ -50,7 +50,10 @@ class Holding:
         return self.marks.now_ms
 
     def events(self, entity: str, ids: Sequence[str]) -> list[Event]:
-        """Those of *ids* that the entity still holds, in order of time: the evidence of an alert."""
+        """Those of *ids* that are at hand, in order of time: the evidence of an alert.
+
+        The same whatever left the history meanwhile, for those of alerts that may still change.
+        """
         if entity.startswith(f"{STORM}:"):
             return self.storms.evidence(ids, self.events)
         timeline = self.timelines.get(entity)
@@ -62,7 +65,10 @@ class Holding:
         if timeline.moved is not None:  # events that are told of because they are not here any more
             away = ((e, to) for i, (e, to) in timeline.moved.away.items() if i in wanted)
             held |= {event.id: replace(event, identity_id=owner_of(to)) for event, to in away}
-        for event in timeline.touch(self.codes).events():
+        older = kept.load(timeline.kept, self.codes, timeline.owner) if wanted - held.keys() else []
+        if wanted - held.keys():
+            older += kept.before(timeline.blocks, self.codes, timeline.owner)
+        for event in (*older, *timeline.touch(self.codes).events()):
             if event.id in wanted:
                 held.setdefault(event.id, event)
         return sorted(held.values(), key=lambda event: event.order)

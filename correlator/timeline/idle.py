@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from correlator.codec import Codes
 from correlator.event import FOREVER, NEVER
-from correlator.timeline.entity import Timeline, leaves_something
+from correlator.timeline.entity import Timeline
+from correlator.timeline.live import Live
 from correlator.timeline.wakes import IDLE, Wakes
 
 
@@ -64,3 +65,8 @@ def is_spent(timeline: Timeline, rested_ms: int, codes: Codes, horizon_ms: int) 
     if not live.is_worthless or any(w.due_ms >= timeline.tally.edge_ms for w in live.waiting):
         return False
     return rested_ms > horizon_ms or not leaves_something(timeline, live)
+
+
+def leaves_something(timeline: Timeline, live: Live) -> bool:
+    """Windows or an episode that a late event may add to."""
+    return bool(live.windows or timeline.tally.episodes)

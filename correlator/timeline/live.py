@@ -74,6 +74,7 @@ class Stay(msgspec.Struct, frozen=True, array_like=True, gc=False):
     fades_ms: int
     doubt_ms: int
     evidence: tuple[str, ...]  # event ids: the read that began it, the newest one
+    left: str = ""  # zone that the newest read led out of
 
 
 class Passed(msgspec.Struct, frozen=True, array_like=True, gc=False):

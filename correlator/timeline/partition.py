@@ -229,6 +229,7 @@ class Partition(Holding):
             said, timeline.said = timeline.said, []
             self.outgoing.went(timeline.entity, said, self.program.zones)
         matches: list[Match] = []
+        published = _NOTHING
         if visit.is_moved:
             matches = timeline.matches(self.codes, self.program)
             published = publish(visit, matches, self.marks, self.program)
@@ -239,7 +240,7 @@ class Partition(Holding):
         if visit.learnt:
             learn(self.scorer, visit.learnt, matches, self.program)
         if visit.is_moved or not self._is_tidy(timeline, visit.edges.base_ms):
-            self._tidy(timeline, visit.is_moved, visit.edges.base_ms)
+            self._tidy(timeline, visit.is_moved, visit.edges.base_ms, published)
         return visit.changes
 
     def _follow(self, entity: str, matches: Sequence[Match]) -> None:
@@ -297,17 +298,17 @@ class Partition(Holding):
             and not is_to_teach(timeline, edge_ms)
         )
 
-    def _tidy(self, timeline: Timeline, was_published: bool, edge_ms: int) -> None:
-        """Move the base, hold the cap, and drop what is not worth keeping."""
+    def _tidy(self, timeline: Timeline, was_published: bool, edge_ms: int, told: list[Change]) -> None:
+        """Move the base, hold the cap, and drop what is not worth keeping. *told*: what is yet to be said."""
         settings, entity = self.program.settings, timeline.entity
         blocks = timeline.blocks
         rested_ms = 0 if blocks else edge_ms - timeline.tally.edge_ms
         if is_to_teach(timeline, edge_ms):
             teach(timeline, edge_ms, self.ways, self.codes)
         if edge_ms > NEVER and (was_published or (len(blocks) > 1 and blocks[1].first_ms < edge_ms)):
-            timeline.forget(edge_ms, self.marks, self.codes, self.program)
+            timeline.forget(edge_ms, self.marks, self.codes, self.program, told)
         if timeline.count > settings.events_max and len(blocks) > 1:
-            timeline.saturate(self.marks, self.codes, self.program)
+            timeline.saturate(self.marks, self.codes, self.program, told)
             self._add("correlator_entities_saturated_total")
         horizon_ms = settings.horizon_ms
         if timeline.newest_ms == NEVER and is_spent(timeline, rested_ms, self.codes, horizon_ms):

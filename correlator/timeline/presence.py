@@ -128,8 +128,9 @@ def after_entry(stays: Stays, event: Event, habits: Habits, settings: Settings) 
         zone_ms = before.zone_ms if before.zone == zone else time_ms
     fades_ms = max(since_ms + _full_ms(place, habits, settings), time_ms + settings.presence_linger_ms)
     doubt_ms = _doubt_ms(event, settings)
-    evidence, sure = (*first, event.id), max(sure, was)
-    return (*others, Stay(place.site, zone, since_ms, zone_ms, time_ms, sure, fades_ms, doubt_ms, evidence))
+    evidence, sure, left = (*first, event.id), max(sure, was), place.zone if is_going_out else ""
+    stay = Stay(place.site, zone, since_ms, zone_ms, time_ms, sure, fades_ms, doubt_ms, evidence, left)
+    return (*others, stay)
 
 
 def _left(event: Event, settings: Settings) -> Stay:

@@ -47,8 +47,9 @@ def publish(visit: Visit, matches: list[Match], marks: Completeness, program: Pr
     changes = [_as_moved(_as_removed(change, program), visit.gone) for change in changes]
     kept = {c.alert.uid for c in changes if c.reason == "retracted" and not _may_retract(c.alert, program)}
     if kept:  # `retract: never`: updated and superseded, but never closed because of late evidence
-        changes = [c for c in changes if c.alert.uid not in kept]
-        new |= {uid: old[uid] for uid in kept}
+        told = {uid for uid in kept if old[uid].is_refuted}
+        changes = [_as_refuted(c) if c.alert.uid in kept else c for c in changes if c.alert.uid not in told]
+        new |= {uid: msgspec.structs.replace(old[uid], is_refuted=True) for uid in kept}
         threads |= {uid: timeline.threads.get(uid, uid) for uid in kept}
     timeline.open, timeline.threads = new, threads
     return changes
@@ -76,6 +77,11 @@ def join(timeline: Timeline, storms: Mapping[str, str]) -> None:
 def _as_removed(change: Change, program: Program) -> Change:
     is_removed = change.activity == "close" and change.alert.rule not in program.rules
     return msgspec.structs.replace(change, reason="rule_removed", superseded_by="") if is_removed else change
+
+
+def _as_refuted(close: Change) -> Change:
+    alert = msgspec.structs.replace(close.alert, is_refuted=True)
+    return msgspec.structs.replace(close, activity="update", alert=alert, reason="")
 
 
 def _as_moved(change: Change, gone: AbstractSet[str]) -> Change:

@@ -15,14 +15,16 @@ from correlator.event import NEVER, Order
 from correlator.formats import Format, FormatError, as_it_was
 from correlator.frame import Binding
 from correlator.timeline.alert import Alert
+from correlator.timeline.block import Block
 from correlator.timeline.decide import Tally
-from correlator.timeline.entity import NOTHING, Block, Timeline
+from correlator.timeline.entity import NOTHING, Timeline
+from correlator.timeline.kept import NOTHING_KEPT
 from correlator.timeline.moving import dump_moved, load_moved
 from correlator.timeline.storms import Line
 from correlator.timeline.ways import NO_TRAIL, Trail
 
-FORMAT = 6  # of both records, which change together
-TIMELINE, REST = (Format("state", FORMAT, {4: as_it_was, 5: as_it_was}) for _ in range(2))
+FORMAT = 7  # of both records, which change together
+TIMELINE, REST = (Format("state", FORMAT, {4: as_it_was, 5: as_it_was, 6: as_it_was}) for _ in range(2))
 
 
 class StateError(Exception):
@@ -39,6 +41,7 @@ class _Timeline(msgspec.Struct, array_like=True):
     is_saturated: bool
     trail: Trail = NO_TRAIL
     moved: bytes = b""  # `moving.load_moved`
+    kept: tuple[bytes, ...] = NOTHING_KEPT
 
 
 class _Record(msgspec.Struct, array_like=True):
@@ -80,6 +83,7 @@ def dump_timeline(timeline: Timeline, codes: Codes) -> bytes:
         timeline.is_saturated,
         timeline.trail,
         dump_moved(timeline.moved, codes, owner_of(timeline.entity)),
+        timeline.kept,
     )
     return _encode(_Record(FORMAT, compress(_encode(body))))
 
@@ -104,6 +108,7 @@ def load_timeline(entity: str, raw: bytes, codes: Codes) -> Timeline:
     timeline.threads = dict(packed.threads) or NOTHING
     timeline.is_saturated, timeline.trail = packed.is_saturated, packed.trail
     timeline.moved = load_moved(packed.moved, codes, owner_of(entity))
+    timeline.kept = packed.kept
     return timeline
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from correlator.codec import Codes
-from correlator.timeline import pack
+from correlator.timeline import kept, pack
 from correlator.timeline.entity import Timeline
 from correlator.timeline.timelines import Timelines
 
@@ -25,6 +25,7 @@ def _numbers(timeline: Timeline, codes: Codes) -> Iterator[int]:
             yield from pack.numbers_in_live(live)
     for block in timeline.blocks:
         yield from pack.numbers_in(block.packed, block.count)
+    yield from kept.numbers_in(timeline.kept)
     if timeline.moved is not None:
         yield from (codes.shape_codes[event.shape] for event in timeline.moved.events())
     if timeline.trail.shape >= 0:

@@ -115,6 +115,15 @@ def test_an_upload_that_seemed_fresh_turns_no_clock() -> None:
     assert settle(turns, said(NIGHT + 58 * MINUTE_MS), 4, NIGHT + 6 * HOUR_MS) == NIGHT + 58 * MINUTE_MS
 
 
+def test_what_comes_an_hour_late_to_the_minute_seems_fresh() -> None:
+    """Nothing tells it from a read of the second hour, until a later number of the first hour does."""
+    turns, arrival_ms = Turns(), NIGHT + 62 * MINUTE_MS
+    assert settle(Turns(), said(NIGHT + MINUTE_MS), None, arrival_ms) == NIGHT + 61 * MINUTE_MS
+    assert settle(turns, said(NIGHT + MINUTE_MS), 1, arrival_ms) == NIGHT + 61 * MINUTE_MS
+    assert settle(turns, said(NIGHT + 30 * MINUTE_MS), 2, arrival_ms) == NIGHT + 30 * MINUTE_MS
+    assert settle(turns, said(NIGHT + 2 * MINUTE_MS), 3, arrival_ms + MINUTE_MS) == NIGHT + 62 * MINUTE_MS
+
+
 @given(
     st.lists(st.integers(-30 * 60, 150 * 60), min_size=1, max_size=20).map(sorted),
     st.booleans(),

@@ -225,7 +225,8 @@ def test_hr_that_takes_it_back_is_heard_too_but_closes_nothing() -> None:
     """Whether the badge of somebody who has left was used is for people to say."""
     soc = Soc()
     soc.hear(9, person(1, (at(7), "terminated")), read(8, LISBON))
-    assert soc.hear(15, person(2)) == []
+    (said,) = soc.hear(15, person(2))
+    assert (said.activity, said.alert.is_refuted) == ("update", True)
     assert soc.open() == ["D21"]
 
 

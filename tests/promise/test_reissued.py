@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -41,11 +42,14 @@ class Live:
         self._encoder = Encoder(read_schemas(shipped("schemas")))
 
     def hire(self, who: str, *badges: dict[str, str], status: str = "active") -> None:
+        self.publish(who, badges, {"2026-01-01": status})
+
+    def publish(self, who: str, badges: Sequence[dict[str, str]], statuses: dict[str, str]) -> None:
         record = {
             "identity_id": who,
             "home_site": "lisbon",
             "badges": list(badges),
-            "statuses": [{"status": status, "from": "2026-01-01"}],
+            "statuses": [{"status": status, "from": since} for since, status in statuses.items()],
         }
         self.embedded.load_identities([(who, json.dumps(record).encode())], self.clock.now_ms())
 
@@ -107,3 +111,30 @@ def test_the_alert_moves_to_the_right_person() -> None:
     live.hire("ann", {"id": "4711"}, status="terminated")
     live.run(5 * MINUTE_MS)
     assert live.told() == [("Close", "identity:ben"), ("Create", "identity:ann")]
+
+
+def test_who_was_hired_again_and_hr_says_so_late() -> None:
+    """`retract: never`: the alert stays open and says what is known now; if HR takes it back, as it was."""
+    live, badges = Live(), [{"id": "4711"}]
+    left = {"2026-01-01": "active", "2026-02-27": "terminated"}
+    live.publish("ann", badges, left)
+    live.run(2 * MINUTE_MS)
+    live.read("4711", 1)
+    live.run(5 * MINUTE_MS)
+    assert live.told() == [("Create", "identity:ann")]
+    assert "The identities feed says the person is terminated since 2026-02-28" in live.said[0]
+    live.publish("ann", badges, left | {"2026-03-01": "active"})
+    live.run(5 * MINUTE_MS)
+    assert live.told() == [("Update", "identity:ann")]
+    assert "The identities feed said that the person was terminated then." in live.said[0]
+    assert "By what is known now its rule does not hold: the identities feed says who ann is" in live.said[0]
+    assert live.said[0].endswith("It stays open, for its rule says that only an analyst closes it.")
+    live.read("4711", 2)
+    live.publish("ann", badges, left | {"2026-03-01": "active", "2026-04-01": "leave"})
+    live.run(5 * MINUTE_MS)
+    assert live.told() == [], "once is enough"
+    live.publish("ann", badges, left)
+    live.run(5 * MINUTE_MS)
+    assert live.told() == [("Update", "identity:ann")]
+    assert "It happened 1 more time since." in live.said[0]
+    assert "By what is known now" not in live.said[0]

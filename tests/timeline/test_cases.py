@@ -205,12 +205,16 @@ def test_an_older_version_of_a_person_does_not_replace_a_newer_one() -> None:
     assert [c.alert.rule for c in p.step(frame(3, read(2, "1")))] == ["leaver"]
 
 
-def test_what_must_not_be_retracted_stays_open() -> None:
+def test_what_must_not_be_retracted_stays_open_and_says_once_that_it_does_not_hold() -> None:
     p = partition()
     p.step(frame(0, person(0, "8", (-600, "terminated"), version=1)))
     p.step(frame(6, read(5, "1")))
-    assert p.step(frame(7, person(0, "9", (-600, "active"), version=2))) == []
+    (said,) = p.step(frame(7, person(0, "9", (-600, "active"), version=2)))
+    assert (said.activity, said.alert.is_refuted, said.because) == ("update", True, ("9" * 16,))
+    assert p.step(frame(8, person(0, "7", (-500, "active"), version=3))) == []
     assert [a.rule for a in p.timelines[WHO].open.values()] == ["leaver"]
+    (again,) = p.step(frame(9, person(0, "6", (-600, "terminated"), version=4)))
+    assert (again.activity, again.alert.is_refuted) == ("update", False)
 
 
 def test_since_when_a_zone_is_empty_is_known_after_any_silence() -> None:

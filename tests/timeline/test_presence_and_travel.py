@@ -131,15 +131,15 @@ def test_presence_is_what_the_reads_say(events: list[Event]) -> None:
     for n, o in enumerate(observed(events)):
         earlier, at_ms, site = events[:n], o.event.time_ms, site_of(o.event)
         known, most = spells(earlier, SETTINGS), likeliest(earlier, at_ms, SETTINGS)
-        names = ("site", "zone", "since_s", "zone_since_s", "age_s", "event_id")
+        names = ("site", "zone", "since_s", "zone_since_s", "age_s", "event_id", "left_zone")
         got = [value(o, f"presence.{name}") for name in names]
         if most is None:
-            assert got == [None] * 6
+            assert got == [None] * 7
         else:
             where, spell = most
             in_zone_s = (at_ms - spell.zone_ms) / 1_000 if spell.zone else None
             ages_s = [(at_ms - spell.since_ms) / 1_000, in_zone_s, (at_ms - spell.seen_ms) / 1_000]
-            assert got == [where, spell.zone or None, *ages_s, spell.evidence[-1]]
+            assert got == [where, spell.zone or None, *ages_s, spell.evidence[-1], spell.left or None]
         sure = sure_of(most[1], at_ms, SETTINGS) if most else 0.0
         assert value(o, "presence.confidence") == pytest.approx(sure)
         here = sure_of(known.get(site), at_ms, SETTINGS)

@@ -87,6 +87,8 @@ def run(frames: list[Frame], toy: Toy, random: Random) -> tuple[Partition, Reade
         for change in changes:
             alert = change.alert
             assert alert.decided_ms >= final_ms, "said something about a final alert"
+            at_hand = {event.id for event in partition.events(alert.entity, alert.evidence)}
+            assert at_hand == set(alert.evidence), "an alert is told without what it speaks of"
             if change.activity == "create" and alert.rule == "unbadged":
                 site = next(
                     e.place.site for e in accepted[alert.entity] if e.id == alert.event_id and e.place

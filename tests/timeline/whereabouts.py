@@ -24,6 +24,7 @@ class Spell(NamedTuple):
     holds_ms: int
     night_ms: int
     evidence: tuple[str, ...]
+    left: str = ""
 
 
 Spells = dict[str, Spell]  # by site, that of the newest read last
@@ -114,6 +115,7 @@ def read(known: Spells, e: Event, s: Settings, usual_hours: int) -> Spells:
             max(since_ms + long_ms, at_ms + s.presence_linger_ms),
             night_after(e, s),
             (before.evidence[0], e.id) if before is not None and goes_on else (e.id,),
+            place.zone if e.direction == "out" else "",
         )
     }
 
