@@ -36,7 +36,7 @@ def test_the_shipped_rules_pass() -> None:
     assert code == 0
     assert "passed  d17_denied_burst: five times in four minutes" in output
     assert " ms  d17_denied_burst" in output
-    assert "70 passed, 0 failed in " in output
+    assert "71 passed, 0 failed in " in output
 
 
 def test_a_failure_says_what_came_and_where_to_look(written: Path) -> None:
