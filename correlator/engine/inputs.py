@@ -59,9 +59,11 @@ def plain(metadata: str) -> str:
     return metadata.removesuffix(STOPPED).removesuffix(CLOSED)
 
 
-def _ahead_ms(empty_ms: int) -> int:
-    """How far others may be ahead of an input that has been read in vain for so long."""
-    return next((ahead_ms for until_ms, ahead_ms in AHEAD if empty_ms < until_ms), FOREVER)
+def _bound_ms(taken_ms: int, empty_ms: int) -> int:
+    """Up to which arrival others may go that wait for an input, by what it gave last and how long it has been
+    read in vain since. However far after a while, also where it gave nothing yet.
+    """
+    return next((taken_ms + ahead_ms for until_ms, ahead_ms in AHEAD if empty_ms < until_ms), FOREVER)
 
 
 class Inputs:
@@ -101,7 +103,7 @@ class Inputs:
                 found.empty_since_ms = FOREVER
             else:
                 found.empty_since_ms = min(found.empty_since_ms, now_ms)
-                bound_ms = min(bound_ms, found.taken_ms + _ahead_ms(now_ms - found.empty_since_ms))
+                bound_ms = min(bound_ms, _bound_ms(found.taken_ms, now_ms - found.empty_since_ms))
         heapify(heap)
         if heap:
             bound_ms = min(bound_ms, heap[0][0] + span_ms)
@@ -116,7 +118,7 @@ class Inputs:
             if found.buffer:
                 heappush(heap, (min(found.buffer[0].timestamp_ms, clock_ms), key))
             elif not found.is_drained:
-                bound_ms = min(bound_ms, at_ms + _ahead_ms(0))
+                bound_ms = min(bound_ms, _bound_ms(at_ms, 0))
         return taken
 
     def take_all(self, key: Key, records_max: int) -> list[Record]:

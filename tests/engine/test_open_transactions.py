@@ -9,6 +9,7 @@ from correlator.engine.ports import TopicPartition
 from correlator.engine.worker import Worker
 from correlator.event import SECOND_MS
 from correlator.frame import decode_frame
+from correlator.intake.arrival import STUCK_MS
 from tests.engine.company import committed, company
 
 NOW = 1_767_571_200_000
@@ -59,6 +60,24 @@ def test_an_input_is_not_complete_beyond_a_transaction_that_is_open() -> None:
     assert _waiting(process) == ()
     assert _arrived_ms(embedded, where) > opened_ms
     assert _lag(meter, where) == 0
+
+
+def test_an_input_that_gave_nothing_yet_holds_the_others_back_for_half_a_minute_only() -> None:
+    """As after every restart and rebalance: what it gave before is not known to who reads it now."""
+    embedded = Embedded(company().bundle, SimulatedClock(NOW), {})
+    hung, other = (TopicPartition(topic, 0) for topic in list(embedded.raw)[:2])
+    meter = PrometheusMeter(has_process=False)
+    process = embedded.worker(meter, FAST, instance="a", steady=SimulatedClock(1))
+    _run(embedded, process, 5)
+    producer = embedded.log.init_producer("a connector")
+    embedded.log.produce(producer, hung, (None, b"junk", (), embedded.clock.now_ms()))
+    _run(embedded, process, 5)
+    embedded.log.append(other, None, b"junk", (), embedded.clock.now_ms())
+    _run(embedded, process, 10)
+    assert _lag(meter, other) == 1, "its next record may come, and be older"
+    _run(embedded, process, STUCK_MS // SECOND_MS)
+    assert _lag(meter, other) == 0
+    assert _lag(meter, hung) == 1
 
 
 def test_who_correlates_says_that_it_cannot_read_on() -> None:
