@@ -83,6 +83,18 @@ def test_what_we_closed_ourselves_is_no_trouble_and_nobody_needs_the_clients_tra
     assert not kept.has_traceback
 
 
+def test_who_was_fenced_says_so_itself() -> None:
+    """Several processes that are started for the first time at once all try to activate the bundle."""
+    kept, client = heard_through(client_logs.RateLimited, "fenced")
+    fenced = "[Error 90] ProducerFencedError"
+    client.error("Fatal Error handling request %s: %s", "AddPartitionsToTxnRequest", fenced)
+    client.error("%s: Aborting producer batches due to fatal error: %s", "<Sender>", fenced)
+    client.warning("Failed to produce messages to %s: %s", "bundles", "[Error 47] InvalidProducerEpochError")
+    client.warning("Bumping producer epoch for %s after recoverable error", "7, epoch=1")
+    client.error("Fatal Error handling request %s: %s", "EndTxnRequest", "[Error 53] not authorized")
+    assert kept.told == ["Fatal Error handling request EndTxnRequest: [Error 53] not authorized"]
+
+
 def test_a_topic_that_is_not_there_is_told_in_our_words_and_once() -> None:
     kept, client = heard_through(client_logs.RateLimited, "absent")
     client.warning("No partition metadata for topic %s", "badge-events")

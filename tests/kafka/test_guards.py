@@ -132,6 +132,19 @@ def test_a_transaction_left_half_way_is_aborted_by_the_next(setting: Setting) ->
     assert setting.outcome == ([b"1"], Committed(1, "1"))
 
 
+def test_who_is_fenced_between_two_sends_is_told_so(setting: Setting) -> None:
+    """The client takes it for something to recover from, and only says that it is in the wrong state then."""
+    ours = setting.log.writer(setting.writer._settings["transactional_id"])
+    ours.begin()
+    ours.send(setting.sink, 0, b"k", b"1")
+    ours._producer.flush(timeout=DEADLINE_S)
+    setting.writer.settle()
+    ours.send(setting.sink, 0, b"k", b"2")
+    ours._producer.flush(timeout=DEADLINE_S)
+    with pytest.raises(CommitFenced):
+        ours.send(setting.sink, 0, b"k", b"3")
+
+
 def test_h5_a_dead_broker_costs_bounded_time_and_no_thread(setting: Setting, proxy: Proxy) -> None:
     setting.write(b"1", 1)
     setting.writer.begin()

@@ -19,7 +19,11 @@ NO_TROUBLE = (
     "<KafkaTCPTransport [none]",  # what came on a connection that we had closed
     "Task ",  # ran for 0.12 s: the machine is busy
     "No partition metadata for topic",  # the same is said of the topic itself
+    "Bumping producer epoch",  # after what failed, which is said
 )
+# Another producer has begun under the same transactional id. Whoever was fenced hears of it by the call that
+# failed, and says what that means; for who deploys at the same time as others it means nothing.
+FENCED = ("ProducerFencedError", "InvalidProducerEpochError")
 IN_OUR_WORDS = {
     "Topic %s not found in cluster metadata": "the topic %s is not there, or hidden from us (`correlator "
     "topics check`)",
@@ -49,7 +53,8 @@ class RateLimited(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         _note(record)
-        if record.getMessage().startswith(NO_TROUBLE):
+        text = record.getMessage()
+        if text.startswith(NO_TROUBLE) or any(name in text for name in FENCED):
             return
         record.msg = IN_OUR_WORDS.get(str(record.msg), record.msg)
         record.exc_info = None  # the message says it; where in the client it happened helps nobody

@@ -121,8 +121,9 @@ class KafkaTransactionalWriter:
                 timestamp_ms=timestamp_ms,
             )
         except Exception as error:
+            cause = self._failed_before() or error
             self.abort()
-            raise _aborted(error, topic) from error
+            raise _aborted(cause, topic) from error
         self._sends.append((topic, sent))
 
     def commit(self, offsets: Mapping[TopicPartition, Committed], membership: Membership | None) -> None:
@@ -164,6 +165,11 @@ class KafkaTransactionalWriter:
 
     def close(self) -> None:
         self.abort()
+
+    def _failed_before(self) -> Exception | None:
+        """Of a record before: after it the client only says that it is in the wrong state for another one."""
+        failed = (sent.exception for _, sent in self._sends if sent.is_done and sent.failed())
+        return next(failed, None)
 
     def _flush(self) -> None:
         """H1: the client commits although batches failed, so look at each."""
