@@ -173,6 +173,8 @@ def offsets_and_what_is_written_beside_them_are_committed_with_the_records(log: 
         writer.commit(offsets, member.reader.membership())
         assert member.reader.committed(zero) == Committed(turn, f"stamp {turn}")
         assert member.reader.committed(one) == Committed(turn + 5, "")
+        both = member.reader.committed_offsets([zero, one])
+        assert both == {tp: member.reader.committed(tp) for tp in (zero, one)}
     assert committed_values(log, sink) == [b"1", b"2"]
 
 
@@ -317,7 +319,7 @@ def reading_before_the_beginning_is_refused(log: Log) -> None:
     tp = fill(log, topic, b"1", b"2", b"3")
     member, reader = joined(log, log.name("group"), topic), log.log_reader()
     log.truncate(tp, 2)
-    assert (reader.begin_offset(tp), member.reader.begin_offset(tp)) == (2, 2)
+    assert (reader.begin_offset(tp), member.reader.begin_offsets([tp])[tp]) == (2, 2)
     with pytest.raises(LogTruncated, match=r"offset 0 .* begins at 2"):
         list(reader.read(tp, 0, 3))
     assert [r.value for r in reader.read(tp, 2, 3)] == [b"3"]

@@ -85,6 +85,8 @@ class Bundles:
         if self._next == 0 and self._log.partitions(self._where.topic) == 0:
             raise missing(self._where.topic)
         end = self._log.high_watermark(self._where)
+        if end == self._next:  # asked once a second, and nearly always so
+            return
         active: bytes | None = None  # the newest: what it replaced need not be readable
         for record in self._log.read(self._where, max(self._next, self._log.begin_offset(self._where)), end):
             if record.value is None or record.key is None:

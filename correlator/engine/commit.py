@@ -179,7 +179,7 @@ class Committer:
 
     def _compare(self, outbox: Outbox) -> Event:
         moved = [tp for tp, ours in outbox.offsets.items() if ours != outbox.previous.get(tp)]
-        found = {tp: self._reader.committed(tp) for tp in outbox.offsets}
+        found = self._reader.committed_offsets(outbox.offsets)
         if all(found[tp] == outbox.previous.get(tp) for tp in outbox.offsets):
             return "previous"  # also when nothing was to move: then sending again changes nothing
         if moved and all(found[tp] == outbox.offsets[tp] for tp in outbox.offsets):

@@ -207,7 +207,9 @@ class IntakeStage:
 
     def _build(self, owned: set[TopicPartition], bundle: Bundle) -> Intake:
         """Learn the people, then take every owned input up where its committed offset says."""
-        committed = {tp: self._ports.reader.committed(tp) for tp in sorted(owned)}
+        reader = self._ports.reader
+        committed = reader.committed_offsets(sorted(owned))
+        begins, ends = reader.begin_offsets(committed), reader.end_offsets(committed)
         if self._people in owned:
             mine = committed.get(self._people)
             end = mine.offset if mine else 0
@@ -216,7 +218,7 @@ class IntakeStage:
         intake = Intake(bundle.intake, self._known.as_of(bundle, end), is_replay=self._options.is_bounded)
         inputs = Inputs()
         for tp, found in committed.items():
-            inputs.by_key[tp.topic, tp.partition] = self._open(tp, found)
+            inputs.by_key[tp.topic, tp.partition] = self._open(tp, found, begins[tp], ends[tp])
             if tp != self._people:
                 metadata = plain(found.metadata) if found else ""
                 partitions = self._ports.log.partitions(tp.topic)
@@ -229,15 +231,13 @@ class IntakeStage:
         self.is_finished = self._options.is_bounded and is_closed and not has_news
         return intake
 
-    def _open(self, tp: TopicPartition, committed: Committed | None) -> Input:
-        reader = self._ports.reader
-        begin, end = reader.begin_offset(tp), reader.end_offsets([tp])[tp]
+    def _open(self, tp: TopicPartition, committed: Committed | None, begin: int, end: int) -> Input:
         start = committed.offset if committed else begin
         if not begin <= start <= end:
             self._notices.append(records_lost(self._topics.notices, tp, start, begin, end))
             self._counters["correlator_records_lost_total", tp.topic] += max(begin - start, 1)
             start = begin
-        reader.seek(tp, start)
+        self._ports.reader.seek(tp, start)
         metadata = committed.metadata if committed else ""
         if metadata.endswith(STOPPED):
             self._notices.append(input_read_on(self._topics.notices, tp))

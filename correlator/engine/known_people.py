@@ -41,7 +41,9 @@ class KnownPeople:
         self.end = records[-1].offset + 1
 
     def _read(self, people: People, end: int) -> None:
-        start = max(self.end, self._log.begin_offset(self._where))
+        start = self.end
+        if start < end:  # else there is nothing to ask for
+            start = max(start, self._log.begin_offset(self._where))
         for record in self._log.read(self._where, start, end):
             people.learn(record.offset, (record.key or b"").decode(errors="replace"), record.value)
         self.end, self._people = max(self.end, end), people

@@ -99,6 +99,11 @@ class GroupReader(Protocol):
     def committed(self, partition: TopicPartition) -> Committed | None:
         """The group's stable committed offset (pending transactions are waited for)."""
 
+    def committed_offsets(
+        self, partitions: Iterable[TopicPartition]
+    ) -> dict[TopicPartition, Committed | None]:
+        """The same of several, asked for together: over a long way each question costs."""
+
     def position(self, partition: TopicPartition) -> int:
         """Next offset `poll` would return from: behind trailing transaction markers, so lag can reach 0."""
 
@@ -107,7 +112,8 @@ class GroupReader(Protocol):
         transactions that are still open, which have arrived, and cannot be read yet.
         """
 
-    def begin_offset(self, partition: TopicPartition) -> int: ...
+    def begin_offsets(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        """First offsets that are left, asked for together."""
 
     def missing(self) -> Sequence[str]:
         """Subscribed topics that are not there, as far as is known: nobody is asked."""

@@ -1,4 +1,5 @@
-"""A TCP proxy that understands Kafka's framing: it drops replies or requests by API, or is gone altogether.
+"""A TCP proxy that understands Kafka's framing: it drops replies or requests by API, makes the way longer, or
+is gone altogether.
 
 The broker sends clients of its `proxied` listener here. PLAINTEXT only. Faults are switched between the steps
 of a test; `heal` ends all of them.
@@ -38,6 +39,7 @@ class Proxy:
         self._port, self._target = port, target
         self._drop_replies: frozenset[Api] = frozenset()
         self._drop_requests: frozenset[Api] = frozenset()
+        self._delay_s = 0.0  # of every reply
         self.requests: list[int] = []  # API key of every request since the last `heal`
         self._loop = asyncio.new_event_loop()
         self._server: asyncio.Server | None = None
@@ -49,12 +51,17 @@ class Proxy:
     def drop(self, *, replies: frozenset[Api] = frozenset(), requests: frozenset[Api] = frozenset()) -> None:
         self._drop_replies, self._drop_requests = replies, requests
 
+    def delay(self, reply_s: float) -> None:
+        """Replies take so much longer, as over a long way: what is asked together is answered together."""
+        self._delay_s = reply_s
+
     def go_away(self) -> None:
         """As a dead broker: every connection is cut and new ones are refused."""
         self._run(self._close())
 
     def heal(self) -> None:
         self.drop()
+        self.delay(0.0)
         self.requests.clear()
         if self._server is None:
             self._run(self._listen())
@@ -124,12 +131,28 @@ class Proxy:
     async def _down(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, waiting: dict[int, int]
     ) -> None:
+        late: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue()
+        writing = asyncio.ensure_future(self._write_late(late, writer))
+        try:
+            while not writing.done():
+                frame = await _frame(reader)
+                api = waiting.pop(struct.unpack(">i", frame[4:8])[0], None)
+                if api not in self._drop_replies:
+                    late.put_nowait((self._loop.time() + self._delay_s, frame))
+        finally:
+            writing.cancel()
+            with contextlib.suppress(asyncio.CancelledError, OSError):
+                await writing
+
+    async def _write_late(
+        self, late: asyncio.Queue[tuple[float, bytes]], writer: asyncio.StreamWriter
+    ) -> None:
         while True:
-            frame = await _frame(reader)
-            api = waiting.pop(struct.unpack(">i", frame[4:8])[0], None)
-            if api not in self._drop_replies:
-                writer.write(frame)
-                await writer.drain()
+            due_s, frame = await late.get()
+            if (left_s := due_s - self._loop.time()) > 0:
+                await asyncio.sleep(left_s)
+            writer.write(frame)
+            await writer.drain()
 
 
 async def _frame(reader: asyncio.StreamReader) -> bytes:

@@ -92,9 +92,9 @@ class SimulatedGroupReader(MemoryGroupReader):
             self._net.ask("end_offsets")
         return super().end_offsets(asked)
 
-    def begin_offset(self, partition: TopicPartition) -> int:
-        self._net.ask("begin_offset")
-        return super().begin_offset(partition)
+    def begin_offsets(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        self._net.ask("begin_offsets")
+        return super().begin_offsets(partitions)
 
 
 class NoReply(Exception):

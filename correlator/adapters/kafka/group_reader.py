@@ -38,7 +38,6 @@ from kafka.util import Timer
 
 from correlator.adapters.kafka.client import (
     TIMEOUT_MS,
-    ask_offset,
     ask_offsets,
     asking,
     consumer_settings,
@@ -101,7 +100,7 @@ class KafkaGroupReader:
         except kafka_errors.OffsetOutOfRangeError as error:
             tp, wanted = next(iter(error.args[0].items()))
             partition = TopicPartition(tp.topic, tp.partition)
-            raise truncated(partition, wanted, self.begin_offset(partition)) from error
+            raise truncated(partition, wanted, self.begin_offsets([partition])[partition]) from error
         except kafka_errors.FencedInstanceIdError as error:
             raise LogUnavailable(f"another process runs as instance {self._instance}") from error
         except kafka_errors.KafkaError as error:
@@ -121,9 +120,16 @@ class KafkaGroupReader:
         return changes
 
     def committed(self, partition: TopicPartition) -> Committed | None:
-        with asking(f"committed offset of {partition}"):
-            found = self._joined().committed(to_kafka(partition), metadata=True, timeout_ms=TIMEOUT_MS)
-        return None if found is None else Committed(found.offset, found.metadata)
+        return self.committed_offsets([partition])[partition]
+
+    def committed_offsets(
+        self, partitions: Iterable[TopicPartition]
+    ) -> dict[TopicPartition, Committed | None]:
+        asked = {tp: to_kafka(tp) for tp in partitions}
+        with asking(f"committed offset of {', '.join(map(str, asked))}"):  # the client's own asks for one
+            found = self._joined()._coordinator.fetch_committed_offsets(list(asked.values()), TIMEOUT_MS)
+        known = {tp: found.get(kafka) for tp, kafka in asked.items()}
+        return {tp: None if at is None else Committed(at.offset, at.metadata) for tp, at in known.items()}
 
     def position(self, partition: TopicPartition) -> int:
         with asking(f"position in {partition}"):
@@ -139,8 +145,8 @@ class KafkaGroupReader:
     def end_offsets(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
         return ask_offsets(self._joined().end_offsets, list(partitions))
 
-    def begin_offset(self, partition: TopicPartition) -> int:
-        return ask_offset(self._joined().beginning_offsets, partition)
+    def begin_offsets(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        return ask_offsets(self._joined().beginning_offsets, list(partitions))
 
     def missing(self) -> list[str]:
         """The client asks for them again and again by itself."""

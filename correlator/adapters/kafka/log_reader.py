@@ -53,11 +53,11 @@ class KafkaLogReader:
 
     def read(self, partition: TopicPartition, start: int, end: int) -> Iterator[Record]:
         """Raises `LogUnavailable` when nothing moves for a minute, be it a broker or an open transaction."""
-        first = self.begin_offset(partition)
-        if first > start and start < end:
-            raise truncated(partition, start, first)
         if start >= end:
             return
+        first = self.begin_offset(partition)
+        if first > start:
+            raise truncated(partition, start, first)
         tp = to_kafka(partition)
         with asking(f"seeking in {partition}"):
             self._consumer.assign([tp])

@@ -37,7 +37,9 @@ from correlator.engine.ports import (
 log = logging.getLogger(__name__)
 
 RECORD_BYTES_MAX = 4 << 20
-BATCH_BYTES = 256 << 10
+# One batch of a partition is under way at a time, so each costs a round trip: few and large ones. Less than a
+# broker takes of a topic whose `max.message.bytes` nobody has set.
+BATCH_BYTES = 1_000_000
 CLOSE_S = 2.0
 ABORT_MS = 2_000  # short: an abort that is not confirmed is made up for by the next `init_transactions`
 FENCED = (

@@ -65,14 +65,19 @@ class MemoryGroupReader:
             self._log.wait()
         return self._log.group(self._group).committed.get(partition)
 
+    def committed_offsets(
+        self, partitions: Iterable[TopicPartition]
+    ) -> dict[TopicPartition, Committed | None]:
+        return {tp: self.committed(tp) for tp in partitions}
+
     def position(self, partition: TopicPartition) -> int:
         return self._positions[partition]
 
     def end_offsets(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
         return {tp: self._log.partition(tp).next_offset for tp in partitions}
 
-    def begin_offset(self, partition: TopicPartition) -> int:
-        return self._log.partition(partition).begin_offset
+    def begin_offsets(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        return {tp: self._log.partition(tp).begin_offset for tp in partitions}
 
     def missing(self) -> list[str]:
         return [topic for topic in self._topics if not self._log.partitions(topic)]
