@@ -50,11 +50,11 @@ EVERY_READ = {
     "level": "informational",
     "correlator": {"suppress": {"for": "0s"}, "evidence": ["place.door"]},
 }
-SESSION_MS = 3_000
-TIMEOUTS = {
-    "transaction_timeout_ms": 2_000,
-    "metadata_max_age_ms": 2_000,
-}
+SESSION_MS = 3_000  # for tests that wait until it is over; a transaction has two thirds of it
+# For tests that wait for no timeout, as of commands, which do not try a transaction again: those of production,
+# so that a machine that is busy for two seconds fails nothing.
+PATIENT_MS = 15_000
+METADATA_MS = 2_000
 RAW = {"retention.ms": "-1", "message.timestamp.type": "CreateTime"}
 KEYED = 4
 COMPANY = CompanySettings(days=4, people=30, seed=5, scenarios=40)
@@ -91,7 +91,8 @@ class Running:
 class Deployment:
     """*directory* becomes the configuration; *prefix* begins every topic, so that nothing is shared.
 
-    *settings*: of correlator.yml. *rule*: that tells of every read which it selects, one by one.
+    *settings*: of correlator.yml. *rule*: that tells of every read which it selects, one by one. *session_ms*:
+    of the groups' members; every other timeout follows from it.
     """
 
     def __init__(
@@ -232,7 +233,12 @@ class Deployment:
             "partitions": KEYED,
             "settings": self._settings,
             "topics": {"prefix": self.topics.prefix},
-            "kafka": {"bootstrap_servers": bootstrap, **TIMEOUTS, "session_timeout_ms": self._session_ms},
+            "kafka": {
+                "bootstrap_servers": bootstrap,
+                "metadata_max_age_ms": METADATA_MS,
+                "session_timeout_ms": self._session_ms,
+                "transaction_timeout_ms": self._session_ms * 2 // 3,
+            },
         }
         (self.directory / "correlator.yml").write_text(json.dumps(general))
 

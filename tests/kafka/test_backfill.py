@@ -10,7 +10,7 @@ from correlator.adapters.kafka.log_reader import KafkaLogReader
 from correlator.engine.bundles import Bundles
 from correlator.event import DAY_MS, NEVER
 from tests.findings import read_finding
-from tests.kafka.deployment import Deployment
+from tests.kafka.deployment import PATIENT_MS, Deployment
 
 LONG_AGO = "2025-01-01T00:00Z"
 
@@ -18,7 +18,7 @@ LONG_AGO = "2025-01-01T00:00Z"
 def test_the_past_is_learned_in_shadow_and_then_it_is_live(
     tmp_path: Path, bootstrap: str, unique: str
 ) -> None:
-    deployment = Deployment(tmp_path, bootstrap, unique, records_max=600)
+    deployment = Deployment(tmp_path, bootstrap, unique, records_max=600, session_ms=PATIENT_MS)
     deployment.publish()
     done = deployment.call("backfill", ..., "--from", LONG_AGO, "--json")
     assert done.exit_code == 0, done.stderr
@@ -54,7 +54,7 @@ def test_the_past_is_learned_in_shadow_and_then_it_is_live(
 
 def test_a_backfill_in_which_nobody_is_known_is_refused(tmp_path: Path, bootstrap: str, unique: str) -> None:
     """It learned nothing of anybody, and there was no second one."""
-    deployment = Deployment(tmp_path, bootstrap, unique, records_max=1)
+    deployment = Deployment(tmp_path, bootstrap, unique, records_max=1, session_ms=PATIENT_MS)
     deployment.create_topics()
     refused = deployment.call("backfill", ..., "--from", LONG_AGO)
     assert refused.exit_code == 2
@@ -65,7 +65,7 @@ def test_a_backfill_in_which_nobody_is_known_is_refused(tmp_path: Path, bootstra
 
 def test_a_backfill_of_the_future_is_refused(tmp_path: Path, bootstrap: str, unique: str) -> None:
     """A wrong year read nothing, and there was no second one."""
-    deployment = Deployment(tmp_path, bootstrap, unique, records_max=1)
+    deployment = Deployment(tmp_path, bootstrap, unique, records_max=1, session_ms=PATIENT_MS)
     deployment.publish()
     refused = deployment.call("backfill", ..., "--from", "2226-01-01T00:00Z")
     assert refused.exit_code == 2

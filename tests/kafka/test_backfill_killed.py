@@ -15,13 +15,13 @@ from correlator.cli.replay import Replay
 from correlator.timeline.habits import Day, Habits
 from correlator.timeline.partition import Partition
 from tests.findings import open_alerts, read_finding
-from tests.kafka.deployment import PATIENCE_S, Deployment
+from tests.kafka.deployment import PATIENCE_S, PATIENT_MS, Deployment
 
 FROM = ("--from", "2025-01-01T00:00Z", "--json")
 
 
 def test_a_killed_backfill_goes_on(tmp_path: Path, bootstrap: str, unique: str) -> None:
-    deployment = Deployment(tmp_path, bootstrap, unique, records_max=2_000)
+    deployment = Deployment(tmp_path, bootstrap, unique, records_max=2_000, session_ms=PATIENT_MS)
     deployment.publish()
     for frames in (3, 20):
         killed_at(deployment, frames)

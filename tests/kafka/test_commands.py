@@ -15,7 +15,7 @@ from correlator.alerts.phrases import iso
 from correlator.engine.dead_letters import PREFIX
 from tests.broker.broker import Broker
 from tests.findings import Finding, open_alerts, read_finding
-from tests.kafka.deployment import KEYED, Deployment
+from tests.kafka.deployment import KEYED, PATIENT_MS, Deployment
 from tests.kafka.fleet import Fleet
 
 INTERRUPTED = 130
@@ -23,7 +23,7 @@ INTERRUPTED = 130
 
 def test_dead_letters_go_back_once_the_feed_is_mended(tmp_path: Path, bootstrap: str, unique: str) -> None:
     """The feed does not know a word of its source. One record is of no use ever."""
-    deployment = Deployment(tmp_path, bootstrap, unique, records_max=120)
+    deployment = Deployment(tmp_path, bootstrap, unique, records_max=120, session_ms=PATIENT_MS)
     badges = deployment.named("badge-events")
     of_badges = [record for record in deployment.records if record.topic == badges]
     spoilt = msgspec.structs.replace(of_badges[-1], value=b"\x00\x00junk", headers=(("from", b"gate 7"),))
@@ -73,7 +73,7 @@ def by_alert(findings: Iterable[Finding]) -> dict[str, list[Finding]]:
 
 def test_what_cannot_be_sent_back_is_said(tmp_path: Path, bootstrap: str, unique: str) -> None:
     """An identity, older than what is known maybe; a partition that is gone; what somebody else wrote."""
-    deployment = Deployment(tmp_path, bootstrap, unique, records_max=1)
+    deployment = Deployment(tmp_path, bootstrap, unique, records_max=1, session_ms=PATIENT_MS)
     deployment.publish()
     (record,) = deployment.records
     of_raw = {"stage": "intake", "topic": record.topic, "offset": "1", "timestamp": "soon"}
@@ -97,7 +97,7 @@ def test_what_cannot_be_sent_back_is_said(tmp_path: Path, bootstrap: str, unique
 
 
 def test_commands_that_find_no_topic_or_another_say_so(tmp_path: Path, bootstrap: str, unique: str) -> None:
-    deployment = Deployment(tmp_path, bootstrap, unique, records_max=0)
+    deployment = Deployment(tmp_path, bootstrap, unique, records_max=0, session_ms=PATIENT_MS)
     export = ("state", "export", ..., tmp_path / "file")
     missing = deployment.call(*export)
     assert (missing.exit_code, "does not exist, or is hidden from us" in missing.output) == (2, True)
@@ -114,7 +114,7 @@ def test_commands_that_find_no_topic_or_another_say_so(tmp_path: Path, bootstrap
 
 
 def test_alerts_tail_shows_what_is_published(tmp_path: Path, bootstrap: str, unique: str) -> None:
-    deployment = Deployment(tmp_path, bootstrap, unique, records_max=300)
+    deployment = Deployment(tmp_path, bootstrap, unique, records_max=300, session_ms=PATIENT_MS)
     deployment.publish()
     with Fleet(deployment) as fleet:
         assert fleet.start("a").join() == 0
@@ -135,7 +135,7 @@ def test_alerts_tail_shows_what_is_published(tmp_path: Path, bootstrap: str, uni
 def test_the_first_signal_ends_in_order_the_second_at_once(
     tmp_path: Path, broker: Broker, unique: str
 ) -> None:
-    deployment = Deployment(tmp_path, broker.bootstrap, unique, records_max=300)
+    deployment = Deployment(tmp_path, broker.bootstrap, unique, records_max=300, session_ms=PATIENT_MS)
     deployment.publish()
     with deployment.running() as running:
         running.wait_for("/readyz")

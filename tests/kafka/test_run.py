@@ -6,13 +6,13 @@ import json
 from pathlib import Path
 
 from tests.findings import open_alerts
-from tests.kafka.deployment import Deployment
+from tests.kafka.deployment import PATIENT_MS, Deployment
 
 
 def test_until_the_end_gives_the_alerts_of_replay_whatever_else_is_in_the_directory(
     tmp_path: Path, bootstrap: str, unique: str
 ) -> None:
-    deployment = Deployment(tmp_path, bootstrap, unique, records_max=600)
+    deployment = Deployment(tmp_path, bootstrap, unique, records_max=600, session_ms=PATIENT_MS)
     deployment.publish()
     ended = deployment.run("--until-end", "--json")
     assert ended.returncode == 0, ended.stderr
@@ -37,13 +37,15 @@ def test_until_the_end_gives_the_alerts_of_replay_whatever_else_is_in_the_direct
 
 
 def test_missing_topics_are_named(tmp_path: Path, bootstrap: str, unique: str) -> None:
-    refused = Deployment(tmp_path, bootstrap, unique, records_max=1).run("--until-end")
+    refused = Deployment(tmp_path, bootstrap, unique, records_max=1, session_ms=PATIENT_MS).run("--until-end")
     assert refused.returncode == 2
     assert f"{unique}.keyed" in refused.stderr
     assert "correlator topics create" in refused.stderr
 
 
 def test_nothing_to_look_at_is_said(tmp_path: Path, bootstrap: str, unique: str) -> None:
-    status = Deployment(tmp_path, bootstrap, unique, records_max=1).call("feeds", "status", ...)
+    status = Deployment(tmp_path, bootstrap, unique, records_max=1, session_ms=PATIENT_MS).call(
+        "feeds", "status", ...
+    )
     assert status.exit_code == 2, status.stderr
     assert "correlator topics create" in status.stderr
