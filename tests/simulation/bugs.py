@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -218,21 +219,17 @@ def what_was_polled_and_not_folded_is_not_read_again(patch: Patch) -> None:
 
 def frames_of_an_aborted_transaction_are_taken(patch: Patch) -> None:
     """The group's reader reads uncommitted, up to the stable offset."""
-    poll, fetch = MemoryGroupReader.poll, PartitionLog.fetch
+    fetch, poll = PartitionLog.fetch, MemoryGroupReader.poll.__code__
 
     def uncommitted(self: PartitionLog, start: int, end: int, records_max: int) -> tuple[list[Record], int]:
-        aborted, self._aborted = self._aborted, set()
+        aborted = self._aborted
+        self._aborted = set() if sys._getframe(1).f_code is poll else aborted
         try:
             return fetch(self, start, end, records_max)
         finally:
             self._aborted = aborted
 
-    def polled(self: MemoryGroupReader, timeout_ms: int, records_max: int) -> list[Record]:
-        with pytest.MonkeyPatch.context() as within:
-            within.setattr(PartitionLog, "fetch", uncommitted)
-            return poll(self, timeout_ms, records_max)
-
-    patch.setattr(MemoryGroupReader, "poll", polled)
+    patch.setattr(PartitionLog, "fetch", uncommitted)
 
 
 def facts_are_not_stamped(patch: Patch) -> None:
@@ -249,14 +246,13 @@ def facts_are_not_stamped(patch: Patch) -> None:
 
 def what_a_replay_counts_is_counted(patch: Patch) -> None:
     """A restored partition keeps what was counted before it came back, and counts it with its next frame."""
-    advance = restore.Restore.advance
+    take = Partition.take_counters
 
-    def silent(self: restore.Restore) -> bool:
-        with pytest.MonkeyPatch.context() as within:
-            within.setattr(Partition, "take_counters", lambda _self: {})
-            return advance(self)
+    def kept(self: Partition) -> dict[tuple[str, ...], int]:
+        is_restore = sys._getframe(1).f_globals["__name__"] == restore.__name__
+        return {} if is_restore else take(self)
 
-    patch.setattr(restore.Restore, "advance", silent)
+    patch.setattr(Partition, "take_counters", kept)
 
 
 def what_was_dropped_is_counted(patch: Patch) -> None:
