@@ -1,7 +1,7 @@
 """`python -m tests.soak.killed_broker --kills 6 --runs 5 [--seed 1]`: kill -9 of the only broker, under load.
 
-Its topics have no replicas, so Kafka promises less (ADR 26). Of every event that is in *keyed* more often than
-in the raw topics it says from the broker's own segments why: whose transaction its copies are of, how each
+Its topics have no replicas, so Kafka promises less (ADR 26). Of every event that is in *keyed* more often
+than in the raw topics it says from the broker's own segments whose transaction its copies are of, how each
 ended there, what the coordinator decided, and whether that is our fault or Kafka's.
 """
 
@@ -11,19 +11,25 @@ import argparse
 import sys
 import tempfile
 import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from random import Random
 from uuid import uuid4
 
 from correlator.adapters.files import load_bundle
+from correlator.event import entity_kind
 from correlator.frame import decode_frame
 from tests.broker.broker import Broker
 from tests.kafka.deployment import KEYED, Deployment
 from tests.kafka.fleet import Fleet
-from tests.kafka.live import LIVE, Traffic, _raw_events
-from tests.soak.segments import Batch, Written, batches, written
+from tests.kafka.live import LIVE, Traffic, raw_events
+from tests.soak.segments import Batch, batches, written
 
 Copy = tuple[int, Batch]  # partition of *keyed*, and the batch that holds it
+OFFSETS = "__consumer_offsets"
+DECIDED = ("PrepareCommit", "PrepareAbort")
+LEAD_MS, STATES_MAX = 20, 7  # how much of a transaction's story is told
 
 
 def main() -> int:
@@ -47,7 +53,7 @@ def one(seed: int, kills: int, rate: int) -> str:
             deployment.publish()
             stands = trouble(deployment, broker, random, kills, rate)
             bundle = load_bundle(deployment.directory)
-            raw = {} if stands else _raw_events(deployment, bundle)
+            raw = Counter[str]() if stands else raw_events(deployment, bundle)
             broker.stop()
             return judge(broker.root / "data", deployment, raw, seed, stands)
     finally:
@@ -76,122 +82,96 @@ def trouble(deployment: Deployment, broker: Broker, random: Random, kills: int, 
     return ""
 
 
-def judge(data: Path, deployment: Deployment, raw: dict[str, int], seed: int, stands: str) -> str:
-    topic = deployment.topics.keyed
-    logs = {p: list(batches(data, topic, p)) for p in range(KEYED)}
-    states = written(data)
+def judge(data: Path, deployment: Deployment, raw: Mapping[str, int], seed: int, stands: str) -> str:
+    """What the segments under *data* say, in a line. *raw*: how often the inputs hold each event."""
+    disk = Disk(data, deployment.topics.keyed)
     copies: dict[str, list[Copy]] = {}
-    for partition, log in logs.items():
-        for batch in visible(log):
-            for _, _, value in batch.values:
-                for entity, event in decode_frame(value or b"").rows:
-                    if entity[:9] == "identity:" and event.kind != "person":
-                        copies.setdefault(event.id, []).append((partition, batch))
-    doubled = {e: c for e, c in copies.items() if len(c) > max(raw.get(e, 0), 1)}
-    why: dict[str, int] = {}
-    shown = set[tuple[int, ...]]()
-    for found in doubled.values():
-        verdict = cause(found, logs, states, data, topic)
-        why[verdict] = why.get(verdict, 0) + 1
-        offsets = tuple(b.offset for _, b in found)
-        if offsets not in shown:
-            shown.add(offsets)
-            for partition, batch in found:
-                say(
-                    f"  keyed/{partition} @{batch.offset} of {batch.producer}/{batch.epoch}: {fate(batch, logs[partition])}"
-                )
-                say(f"    {story(batch, states, (topic, partition))}")
-    lost = sum(1 for e in raw if e not in copies)
-    hanging = hung(data, deployment, states)
-    say(
-        f"seed {seed}: {len(copies)} events, {len(doubled)} doubled {why}, {lost} lost, hanging {hanging}; {stands}"
-    )
-    return f"{len(doubled)} doubled {why}, {lost} lost, {'stood still' if stands else 'went on'}"
+    for partition, log in disk.logs.items():
+        for batch in (b for b in log if b.values and ended_by(b, log).marker == "commit"):
+            for event in _events(batch):
+                copies.setdefault(event, []).append((partition, batch))
+    doubled = [found for event, found in copies.items() if len(found) > max(raw.get(event, 0), 1)]
+    why = Counter(disk.cause(*found[0]) for found in doubled)
+    for partition, offset in sorted({(number, batch.offset) for found in doubled for number, batch in found}):
+        (batch,) = (b for b in disk.logs[partition] if b.offset == offset)
+        end = ended_by(batch, disk.logs[partition])
+        ended = f"ended by {end.marker} of epoch {end.epoch}"
+        say(f"  keyed/{partition} at {offset}, epoch {batch.epoch}, {ended}:")
+        say(f"    {disk.story(batch, (disk.keyed, partition))}")
+    topics = (*(deployment.topics.keyed, deployment.topics.alerts), deployment.topics.checkpoints, OFFSETS)
+    for line in (line for topic in topics for line in disk.hanging(topic)):
+        say(f"  open: {line}")
+    lost = sum(event not in copies for event in raw)
+    end_of_run = f"stood still: {stands}" if stands else f"{lost} lost"
+    say(f"seed {seed}: {len(copies)} events, {len(doubled)} doubled {dict(why)}, {end_of_run}")
+    return f"{len(doubled)} doubled {dict(why)}, {'stood still' if stands else end_of_run}"
 
 
-def visible(log: list[Batch]) -> list[Batch]:
-    """As a read_committed reader takes them: data up to the next marker of its producer."""
-    return [b for b in log if not b.marker and b.values and next_marker(b, log)[0] == "commit"]
-
-
-def next_marker(batch: Batch, log: list[Batch]) -> tuple[str, int, int]:
-    """Kind, offset and epoch of the one that ends what *batch* is of."""
-    for other in log:
-        if other.offset > batch.offset and other.marker and other.producer == batch.producer:
-            return other.marker, other.offset, other.epoch
-    return "", -1, -1
-
-
-def fate(batch: Batch, log: list[Batch]) -> str:
-    marker, offset, epoch = next_marker(batch, log)
-    between = {b.epoch for b in log if batch.offset < b.offset < offset and b.producer == batch.producer}
-    return f"ended by {marker or 'nothing'} @{offset} of epoch {epoch}, batches of epochs {between} between"
-
-
-def cause(
-    found: list[Copy], logs: dict[int, list[Batch]], states: list[Written], data: Path, topic: str
-) -> str:
-    """Of the first copy: did its own transaction commit, by the coordinator's word?"""
-    partition, first = found[0]
-    marker, _, epoch = next_marker(first, logs[partition])
-    ends = [
-        s
-        for s in states
-        if s.producer == first.producer
-        and (topic, partition) in s.partitions
-        and s.state in ("PrepareCommit", "PrepareAbort")
-        and s.at_ms >= first.at_ms
+def _events(batch: Batch) -> list[str]:
+    rows = [row for _, _, value in batch.values for row in decode_frame(value or b"").rows]
+    return [
+        event.id for entity, event in rows if entity_kind(entity) == "identity" and event.kind != "person"
     ]
-    decided = min(ends, key=lambda s: s.offset, default=None)
-    if decided is None:
-        return f"no decision of {first.producer}/{first.epoch} is known"
-    if decided.state == "PrepareAbort":
-        return f"KAFKA: decided to abort (epoch {decided.epoch}), no abort marker here, {marker} of epoch {epoch} came"
-    groups = [p for p in decided.partitions if p[0] == "__consumer_offsets"]
-    marks = [
-        b
-        for t, p in groups
-        for b in batches(data, t, p)
-        if b.marker and b.producer == first.producer and b.at_ms >= decided.at_ms
-    ]
-    if groups and not any(b.marker == "commit" and b.epoch == decided.epoch for b in marks[:1]):
-        return "KAFKA: decided to commit, the marker of the offsets is missing"
-    return f"OURS? decided to commit (epoch {decided.epoch}), offsets too: {[(b.marker, b.epoch) for b in marks[:1]]}"
 
 
-def hung(data: Path, deployment: Deployment, states: list[Written]) -> list[str]:
-    """Open transactions at the end, and what the coordinator wrote of them last."""
-    found = []
-    topics = [
-        deployment.topics.keyed,
-        deployment.topics.alerts,
-        deployment.topics.checkpoints,
-        "__consumer_offsets",
-    ]
-    for topic in topics:
-        for folder in sorted(data.glob(f"{topic}-*")):
-            partition = int(folder.name.rpartition("-")[2])
-            last: dict[int, Batch] = {}
-            for b in batches(data, topic, partition):
-                if b.is_transactional or b.marker:
-                    last[b.producer] = b
-            for producer, b in last.items():
-                if not b.marker:
-                    found.append(
-                        f"{topic}/{partition} @{b.offset} of {producer}/{b.epoch}: {story(b, states, (topic, partition))}"
-                    )
-    return found
+def ended_by(batch: Batch, log: Sequence[Batch]) -> Batch:
+    """The marker that ends what *batch* is of, for its readers: the next one of its producer. Else itself."""
+    later = (b for b in log if b.offset > batch.offset and b.producer == batch.producer and b.marker)
+    return next(later, batch)
 
 
-def story(batch: Batch, states: list[Written], where: tuple[str, int]) -> str:
-    """What the coordinator wrote of the producer of *batch* about then, and whether it named *where*."""
-    since = [s for s in states if s.producer == batch.producer]
-    before = [i for i, s in enumerate(since) if s.at_ms <= batch.at_ms]
-    first = max((before or [0])[-1] - 1, 0)
-    return " ".join(
-        f"{s.state}/{s.epoch}{'*' if where in s.partitions else ''}@{s.at_ms - batch.at_ms:+}ms"
-        for s in since[first : first + 7]
-    )
+class Disk:
+    """Segments of a broker that has ended: of *keyed*, and what its transaction coordinator wrote."""
+
+    def __init__(self, data: Path, keyed: str) -> None:
+        self.keyed = keyed
+        self.logs = {number: list(batches(data, keyed, number)) for number in range(KEYED)}
+        self._data, self._states = data, written(data)
+
+    def cause(self, partition: int, first: Batch) -> str:
+        """Whose fault it is that what *first* holds was written again, though it can be read."""
+        where, own = (self.keyed, partition), [s for s in self._states if s.producer == first.producer]
+        decisions = (
+            s for s in own if where in s.partitions and s.state in DECIDED and s.at_ms >= first.at_ms
+        )
+        decided = next(decisions, None)
+        if decided is None:
+            return "OURS? nothing was decided of the first copy"
+        if decided.state == "PrepareAbort":
+            return "KAFKA: it decided to abort the first copy, and wrote no marker"
+        offsets = [tp for tp in decided.partitions if tp[0] == OFFSETS]
+        markers = [
+            b
+            for tp in offsets
+            for b in batches(self._data, *tp)
+            if b.marker and b.producer == first.producer and b.at_ms >= decided.at_ms
+        ]
+        if offsets and (not markers or (markers[0].marker, markers[0].epoch) != ("commit", decided.epoch)):
+            return "KAFKA: it decided to commit the first copy, and wrote no marker of its offsets"
+        return "OURS? the first copy was committed, with its offsets"
+
+    def hanging(self, topic: str) -> list[str]:
+        """Partitions with data that no marker has ended yet."""
+        found = []
+        for folder in sorted(self._data.glob(f"{topic}-[0-9]*")):
+            where = (topic, int(folder.name.rpartition("-")[2]))
+            last = {b.producer: b for b in batches(self._data, *where) if b.is_transactional or b.marker}
+            found += [
+                f"{topic}/{where[1]} at {b.offset}, epoch {b.epoch}: {self.story(b, where)}"
+                for b in last.values()
+                if not b.marker
+            ]
+        return found
+
+    def story(self, batch: Batch, where: tuple[str, int]) -> str:
+        """What the coordinator wrote of the producer of *batch*; * where that names the partition."""
+        states = [
+            s for s in self._states if s.producer == batch.producer and s.at_ms >= batch.at_ms - LEAD_MS
+        ]
+        return " ".join(
+            f"{s.state}/{s.epoch}{'*' * (where in s.partitions)} {s.at_ms - batch.at_ms:+} ms"
+            for s in states[:STATES_MAX]
+        )
 
 
 def say(text: str) -> None:
