@@ -58,7 +58,8 @@ class Lag:
 
 
 def unreadable(tp: TopicPartition, position: int, end: int, stood_ms: int) -> str:
+    who = f"kafka-transactions.sh … describe-producers --topic {tp.topic} --partition {tp.partition}"
     return (
         f"{tp}: nothing can be read at offset {position} for {stood_ms // 1_000} s, though the log goes on "
-        f"to {end}: is a transaction open there (`kafka-transactions.sh … find-hanging`)?"
+        f"to {end}: is a transaction open there (`{who}`)?"
     )

@@ -54,7 +54,7 @@ def test_an_input_is_not_complete_beyond_a_transaction_that_is_open() -> None:
     assert _lag(meter, where) == 1
     (reason,) = _waiting(process)
     assert reason.startswith(f"{where}: nothing can be read at offset 0 for ")
-    assert "find-hanging" in reason
+    assert f"describe-producers --topic {where.topic} --partition 0`" in reason
     embedded.log.end(producer, is_commit=True)
     _run(embedded, process, 10)
     assert _waiting(process) == ()

@@ -182,7 +182,7 @@ def check_live(deployment: Deployment, traffic: Traffic) -> None:
         if entity[:9] == "identity:" and event.kind != "person"
     )
     bundle = load_bundle(deployment.directory)
-    taken = _raw_events(deployment, bundle)
+    taken = raw_events(deployment, bundle)
     differing = {e: (rows[e], taken[e]) for e in rows.keys() | taken.keys() if rows[e] != taken[e]}
     assert not differing, f"(times in keyed, times in the raw topics) by event: {differing}"
     folded = offsets(deployment, "correlate", [deployment.topics.keyed], KEYED)
@@ -195,7 +195,7 @@ def check_live(deployment: Deployment, traffic: Traffic) -> None:
     assert restored(deployment) == state
 
 
-def _raw_events(deployment: Deployment, bundle: Bundle) -> Counter[str]:
+def raw_events(deployment: Deployment, bundle: Bundle) -> Counter[str]:
     """How often the log itself holds each event."""
     found: Counter[str] = Counter()
     for topic, feed in bundle.intake.feeds.items():

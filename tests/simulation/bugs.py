@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 import pytest
 
-from correlator.adapters.memory.clients import MemoryLogReader
+from correlator.adapters.memory.clients import MemoryGroupReader, MemoryLogReader
+from correlator.adapters.memory.partition import PartitionLog
 from correlator.engine import commit, restore
 from correlator.engine.checkpoint import Cut
 from correlator.engine.commit import Action, Committer, Outbox, Send
 from correlator.engine.correlate_stage import CorrelateStage
 from correlator.engine.ports import CommitAborted, CommitFenced, Committed, Membership, TopicPartition
+from correlator.engine.tasks import Task, Tasks
 from correlator.engine.topics import Topics
 from correlator.frame import Frame, decode_frame, encode_frame
 from correlator.intake.intake import Intake
-from correlator.pipeline import Folded, InForce, alert_partition, fold_step, only, to_say
+from correlator.pipeline import Correlated, Folded, InForce, alert_partition, fold_step, only, to_say
 from correlator.record import Record
 from correlator.timeline import state
 from correlator.timeline.alert import Change
@@ -209,6 +212,75 @@ def a_receiver_does_not_pass_on(patch: Patch) -> None:
     patch.setattr(Mover, "_pass_on", lambda self, home, binding: None)
 
 
+def what_was_polled_and_not_folded_is_not_read_again(patch: Patch) -> None:
+    """While an outbox waits, what a poll brings is passed over."""
+    patch.setattr(CorrelateStage, "_rewind", lambda self, records: None)
+
+
+def frames_of_an_aborted_transaction_are_taken(patch: Patch) -> None:
+    """The group's reader reads uncommitted, up to the stable offset."""
+    fetch, poll = PartitionLog.fetch, MemoryGroupReader.poll.__code__
+
+    def uncommitted(self: PartitionLog, start: int, end: int, records_max: int) -> tuple[list[Record], int]:
+        aborted = self._aborted
+        self._aborted = set() if sys._getframe(1).f_code is poll else aborted
+        try:
+            return fetch(self, start, end, records_max)
+        finally:
+            self._aborted = aborted
+
+    patch.setattr(PartitionLog, "fetch", uncommitted)
+
+
+def facts_are_not_stamped(patch: Patch) -> None:
+    """The running stamp is that of alerts only."""
+    fold = CorrelateStage._fold_one
+
+    def forgetful(self: CorrelateStage, frame: Frame, task: Task) -> Correlated:
+        before, correlated = task.crc, fold(self, frame, task)
+        task.crc = task.crc if correlated.folded.changes else before
+        return correlated
+
+    patch.setattr(CorrelateStage, "_fold_one", forgetful)
+
+
+def what_a_replay_counts_is_counted(patch: Patch) -> None:
+    """A restored partition keeps what was counted before it came back, and counts it with its next frame."""
+    take = Partition.take_counters
+
+    def kept(self: Partition) -> dict[tuple[str, ...], int]:
+        is_restore = sys._getframe(1).f_globals["__name__"] == restore.__name__
+        return {} if is_restore else take(self)
+
+    patch.setattr(Partition, "take_counters", kept)
+
+
+def what_was_dropped_is_counted(patch: Patch) -> None:
+    """An outbox counts when it ends, however: what comes to nothing is made, and counted, once more."""
+    drop = Committer.drop
+
+    def counting(self: Committer) -> None:
+        if self.outbox is not None and self._state != "idle":
+            self._count(self.outbox)
+        drop(self)
+
+    patch.setattr(Committer, "drop", counting)
+
+
+def what_is_parked_is_taken_back_unasked(patch: Patch) -> None:
+    """Although somebody else may have owned and moved it meanwhile."""
+    take = Tasks._take
+
+    def unasked(self: Tasks, tp: TopicPartition) -> None:
+        if tp in self._parked:
+            self._ports.reader.committed(tp)
+            self._run(tp, self._parked.pop(tp))
+        else:
+            take(self, tp)
+
+    patch.setattr(Tasks, "_take", unasked)
+
+
 BUGS: tuple[Callable[[Patch], None], ...] = (
     restore_reads_to_the_stable_offset,
     membership_is_asked_at_commit,
@@ -225,4 +297,10 @@ BUGS: tuple[Callable[[Patch], None], ...] = (
     facts_are_told_beside_the_transaction,
     what_was_moved_is_not_kept,
     a_receiver_does_not_pass_on,
+    what_was_polled_and_not_folded_is_not_read_again,
+    frames_of_an_aborted_transaction_are_taken,
+    facts_are_not_stamped,
+    what_a_replay_counts_is_counted,
+    what_was_dropped_is_counted,
+    what_is_parked_is_taken_back_unasked,
 )

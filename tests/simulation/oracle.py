@@ -138,6 +138,7 @@ def _check_correlate(world: World) -> None:
     _check_alerts(_told(world), _by_entity(alert for run in runs for alert in run.alerts))
 
     _check_facts(world, [told for run in runs for told in run.told])
+    _check_counters(world, runs)
     states = [partition for process in world.processes for partition in process.worker.partitions()]
     owned = sorted(partition.number for partition in states)
     _expect(owned == list(range(KEYED)), f"partitions have no owner, or two: {owned}")
@@ -146,6 +147,20 @@ def _check_correlate(world: World) -> None:
         _check_image(name, image(partition), image(runs[partition.number].partition))
     _check_zones(world, states)
     _check_homes(world, {entity: p.timelines.peek(entity) for p in states for entity in p.timelines}, states)
+
+
+def _check_counters(world: World, runs: list[Undisturbed]) -> None:
+    """Nothing is counted more often than it happened: who dies between commit and counting counts less."""
+    wanted = sum((run.counted for run in runs), Counter[tuple[str, ...]]())
+    for fact in (fact for run in runs for told in run.told for fact in told.facts):
+        wanted["correlator_facts_total", "asserted" if fact.is_held else "retracted"] += 1
+    for record in world.log.committed(TOPICS.keyed):
+        rows = decode_frame(record.value or b"").rows
+        wanted.update(("correlator_events_total", e.kind) for entity, e in rows if not is_no_person(entity))
+    names = {name for name, *_ in wanted}
+    counted = Counter({key: count for key, count in world.meter.counted.items() if key[0] in names})
+    _expect(counted <= wanted, f"counted more often than it happened: {counted - wanted}")
+    world.happened["counted"] += counted.total()
 
 
 def _check_facts(world: World, told: list[telling.Told]) -> None:
@@ -247,6 +262,9 @@ def _check_checkpoints(world: World, run: Undisturbed) -> None:
         entities = {entity: raw for entity, raw in held.items() if raw is not None}
         _check_image(name, Image(manifest.rest, entities), image(run.partition))
         _expect(manifest.crc == run.crc, f"{name} has another stamp")
+        _expect(
+            manifest.versions == run.versions, f"{name} has in force {manifest.versions}, not {run.versions}"
+        )
 
 
 def _cut_off(world: World) -> None:

@@ -14,7 +14,7 @@ from correlator.engine.intake_stage import IntakeStage
 from correlator.engine.options import Options, Ports
 from correlator.engine.topics import EngineRefusal, Topics
 from correlator.engine.worker import Worker
-from tests.simulation.clients import Net, NoMeter, SimulatedGroupReader, SimulatedLogReader, SimulatedWriter
+from tests.simulation.clients import Counts, Net, SimulatedGroupReader, SimulatedLogReader, SimulatedWriter
 from tests.simulation.faults import Crash
 from tests.simulation.log import SimulatedLog
 from tests.simulation.small import RAW, bundles
@@ -39,7 +39,9 @@ class Skewed:
 class Process:
     """*name* is that of the pod: its transactional ids, and with *is_static* its instance in the groups."""
 
-    def __init__(self, name: str, log: SimulatedLog, net: Net, options: Options, *, is_static: bool) -> None:
+    def __init__(
+        self, name: str, log: SimulatedLog, net: Net, options: Options, meter: Counts, *, is_static: bool
+    ) -> None:
         self.name, self.is_static = name, is_static
         self.is_leaving = False
         self.only_folds = False  # at the end: no more ticks
@@ -56,13 +58,13 @@ class Process:
             reader = SimulatedGroupReader(log, net, group, topics, name if is_static else None)
             self.readers.append(reader)
             writer, log_reader = SimulatedWriter(log, net, f"{stage}-{name}"), SimulatedLogReader(log, net)
-            return Ports(reader, writer, log_reader, self.clock, steady, NoMeter())
+            return Ports(reader, writer, log_reader, self.clock, steady, meter)
 
         inputs = ports("intake", INTAKE_GROUP, [*RAW, TOPICS.identities])
         keyed = ports("correlate", CORRELATE_GROUP, [TOPICS.keyed])
         self.intake = IntakeStage(self._bundles(log, net), TOPICS, inputs, options)
         self.correlate = CorrelateStage(self._bundles(log, net), TOPICS, keyed, options)
-        self.worker = Worker(self.intake, self.correlate, steady, NoMeter(), options)
+        self.worker = Worker(self.intake, self.correlate, steady, meter, options)
         self._greenlet = greenlet(self._run)
 
     def _bundles(self, log: SimulatedLog, net: Net) -> Bundles:

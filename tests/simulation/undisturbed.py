@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 
 import msgspec
 
 from correlator.engine.bundles import Bundles
 from correlator.engine.frames import frame_of
+from correlator.engine.metrics import alert_counters
 from correlator.models.scorer import Scorer
 from correlator.pipeline import InForce, correlate_step
 from correlator.record import Record, Reject
@@ -43,8 +45,14 @@ class Undisturbed:
         self.crc = 0
         self.alerts: list[tuple[str, bytes]] = []  # entity and topic, record
         self.told: list[Told] = []
+        self.counted: Counter[tuple[str, ...]] = Counter()
         self._bundles, self._frames = bundles, iter(frames)
         self._next = next(self._frames, None)
+
+    @property
+    def versions(self) -> tuple[tuple[int, str], ...]:
+        """What is in force, as a checkpoint says it."""
+        return tuple((since_ms, bundle.hash) for since_ms, bundle in self._force.versions)
 
     def advance(self, offset: int) -> None:
         """Fold everything before *offset*."""
@@ -57,6 +65,8 @@ class Undisturbed:
             correlated = correlate_step(frame, self.partition, self._force, crc=self.crc)
             self.crc = correlated.folded.stamp(self.crc)
             self.told.append(correlated.folded.told)
+            self.counted.update(self.partition.take_counters())
+            self.counted.update(alert_counters(correlated.folded.changes))
             for change, alert in zip(correlated.folded.changes, correlated.alerts, strict=True):
                 topic = TOPICS.shadow if change.alert.is_shadow else TOPICS.alerts
                 self.alerts.append((f"{change.alert.entity} in {topic}", alert.value))

@@ -21,7 +21,7 @@ from correlator.engine.ports import LogUnavailable, TopicPartition
 from correlator.engine.topics import EngineRefusal
 from correlator.event import HOUR_MS, MINUTE_MS, NEVER, SECOND_MS
 from correlator.pipeline import ALERT_PARTITIONS
-from tests.simulation.clients import Net, SimulatedLogReader, SimulatedWriter
+from tests.simulation.clients import Counts, Net, SimulatedLogReader, SimulatedWriter
 from tests.simulation.company import START_MS, Company
 from tests.simulation.faults import FOCUS, Crash, Rates, Violation, draw_focus, draw_options, draw_rates
 from tests.simulation.log import Forward, SimulatedLog
@@ -58,6 +58,7 @@ class World:
         self.log = SimulatedLog(self.clock, self.random, self.rates, self.at)
         self.log.slow = self.random.choice(SLOW)
         self.net = Net(self.random, self.rates, self.at, self.note, self.trace)
+        self.meter = Counts()
         self.may_refuse, self.refusal = False, ""
         self._is_traced = is_traced
         self._running: Process | None = None
@@ -153,7 +154,9 @@ class World:
             name = f"p{self._names}"
         is_static = self._is_static if is_static is None else is_static
         self.note(f"{name} starts{', static' if is_static else ''}", "start")
-        self.processes.append(Process(name, self.log, self.net, self.options, is_static=is_static))
+        self.processes.append(
+            Process(name, self.log, self.net, self.options, self.meter, is_static=is_static)
+        )
 
     def kill(self, process: Process) -> None:
         """SIGKILL, be it stopped in the middle of something."""
