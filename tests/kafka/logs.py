@@ -17,7 +17,7 @@ from correlator.adapters.kafka.transactions import Deadlines, KafkaTransactional
 from correlator.engine.ports import TopicPartition
 from correlator.record import Record
 
-SESSION_MS, TRANSACTION_MS = 3_000, 2_000
+SESSION_MS, TRANSACTION_MS = 6_000, 4_000  # for tests that wait until it is over
 SHORT = Deadlines.within(TRANSACTION_MS)
 
 
