@@ -17,21 +17,21 @@ from correlator.rules.check import check_name, kinds_of_base, leaf_problems, set
 from correlator.rules.correlation import ENTITY_FIELDS, TEMPORAL, Section, entity_of
 from correlator.rules.draft import Draft, find
 from correlator.rules.logic import BadLogic, clauses
+from correlator.rules.nesting import BEYOND, Nesting, leads_to
 from correlator.rules.reading import Reader
-from correlator.rules.rule import Base, Condition, Correlation, Leaf, Settle, bases_of, leaves
+from correlator.rules.rule import Base, Condition, Correlation, Leaf, Settle, leaves
 from correlator.rules.schema import FEEDS
 from correlator.rules.vendor import Names
 from correlator.spelling import closest, nearest, spell
 
-BASES_MAX = 200  # rules that a correlation counts, nested ones included
-NESTED_MAX = 10  # levels
 STEPS_MAX = 20  # of temporal_ordered, which remembers how far each step got
 
 
 class Known(msgspec.Struct, frozen=True):
-    """What a rule may refer to, and how long it may look."""
+    """What a rule may refer to, and how long it may look. *nestings*: by `id()` of the draft."""
 
     rules: Mapping[str, Draft]
+    nestings: Mapping[int, Nesting]
     fields: Names
     horizon_ms: int
 
@@ -109,7 +109,7 @@ def mark_counted(drafts: list[Draft], targets: Mapping[str, Draft]) -> None:
 
 
 def correlate(
-    reader: Reader, draft: Draft, said: EntityKind | None, known: Known, depth: int = 1
+    reader: Reader, draft: Draft, said: EntityKind | None, known: Known
 ) -> tuple[EntityKind, Correlation | None]:
     """The correlation of *draft* on the entity kind *said*, else on that of its group-by."""
     section = draft.section
@@ -119,27 +119,27 @@ def correlate(
     if section.timespan_ms > known.horizon_ms:
         longer = f"is longer than the horizon of {spell(known.horizon_ms)}: nothing older is looked at"
         reader.say((*path, "timespan"), longer)
-    drafts = _drafts(reader, draft, section, known, depth)
+    drafts = _drafts(reader, draft, section, known)
+    if len(drafts) == len(section.rules) and (wrong := known.nestings[id(draft)].wrong):
+        reader.say((*path, "rules"), wrong)
+        return entity or "identity", None
     if entity is None:
         reader.say((*path, "group-by"), message)
         return "identity", None
     _check_aliases(reader, section, known)
-    bases = tuple(
-        base for d in drafts if (base := _base(reader, d, section, entity, known, depth)) is not None
-    )
+    bases = tuple(base for d in drafts if (base := _base(reader, d, section, entity, known)) is not None)
     clauses = _clauses(reader, section, known)
     if clauses is None or len(bases) != len(section.rules):
         return entity, None
     thresholds = () if clauses else section.thresholds
     correlation = Correlation(section.type, bases, section.timespan_ms, thresholds, clauses)
-    most = STEPS_MAX if section.type == "temporal_ordered" else BASES_MAX
-    if len(bases) > most or len(bases_of(correlation)) > BASES_MAX:
-        reader.say((*path, "rules"), f"are more than {most}, nested ones included")
+    if section.type == "temporal_ordered" and len(bases) > STEPS_MAX:
+        reader.say((*path, "rules"), f"are more than {STEPS_MAX} steps")
         return entity, None
     return entity, correlation
 
 
-def _drafts(reader: Reader, draft: Draft, section: Section, known: Known, depth: int) -> list[Draft]:
+def _drafts(reader: Reader, draft: Draft, section: Section, known: Known) -> list[Draft]:
     """The rules that *section* counts. A reference to nothing, in a circle or twice to one is a problem."""
     found: list[Draft] = []
     for at, reference in enumerate(section.rules):
@@ -147,10 +147,10 @@ def _drafts(reader: Reader, draft: Draft, section: Section, known: Known, depth:
         base = find(reference, known.rules)
         if base is None:
             reader.say(path, f"there is no rule {reference!r}{nearest(reference, known.rules)}")
-        elif _leads_to(base, draft, known.rules):
+        elif id(draft) not in known.nestings and leads_to(base, draft, known.rules):
             reader.say(path, f"{reference!r} leads back to this rule: a circle")
-        elif depth >= NESTED_MAX and base.is_correlation:
-            reader.say(path, f"{reference!r} is nested deeper than {NESTED_MAX} levels")
+        elif known.nestings.get(id(base), BEYOND).wrong:
+            reader.say(path, f"the rule {reference!r} has errors")
         elif base in found:
             reader.say(path, f"{reference!r} is here twice, by id and by name")
         elif base.condition is None and base.section is None:
@@ -166,19 +166,6 @@ def _drafts(reader: Reader, draft: Draft, section: Section, known: Known, depth:
     return found
 
 
-def _leads_to(start: Draft, goal: Draft, targets: Mapping[str, Draft]) -> bool:
-    pending, seen = [start], set[int]()
-    while pending:
-        draft = pending.pop()
-        if draft is goal:
-            return True
-        if id(draft) in seen or draft.section is None:
-            continue
-        seen.add(id(draft))
-        pending += [base for r in draft.section.rules if (base := find(r, targets)) is not None]
-    return False
-
-
 def _check_aliases(reader: Reader, section: Section, known: Known) -> None:
     named = [find(reference, known.rules) for reference in section.rules]
     for alias, mapping in section.aliases.items():
@@ -188,13 +175,11 @@ def _check_aliases(reader: Reader, section: Section, known: Known) -> None:
                 reader.say(path, f"{reference!r} is not one of the rules of this correlation")
 
 
-def _base(  # noqa: PLR0917
-    reader: Reader, base: Draft, section: Section, entity: EntityKind, known: Known, depth: int
-) -> Base | None:
+def _base(reader: Reader, base: Draft, section: Section, entity: EntityKind, known: Known) -> Base | None:
     """*base* as counted by *section*, its fields checked for the entity of the correlation."""
     nested = None
     if base.section is not None:
-        nested = _nested(reader, base, section, entity, known, depth)
+        nested = _nested(reader, base, section, entity, known)
         if nested is None:
             return None
     elif base.condition is not None:
@@ -227,8 +212,8 @@ def _base(  # noqa: PLR0917
     return Base(base.id, base.condition, group, values, nested)
 
 
-def _nested(  # noqa: PLR0917
-    reader: Reader, base: Draft, section: Section, entity: EntityKind, known: Known, depth: int
+def _nested(
+    reader: Reader, base: Draft, section: Section, entity: EntityKind, known: Known
 ) -> Correlation | None:
     """The correlation *base*, evaluated on *entity*. Its own mistakes are its own."""
     assert base.section is not None
@@ -239,7 +224,7 @@ def _nested(  # noqa: PLR0917
         reader.say(path, f"{base.name!r} is not grouped by {field}: it cannot be counted per {entity}")
         return None
     inner = Reader(base.lines)
-    _, nested = correlate(inner, base, entity, known, depth + 1)
+    _, nested = correlate(inner, base, entity, known)
     if nested is None or inner.problems:
         reader.say(path, f"the rule {base.name!r} has errors")
         return None

@@ -31,6 +31,7 @@ from correlator.rules.compose import (
 from correlator.rules.draft import Document, Draft, find, read_draft, targets_of
 from correlator.rules.exemplars import read_exemplars
 from correlator.rules.filters import apply_filters
+from correlator.rules.nesting import nestings
 from correlator.rules.reading import Reader
 from correlator.rules.rule import Case, Condition, Correlation, Rule, Settle, SeverityBy
 from correlator.rules.schema import LEVELS
@@ -68,7 +69,7 @@ def load_rules(
     _put_beside(drafts, targets)
     apply_filters(drafts, targets, today)
     names = Names(fields, kept)
-    known = Known(targets, names, horizon_ms)
+    known = Known(targets, nestings(drafts, targets), names, horizon_ms)
     rules = [rule for draft in drafts if (rule := _build(draft, known, today)) is not None]
     for draft in drafts:
         if draft.is_filter:

@@ -115,7 +115,7 @@ SETTLING = counting(EVENTS).replace(
     1,
 )
 RULES = {
-    STEPS: "are more than 20, nested ones included",
+    STEPS: "are more than 20 steps",
     ABSENT: "is not for correlations: the verdict is taken where the window closes",
     SETTLING: "settles: a correlation cannot count what is decided later",
     f"{rule(GOOD)}---\n{FILTER.replace('risk: 5', 'expires: {on: 2027-01-31}')}": "reason is missing: expires: {on:",
