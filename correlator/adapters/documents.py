@@ -25,8 +25,15 @@ def shipped(kind: str) -> Path:
 
 
 def yaml_files(directory: Path) -> list[Path]:
-    """The files of *directory* that are YAML by their names, in order; nothing of directories in it."""
-    return sorted([*directory.glob("*.yml"), *directory.glob("*.yaml")])
+    """The files of *directory* that are YAML by their names, in order; nothing of directories in it, and no
+    pipes or devices, which have no end.
+    """
+    named = [path for path in directory.glob("*.*") if path.suffix.lower() in {".yml", ".yaml"}]
+    return sorted(path for path in named if not (path.is_fifo() or path.is_socket() or _is_device(path)))
+
+
+def _is_device(path: Path) -> bool:
+    return path.is_char_device() or path.is_block_device()
 
 
 def read_text(path: Path) -> tuple[str, list[Problem]]:

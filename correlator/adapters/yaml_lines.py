@@ -185,6 +185,8 @@ class _Reader:
             key = (*path, event.value)
             if event.value == "<<" and event.implicit[0]:
                 self._problem(key, event, "merge keys (<<) are not supported: write the fields out")
+                self._value(next(self._events), key, depth + 1)
+                continue
             if event.value in fields:  # the first one counts, so that its own mistakes are told too
                 line = self._places[key][0]
                 self._problem(key, event, f"the key {event.value!r} is here twice, first in line {line}")

@@ -15,14 +15,14 @@ from correlator.problem import Path
 from correlator.rules.block import MAX_WAIT_MS
 from correlator.rules.check import check_name, kinds_of_base, leaf_problems, settle_problems
 from correlator.rules.correlation import ENTITY_FIELDS, TEMPORAL, Section, entity_of
-from correlator.rules.draft import Draft, find
+from correlator.rules.draft import Draft, find, no_rule
 from correlator.rules.logic import BadLogic, clauses
 from correlator.rules.nesting import BEYOND, Nesting, leads_to
 from correlator.rules.reading import Reader
 from correlator.rules.rule import Base, Condition, Correlation, Leaf, Settle, leaves
 from correlator.rules.schema import FEEDS
 from correlator.rules.vendor import Names
-from correlator.spelling import closest, nearest, spell
+from correlator.spelling import closest, spell
 
 STEPS_MAX = 20  # of temporal_ordered, which remembers how far each step got
 
@@ -72,7 +72,7 @@ def check_references(draft: Draft, known: Known) -> None:
     section = found if isinstance(found, dict) else {}
     for path, name in _texts(section.get("rules"), ("correlation", "rules")):
         if find(name, known.rules) is None:
-            draft.say(path, f"there is no rule {name!r}{nearest(name, known.rules)}")
+            draft.say(path, no_rule(name, known.rules))
     aliases, condition = section.get("aliases"), section.get("condition")
     fields = _texts(section.get("group-by"), ("correlation", "group-by"))
     if isinstance(condition, dict):
@@ -146,7 +146,7 @@ def _drafts(reader: Reader, draft: Draft, section: Section, known: Known) -> lis
         path: Path = ("correlation", "rules", at)
         base = find(reference, known.rules)
         if base is None:
-            reader.say(path, f"there is no rule {reference!r}{nearest(reference, known.rules)}")
+            reader.say(path, no_rule(reference, known.rules))
         elif id(draft) not in known.nestings and leads_to(base, draft, known.rules):
             reader.say(path, f"{reference!r} leads back to this rule: a circle")
         elif known.nestings.get(id(base), BEYOND).wrong:

@@ -26,6 +26,12 @@ _EXAMPLES = {  # of keys that are needed
     "condition": "{gte: 5}",
     "group-by": "[identity.id]",
 }
+_OF_OTHERS = {
+    "timeframe": "did you mean timespan?",
+    "window": "windows slide, in event time",
+    "gap": "windows slide, in event time",
+    "field": "it stands in condition",
+}
 TEMPORAL = ("temporal", "temporal_ordered")
 VALUED = ("value_count", "value_sum", "value_avg")
 OPEN = ("value_percentile", "value_median")  # not settled in the standard
@@ -59,7 +65,7 @@ class Section(msgspec.Struct):
 def read_correlation(document: dict[str, object], lines: Lines) -> tuple[Section | None, list[Problem]]:
     """The section `correlation` of *document*, or None and what is wrong with it."""
     reader, path = Reader(lines), ("correlation",)
-    found = reader.mapping(document["correlation"], path, KEYS)
+    found = reader.mapping(document["correlation"], path, KEYS, of_others=_OF_OTHERS)
     kind = _type(reader, found, path)
     said = found.get("condition")
     logic = said if isinstance(said, str) and kind in TEMPORAL else ""

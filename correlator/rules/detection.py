@@ -25,7 +25,8 @@ from sigma.rule.detection import EmptySigmaDetections
 
 from correlator.problem import Lines, Path, Problem
 from correlator.rules.rule import And, Condition, Leaf, Not, Or, Written, leaves
-from correlator.rules.values import VALUES_MAX, Lists, Unsupported, plain, read_item
+from correlator.rules.takes import Unsupported
+from correlator.rules.values import VALUES_MAX, Lists, plain, read_item
 from correlator.spelling import closest, spell_item
 
 CONDITION_MAX = 4_000  # characters
@@ -110,7 +111,9 @@ class Detection:
     def _item(self, key: str, values: object, path: Path) -> Condition | None:
         listed = values if isinstance(values, list) else [values]
         if any(isinstance(v, dict | list) for v in listed):
-            self._say(path, "takes a value or a list of values")
+            later = key.endswith("]") and any(isinstance(v, dict) for v in listed)
+            hint = ": blocks for members of a list are of a later Sigma, name their fields: list.field"
+            self._say(path, f"takes a value or a list of values{hint if later else ''}")
             return None
         if not listed or len(listed) > VALUES_MAX:
             none = "is an empty list: write null for a field that is absent"

@@ -32,6 +32,10 @@ _META = {
     "Tag": "tags",
 }
 LOGSOURCE = ("category", "product", "service")
+_NEEDED = {
+    "title": "it is the first that an alert says",
+    "logsource": "logsource: {product: correlator}",
+}
 _TEXT, _TEXTS = (str, "text"), (list, "a list of texts")
 _OF_TYPE: dict[str, tuple[type, str]] = {
     "title": _TEXT,
@@ -244,6 +248,8 @@ def _of_sigma(error: Exception, document: Mapping[str, object], lines: Lines) ->
     kind = type(error).__name__.removeprefix("Sigma").removesuffix("Error")
     key = _META.get(kind, kind.lower())
     said = document.get(key)
+    if key in _NEEDED and (key not in document or key == "logsource"):
+        return lines.problem((key,), f"{key} is missing: {_NEEDED[key]}")
     if key in _CHOICES and isinstance(said, str):
         near = nearest(said.lower(), _CHOICES[key])
         return lines.problem((key,), f"must be one of: {', '.join(_CHOICES[key])}{near}")
@@ -269,3 +275,11 @@ def targets_of(drafts: Sequence[Draft]) -> dict[str, Draft]:
 def find(reference: str, targets: Mapping[str, Draft]) -> Draft | None:
     """The rule with this name or id, which may be written in any case."""
     return targets.get(reference) or targets.get(reference.lower())
+
+
+def no_rule(reference: str, targets: Mapping[str, Draft]) -> str:
+    """What is said of a *reference* that finds nothing."""
+    titled = next((draft.name for draft in targets.values() if draft.text("title") == reference), "")
+    if titled:
+        return f"{reference!r} is a title: write the name, {titled}"
+    return f"there is no rule {reference!r}{nearest(reference, targets)}"

@@ -29,6 +29,12 @@ _ONE_OR_MORE: Schema = {"anyOf": [TEXT, _TEXTS]}
 _CAPITALS: Schema = {"type": "string", "pattern": "[A-Z]"}  # words may stand in them; small letters complete
 _OR_NOTHING: Schema = {"type": ["string", "null"]}
 _KEYWORD: Schema = {"type": ["string", "number"]}
+_NEEDED = (  # id and level only of rules that alert, and whether one is counted stands elsewhere
+    ("detection", "title", "logsource"),
+    ("correlation", "title"),
+    ("filter", "title", "logsource"),
+    ("tests", "rule"),
+)
 
 
 def rule_schema(fields: Mapping[str, Field]) -> Schema:
@@ -68,7 +74,7 @@ def rule_schema(fields: Mapping[str, Field]) -> Schema:
             "rule": TEXT | {"description": "Of a document of tests alone: the rule that they are for."},
             "tests": {"type": "array"},
         },
-        "anyOf": [{"required": [key]} for key in ("detection", "correlation", "filter", "tests")],
+        "anyOf": [{"required": list(needed)} for needed in _NEEDED],
     }
 
 
@@ -102,7 +108,7 @@ def _correlation(fields: Mapping[str, Field]) -> Schema:
     named: Schema = {"anyOf": [TEXT | {"examples": list(fields)}, _TEXTS]}
     return {
         "type": "object",
-        "required": ["type", "timespan"],
+        "required": ["type", "timespan", "group-by"],
         "properties": {
             "type": {"enum": list(get_args(CorrelationType))},
             "rules": _ONE_OR_MORE | {"description": "Rules that are counted, by name or id."},

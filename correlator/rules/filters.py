@@ -15,9 +15,8 @@ from msgspec.structs import replace
 from correlator.event import DAY_MS
 from correlator.problem import Path
 from correlator.rules.check import TIME
-from correlator.rules.draft import LOGSOURCE, Draft, find
+from correlator.rules.draft import LOGSOURCE, Draft, find, no_rule
 from correlator.rules.rule import And, Compare, Condition, Leaf, Or, Written
-from correlator.spelling import nearest
 
 _KEYS = ("expires", "owner", "review_by")  # of the correlator block of a filter
 _NOT = re.compile(r"[\s(]*not\b", re.IGNORECASE)
@@ -89,11 +88,12 @@ def _meant(draft: Draft, drafts: Sequence[Draft], targets: Mapping[str, Draft]) 
 def _named(draft: Draft, name: str, path: Path, targets: Mapping[str, Draft]) -> Draft | None:
     rule = find(name, targets)
     if rule is None:
-        draft.say(path, f"there is no rule {name!r}{nearest(name, targets)}")
+        draft.say(path, no_rule(name, targets))
     elif rule.is_correlation:
         draft.say(path, f"{name!r} is a correlation: filter the rules that it counts")
     elif not _is_for(draft, rule):
-        draft.say(path, f"the filter's logsource is not that of {name!r}: it would never be applied")
+        if isinstance(draft.document.get("logsource"), dict):  # else that is what is wrong
+            draft.say(path, f"the filter's logsource is not that of {name!r}: it would never be applied")
     else:
         return rule
     return None

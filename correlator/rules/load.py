@@ -28,7 +28,7 @@ from correlator.rules.compose import (
     mark_counted,
     settle_of,
 )
-from correlator.rules.draft import Document, Draft, find, read_draft, targets_of
+from correlator.rules.draft import Document, Draft, find, no_rule, read_draft, targets_of
 from correlator.rules.exemplars import read_exemplars
 from correlator.rules.filters import apply_filters
 from correlator.rules.nesting import nestings
@@ -37,7 +37,7 @@ from correlator.rules.rule import Case, Condition, Correlation, Rule, Settle, Se
 from correlator.rules.schema import LEVELS
 from correlator.rules.values import Lists
 from correlator.rules.vendor import Names
-from correlator.spelling import nearest, spell
+from correlator.spelling import spell
 from correlator.timeline.field import Field
 from correlator.timeline.fields import FIELDS
 
@@ -112,8 +112,7 @@ def _put_beside(drafts: list[Draft], targets: Mapping[str, Draft]) -> None:
             continue
         rule = find(draft.scenarios.rule, targets)
         if rule is None:
-            name = draft.scenarios.rule
-            draft.say(("rule",), f"there is no rule {name!r}{nearest(name, targets)}")
+            draft.say(("rule",), no_rule(draft.scenarios.rule, targets))
         else:
             rule.beside.append(draft)
 

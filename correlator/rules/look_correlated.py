@@ -35,7 +35,8 @@ class Correlated:
         )
         self._bases = self._rules_of(self._plan)
         if not self._bases:  # it counts correlations only: what these count is what can be told
-            self._bases = [rule for plan in plans_in(self._plan) for rule in self._rules_of(plan)]
+            found = [rule for plan in plans_in(self._plan) for rule in self._rules_of(plan)]
+            self._bases = list({rule.id: rule for rule in found}.values())  # two may count the same
 
     def _rules_of(self, plan: Plan) -> list[Rule]:
         """The detection rules that *plan* counts."""
@@ -56,7 +57,7 @@ class Correlated:
     def look(self, seen: Seen, blank: Look) -> Look:
         """*blank* with what the correlation made of *seen*."""
         story = self._story
-        windows = tuple(self._own.window(one) for one in self._entered(seen))
+        windows = self._windows(seen)
         inner = tuple(self._inner(seen))
         shown = replace(
             blank,
@@ -73,6 +74,11 @@ class Correlated:
             shown = replace(shown, said=closing.missing, counted=(closing, *inner))
             return story.matched(shown, settled.match) if settled.match is not None else shown
         return replace(shown, said=tuple(self._progress(seen, windows, inner)))
+
+    def _windows(self, seen: Seen) -> tuple[Counted, ...]:
+        """The windows that the event entered, each once: it may be two steps of one."""
+        windows = [self._own.window(one) for one in self._entered(seen)]
+        return tuple(window for at, window in enumerate(windows) if window not in windows[:at])
 
     def _inner(self, seen: Seen) -> Iterator[Counted]:
         """Of the correlations that are counted the windows that the event entered, else the one that got

@@ -61,8 +61,10 @@ _FIRST = {  # before the others
 def mistake_in(modifiers: Sequence[str]) -> str:
     """What is wrong with *modifiers*, in words of those who write rules; "" where nothing is."""
     for modifier in modifiers:
+        if not modifier:
+            return "nothing stands behind a |: leave it out, or name a modifier"
         if modifier not in _SORT:
-            near = nearest(_MEANT.get(modifier.lower(), modifier), tuple(_SORT))
+            near = nearest(_MEANT.get(modifier.lower(), modifier.lower()), tuple(_SORT))
             known = ", ".join(_SORT)
             return f"unknown modifier {modifier!r}{near or f': one of {known}'}"
     for one, other in combinations(modifiers, 2):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 
 from correlator.problem import Lines, Path, Problem
@@ -22,15 +22,26 @@ class Reader:
     def warn(self, path: Path, message: str) -> None:
         self.problems.append(self.lines.problem(path, message, "warning"))
 
-    def mapping(self, found: object, path: Path, keys: Sequence[str], example: str = "") -> dict[str, object]:
-        """*found* as a mapping with no other keys than *keys*, {} where it is none; *example* is one."""
+    def mapping(
+        self,
+        found: object,
+        path: Path,
+        keys: Sequence[str],
+        example: str = "",
+        of_others: Mapping[str, str] | None = None,
+    ) -> dict[str, object]:
+        """*found* as a mapping with no other keys than *keys*, {} where it is none; *example* is one.
+
+        *of_others*: keys that others have, with what is to be done instead.
+        """
         if not isinstance(found, dict):
             such = f", such as {example}" if example else ""
             self.say(path, f"must be a mapping of: {', '.join(keys)}{such}")
             return {}
         for key in found:
             if key not in keys:
-                self.say((*path, key), f"unknown key {key!r}{nearest(key, keys)}")
+                hint = (of_others or {}).get(key)
+                self.say((*path, key), f"unknown key {key!r}{f': {hint}' if hint else nearest(key, keys)}")
         return found
 
     def choice(self, found: object, path: Path, choices: Sequence[str]) -> str | None:

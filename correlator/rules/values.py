@@ -14,7 +14,6 @@ from itertools import product
 from math import prod
 from typing import Literal
 
-import re2
 from sigma.conditions import ConditionAND
 from sigma.rule.detection import SigmaDetectionItem
 from sigma.types import (
@@ -35,7 +34,6 @@ from sigma.types import (
 )
 
 from correlator.address import plain_network
-from correlator.rules.interpret import compile_regex
 from correlator.rules.modifiers import mistake_in
 from correlator.rules.rule import (
     DASH,
@@ -58,7 +56,8 @@ from correlator.rules.rule import (
     Text,
     TimePart,
 )
-from correlator.spelling import nearest, spell_value
+from correlator.rules.takes import Unsupported, check_values, truth
+from correlator.spelling import nearest
 from correlator.timeline.live import Scalar
 from correlator.timeline.raw import TEXT_MAX
 
@@ -68,26 +67,12 @@ VALUES_MAX = 10_000  # of one field, lists put in
 WILDCARDS_MAX = 100  # of one text, dashes of `|windash` among them: each is a branch of a pattern
 
 _DASH = re.compile(r"\B[-/–—―]\b")
-_LONG = re.compile(r"[-+]?[0-9]{19,}")
 _TOKEN = re.compile(r"\\\\|\\%|%([\w-]+)%")  # an escaped backslash, an escaped percent sign, a placeholder
 _ENCODINGS = {"wide": "utf-16le", "utf16le": "utf-16le", "utf16be": "utf-16be", "utf16": "utf-16le"}
 _ORDERS: dict[str, Relation] = {"lt": "lt", "lte": "lte", "gt": "gt", "gte": "gte"}
 _PARTS: tuple[Part, ...] = ("minute", "hour", "day", "week", "month", "year")
-_TAKES: dict[str, tuple[tuple[type, ...], str]] = {
-    **dict.fromkeys(_ORDERS, ((int, float), "a number, without quotes")),
-    "exists": ((bool,), "true or false"),
-    "cidr": ((str,), "a network such as 10.0.0.0/8"),
-    "re": ((str,), "a regular expression, in quotes"),
-    "fieldref": ((str,), "the name of another field"),
-    **dict.fromkeys(("contains", "startswith", "endswith", "cased", "windash"), ((str,), "text, in quotes")),
-}
 _PLACED = {"startswith", "endswith", "contains"}  # modifiers that say where in a text
 _LAST = {"all", "neq"}  # of all values, wherever they stand
-_FLAGS = {"i": "i", "ignorecase": "i", "m": "m", "multiline": "m", "s": "s", "dotall": "s"}
-
-
-class Unsupported(Exception):
-    """A value of Sigma that is not evaluated; says what to do instead."""
 
 
 def plain(error: Exception) -> str:
@@ -105,6 +90,8 @@ def read_item(key: str, values: object, lists: Lists) -> Condition:
     if mistake:
         raise Unsupported(mistake)
     listed: list[Scalar] = list(values) if isinstance(values, list) else [values]  # type: ignore[list-item] # checked
+    if "exists" in modifiers:
+        listed = [truth(value) for value in listed]
     if "expand" in modifiers:
         listed = _put_in(listed, lists)
         modifiers = [m for m in modifiers if m != "expand"]
@@ -128,10 +115,8 @@ def read_item(key: str, values: object, lists: Lists) -> Condition:
 def _leaf(field: str, modifiers: Sequence[str], values: Sequence[Scalar], order: Relation | None) -> Leaf:
     has_dashes = "windash" in modifiers
     named = ["wide" if m == "utf16le" else m for m in modifiers if m != "windash"]
-    _check_parts(named, values)
-    _check_types(modifiers, values)
+    check_values(modifiers, values)
     if "re" in named:
-        _check_patterns(values, "".join(sorted(_FLAGS[m] for m in named if m in _FLAGS)))
         values, named = _anchored(values, named)
     item = SigmaDetectionItem.from_mapping("|".join([field, *named]), list(values))
     tests = tuple(
@@ -238,19 +223,6 @@ def _check_lengths(values: Sequence[Scalar], modifiers: Sequence[str]) -> None:
             raise Unsupported(f"has more than {WILDCARDS_MAX} wildcards in one text")
 
 
-def _check_patterns(values: Sequence[Scalar], flags: str) -> None:
-    """pySigma would compile them too, and RE2 would write what is wrong to stderr."""
-    for value in values:
-        try:
-            compile_regex(str(value), flags)
-        except re2.error as error:
-            told = error.args[0] if error.args else ""
-            said = told.decode(errors="replace") if isinstance(told, bytes) else str(told)
-            is_beyond = "(?" in said or "escape" in said
-            hint = " (RE2 has no look-around and no backreferences)" if is_beyond else ""
-            raise Unsupported(f"{str(value)!r} is no regular expression: {said}{hint}") from error
-
-
 def _anchored(values: Sequence[Scalar], modifiers: list[str]) -> tuple[list[Scalar], list[str]]:
     """Patterns are searched for anywhere; a modifier of place says where they begin or end."""
     before = r"\A" if "startswith" in modifiers else ""
@@ -259,25 +231,6 @@ def _anchored(values: Sequence[Scalar], modifiers: list[str]) -> tuple[list[Scal
     if not before and not after:
         return list(values), rest
     return [f"{before}(?:{value}){after}" for value in values], rest
-
-
-def _check_types(modifiers: Sequence[str], values: Sequence[Scalar]) -> None:
-    """What modifiers take, in words of those who write rules; pySigma names its own classes."""
-    for modifier in modifiers:
-        types, what = _TAKES.get(modifier, ((object,), ""))
-        for value in values:
-            if modifier in _ORDERS and isinstance(value, str) and _LONG.fullmatch(value):
-                raise Unsupported(f"|{modifier} takes a number of at most 18 digits, not {value}")
-            if not isinstance(value, types) or (isinstance(value, bool) and bool not in types and what):
-                shown = repr(value) if isinstance(value, str) else spell_value(value)
-                raise Unsupported(f"|{modifier} takes {what}, not {shown}")
-
-
-def _check_parts(modifiers: Sequence[str], values: Sequence[Scalar]) -> None:
-    """Parts of times are whole numbers; pySigma would cut the rest off."""
-    part = next((m for m in modifiers if m in _PARTS), None)
-    if part is not None and not all(isinstance(v, int) and not isinstance(v, bool) for v in values):
-        raise Unsupported(f"|{part} is compared with whole numbers")
 
 
 def _keyword(test: Test, *, is_placed: bool) -> Test:

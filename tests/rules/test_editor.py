@@ -153,3 +153,13 @@ def test_what_the_loader_takes_no_editor_marks_as_wrong(
 def test_slips_are_marked(path: tuple[Any, ...], value: object) -> None:
     with pytest.raises(fastjsonschema.JsonSchemaException):
         SCHEMA(changed(path, value, is_gone=False)[path[0]])
+
+
+@pytest.mark.parametrize(
+    ("document", "key"), [(0, "title"), (0, "logsource"), (1, "title"), (3, "title"), (3, "logsource")]
+)
+def test_what_is_missing_is_marked_where_the_loader_refuses(document: int, key: str) -> None:
+    read = changed((document, key), None, is_gone=True)
+    assert not is_taken(read)
+    with pytest.raises(fastjsonschema.JsonSchemaException):
+        SCHEMA(read[document])

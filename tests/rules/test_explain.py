@@ -54,6 +54,17 @@ def explained(story: Story) -> tuple[Explanation, When]:
     return explain(alerting, rules, frames, Settings(), when, which=story.which), when
 
 
+def test_what_two_counted_correlations_count_and_what_an_event_is_two_steps_of_is_shown_once() -> None:
+    rules = read_rules([GOLDEN.parents[2] / "rules" / "more" / "d19_denied_then_let_in_by_another.yml"])[0]
+    (alerting,) = (r for r in rules if r.is_alerting)
+    frames = partial(frames_of, alerting, alerting.cases[0])
+    (look,) = explain(alerting, rules, frames, Settings(), str).looks
+    asked = [one.asked for one in look.examined]
+    windows = [window.rule for window in look.counted]
+    assert asked == ["the counted rule granted_at_a_door"]
+    assert windows == ["d19_denied_then_let_in_by_another", "denied_then_granted", "two_badges_at_a_door"]
+
+
 @pytest.mark.parametrize(("shipped", "case"), CASES, ids=[f"{r.name}-{c.name}" for r, c in CASES])
 def test_it_agrees_with_the_tests_of_rules(shipped: Rule, case: Case) -> None:
     result = run_case(shipped, case)

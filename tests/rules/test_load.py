@@ -49,7 +49,7 @@ def test_all_mistakes_are_said_at_once_each_with_its_place() -> None:
         "4:1 level: must be one of: informational, low, medium, high, critical: did you mean low?",
         "8:5 detection.s.login.outcom: unknown field 'login.outcom': did you mean login.outcome?",
         "9:5 detection.s.place.criticality: place.criticality is a number",
-        "10:5 detection.s.source.ip|cidr: Invalid CIDR",
+        "10:5 detection.s.source.ip|cidr: '10.0.0.300/8' is no network such as 10.0.0.0/8",
         "11:5 detection.s.device.id|regexp: unknown modifier 'regexp'",
         "12:5 detection.s.credential.id|re: '(' is no regular expression: missing )",
         "13:3 detection.condition: 't' is not a search of this rule: s",
