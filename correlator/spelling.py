@@ -16,7 +16,7 @@ UNITS_MS = {"ms": 1, "s": SECOND_MS, "m": MINUTE_MS, "h": HOUR_MS, "d": DAY_MS, 
 _DURATION = re.compile(rf"([+-]?)([0-9]{{1,9}})({'|'.join(UNITS_MS)})")
 LONGEST_MS = 36_500 * DAY_MS  # what is longer is a slip, and no date can be told of it
 VALUES_SHOWN = 5  # of a list, in texts for people
-BEGUN_MIN = 4  # characters of a name that is not finished
+BEGUN_MIN = 3  # characters of a name that is not finished
 TEXT_SHOWN = 60  # characters of a value
 
 

@@ -25,6 +25,7 @@ from correlator.alerts.told import Told, read_told
 from correlator.cli.connection import load_connection
 from correlator.cli.exit_codes import FAILED, REFUSED
 from correlator.cli.failing import reaching
+from correlator.cli.screen import Screen
 from correlator.cli.topic_records import NoSuchTopic, records_of
 from correlator.cli.view import STYLES
 from correlator.engine.ports import Clock
@@ -117,7 +118,7 @@ def tail(
     found = _alerts_in(records, unread)
     wanted = Wanted(severity or LEVELS[0], rules or (), about or ())
     shown = (one for one in (still_open(found) if is_open else found) if wanted.has(one[1]))
-    how_many = _show(shown, Console(), as_json=as_json)
+    how_many = _show(shown, Screen(), as_json=as_json)
     if unread:
         raise typer.Exit(FAILED)
     if not how_many:

@@ -24,7 +24,7 @@ from correlator.cli.connection import Connection, load_connection
 from correlator.cli.exit_codes import FAILED
 from correlator.cli.failing import reaching, refusing
 from correlator.cli.on_kafka import bundles_on, check_topics
-from correlator.cli.screen import number_of
+from correlator.cli.screen import Screen, number_of
 from correlator.cli.times import instant_ms
 from correlator.engine.bundles import Activated, Bundles, Texts
 from correlator.engine.deploy import LEAD_MS, Edges, Overtaken, deploy, previous
@@ -197,7 +197,7 @@ def _tell(
         }
         typer.echo(json.dumps(document, indent=2))
         return
-    console = Console(highlight=False, soft_wrap=True)
+    console = Screen(highlight=False, soft_wrap=True)
     for problem in candidate.warnings:
         Console(stderr=True, highlight=False).print(str(problem), soft_wrap=True)
     console.print(

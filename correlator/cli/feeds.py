@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
@@ -21,7 +20,7 @@ from correlator.cli.exit_codes import FAILED, REFUSED
 from correlator.cli.failing import print_problems
 from correlator.cli.forward import forward
 from correlator.cli.record_file import BadRecordFile, read_record_file
-from correlator.cli.screen import wide_console
+from correlator.cli.screen import Screen, wide_console
 from correlator.intake.canonical import CANONICAL
 from correlator.intake.convert import CONVERTERS
 from correlator.intake.decode import Schemas
@@ -245,7 +244,7 @@ def _print_results(
             table.add_row(feed.name, where, f"[red]{escape(chr(10).join(result.differences))}[/red]")
         elif is_verbose:
             table.add_row(feed.name, where, "[green]passed[/green]")
-    console = Console()
+    console = Screen()
     if table.row_count:
         console.print(table)
     failed = sum(bool(result.differences) for _, result in results)

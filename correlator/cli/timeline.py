@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.text import Text
 
 from correlator.adapters.clock import SystemClock
@@ -16,6 +15,7 @@ from correlator.alerts.told import Told, read_told
 from correlator.cli.as_json import AsJson, as_text
 from correlator.cli.asking import At, Config, Records, asking
 from correlator.cli.failing import writing
+from correlator.cli.screen import Screen
 from correlator.cli.timeline_events import as_events
 from correlator.cli.timeline_page import HIGH, Line, page
 from correlator.cli.view import STYLES
@@ -144,7 +144,7 @@ def _alert(told: Told) -> Line:
 
 
 def _print(entity: str, lines: Sequence[Line]) -> None:
-    console, day = Console(highlight=False, markup=False), ""
+    console, day = Screen(highlight=False, markup=False), ""
     console.print(f"{entity}: {len(lines)} lines", style="bold")
     for line in lines:
         when = local(line.time_ms, line.offset_min)

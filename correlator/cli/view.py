@@ -16,6 +16,7 @@ from rich.text import Text
 
 from correlator.alerts.phrases import duration, local
 from correlator.alerts.told import Told, read_told
+from correlator.cli.screen import Screen
 
 ROWS = 15
 STATUS_EVERY_S = 10.0  # where there is no terminal
@@ -52,7 +53,7 @@ class View:
     """Shows alerts and snapshots until it is left: in place on a terminal, else a line each as they come."""
 
     def __init__(self, console: Console | None = None, *, rows: int = ROWS) -> None:
-        self._console = console or Console()
+        self._console = console or Screen()
         self._newest: deque[Told] = deque(maxlen=rows)
         self._snapshot = Snapshot(0.0)
         self._status_s = -math.inf
