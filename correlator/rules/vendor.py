@@ -59,9 +59,13 @@ class Names(Mapping[str, Field]):
     def unknown(self, name: str) -> str:
         """What is wrong with *name*, which is none."""
         near = nearest(name, self._fields)
-        is_ours = name.partition(".")[0] in self._groups
-        if self._kept is not None and not is_ours:
-            near += " (no feed keeps it of its records: raw, in the feed file)"
+        if not self._is_alike(name, _ALIKE):  # else it is a slip
+            kept = (
+                "with --config it is known whether a feed keeps it"
+                if self._kept is None
+                else "no feed keeps it"
+            )
+            near += f" ({kept} of its records: raw, in the feed file)"
         return f"unknown field {name!r}{near}"
 
     def advice(self, name: str) -> str:

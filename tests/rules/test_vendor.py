@@ -160,6 +160,17 @@ def test_a_rule_for_a_vendors_fields_loads_where_a_feed_keeps_them() -> None:
     assert "no feed keeps it of its records: raw, in the feed file" in problems[0]
 
 
+def test_a_name_that_looks_like_ours_may_be_a_sources_own_and_the_way_out_is_told() -> None:
+    text = rule("s: {event.category: network, login.outcom: x}\ncondition: s")
+    ours, slip = said(text, None)
+    assert "'event.category'" in ours
+    assert "with --config it is known whether a feed keeps it" in ours
+    assert slip.endswith("unknown field 'login.outcom': did you mean login.outcome?")
+    (other,) = said(text.replace(", login.outcom: x", ""), {"x"})
+    assert "(no feed keeps it of its records: raw, in the feed file)" in other
+    assert said(text, {"event.category", "login.outcom"}) == []
+
+
 def test_without_a_configuration_any_name_will_do_that_is_no_slip_of_ours() -> None:
     assert said(rule(SEARCH), None) == []
     assert len([p for p in said(rule(SEARCH), None, TODAY) if "is no field of the reference" in p]) == 2
