@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -40,9 +40,9 @@ def rule_files(paths: Sequence[Path] | None, config: Path | None) -> list[Path]:
     given = list(paths or ()) or [_rules_of(config)]
     found: list[Path] = []
     for path in given:
-        found += yaml_files(path) if path.is_dir() else _with_tests(path)
+        found += yaml_files(path) if _is(path.is_dir) else _with_tests(path)
     if not found:
-        deeper = any(next(path.glob("*/**/*.yml"), None) for path in given if path.is_dir())
+        deeper = any(next(path.glob("*/**/*.yml"), None) for path in given)
         hint = " itself: directories in it are not read, name them" if deeper else ""
         refuse(f"no rule files in {', '.join(map(str, given))}{hint}")
     return list(dict.fromkeys(found))
@@ -53,7 +53,15 @@ def _with_tests(path: Path) -> list[Path]:
     stem = path.name.removesuffix(TESTS).removesuffix(path.suffix)
     ends = (".yml", ".yaml") if path.name.endswith(TESTS) else (path.suffix,)
     both = [path.with_name(stem + end) for end in (*ends, TESTS)]
-    return [other for other in both if other == path or other.exists()]
+    return [other for other in both if other == path or _is(other.exists)]
+
+
+def _is(asked: Callable[[], bool]) -> bool:
+    """What is *asked* of a path; not where nobody can say, for whatever reads it tells why."""
+    try:
+        return asked()
+    except OSError:  # a name too long, a directory that may not be entered
+        return False
 
 
 def _rules_of(config: Path | None) -> Path:

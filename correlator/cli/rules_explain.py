@@ -9,6 +9,7 @@ from typing import Annotated, Any, NamedTuple
 import msgspec
 import typer
 
+from correlator.adapters.documents import read_text
 from correlator.adapters.yaml_lines import load_yaml
 from correlator.alerts.phrases import happened, local
 from correlator.alerts.recall import Recalled, recall
@@ -101,7 +102,7 @@ def explain_command(
 
 def _rule(name: str, paths: list[Path] | None, config: Path | None) -> tuple[Rule, list[Rule]]:
     """The rule meant, and those that were loaded with it."""
-    is_file = name.endswith((".yml", ".yaml"))
+    is_file = name.lower().endswith((".yml", ".yaml"))
     rules = good_rules(paths or ([Path(name)] if is_file else None), config)
     if is_file:
         found = [r for r in rules if r.is_alerting and Path(r.file).resolve() == Path(name).resolve()]
@@ -131,10 +132,12 @@ def _test(rule: Rule, said: str | None) -> Case:
 
 
 def _read(source: Path) -> str:
-    try:
-        return sys.stdin.read() if str(source) == "-" else source.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        refuse(f"{source} cannot be read: {error}")
+    if str(source) == "-":
+        return sys.stdin.read()
+    text, problems = read_text(source)
+    if problems:
+        refuse(f"{source}: {problems[0].message}")
+    return text
 
 
 def _events(text: str, source: Path) -> Case:

@@ -12,6 +12,7 @@ import typer
 from rich.table import Table
 
 from correlator.adapters.documents import read_text, shipped, yaml_files
+from correlator.cli.failing import writing
 from correlator.cli.rule_files import refuse
 from correlator.cli.screen import wide_console
 from correlator.spelling import nearest
@@ -66,11 +67,12 @@ def new_command(
     file = to / f"{name}.yml"
     if file.exists():
         refuse(f"{file} is there already")
-    is_first = not yaml_files(to)
-    to.mkdir(parents=True, exist_ok=True)
     text = read_text(path)[0]
     filled = _tried_out(text, template, name) if _is_whole(path) else _filled(text, name)
-    file.write_text(filled, encoding="utf-8")
+    with writing(file):
+        is_first = not yaml_files(to)
+        to.mkdir(parents=True, exist_ok=True)
+        file.write_text(filled, encoding="utf-8")
     typer.echo(f"{file}: change it, then: correlator rules check {file}; correlator rules test {file}")
     if is_first and to.name == "rules":
         typer.echo(
@@ -91,9 +93,10 @@ def _copy_shipped(to: Path) -> None:
     there = [to / path.name for path in sources if (to / path.name).exists()]
     if there:
         refuse(f"{', '.join(map(str, there))}: there already, nothing is copied")
-    to.mkdir(parents=True, exist_ok=True)
-    for path in sources:
-        (to / path.name).write_text(read_text(path)[0], encoding="utf-8")
+    with writing(to):
+        to.mkdir(parents=True, exist_ok=True)
+        for path in sources:
+            (to / path.name).write_text(read_text(path)[0], encoding="utf-8")
     typer.echo(f"{to}: {len(sources)} shipped rules, as they are")
 
 

@@ -138,7 +138,7 @@ def test_as_json(alerts: Path) -> None:
         ),
         ([RULE, "--test", "nine"], "no test of d17_denied_burst is named 'nine'"),
         ([RULE, "--test", "fifth"], "more than one test"),
-        ([RULE, "none.yml"], "none.yml cannot be read"),
+        ([RULE, "none.yml"], "none.yml: there is no such file"),
         (["none.yml", "--test", "1"], "none.yml: error: there is no such file"),
     ],
 )

@@ -11,6 +11,7 @@ from correlator.adapters.documents import shipped
 from correlator.rules.editor import rule_schema
 from correlator.timeline.fields import FIELDS
 from tests.cli.rules_app import call
+from tests.rules.writing import one, rule
 
 TEMPLATES = sorted((shipped("rules") / "templates").glob("*.yml"))
 SCHEMA = Path(__file__).parents[2] / "schemas" / "rule.schema.json"
@@ -164,3 +165,33 @@ def test_the_shipped_rules_are_taken_along_as_they_are(tmp_path: Path) -> None:
     assert [[rule[key] for key in same] for rule in own] == [[rule[key] for key in same] for rule in ours]
     code, output = call("new", "--shipped", "--to", tmp_path / "rules")
     assert (code, "there already" in output) == (2, True)
+
+
+def test_where_nothing_can_be_written_is_told(tmp_path: Path) -> None:
+    (tmp_path / "taken").touch()
+    for arguments in (("new", "my_first"), ("new", "--shipped")):
+        code, output = call(*arguments, "--to", tmp_path / "taken")
+        assert code == 1
+        assert "taken" in output
+        assert "File exists" in output
+
+
+@pytest.mark.parametrize("verb", ["check", "test", "coverage", "bench"])
+def test_a_name_that_no_file_can_have_is_told(verb: str) -> None:
+    code, output = call(verb, f"{'a' * 300}.yml")
+    assert code == 2
+    assert "cannot be read: File name too long" in output
+
+
+def test_a_test_cannot_steer_the_terminal(tmp_path: Path) -> None:
+    file = tmp_path / "rule.yml"
+    file.write_text(
+        f"""{rule(one("credential.id: x"))}correlator:
+  tests: [{{name: "n\\e[2J", expect: match, events: [{{event.kind: access, credential.id: "\\e[2J"}}]}}]
+""",
+        encoding="utf-8",
+    )
+    for arguments in (("test", file), ("explain", file, "--test", 1), ("coverage", file)):
+        _, output = call(*arguments)
+        assert "\x1b" not in output
+    assert "found U+001B[2J" in call("test", file)[1]
