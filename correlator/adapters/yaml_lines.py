@@ -31,6 +31,14 @@ _WORDS |= {"true": True, "True": True, "TRUE": True, "false": False, "False": Fa
 _TAG = "tag:yaml.org,2002:"
 _TAGS = {None, "!", f"{_TAG}str", f"{_TAG}seq", f"{_TAG}map"}
 
+# What YAML takes for the end of a line and no editor does would end comments, and change texts and places.
+_BARRED = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x85\ud800-\udfff\u2028\u2029\ufeff]")
+_END_OF_LINE = ": YAML takes it for the end of a line, leave it out or write its escape within double quotes"
+_BARRED_HINTS = {
+    "\0": ": if it was saved as UTF-16, save it as UTF-8",
+    "\ufeff": ": a byte order mark, as where files were joined, leave it out",
+    **dict.fromkeys("\x85\u2028\u2029", _END_OF_LINE),
+}
 _BACKSLASH = "within double quotes \\ begins an escape: use single quotes"
 _HINTS = {  # what is meant in most cases, by the parser's words
     "mapping values are not allowed": "text with a colon and a space in it stands in quotes",
@@ -39,6 +47,7 @@ _HINTS = {  # what is meant in most cases, by the parser's words
     "expected alphabetic": "text that begins with * or & stands in quotes",
     "expected hexdecimal": _BACKSLASH,
     "unknown escape": _BACKSLASH,
+    "invalid Unicode character": "a character beyond U+FFFF is one escape, as in \\U0001F600",
 }
 
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's parser is ten times faster
@@ -95,14 +104,14 @@ def load_yaml_all(text: str, file: str) -> tuple[list[tuple[object, Lines]], lis
 def _check_text(text: str) -> None:
     if len(text) > TEXT_MAX:
         raise _Wrong(f"the file is longer than {TEXT_MAX >> 20} MiB", 0, 0)
-    for at, character in enumerate(text):
-        if (character < " " and character not in "\t\n\r") or "\ud800" <= character <= "\udfff":
-            line = text.count("\n", 0, at) + 1
-            column = at - text.rfind("\n", 0, at)
-            hint = "" if character != "\0" else ": if it was saved as UTF-16, save it as UTF-8"
-            raise _Wrong(
-                f"character U+{ord(character):04X} is not allowed in a text file{hint}", line, column
-            )
+    found = _BARRED.search(text)
+    if found is None:
+        return
+    character, at = found.group(), found.start()
+    line = text.count("\n", 0, at) + 1
+    column = at - text.rfind("\n", 0, at)
+    hint = _BARRED_HINTS.get(character, "")
+    raise _Wrong(f"character U+{ord(character):04X} is not allowed in a text file{hint}", line, column)
 
 
 def _of_parser(error: yaml.YAMLError, text: str, file: str) -> Problem:

@@ -78,6 +78,22 @@ def test_keys_are_text_as_written() -> None:
             "f.yml:3:3: error: not YAML: while parsing a block mapping, did not find expected key, lines of",
         ),
         ("a: \x07", "f.yml:1:4: error: character U+0007 is not allowed"),
+        (
+            "a: 1\n# b\u2028c: 2",
+            "f.yml:2:4: error: character U+2028 is not allowed in a text file: YAML takes it",
+        ),
+        (
+            "a: 'b\x85c'",
+            "f.yml:1:6: error: character U+0085 is not allowed in a text file: YAML takes it for",
+        ),
+        (
+            "a: 1\n\ufeffb: 1",
+            "f.yml:2:1: error: character U+FEFF is not allowed in a text file: a byte order",
+        ),
+        (
+            r'a: "\ud83d\ude00"',
+            "f.yml:1:7: error: not YAML: while parsing a quoted scalar, found invalid Unicode",
+        ),
         ("", "f.yml: error: the file is empty"),
         ("a: 1\n---\nb: 1", "f.yml:3:1: error: a second document"),
     ],
