@@ -22,6 +22,7 @@ KEYS = (  # of Sigma, at the top of a document, and ours
     "date", "modified", "tags", "logsource", "detection", "fields", "falsepositives", "level", "scope",
     "correlation", "filter", "generate", "correlator", "custom_attributes", EXEMPLARS,
 )  # fmt: skip
+VERSION = "sigma-version"  # proposed for a later Sigma
 TACTICS = (  # of ATT&CK for Enterprise, as Sigma writes them in tags
     "reconnaissance", "resource-development", "initial-access", "execution", "persistence",
     "privilege-escalation", "defense-evasion", "credential-access", "discovery", "lateral-movement",
@@ -39,9 +40,7 @@ _TECHNIQUE = re.compile(r"t[0-9]{4}(\.[0-9]{3})?")
 def oddities(draft: Draft, today: date) -> Iterator[Oddity]:
     """Places of *draft*'s document that are odd, and why."""
     document = draft.document
-    for key in document:
-        if key not in KEYS and not nearest(key, ["correlator"]) and (near := nearest(key.lower(), KEYS)):
-            yield (key,), f"unknown key {key!r}{near}"
+    yield from _keys(document)
     for key in ("tags", "references", "falsepositives", "fields"):
         found = document.get(key)
         if isinstance(found, list):
@@ -67,6 +66,14 @@ def oddities(draft: Draft, today: date) -> Iterator[Oddity]:
             yield (head, name), message
         elif name not in {"condition", "rules"}:
             yield from _search(search, (head, name))
+
+
+def _keys(document: dict[str, object]) -> Iterator[Oddity]:
+    for key in document:
+        if key not in KEYS and not nearest(key, ["correlator"]) and (near := nearest(key.lower(), KEYS)):
+            yield (key,), f"unknown key {key!r}{near}"
+    if str(document.get(VERSION, "2")).partition(".")[0] != "2":
+        yield (VERSION,), "is read as Sigma 2.1, whatever another version means otherwise"
 
 
 def _repeated(values: list[object], *, is_cased: bool = False) -> Iterator[int]:

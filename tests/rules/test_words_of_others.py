@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 import pytest
 
 from correlator.adapters.yaml_lines import load_yaml_all
 from correlator.rules.load import load_rules
 from tests.rules.test_load import assert_said, said
-from tests.rules.writing import access, counting, matches, one, rule
+from tests.rules.writing import access, counting, documents, matches, one, rule
 
 FILTER = (
     "title: F\nlogsource: {product: x}\n"
@@ -82,3 +84,15 @@ def test_a_merge_key_is_one_mistake() -> None:
     documents, problems = load_yaml_all(text, "rule.yml")
     found = [*problems, *load_rules(documents)[1]]
     assert [p.message for p in found] == ["merge keys (<<) are not supported: write the fields out"]
+
+
+@pytest.mark.parametrize(
+    ("version", "is_told"), [("2", False), ("2.1.0", False), ("3", True), ("'3.0'", True)]
+)
+def test_a_rule_of_another_version_is_read_as_2_1_and_that_is_told(version: str, is_told: bool) -> None:
+    text = rule(one("event.kind: access"), f"sigma-version: {version}\n")
+    _, problems = load_rules(documents(text), today=date(2026, 3, 3))
+    said_so = [p for p in problems if p.field == "sigma-version"]
+    assert [(p.severity, p.message) for p in said_so] == (
+        [("warning", "is read as Sigma 2.1, whatever another version means otherwise")] if is_told else []
+    )
