@@ -11,15 +11,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
+from functools import lru_cache
 from typing import Annotated, TypeVar, cast
 
 import msgspec
 
-from correlator.event import Event, Kind, Network, Occurrence, Person, Place, Score, Shape
+from correlator.event import SHAPES_MAX, Event, Kind, Network, Occurrence, Person, Place, Score, Shape
 
 T = TypeVar("T")
 
 _ID_SIZE = 16  # hex digits of an id that is kept as a number
+IDS_MAX = 1 << 14  # that are asked for again and again while a frame is on its way
 _NO_SHAPE = Shape("door")  # stands where a number is free
 
 
@@ -48,7 +50,7 @@ class Codes:
     *free*: numbers of no shape, the next one last. *kept*: how many `keep` left when it was last asked.
     """
 
-    __slots__ = ("free", "kept", "shape_codes", "shapes")
+    __slots__ = ("_by_bytes", "free", "kept", "shape_codes", "shapes")
 
     def __init__(
         self, shapes: list[Shape] | None = None, free: list[int] | None = None, kept: int = 0
@@ -57,6 +59,7 @@ class Codes:
         self.free = free if free is not None else []
         self.kept = kept
         self.shape_codes = _Table(self.shapes, self.free)
+        self._by_bytes: dict[bytes, Shape] = {}  # derived
 
     def __len__(self) -> int:
         return len(self.shape_codes)
@@ -69,10 +72,20 @@ class Codes:
                 self.shapes[code] = _NO_SHAPE
         self.free[:] = [code for code in reversed(range(len(self.shapes))) if code not in used]
         self.kept = len(self)
+        self._by_bytes.clear()
 
     def known(self, shape: Shape) -> Shape:
         """The one of our shapes that equals *shape*: what is looked up by shape is found faster by it."""
         return self.shapes[self.shape_codes[shape]]
+
+    def known_by(self, raw: bytes) -> Shape:
+        """`known` of the shape that *raw* is, see `shape_bytes`. Raises msgspec.DecodeError."""
+        shape = self._by_bytes.get(raw)
+        if shape is None:
+            if len(self._by_bytes) >= SHAPES_MAX:
+                self._by_bytes.clear()
+            shape = self._by_bytes[raw] = self.known(_decode_shape(raw))
+        return shape
 
 
 class PackedEvent(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -94,6 +107,16 @@ class PackedEvent(msgspec.Struct, frozen=True, array_like=True, gc=False):
     person: Person | None
     score: Score | None
     raw: bytes | None = None
+
+
+_encode_shape = msgspec.msgpack.Encoder().encode
+_decode_shape = msgspec.msgpack.Decoder(Shape).decode
+
+
+@lru_cache(SHAPES_MAX)
+def shape_bytes(shape: Shape) -> msgspec.Raw:
+    """*shape* as it is in a frame, where most are those of earlier frames."""
+    return msgspec.Raw(_encode_shape(shape))
 
 
 def owner_of(entity: str) -> str:
@@ -141,6 +164,7 @@ def unpack(p: PackedEvent, shapes: Sequence[Shape], owner: str) -> Event:
     )
 
 
+@lru_cache(IDS_MAX)
 def pack_id(id: str) -> int | str:
     """A number for 16 hex digits as `event_id` writes them, any other id as it is."""
     if len(id) != _ID_SIZE:

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import msgspec
 
-from correlator.codec import Codes, PackedEvent, owner_of, pack, unpack
-from correlator.event import Event, Shape
+from correlator.codec import Codes, PackedEvent, owner_of, pack, shape_bytes, unpack
+from correlator.event import Event
 from correlator.formats import Format, FormatError, as_it_was
 
 FORMAT = Format("frame", 4, {2: as_it_was, 3: as_it_was})
@@ -111,7 +111,7 @@ class _Wire(msgspec.Struct, array_like=True):
     format: int
     bundle: str
     rows: list[tuple[str, PackedEvent]]
-    shapes: list[Shape]
+    shapes: list[msgspec.Raw]
     arrivals: tuple[Arrival, ...]
     sources: tuple[SourceMark, ...]
     facts: list[_Fact]
@@ -149,7 +149,7 @@ def encode_frame(frame: Frame) -> bytes:
             FORMAT.number,
             frame.bundle,
             rows,
-            codes.shapes,
+            [shape_bytes(shape) for shape in codes.shapes],
             frame.arrivals,
             frame.sources,
             facts,
@@ -175,11 +175,12 @@ def decode_frame(raw: bytes, codes: Codes | None = None) -> Frame:
     """
     try:
         wire = _decode(FORMAT.current(raw))
+        own = Codes() if codes is None else codes
+        shapes = [own.known_by(bytes(shape)) for shape in wire.shapes]
     except FormatError as error:
         raise FrameError(str(error)) from error.__cause__
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise FrameError(f"not a frame: {error}") from error
-    shapes = wire.shapes if codes is None else [codes.known(shape) for shape in wire.shapes]
     try:
         rows = tuple((key, unpack(packed, shapes, owner_of(key))) for key, packed in wire.rows)
         facts = tuple(
