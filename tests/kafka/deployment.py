@@ -51,8 +51,8 @@ EVERY_READ = {
     "correlator": {"suppress": {"for": "0s"}, "evidence": ["place.door"]},
 }
 SESSION_MS = 3_000  # for tests that wait until it is over; a transaction has two thirds of it
-# For tests that wait for no timeout, as of commands, which do not try a transaction again: those of production,
-# so that a machine that is busy for two seconds fails nothing.
+# For tests that wait for no timeout, as of commands, which do not try a transaction again: those of
+# production, so that a machine that is busy for two seconds fails nothing.
 PATIENT_MS = 15_000
 METADATA_MS = 2_000
 RAW = {"retention.ms": "-1", "message.timestamp.type": "CreateTime"}
@@ -91,8 +91,8 @@ class Running:
 class Deployment:
     """*directory* becomes the configuration; *prefix* begins every topic, so that nothing is shared.
 
-    *settings*: of correlator.yml. *rule*: that tells of every read which it selects, one by one. *session_ms*:
-    of the groups' members; every other timeout follows from it.
+    *settings*: of correlator.yml. *rule*: that tells of every read which it selects, one by one.
+    *session_ms*: of the groups' members; every other timeout follows from it.
     """
 
     def __init__(
