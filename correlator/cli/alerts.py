@@ -37,7 +37,11 @@ LOOK_MS = 500  # between two looks at the end of a file
 REMEMBERED = 10_000  # alerts whose paragraph was shown, so that what comes of them says what is new
 _SENTENCE = re.compile(r"(?<=[.!?]) (?=[A-Z])")
 
-app = typer.Typer(help="Read alerts from Kafka, or from a file that replay wrote.", no_args_is_help=True)
+app = typer.Typer(
+    help="Read alerts from Kafka, or from a file that replay wrote.",
+    no_args_is_help=True,
+    add_completion=False,
+)
 
 
 @app.callback()
