@@ -145,6 +145,17 @@ class Sites:
         """Zones of a criticality of *least* or more."""
         return tuple(place for place in self._zones.values() if place.criticality >= least)
 
+    def by_level(self) -> dict[str, tuple[str, ...]]:
+        """Names of sites, buildings, zones, doors and readers, by what they are of: `site` and so on."""
+        buildings = dict.fromkeys(zone.building for zone in self._zones.values() if zone.building)
+        return {
+            "site": tuple(self._sites),
+            "building": tuple(buildings),
+            "zone": tuple(self._zones),
+            "door": tuple(self._doors),
+            "reader": tuple(self._readers),
+        }
+
     def names(self) -> list[str]:
         """Of sites and zones."""
         return [*self._sites, *self._zones]
