@@ -25,7 +25,7 @@ LEVELS = {  # field -> what its values name
 
 
 def unplaced(rules: Iterable[Rule], known: Mapping[str, Sequence[str]]) -> Iterator[Problem]:
-    """Warnings, one a name and rule. *known*: names by level; case does not matter, as it does not to rules."""
+    """Warnings, one a name and rule. *known*: names by level. As to rules, case does not matter."""
     folded = {level: {name.casefold() for name in names} for level, names in known.items()}
     for rule in rules:
         if rule.is_alerting:
