@@ -77,7 +77,10 @@ Rules = Annotated[
 ]
 About = Annotated[
     list[str] | None,
-    typer.Option("--about", help="Only of this person, door, zone or site; may be given several times."),
+    typer.Option(
+        "--about",
+        help="Only of this person, door, zone or site, or this alert (its uid); may be given several times.",
+    ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="One OCSF finding a line, as published.")]
 
@@ -161,7 +164,7 @@ class Wanted(msgspec.Struct, frozen=True):
         return (
             (level not in LEVELS or LEVELS.index(level) >= LEVELS.index(self.severity))
             and (not self.rules or any(fnmatchcase(name, rule) for name in names for rule in self.rules))
-            and (not self.about or not told.subjects.isdisjoint(self.about))
+            and (not self.about or not {*told.subjects, told.finding_info.uid}.isdisjoint(self.about))
         )
 
 
