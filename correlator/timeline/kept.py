@@ -2,7 +2,7 @@
 
 An alert may be updated or closed until a horizon after its verdict, which is later than its events: "not left
 for sixteen hours" tells of somebody who came in that long before, and a last badge read may be of last week.
-No more is kept than what open alerts, verdicts to be taken and windows name.
+No more is kept than what open alerts, verdicts to be taken, windows and beliefs name.
 
 May not know: how events are folded, what is told of them.
 """
@@ -39,11 +39,10 @@ def keep(  # noqa: PLR0917
     owner: str,
 ) -> tuple[bytes, ...]:
     """What is kept of a history once the first *leaving* of its *blocks* have left it: of what was *kept* and
-    what leaves, the events with *ids*, and those that the windows name that go on. *live*: after the history.
+    what leaves, the events with *ids*, and those that the state names that goes on. *live*: after the history.
     """
     base = pack.load_live(blocks[leaving].entry, codes, owner) if leaving < len(blocks) else live
-    entries = [entry for window in base.windows for entry in window.entries]
-    wanted = ids | {i for entry in entries for i in (entry.id, *entry.evidence)}
+    wanted = ids | set(_remembered(base))
     if not wanted:
         return NOTHING_KEPT
     events = [*before(blocks, codes, owner), *load(kept, codes, owner)]
@@ -56,6 +55,18 @@ def keep(  # noqa: PLR0917
 def _named(alert: Alert) -> Iterable[str]:
     """The last of the repeats says until when it went on."""
     return (*alert.evidence, alert.event_id, *alert.repeats[-1:])
+
+
+def _remembered(base: Live) -> Iterator[str]:
+    """Ids of events that a match to come may name, beside those that are remembered whole."""
+    for window in base.windows:
+        for entry in window.entries:
+            yield from (entry.id, *entry.evidence)
+    for waiting in base.waiting:
+        yield from (value for _, value in waiting.seen if isinstance(value, str))
+    for stay in base.stays:
+        yield from stay.evidence
+    yield from (passed.id for passed in base.passed)
 
 
 def load(kept: Sequence[bytes], codes: Codes, owner: str) -> list[Event]:

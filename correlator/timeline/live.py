@@ -140,5 +140,6 @@ class Live(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
     def events(self) -> list[Event]:
         """Events that are remembered whole."""
-        lasts = (e for e in (self.last_badge, self.last_login) if e is not None)
-        return [*lasts, *self.badge_places, *self.card_places, *self.login_places]
+        lasts = [e for e in (self.last_badge, self.last_login) if e is not None]
+        asked = [w.event for w in self.waiting]
+        return [*lasts, *asked, *self.badge_places, *self.card_places, *self.login_places]

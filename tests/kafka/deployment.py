@@ -51,8 +51,8 @@ EVERY_READ = {
     "correlator": {"suppress": {"for": "0s"}, "evidence": ["place.door"]},
 }
 SESSION_MS = 3_000  # for tests that wait until it is over; a transaction has two thirds of it
-# For tests that wait for no timeout, as of commands, which do not try a transaction again: those of
-# production, so that a machine that is busy for two seconds fails nothing.
+# Of production, for tests that wait for no timeout, as of commands, which do not try a transaction again: a
+# machine that is busy for two seconds fails none of them.
 PATIENT_MS = 15_000
 METADATA_MS = 2_000
 RAW = {"retention.ms": "-1", "message.timestamp.type": "CreateTime"}
