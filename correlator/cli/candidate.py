@@ -48,7 +48,7 @@ def read_candidate(directory: Path) -> Candidate:
     with Console(stderr=True).status(f"testing {number_of(len(rules), 'rule')}"):
         failed = [*_failed_tests(rules, bundle), *_failed_samples(bundle)]
     tests = sum(len(rule.cases) for rule in rules)
-    warnings = (*problems, *unplaced(rules, bundle.intake.sites.by_level()))
+    warnings = (*problems, *unplaced(rules, bundle.intake.sites.names()))
     return Candidate(bundle, texts, warnings, tests, tuple(failed))
 
 

@@ -73,7 +73,7 @@ def _unplaced(rules: Sequence[Rule], config: Path | None) -> Iterator[Problem]:
     if config is None or not names_places(rules):
         return iter(())
     sites = sites_of(config)
-    return unplaced(rules, sites.by_level()) if sites is not None else iter(())
+    return unplaced(rules, sites.names()) if sites is not None else iter(())
 
 
 def _print(

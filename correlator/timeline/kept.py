@@ -39,7 +39,8 @@ def keep(  # noqa: PLR0917
     owner: str,
 ) -> tuple[bytes, ...]:
     """What is kept of a history once the first *leaving* of its *blocks* have left it: of what was *kept* and
-    what leaves, the events with *ids*, and those that the state names that goes on. *live*: after the history.
+    what leaves, the events with *ids*, and those that the state names that goes on. *live*: after the
+    history.
     """
     base = pack.load_live(blocks[leaving].entry, codes, owner) if leaving < len(blocks) else live
     wanted = ids | set(_remembered(base))
