@@ -180,7 +180,8 @@ def _bundle(
         f"{general.prefix}identities",
         program.routes,
     )
-    texts = {rule.id: rule_text(rule) for rule in rules if rule.id in program.rules}
+    titles = {rule.id: rule.title for rule in rules}
+    texts = {rule.id: rule_text(rule, titles) for rule in rules if rule.id in program.rules}
     if RISK in program.rules:
         texts[RISK] = RuleText(RISK, "risk", program.rules[RISK].title, level="high")
     return Bundle(stamp, program, intake, settings, texts, ground)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import msgspec
 
 from correlator.alerts.phrases import duration
@@ -32,8 +34,10 @@ class RuleText(msgspec.Struct, frozen=True):
     names: frozenset[str] = frozenset()
 
 
-def rule_text(rule: Rule) -> RuleText:
-    """What alerts of *rule* quote. Costs a fingerprint: call it once per rule and bundle."""
+def rule_text(rule: Rule, titles: Mapping[str, str] | None = None) -> RuleText:
+    """What alerts of *rule* quote. *titles*: of the rules that it may count, by id. Costs a fingerprint: call
+    it once per rule and bundle.
+    """
     return RuleText(
         rule.id,
         rule.name,
@@ -44,7 +48,7 @@ def rule_text(rule: Rule) -> RuleText:
         rule.controls,
         tuple(_sentence(text) for text in rule.falsepositives),
         rule.fingerprint,
-        f"{asks(c)} within {duration(c.timespan_ms)}" if (c := rule.correlation) else "",
+        f"{asks(c, titles)} within {duration(c.timespan_ms)}" if (c := rule.correlation) else "",
         _retaken(rule),
         frozenset((*rule.evidence, *rule.reads())),
     )

@@ -38,7 +38,11 @@ LOOK_MS = 500  # between two looks at the end of a file
 REMEMBERED = 10_000  # alerts whose paragraph was shown, so that what comes of them says what is new
 _SENTENCE = re.compile(r"(?<=[.!?]) (?=[A-Z])")
 
-app = typer.Typer(help="Read alerts from Kafka, or from a file that replay wrote.", no_args_is_help=True)
+app = typer.Typer(
+    help="Read alerts from Kafka, or from a file that replay wrote.",
+    no_args_is_help=True,
+    add_completion=False,
+)
 
 
 @app.callback()
@@ -74,7 +78,10 @@ Rules = Annotated[
 ]
 About = Annotated[
     list[str] | None,
-    typer.Option("--about", help="Only of this person, door, zone or site; may be given several times."),
+    typer.Option(
+        "--about",
+        help="Only of this person, door, zone or site, or this alert (its uid); may be given several times.",
+    ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="One OCSF finding a line, as published.")]
 
@@ -158,7 +165,7 @@ class Wanted(msgspec.Struct, frozen=True):
         return (
             (level not in LEVELS or LEVELS.index(level) >= LEVELS.index(self.severity))
             and (not self.rules or any(fnmatchcase(name, rule) for name in names for rule in self.rules))
-            and (not self.about or not told.subjects.isdisjoint(self.about))
+            and (not self.about or not {*told.subjects, told.finding_info.uid}.isdisjoint(self.about))
         )
 
 

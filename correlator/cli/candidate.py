@@ -17,6 +17,7 @@ from correlator.problem import Problem
 from correlator.rules.program import RuleProgram
 from correlator.rules.rule import Rule
 from correlator.rules.testing import run_case
+from correlator.rules.unplaced import unplaced
 
 
 class Candidate(msgspec.Struct, frozen=True):
@@ -47,7 +48,8 @@ def read_candidate(directory: Path) -> Candidate:
     with Console(stderr=True).status(f"testing {number_of(len(rules), 'rule')}"):
         failed = [*_failed_tests(rules, bundle), *_failed_samples(bundle)]
     tests = sum(len(rule.cases) for rule in rules)
-    return Candidate(bundle, texts, tuple(problems), tests, tuple(failed))
+    warnings = (*problems, *unplaced(rules, bundle.intake.sites.names()))
+    return Candidate(bundle, texts, warnings, tests, tuple(failed))
 
 
 def _failed_tests(rules: Sequence[Rule], bundle: Bundle) -> Iterator[str]:

@@ -36,6 +36,7 @@ PARTITION_OFFSET = re.compile(r"[0-9]+/[0-9]+")
 app = typer.Typer(
     help="List refused records, show one with its bytes, send them back once they can be used.",
     no_args_is_help=True,
+    add_completion=False,
 )
 forward(
     app,

@@ -74,6 +74,8 @@ class _Shown:
             branch.add(Text(f"{len(window.events) - EVENTS_MAX} events before"))
         for one in window.events[-EVENTS_MAX:]:
             branch.add(Text.assemble(("✓ ", "green"), self._event(one)))
+        for sentence in window.absent:
+            branch.add(Text.assemble(("✓ ", "green"), sentence))
         for sentence in window.missing:
             branch.add(Text.assemble(("✗ ", "red"), sentence))
 

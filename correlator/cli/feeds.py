@@ -31,7 +31,9 @@ from correlator.problem import Problem, has_errors
 from correlator.record import Reject
 
 app = typer.Typer(
-    help="Check and test feed files, try them on records, and see how feeds are doing.", no_args_is_help=True
+    help="Check and test feed files, try them on records, and see how feeds are doing.",
+    no_args_is_help=True,
+    add_completion=False,
 )
 
 Paths = Annotated[

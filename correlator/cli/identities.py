@@ -24,7 +24,9 @@ from correlator.problem import BadConfiguration, Problem
 
 FLUSH_RECORDS = 10_000
 
-app = typer.Typer(help="Publish who holds which badges and accounts.", no_args_is_help=True)
+app = typer.Typer(
+    help="Publish who holds which badges and accounts.", no_args_is_help=True, add_completion=False
+)
 
 
 @app.callback()

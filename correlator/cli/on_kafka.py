@@ -16,6 +16,7 @@ from correlator.adapters.kafka.transactions import KafkaTransactionalWriter
 from correlator.cli.connection import Connection
 from correlator.engine.bundles import Bundles
 from correlator.engine.correlate_stage import CorrelateStage
+from correlator.engine.health import Health
 from correlator.engine.intake_stage import IntakeStage
 from correlator.engine.options import Options, Ports
 from correlator.engine.ports import Committed, LogReader, LogUnavailable, Meter, TopicPartition
@@ -83,6 +84,7 @@ def kafka_worker(
     *,
     instance: str,
     meter: Meter,
+    health: Health | None = None,
 ) -> Worker:
     """Both stages, or the one named *stage*. *instance*: unique per process, the same after a restart."""
     topics, clock, steady = connection.topics, SystemClock(), SteadyClock()
@@ -114,7 +116,7 @@ def kafka_worker(
             known = bundles_on(connection, reader())
             correlate = CorrelateStage(known, topics, ports("correlate", [topics.keyed]), options)
         made.pop_all()
-        return Worker(intake, correlate, steady, meter, options)
+        return Worker(intake, correlate, steady, meter, options, health=health)
 
 
 @contextmanager

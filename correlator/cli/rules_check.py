@@ -15,11 +15,12 @@ from rich.text import Text
 from correlator.cli.as_json import AsJson, as_text
 from correlator.cli.exit_codes import FAILED, REFUSED
 from correlator.cli.rule_files import Config, Paths, read_rules, rule_files
-from correlator.cli.rule_settings import settings_of
+from correlator.cli.rule_settings import settings_of, sites_of
 from correlator.cli.screen import number_of, wide_console
 from correlator.problem import Problem, has_errors
 from correlator.rules.requires import inert_at
 from correlator.rules.rule import Rule
+from correlator.rules.unplaced import names_places, unplaced
 from correlator.timeline.settings import Settings
 
 _STYLES = {"error": "red", "warning": "yellow"}
@@ -43,7 +44,7 @@ def check_command(
     files = rule_files(paths, config)
     rules, problems = read_rules(files, config, datetime.now(UTC).date())
     if not has_errors(problems):
-        problems = sorted([*problems, *_inert(rules, config)])
+        problems = sorted([*problems, *_inert(rules, config), *_unplaced(rules, config)])
     seconds = perf_counter() - began
     errors = sum(problem.severity == "error" for problem in problems)
     summary = {"files": len(files), "errors": errors, "warnings": len(problems) - errors, "seconds": seconds}
@@ -65,6 +66,14 @@ def _inert(rules: Sequence[Rule], config: Path | None) -> Iterator[Problem]:
         for site, missing in found.items():
             message = f"{rule.name} is inert at {site}: {', '.join(missing)}"
             yield Problem(rule.file, rule.line, 1, "correlator.requires", message, "warning")
+
+
+def _unplaced(rules: Sequence[Rule], config: Path | None) -> Iterator[Problem]:
+    """Of rules that name places which *config* does not have."""
+    if config is None or not names_places(rules):
+        return iter(())
+    sites = sites_of(config)
+    return unplaced(rules, sites.names()) if sites is not None else iter(())
 
 
 def _print(

@@ -29,7 +29,7 @@ from correlator.rules.versions import reaching_back
 HISTORY = 10  # activations shown
 
 Directory = Annotated[Path, typer.Argument(help="Configuration directory: says where Kafka is.")]
-Since = Annotated[str, typer.Option(help="Count alerts since: 2026-11-25T08:00Z, or -7d.")]
+Since = Annotated[str, typer.Option(help="Count alerts published since: 2026-11-25T08:00Z, or -7d.")]
 
 
 class Hits(msgspec.Struct):
@@ -140,7 +140,7 @@ def _print(found: Sequence[Status], history: Sequence[Activated], since: str) ->
         begin = "always" if activated.since_ms == NEVER else iso(activated.since_ms)
         bundles.add_row(activated.bundle, begin, iso(activated.at_ms), activated.by)
     console.print(bundles)
-    rules = Table(title=f"rules; alerts since {since}", title_justify="left")
+    rules = Table(title=f"rules; alerts published since {since}", title_justify="left")
     for head in ("rule", "mode", "state"):
         rules.add_column(head)
     for head in ("open", "closed", "shadow", "last told"):

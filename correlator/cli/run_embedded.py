@@ -105,7 +105,7 @@ def on_company(is_stopping: Callable[[], bool], *, http: tuple[str, int], as_jso
     console.print("simulating a company of 200 people", highlight=False)
     company = LiveCompany(meter)
     show = _Show(company.embedded, company.worker, meter, as_json=as_json)
-    with served(company.worker, meter, http) as show.url:
+    with served(company.worker.health, meter, http) as show.url:
         console.print(f"{show.url}/metrics /livez /readyz", highlight=False)
         with console.status("history") as status:
 
@@ -144,7 +144,7 @@ def on_records(
     rows = identities_of(config, bundle.intake.sites)
     replay = Replay(bundle, list(read_records(config)), rows)
     show = _Show(replay.embedded, replay.worker, replay.meter, as_json=as_json)
-    serving = served(replay.worker, replay.meter, http)
+    serving = served(replay.worker.health, replay.meter, http)
     with serving as show.url, show.view or nullcontext():
 
         def after_step() -> None:

@@ -23,6 +23,7 @@ from correlator.cli.deploy import Activating, bring
 from correlator.cli.failing import unfailing
 from correlator.cli.on_kafka import check_topics, default_instance, kafka_worker, wrong_policies
 from correlator.cli.serving import served
+from correlator.engine.health import Health
 from correlator.engine.options import Options
 from correlator.engine.ports import LogUnavailable
 from correlator.engine.topics import EngineRefusal
@@ -51,18 +52,21 @@ def run_on_kafka(wanted: Wanted, is_stopping: Callable[[], bool]) -> None:
     quiet_client_logs()
     candidate, connection = read_candidate(wanted.config), load_connection(wanted.config)
     meter, console = PrometheusMeter(), Console(file=unfailing(sys.stderr), soft_wrap=True)
-    begun = _begun(wanted, candidate, connection, meter, console, is_stopping)
-    if begun is None:
-        return
-    worker, active = begun
-    if active != candidate.bundle.hash:
-        console.print(
-            f"{wanted.config} is bundle {candidate.bundle.hash}, but {active} is active, and runs: "
-            f"`correlator deploy {wanted.config}` or `run --deploy` activates this one",
-            highlight=False,
+    health = Health()
+    with served(health, meter, wanted.http) as url:  # before Kafka answers: a probe must not restart it
+        begun = _begun(wanted, candidate, connection, meter, health, console, is_stopping)
+        if begun is None:
+            return
+        worker, active = begun
+        if active != candidate.bundle.hash:
+            console.print(
+                f"{wanted.config} is bundle {candidate.bundle.hash}, but {active} is active, and runs: "
+                f"`correlator deploy {wanted.config}` or `run --deploy` activates this one",
+                highlight=False,
+            )
+        watching = (
+            _watching(wanted.config, connection, candidate, console) if wanted.is_watching else _nothing
         )
-    watching = _watching(wanted.config, connection, candidate, console) if wanted.is_watching else _nothing
-    with served(worker, meter, wanted.http) as url:
         console.print(f"bundle {active}, {url}/metrics /livez /readyz", highlight=False)
         switching = _switching(worker, lambda line: console.print(line, highlight=False))
 
@@ -85,28 +89,32 @@ def _begun(
     candidate: Candidate,
     connection: Connection,
     meter: PrometheusMeter,
+    health: Health,
     console: Console,
     is_stopping: Callable[[], bool],
 ) -> tuple[Worker, str] | None:
     """The worker and the active bundle, as soon as Kafka answers; None when asked to stop before."""
     options, instance = Options(is_bounded=wanted.until_end), wanted.instance or default_instance()
+    servers = ", ".join(connection.kafka.bootstrap_servers)
+    meter.set("correlator_ready", 0)
     while not is_stopping():
         try:
             check_topics(connection, candidate.bundle)
             active = bring(connection, candidate, is_first=not wanted.is_deploying)
             for line in wrong_policies(connection):
                 console.print(f"{line}, or what is needed is deleted: change it", highlight=False)
-            return kafka_worker(connection, wanted.stage, options, instance=instance, meter=meter), active
+            worker = kafka_worker(
+                connection, wanted.stage, options, instance=instance, meter=meter, health=health
+            )
+            return worker, active
         except Activating as error:
             console.print(f"{error}: waiting for it", highlight=False)
-            SteadyClock().sleep_ms(RETRY_MS)
+            health.waiting = (str(error),)
         except LogUnavailable as error:
-            servers = ", ".join(connection.kafka.bootstrap_servers)
-            console.print(
-                f"no answer from Kafka at {servers} (or it refused us), trying again: {error}",
-                highlight=False,
-            )
-            SteadyClock().sleep_ms(RETRY_MS)
+            unanswered = f"no answer from Kafka at {servers} (or it refused us)"
+            console.print(f"{unanswered}, trying again: {error}", highlight=False)
+            health.waiting = (f"{unanswered}: {error}",)
+        SteadyClock().sleep_ms(RETRY_MS)
     return None
 
 

@@ -38,6 +38,7 @@ from correlator.engine.topics import EngineRefusal, Topics, missing
 app = typer.Typer(
     help="Keep what was learnt, begin anew with it, forget a checkpoint, set lost offsets.",
     no_args_is_help=True,
+    add_completion=False,
 )
 console = Console(stderr=True)
 

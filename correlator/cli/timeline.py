@@ -15,7 +15,7 @@ from correlator.alerts.told import Told, read_told
 from correlator.cli.as_json import AsJson, as_text
 from correlator.cli.asking import At, Config, Records, asking
 from correlator.cli.failing import writing
-from correlator.cli.screen import Screen
+from correlator.cli.screen import Screen, number_of
 from correlator.cli.timeline_events import as_events
 from correlator.cli.timeline_page import HIGH, Line, page
 from correlator.cli.view import STYLES
@@ -145,17 +145,17 @@ def _alert(told: Told) -> Line:
 
 def _print(entity: str, lines: Sequence[Line]) -> None:
     console, day = Screen(highlight=False, markup=False), ""
-    console.print(f"{entity}: {len(lines)} lines", style="bold")
+    console.print(f"{entity}: {number_of(len(lines), 'line')}", style="bold")
     for line in lines:
-        when = local(line.time_ms, line.offset_min)
-        if (here := f"{when[:10]} {when[20:]}") != day:  # the offset, too: people travel
+        when = line.when
+        if (here := f"{line.day} {when[20:]}".strip()) != day:  # the offset, too: people travel
             day = here
             console.print(f"\n{day}", style="bold")
         console.print(_text(line, when), soft_wrap=True)
 
 
 def _text(line: Line, when: str) -> Text:
-    text = Text(f"{when[11:19]}  ")
+    text = Text(f"{when[11:19]:8}  ")
     if line.kind == "alert":
         text.append(
             f"{line.severity.upper()} {line.state}  {line.text}", style=STYLES.get(line.severity, "bold")

@@ -40,6 +40,7 @@ _HEAD = (
     "<thead><tr><th scope=col class=time>time</th><th scope=col>what happened</th>"
     "<th scope=col class=here>believed to be at</th><th scope=col class=score>score</th></tr></thead>\n"
 )
+BEFORE = "known before"
 HIGH = 0.97  # percentile from which on a score stands out
 
 
@@ -60,12 +61,19 @@ class Line(msgspec.Struct, frozen=True):
     uid: str = ""  # of an alert
     notes: tuple[str, ...] = ()
 
+    @property
+    def when(self) -> str:
+        """Local time and offset; "" of what is known from the start, as the people of a directory are."""
+        return local(self.time_ms, self.offset_min) if self.time_ms >= 0 else ""
+
+    @property
+    def day(self) -> str:
+        return self.when[:10] or BEFORE
+
 
 def page(entity: str, lines: Sequence[Line], made: str) -> str:
     """The whole document. *made*: when, as text."""
-    days = groupby(
-        enumerate(lines), key=lambda numbered: local(numbered[1].time_ms, numbered[1].offset_min)[:10]
-    )
+    days = groupby(enumerate(lines), key=lambda numbered: numbered[1].day)
     body = "".join(
         f"<h2>{day}</h2>\n<table>\n{_HEAD}{''.join(_row(*numbered) for numbered in some)}</table>\n"
         for day, some in days
@@ -100,7 +108,7 @@ def _is_closed(line: Line) -> bool:
 
 
 def _row(number: int, line: Line) -> str:
-    when = local(line.time_ms, line.offset_min)
+    when = line.when
     time = f"<td class=time title='{when}'>{when[11:19]}<br><small>{when[20:]}</small></td>"
     if line.kind == "alert":
         closed = " closed" if _is_closed(line) else ""

@@ -22,7 +22,9 @@ CHANGE = (
     "--add-config SETTING=[VALUE]"
 )
 
-app = typer.Typer(help="Create and check the topics that correlator needs.", no_args_is_help=True)
+app = typer.Typer(
+    help="Create and check the topics that correlator needs.", no_args_is_help=True, add_completion=False
+)
 
 
 @app.command()

@@ -82,7 +82,9 @@ def _place(sites: Sites, name: str) -> tuple[str, str]:
         return name, ""
     place = sites.zone(name)
     if place is None:
-        raise typer.BadParameter(f"sites.yml has no site or zone {name!r}{nearest(name, sites.names())}")
+        known = sites.names()
+        meant = nearest(name, [*known["site"], *known["zone"]])
+        raise typer.BadParameter(f"sites.yml has no site or zone {name!r}{meant}")
     return place.site, place.zone
 
 

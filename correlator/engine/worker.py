@@ -42,7 +42,9 @@ class _Stage(Protocol):
 
 
 class Worker:
-    """*intake* and *correlate*: the stages of this process, None for one that runs elsewhere."""
+    """*intake* and *correlate*: the stages of this process, None for one that runs elsewhere. *health*: where
+    it says how it is, if somebody else said so before; else its own.
+    """
 
     def __init__(
         self,
@@ -51,8 +53,10 @@ class Worker:
         steady: Clock,
         meter: Meter,
         options: Options,
+        *,
+        health: Health | None = None,
     ) -> None:
-        self.health = Health()
+        self.health = health or Health()
         self._intake, self._correlate = intake, correlate
         self._stages: Sequence[_Stage] = [stage for stage in (intake, correlate) if stage is not None]
         self._steady, self._meter, self._options = steady, meter, options

@@ -145,9 +145,11 @@ class Sites:
         """Zones of a criticality of *least* or more."""
         return tuple(place for place in self._zones.values() if place.criticality >= least)
 
-    def names(self) -> list[str]:
-        """Of sites and zones."""
-        return [*self._sites, *self._zones]
+    def names(self) -> dict[str, tuple[str, ...]]:
+        """Of sites, buildings, zones, doors and readers, by what they are of: `site` and so on."""
+        buildings = dict.fromkeys(zone.building for zone in self._zones.values() if zone.building)
+        levels: tuple[Iterable[str], ...] = (self._sites, buildings, self._zones, self._doors, self._readers)
+        return dict(zip(("site", "building", "zone", "door", "reader"), map(tuple, levels), strict=True))
 
     def offset_min(self, site_id: str, time_ms: int) -> int:
         """Of the local time of a site from UTC, in minutes; 0 where the site is not known."""

@@ -69,7 +69,7 @@ class CountedEvent(msgspec.Struct, frozen=True):
 
 class Counted(msgspec.Struct, frozen=True):
     """One window of a correlation. *rule*: whose; *off*: how far it is from what is asked; *missing*: which
-    steps; *outside*: what it no longer holds.
+    steps; *outside*: what it no longer holds; *absent*: what must not happen, and did not to its end.
     """
 
     rule: str
@@ -79,6 +79,7 @@ class Counted(msgspec.Struct, frozen=True):
     events: tuple[CountedEvent, ...]
     missing: tuple[str, ...] = ()
     outside: tuple[CountedEvent, ...] = ()
+    absent: tuple[str, ...] = ()
 
 
 class Counting:
@@ -249,7 +250,17 @@ class Counting:
             len(lacking),
             tuple(steps),
             tuple(missing),
+            absent=() if lacking else self._absent(entries),
         )
+
+    def _absent(self, entries: Sequence[Entry]) -> tuple[str, ...]:
+        """What the alternative that holds asks not to happen."""
+        if self.plan.correlation.type == "temporal_ordered":
+            clause = self._clauses[0]
+        else:
+            clause = self._nearest(entries)[0]
+        names = [self.name_of(self.plan.correlation.bases[~step]) for step in clause if step < 0]
+        return tuple(f"{name} did not happen" for name in names)
 
     def _lacking(self, entries: Sequence[Entry]) -> list[int]:
         """Steps that were not as they should be where the window closed; of an order that it waited for."""

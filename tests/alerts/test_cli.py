@@ -97,6 +97,7 @@ def test_one_broken_line_does_not_hide_the_alerts_after_it(replayed: Path) -> No
         (["--rule", "nothing", "--rule", "*without_badge"], ["d01", "d01"]),
         (["--about", "e1001"], ["d01", "d05", "d01"]),
         (["--about", "lis", "--rule", "d0?_*"], ["d01", "d01"]),
+        (["--about", shapes.d05().change.alert.uid], ["d05"]),
         (["--about", "e1"], []),
         (["--about", "lis", "--severity", "high", "--open"], []),
     ],

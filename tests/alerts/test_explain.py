@@ -13,6 +13,7 @@ from correlator.alerts.phrases import duration, iso, local, number, several, whe
 from correlator.alerts.story import story
 from correlator.alerts.text import RuleText, rule_text
 from correlator.event import DAY_MS, FOREVER, HOUR_MS, MINUTE_MS, NEVER
+from correlator.rules.asks import asks
 from correlator.rules.rule import Base, Correlation, Leaf, Rule
 from correlator.timeline.live import Scalar
 from tests.alerts import shapes
@@ -275,3 +276,18 @@ def test_a_storm_of_one_or_two_has_nothing_in_common() -> None:
         told = Shape("", change, shape.evidence, shape.rule, None)
         assert ("50 % of them have door lis-1-01 in common" in paragraph(told)) == is_said
         assert ("50 % of door lis-1-01" in line(told)) == is_said
+
+
+def test_steps_are_named_by_the_titles_of_their_rules() -> None:
+    titles = {"r1": "Badged in", "r2": "Badged out"}
+    bases = tuple(Base(rule, None, (), ()) for rule in titles)
+    absent = Correlation("temporal", bases, 60_000, (), ((0, ~1),))
+    assert asks(absent, titles) == '"Badged in" and not "Badged out"'
+    assert asks(absent) == "certain events, and others not to happen,"
+    either = msgspec.structs.replace(absent, clauses=((0,), (1,)))
+    assert asks(either, titles) == '"Badged in", or "Badged out"'
+    ordered = Correlation("temporal_ordered", bases, 60_000, (("gte", 2),))
+    assert asks(ordered, titles) == '"Badged in", then "Badged out"'
+    assert (
+        asks(msgspec.structs.replace(ordered, type="temporal"), titles) == "at least 2 of 2 kinds of events"
+    )

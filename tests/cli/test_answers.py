@@ -128,10 +128,18 @@ def test_a_page_begins_with_a_link_to_each_alert_as_it_stands() -> None:
     assert "<a " not in page("identity:<i>", lines[:3], "now")
 
 
+def test_what_was_known_from_the_start_has_no_day_of_1969(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = [Line(-DAY_MS, 0, "person", "who e1 is"), Line(NOON_MS, 0, "access", "a read")]
+    _print("identity:e1", lines)
+    for told in (capsys.readouterr().out, page("identity:e1", lines, "now")):
+        assert "known before" in told
+        assert "1969" not in told
+
+
 def test_names_that_look_like_markup_are_shown_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
     _print("unresolved:badge:[/x]", [Line(NOON_MS, 0, "access", "badge [/x] was granted at door [red]lab")])
     shown = capsys.readouterr().out
-    assert shown.startswith("unresolved:badge:[/x]: 1 lines\n")
+    assert shown.startswith("unresolved:badge:[/x]: 1 line\n")
     assert "badge [/x] was granted at door [red]lab" in shown
     table = Table("who", "host")
     table.add_row("[/x]", "[bold]")

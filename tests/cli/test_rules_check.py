@@ -108,3 +108,20 @@ def test_directories_in_a_directory_are_not_read_and_that_is_said(tmp_path: Path
 def test_a_file_of_an_editor_that_writes_utf_16(written: Path) -> None:
     written.write_text(GOOD, encoding="utf-16")
     assert "not UTF-8 text but UTF-16: save it as UTF-8" in call("check", written)[1]
+
+
+def test_places_that_a_rule_names_and_the_sites_file_does_not_have_are_said(written: Path) -> None:
+    """Else a rule waits for ever: a misspelt zone is no event's."""
+    sites = """
+    sites: [{id: porto, name: Porto, country: PT, lat: 41.1, lon: -8.6, time_zone: Europe/Lisbon}]
+    zones: [{id: Vault, site: porto, criticality: 4}]
+    """
+    (written.parents[1] / "sites.yml").write_text(sites, encoding="utf-8")
+    selection = "event.kind: access, place.site: porto, place.zone: [vault, valt], place.zone|startswith: va"
+    written.write_text(GOOD.replace("event.kind: access", selection, 1), encoding="utf-8")
+    code, output = call("check", "--config", written.parents[1], "--json")
+    assert code == 0
+    (said,) = [p for p in json.loads(output)["problems"] if "sites.yml" in p["message"]]
+    assert (said["severity"], said["field"]) == ("warning", "place.zone")
+    assert "sites.yml has no zone 'valt': did you mean Vault?" in said["message"]
+    assert "sites.yml" not in call("check", written)[1], "without --config nothing is known of places"

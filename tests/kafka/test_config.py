@@ -56,6 +56,21 @@ def test_every_problem_is_named_with_its_place() -> None:
     assert found[0].message == "'nowhere' is not host:port"
 
 
+@pytest.mark.parametrize(
+    ("section", "said"),
+    [
+        (["a"], "expected fields with values"),
+        ({"bootstrap_servers": 9092}, "expected host:port, or a list of them"),
+        ({"client_id": 7}, "expected text"),
+        ({"ssl_cafile": 7}, "expected the name of a file"),
+        ({"security_protocol": "ssl"}, "must be 'PLAINTEXT', 'SSL', 'SASL_PLAINTEXT' or 'SASL_SSL'"),
+    ],
+)
+def test_what_is_of_the_wrong_type_is_said_in_words_of_the_file(section: object, said: str) -> None:
+    (problem,) = parse_kafka(section, LINES)[1]
+    assert problem.message == said
+
+
 def test_contradictions_are_refused() -> None:
     assert problems(security_protocol="SASL_SSL") == ["security_protocol SASL_SSL needs a sasl_mechanism"]
     (message,) = problems(sasl_mechanism="GSSAPI")

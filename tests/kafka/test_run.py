@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from http.client import HTTPConnection
 from pathlib import Path
 
+from tests.broker.broker import HOST, free_ports
 from tests.findings import open_alerts
 from tests.kafka.deployment import PATIENT_MS, Deployment
 
@@ -49,3 +51,24 @@ def test_nothing_to_look_at_is_said(tmp_path: Path, bootstrap: str, unique: str)
     )
     assert status.exit_code == 2, status.stderr
     assert "correlator topics create" in status.stderr
+
+
+def test_who_starts_before_kafka_is_live_and_says_what_it_waits_for(tmp_path: Path, unique: str) -> None:
+    nobody, port = free_ports(2)
+    deployment = Deployment(tmp_path, f"{HOST}:{nobody}", unique, records_max=1, session_ms=PATIENT_MS)
+    with deployment.running("--port", str(port)) as running:
+        running.wait_for("trying again")
+        assert _asked(port, "/livez") == (200, [])
+        status, (reason,) = _asked(port, "/readyz")
+        assert (status, f"no answer from Kafka at {HOST}:{nobody}" in reason) == (503, True), reason
+        running.ask()
+        assert running.join() == 0
+
+
+def _asked(port: int, path: str) -> tuple[int, list[str]]:
+    connection = HTTPConnection(HOST, port, timeout=5)
+    connection.request("GET", path)
+    answer = connection.getresponse()
+    reasons: list[str] = json.loads(answer.read())["reasons"]
+    connection.close()
+    return answer.status, reasons

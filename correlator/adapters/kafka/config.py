@@ -33,6 +33,12 @@ NOT_OF_EVERY_CLIENT = {
     *("session_timeout_ms", "transaction_timeout_ms"),  # of group members, of transactional producers
 }
 FILES = ("sasl_plain_password_file", "ssl_cafile", "ssl_certfile", "ssl_keyfile", "ssl_crlfile")
+EXPECTED = {  # the validator's name of a mistake, ours of what should be there
+    "model_type": "fields with values",
+    "tuple_type": "host:port, or a list of them",
+    "string_type": "text",
+    "path_type": "the name of a file",
+}
 USER_AND_PASSWORD = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
 
 
@@ -158,8 +164,11 @@ def parse_kafka(
 
 
 def _message(problem: ErrorDetails) -> str:
+    """Without what was found: it may be a password."""
+    if problem["type"] in EXPECTED:
+        return f"expected {EXPECTED[problem['type']]}"
     if problem["type"] != "extra_forbidden":
-        return problem["msg"].removeprefix("Value error, ")
+        return problem["msg"].removeprefix("Value error, ").replace("Input should be", "must be", 1)
     key = str(problem["loc"][-1])
     return f"unknown key {key!r}{nearest(key, KafkaConfig.model_fields)}"
 
