@@ -169,10 +169,13 @@ class Marks:
 
     def is_alive(self, group: SiteFeed, heard_ms: int, arrived_ms: int) -> bool:
         """Was a feed heard of at a site recently enough to believe that there was nothing to say?"""
-        timing, where = self.timing[group[0]], self._sites.get(group[1])
+        timing, sums = self.timing[group[0]], self._sums.get(group, NOTHING)
+        if arrived_ms - heard_ms <= min(timing.site_sure_ms, sums.sure_ms):
+            return True  # as of nearly every mark
+        where = self._sites.get(group[1])
         if not quiet.is_site_quiet(where, heard_ms, arrived_ms, timing):
             return False
-        return not is_missed(self._sums.get(group, NOTHING), quiet.zone(where), heard_ms, arrived_ms)
+        return not is_missed(sums, quiet.zone(where), heard_ms, arrived_ms)
 
     def _advance(self, leapt: Mapping[SiteFeed, int]) -> None:
         arrivals = [a for topic in self._topics() for a in self._stated(topic)]

@@ -13,7 +13,7 @@ from functools import partial
 from msgspec.structs import replace
 
 from correlator.codec import load_codes, pack_id
-from correlator.event import NEVER, Event, Order
+from correlator.event import FOREVER, NEVER, Event, Order
 from correlator.frame import Binding, Fact, Frame
 from correlator.timeline import state
 from correlator.timeline.alert import Change
@@ -289,7 +289,7 @@ class Partition(Holding):
 
         Also when to look again must be known as a restore would: a later look moves the base later.
         """
-        blocks, look_ms = timeline.blocks, self.idle.look_ms(timeline.entity)
+        blocks, look_ms = timeline.blocks, self.idle.when.get(timeline.entity, FOREVER)
         return (
             bool(blocks)
             and (len(blocks) == 1 or blocks[1].first_ms >= edge_ms)

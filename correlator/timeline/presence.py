@@ -173,7 +173,7 @@ def _tells(shape: Shape, settings: Settings) -> float:
 def _elsewhere(stays: Stays, event: Event, most: float, settings: Settings) -> Stays:
     """Stays at other sites than that of *event*, of which at most *most* is believed after it."""
     site, at_ms = event.shape.place.site if event.shape.place is not None else "", event.time_ms
-    if most == 0.0 or all(stay.site == site for stay in stays):
+    if most == 0.0 or not stays or (len(stays) == 1 and stays[0].site == site):  # of each site there is one
         return ()
     others = [stay for stay in believed(stays, at_ms, settings) if stay.site != site]
     return tuple([_at_most(stay, most, at_ms, settings) for stay in others[-(STAYS_MAX - 1) :]])

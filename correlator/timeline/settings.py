@@ -31,6 +31,11 @@ class FeedTiming(msgspec.Struct, frozen=True):
         """Age on arrival from which on an event counts as late."""
         return self.bound_ms + (self.delay_ms or 0)
 
+    @property
+    def site_sure_ms(self) -> int:
+        """A silence of a site that is quiet whenever it is, unless more is usual there."""
+        return min(self.site_silence_max_ms, self.site_silence_max_business_hours_ms)
+
 
 class SiteTiming(msgspec.Struct, frozen=True):
     """What the marks must know of a site: its zone, its week, which sources of which feed are configured

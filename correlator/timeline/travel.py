@@ -114,6 +114,8 @@ def leg(starts: Starts, event: Event, settings: Settings) -> Leg | None:
 
 def is_impossible(starts: Starts, event: Event, settings: Settings) -> bool | None:
     """What `leg` would say, without the leg: asked of nearly every event."""
+    if len(starts) == 1 and _is_unhurried(starts[0], event, settings):
+        return False
     start, short_ms = _telling(starts, event, settings)
     return None if start is None else short_ms > 0
 
@@ -124,6 +126,17 @@ def distance_km(starts: Starts, event: Event, settings: Settings) -> float | Non
     if start is None or start.shape.place is None or event.shape.place is None:
         return None
     return apart_km(start.shape.place, event.shape.place)
+
+
+def _is_unhurried(start: Event, event: Event, settings: Settings) -> bool:
+    """Is *event* at the site of *start*, and of no way between the two known how long it takes?"""
+    shape = event.shape
+    here, there = start.shape.place, shape.place
+    if here is None or there is None or here.site != there.site or not here.site:
+        return False
+    if settings.travel_ms or shape.ways or (here.floor is not None and there.floor is not None):
+        return False
+    return not (event.ip or shape.skew_s or start.id == event.id)
 
 
 def _telling(starts: Starts, event: Event, settings: Settings) -> tuple[Event | None, int]:
@@ -260,7 +273,7 @@ def _minimum(start: Shape, end: Shape, settings: Settings) -> Minimum | None:
             if here and there and (here, there) in table:
                 return table[here, there], way
     if a.site and a.site == b.site:
-        learnt_ms = _learnt_ms(a, end) if end.ways else 0
+        learnt_ms = _learnt_ms(a, end)
         return (learnt_ms, "learnt") if learnt_ms else _floors(a, b, settings)
     if a.lat is None or b.lat is None:
         return None
@@ -272,6 +285,8 @@ _NO_TIME: Minimum = (0, "none")
 
 def _learnt_ms(start: Place, end: Shape) -> int:
     """What reads had taught of the way by the day before; 0 for nothing."""
+    if not end.ways:
+        return 0
     return next((least_s * SECOND_MS for door, least_s in end.ways if door == start.door), 0)
 
 

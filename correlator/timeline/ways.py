@@ -164,12 +164,17 @@ class Ways:
         """*rows* of a frame, with what is known of the doors. *known*: see `codec`."""
         if not any(table.rows or table.unread for table in self.tables):
             return rows
-        return [(entity, self._known(event, known)) for entity, event in rows]
+        newest = self.tables[-1].day
+        since_ms, stamps = (newest + 1) * DAY_MS, self._stamps.setdefault(newest, {})
+        return [
+            (entity, event)
+            if event.time_ms >= since_ms and stamps.get(event.shape) is event.shape  # as of most of them
+            else (entity, self._known(event, known))
+            for entity, event in rows
+        ]
 
     def _known(self, event: Event, known: Callable[[Shape], Shape]) -> Event:
-        place, day = event.shape.place, event.time_ms // DAY_MS - 1
-        if place is None or not place.site:
-            return event
+        day = event.time_ms // DAY_MS - 1
         for table in reversed(self.tables):
             if table.day <= day:
                 break
@@ -248,7 +253,8 @@ def _least_s(steps: dict[int, int], trips: int) -> int:
 
 def _stamped(shape: Shape, table: Table) -> Shape:
     place = shape.place
-    assert place is not None, "it has a site"
+    if place is None or not place.site:
+        return shape
     if shape.kind == "access":
         return replace(shape, ways=table.rows.get(place.door, ()), unread=table.unread.get(place.door, 0))
     return replace(shape, unread=table.unread.get(SITE + place.site, 0)) if shape.kind == "login" else shape
