@@ -107,7 +107,9 @@ class _Fact(msgspec.Struct, array_like=True):
     is_held: bool
 
 
-class _Wire(msgspec.Struct, array_like=True):
+class Wire(msgspec.Struct, array_like=True):
+    """A frame as it is in the log: read, but not yet looked at by somebody's table of shapes."""
+
     format: int
     bundle: str
     rows: list[tuple[str, PackedEvent]]
@@ -120,22 +122,8 @@ class _Wire(msgspec.Struct, array_like=True):
     told: tuple[FactMark, ...] = ()
 
 
-class _Sparse(msgspec.Struct, array_like=True):
-    """A frame of which only one part is of interest."""
-
-    format: int
-    bundle: msgspec.Raw
-    rows: msgspec.Raw
-    shapes: msgspec.Raw
-    arrivals: msgspec.Raw
-    sources: msgspec.Raw
-    facts: msgspec.Raw
-    activate: Activation | None
-
-
 _encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(_Wire).decode
-_decode_sparse = msgspec.msgpack.Decoder(_Sparse).decode
+_decode = msgspec.msgpack.Decoder(Wire).decode
 
 
 def encode_frame(frame: Frame) -> bytes:
@@ -145,7 +133,7 @@ def encode_frame(frame: Frame) -> bytes:
         _Fact(f.entity, f.home, pack(f.event, codes, owner_of(f.entity)), f.is_held) for f in frame.facts
     ]
     return _encode(
-        _Wire(
+        Wire(
             FORMAT.number,
             frame.bundle,
             rows,
@@ -160,34 +148,35 @@ def encode_frame(frame: Frame) -> bytes:
     )
 
 
-def activation_in(raw: bytes) -> Activation | None:
-    """What a frame puts into force, without reading the rest of it. None also where it is no frame."""
+def read_frame(raw: bytes) -> Wire:
+    """What is in *raw*, for `unpack_frame`. Raises `FrameError`, and nothing else, whatever the bytes."""
     try:
-        return _decode_sparse(FORMAT.current(raw)).activate
-    except (FormatError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None
-
-
-def decode_frame(raw: bytes, codes: Codes | None = None) -> Frame:
-    """The frame in *raw*. Raises `FrameError`, and nothing else, whatever the bytes.
-
-    With *codes* its events have their shapes: those who fold it do not compare shapes again.
-    """
-    try:
-        wire = _decode(FORMAT.current(raw))
-        own = Codes() if codes is None else codes
-        shapes = [own.known_by(bytes(shape)) for shape in wire.shapes]
+        return _decode(FORMAT.current(raw))
     except FormatError as error:
         raise FrameError(str(error)) from error.__cause__
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise FrameError(f"not a frame: {error}") from error
+
+
+def unpack_frame(wire: Wire, codes: Codes) -> Frame:
+    """The frame in *wire*, whose events have the shapes of *codes*: those who fold it do not compare shapes
+    again. Raises `FrameError`.
+    """
     try:
+        shapes = [codes.known_by(bytes(shape)) for shape in wire.shapes]
         rows = tuple((key, unpack(packed, shapes, owner_of(key))) for key, packed in wire.rows)
         facts = tuple(
             Fact(f.entity, f.home, unpack(f.event, shapes, owner_of(f.entity)), f.is_held) for f in wire.facts
         )
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise FrameError(f"not a frame: {error}") from error
     except IndexError as error:
         raise FrameError("a row names a shape that the frame's table does not have") from error
     return Frame(
         wire.bundle, rows, wire.arrivals, wire.sources, wire.activate, wire.bindings, facts, wire.told
     )
+
+
+def decode_frame(raw: bytes, codes: Codes | None = None) -> Frame:
+    """The frame in *raw*. Raises `FrameError`, and nothing else, whatever the bytes."""
+    return unpack_frame(read_frame(raw), Codes() if codes is None else codes)

@@ -8,14 +8,14 @@ anything that reaches an alert; the clock here paces checkpoints and measures.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from correlator.engine.bundles import Bundles
 from correlator.engine.checkpoint import Cut
 from correlator.engine.commit import Committer, Outbox, Send
 from correlator.engine.dead_letters import dead_letter
 from correlator.engine.feed_notices import FeedNotices
-from correlator.engine.frames import frame_of
+from correlator.engine.frames import frame_in, wire_of
 from correlator.engine.gauges import Gauges
 from correlator.engine.lag import Lag
 from correlator.engine.metrics import alert_counters
@@ -26,7 +26,7 @@ from correlator.engine.restore import Stamp
 from correlator.engine.tasks import Task, Tasks
 from correlator.engine.topics import Topics
 from correlator.event import FOREVER
-from correlator.frame import Frame, activation_in, encode_frame
+from correlator.frame import Frame, Wire, encode_frame
 from correlator.pipeline import Correlated, InForce, alert_partition, correlate_step
 from correlator.record import Record, Reject
 from correlator.timeline.telling import Told, frames
@@ -150,7 +150,8 @@ class CorrelateStage:
         return {tp: self._ports.reader.position(tp) for tp in {_where(record) for record in records}}
 
     def _fold(self, records: Sequence[Record], positions: Mapping[TopicPartition, int]) -> Outbox:
-        self._fetch_bundles(records)
+        wires = [wire_of(record) for record in records]
+        self._fetch_bundles(wires)
         partitions = [task.partition for task in self.tasks.live.values()]
         self._feed_notices.take_over(partitions)
         if not self.tasks.is_restoring:  # by the same reader
@@ -159,10 +160,10 @@ class CorrelateStage:
         touched: dict[TopicPartition, Task] = {}
         told: list[tuple[int, Told]] = []
         started_ms, steady = self._ports.steady.now_ms(), self._ports.steady
-        for record in records:
+        for record, wire in zip(records, wires, strict=True):
             tp = _where(record)
             task = touched[tp] = self.tasks.live[tp]
-            frame = frame_of(record, task.partition.codes)
+            frame = frame_in(wire, task.partition.codes)
             task.offset = record.offset + 1
             if isinstance(frame, Reject):
                 sends.append(self._refuse(record, frame))
@@ -182,12 +183,11 @@ class CorrelateStage:
         )
         return self._outbox(sends, touched)
 
-    def _fetch_bundles(self, records: Sequence[Record]) -> None:
-        """Every bundle that *records* put into force: a fold is not left half way."""
-        for record in records:
-            activation = activation_in(record.value or b"")
-            if activation is not None:
-                self._bundles.get(activation.bundle)
+    def _fetch_bundles(self, wires: Iterable[Wire | Reject]) -> None:
+        """Every bundle that they put into force: a fold is not left half way."""
+        for wire in wires:
+            if isinstance(wire, Wire) and wire.activate is not None:
+                self._bundles.get(wire.activate.bundle)
 
     def _fold_one(self, frame: Frame, task: Task) -> Correlated:
         task.force = self._bundles.after(task.force, frame.activate, task.partition.now_ms)
