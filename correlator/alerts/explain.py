@@ -307,7 +307,14 @@ def _repeats(told: Story) -> str:
 def _completeness(told: Story) -> str:
     alert, event, said = told.alert, told.last, []
     if event is not None and alert.decided_ms > event.time_ms:
-        said.append(f"The verdict was taken as of {duration(alert.decided_ms - event.time_ms)} after it.")
+        taken = f"The verdict was taken as of {duration(alert.decided_ms - event.time_ms)} after it"
+        skew_ms = event.shape.site_skew_s * SECOND_MS
+        is_longer = skew_ms and told.rule.retaken and not told.rule.asks  # windows are as long as they are
+        said.append(
+            f"{taken}, {duration(skew_ms)} of that for clocks at the site that are off."
+            if is_longer
+            else f"{taken}."
+        )
     if alert.assumed:
         said.append(f"It assumes: {'; '.join(alert.assumed)}.")
     if alert.confidence == "low":

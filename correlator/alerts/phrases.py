@@ -45,11 +45,13 @@ def weekday(time_ms: int, offset_min: int) -> str:
 
 
 def duration(span_ms: float) -> str:
-    """Two units at most: `2 d 3 h`, `1 h 49 min`, `23 min 4 s`, `12 s`, `0.4 s`."""
+    """Two units at most, rounded: `2 d 3 h`, `1 h 49 min`, `23 min 4 s`, `12 s`, `0.4 s`."""
     span = round(abs(span_ms))
     if span < SECOND_MS and span:
         return f"{span / SECOND_MS:.1f} s"
     units = (("d", DAY_MS), ("h", HOUR_MS), ("min", MINUTE_MS), ("s", SECOND_MS))
+    least = next((below for (_, unit), (_, below) in pairwise(units) if span >= unit), SECOND_MS)
+    span = (span + least // 2) // least * least  # before units are chosen: 59.6 s are a minute
     for (name, unit), (smaller, below) in pairwise(units):
         if span >= unit:
             rest = span % unit // below

@@ -129,7 +129,7 @@ def test_scores_say_what_pushed_them_and_never_all() -> None:
 
 def test_doors_say_what_would_have_explained_them() -> None:
     said = paragraph(shapes.d28())
-    assert "No granted read explains it (the last was 3 h 3 min before)" in said
+    assert "No granted read explains it (the last was 3 h 4 min before)" in said
     assert "no request to exit explains it (none is known); 1 earlier forced report of this door" in said
 
 
@@ -255,9 +255,24 @@ def test_durations_numbers_and_lists() -> None:
     spans = (0, 400, 12_000, 23 * MINUTE_MS + 4000, 2 * HOUR_MS, 51 * HOUR_MS, 3 * DAY_MS)
     said = [duration(span) for span in spans]
     assert said == ["0 s", "0.4 s", "12 s", "23 min 4 s", "2 h", "2 d 3 h", "3 d"]
+    rounded = (59_600, 78 * MINUTE_MS + 59_200, 23 * HOUR_MS + 59 * MINUTE_MS + 40_000, 49_400)
+    assert [duration(span) for span in rounded] == ["1 min", "1 h 19 min", "1 d", "49 s"]
     assert [number(value) for value in (0.5, 3.0, 1427.65)] == ["0.5", "3", "1,428"]
     assert [several(words) for words in ("", "a", "ab", "abc")] == ["", "a", "a and b", "a, b and c"]
     assert several("abcdefgh", 2) == "a, b and 6 more"
+
+
+def test_a_verdict_that_waits_longer_for_clocks_that_are_off_says_so() -> None:
+    shape = shapes.d01()
+    (event,) = shape.evidence
+    off = msgspec.structs.replace(event, shape=msgspec.structs.replace(event.shape, site_skew_s=25))
+    rule = msgspec.structs.replace(shape.rule, retaken="access")
+    said = paragraph(Shape(shape.name, shape.change, (off,), rule, shape.person))
+    assert "as of 15 min after it, 25 s of that for clocks at the site that are off." in said
+    windowed = msgspec.structs.replace(rule, asks="two of them within 1 h")
+    assert "as of 15 min after it." in paragraph(
+        Shape(shape.name, shape.change, (off,), windowed, shape.person)
+    )
 
 
 def quoting(shape: Shape, values: dict[str, Scalar]) -> Shape:
